@@ -1,0 +1,1 @@
+"""The Kafka side: thin roles that read, act, write and commit. All recommender logic is in ``dch``."""
