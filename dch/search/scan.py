@@ -1,0 +1,151 @@
+"""The exact scan: one pass over all codes that keeps the nearest k.
+
+Distances are computed block by block into a scratch of a kilobyte, which vectorises; only rows within the
+distance of the current k-th nearest are looked at one by one. Once k are found these are few: the pass costs
+about one read of the codes.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.codes import MAX_BITS, Words
+from dch.jit import kernel
+from dch.search.order import Float32s, Int32s, _offer, _sort
+from dch.search.popcount import popcount
+
+BLOCK = 512  # rows; a block of distances stays in the first-level cache, and most blocks hold no candidate
+
+
+@kernel
+def _block_distances(block: Words, query: Words, distances: NDArray[np.uint16]) -> int:
+    """Fill the distances of a block of codes and return the least of them.
+
+    The block is one flat slice, and all is uint16: only so do the loops vectorise.
+    """
+    n_words = len(query)
+    least = np.uint16(MAX_BITS)
+    if n_words == 1:
+        only = query[0]
+        for i in range(len(distances)):
+            distances[i] = distance = np.uint16(popcount(block[i] ^ only))
+            least = min(least, distance)
+    elif n_words == 2:
+        low, high = query[0], query[1]
+        for i in range(len(distances)):
+            distance = np.uint16(popcount(block[2 * i] ^ low) + popcount(block[2 * i + 1] ^ high))
+            distances[i] = distance
+            least = min(least, distance)
+    else:
+        for i in range(len(distances)):
+            total = np.uint64(0)
+            for j in range(n_words):
+                total += popcount(block[i * n_words + j] ^ query[j])
+            distances[i] = distance = np.uint16(total)
+            least = min(least, distance)
+    return int(least)
+
+
+@kernel
+def _score_table(relaxed: Float32s) -> NDArray[np.float32]:
+    """Sum relaxed bits for each value of each half byte of a code, (bits // 4, 16)."""
+    table = np.empty((len(relaxed) // 4, 16), np.float32)
+    for half in range(len(table)):
+        for value in range(16):
+            total = np.float32(0)
+            for bit in range(4):
+                sign = 1 if value >> (3 - bit) & 1 else -1
+                total += np.float32(sign) * relaxed[4 * half + bit]
+            table[half, value] = total
+    return table
+
+
+@kernel
+def _score(flat: Words, n_words: int, row: int, distance: int, table: NDArray[np.float32]) -> np.float32:
+    """Return relaxed . bits of a row; with an empty table, what a relaxed code of +-1 would give."""
+    if len(table) == 0:
+        return np.float32(64 * n_words - 2 * distance)
+    total = np.float32(0)
+    for byte in range(len(table) // 2):
+        code = flat[row * n_words + (byte >> 3)] >> np.uint64(8 * (byte & 7))
+        total += table[2 * byte, (code >> np.uint64(4)) & np.uint64(15)]
+        total += table[2 * byte + 1, code & np.uint64(15)]
+    return total
+
+
+@kernel
+def _is_allowed(row: int, allowed: NDArray[np.uint8], skip: Int32s) -> bool:
+    if len(allowed) > 0 and not allowed[row]:
+        return False
+    if len(skip) == 0:
+        return True
+    at = np.searchsorted(skip, row)
+    return bool(at == len(skip) or skip[at] != row)
+
+
+@kernel
+def _scan(
+    words: Words,
+    query: Words,
+    k: int,
+    allowed: NDArray[np.uint8],
+    skip: Int32s,
+    popularity: Int32s,
+    relaxed: Float32s,
+    rows: Int32s,
+    distances: Int32s,
+    scores: Float32s,
+) -> int:
+    """Find the nearest k; ``skip`` is sorted. See ``_nearest_kernel`` for the rest."""
+    n, n_words = words.shape
+    if k <= 0:
+        return 0
+    flat = words.reshape(-1)
+    table = _score_table(relaxed)
+    scratch = np.empty(BLOCK, np.uint16)
+    found, threshold = 0, 64 * n_words
+    for start in range(0, n, BLOCK):
+        block = scratch[: min(BLOCK, n - start)]
+        if _block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
+            continue
+        for i in range(len(block)):
+            distance, row = int(block[i]), start + i
+            if distance > threshold or not _is_allowed(row, allowed, skip):
+                continue
+            score = _score(flat, n_words, row, distance, table)
+            found = _offer(k, found, row, distance, score, rows, distances, scores, popularity)
+            if found == k:
+                threshold = int(distances[0])
+    _sort(False, found, rows, distances, scores, popularity)
+    return found
+
+
+@kernel
+def _nearest_kernel(
+    words: Words,
+    query: Words,
+    k: int,
+    allowed: NDArray[np.uint8],
+    popularity: Int32s,
+    relaxed: Float32s,
+    rows: Int32s,
+    distances: Int32s,
+    scores: Float32s,
+) -> int:
+    """Find the nearest k for other kernels; writes to the last three arrays, each at least (k,).
+
+    Args:
+        words: (n, n_words) uint64, contiguous.
+        query: (n_words,) uint64.
+        k: list length.
+        allowed: (n,) uint8, 0 where a row may not be found; or empty: all may.
+        popularity: (n,) int32 that breaks ties; or empty: row decides.
+        relaxed: (bits,) float32 to score with; or empty: the score is 64 * n_words - 2 * distance.
+        rows: written, nearest first.
+        distances: written.
+        scores: written.
+
+    Returns:
+        How many were found: k, or all that are allowed when they are fewer.
+    """
+    skip = np.empty(0, np.int32)
+    return _scan(words, query, k, allowed, skip, popularity, relaxed, rows, distances, scores)
