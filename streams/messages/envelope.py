@@ -1,0 +1,110 @@
+"""What may be wrapped around a JSON object: Confluent's framing and CloudEvents 1.0, binary and structured.
+
+Inside is always the same object, so every topic accepts every wrapping.
+"""
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from streams.errors import BadRecord
+from streams.messages.fields import Fields, shown
+from streams.records import Headers, Record, header
+
+FRAME_BYTES = 5  # byte 0 and a schema id; JSON never begins with byte 0
+STRUCTURED = b"application/cloudevents+json"
+_decode = msgspec.json.Decoder().decode
+
+UNREADABLE = (ValueError, RecursionError)
+"""What msgspec raises on bytes that are no JSON, or no text, or nested without end."""
+
+
+def open_record(record: Record) -> tuple[Mapping[str, object], int]:
+    """Return the JSON object of a record and the time to assume when it names none, in ms since 1970.
+
+    Raises:
+        BadRecord: there is no JSON object inside.
+    """
+    if record.value is None:
+        raise BadRecord("value", "expected JSON, got a tombstone", reason="tombstone")
+    found = _object(parse_json(_unframed(record.value), "value"), "value")
+    kind = header(record.headers, "content-type") or b""
+    if kind[: len(STRUCTURED)].lower() == STRUCTURED:
+        return _structured(found, record)
+    return found, _binary_time(record.headers, record.timestamp_ms)
+
+
+def parse_json(data: bytes, field: str) -> object:
+    """Parse JSON.
+
+    Raises:
+        BadRecord: it is not JSON.
+    """
+    try:
+        return _decode(data)
+    except UNREADABLE as error:
+        if name := _not_finite(data):
+            raise BadRecord(name, "expected a finite number, got nan or infinity") from None
+        raise BadRecord(field, f"expected JSON, got {shown(data)} ({_short(error)})", reason="json") from None
+
+
+def _not_finite(data: bytes) -> str | None:
+    """Name the field with the nan or infinity that Python and JavaScript write though JSON has none."""
+    try:
+        found = json.loads(data)
+    except UNREADABLE:
+        return None
+    fields = found.items() if isinstance(found, dict) else ()
+    bad = (name for name, value in fields if isinstance(value, float) and not math.isfinite(value))
+    return next((name[:60].encode(errors="replace").decode() for name in bad), None)
+
+
+def _unframed(value: bytes) -> bytes:
+    return value[FRAME_BYTES:] if value[:1] == b"\0" else value
+
+
+def _object(found: object, field: str) -> dict[str, object]:
+    if not isinstance(found, dict):
+        raise BadRecord(field, f"expected a JSON object, got {shown(found)}", reason="json")
+    return found
+
+
+def _structured(event: dict[str, object], record: Record) -> tuple[Mapping[str, object], int]:
+    version = event.get("specversion")
+    if not isinstance(version, str) or not version.startswith("1."):
+        raise BadRecord("specversion", f"expected 1.0, got {shown(version)}", reason="cloudevent")
+    time_ms = _time_ms(Fields(event).text("time"), "time") if "time" in event else record.timestamp_ms
+    if "data_base64" in event:
+        return _object(
+            parse_json(_base64(Fields(event).text("data_base64")), "data_base64"), "data_base64"
+        ), time_ms
+    return _object(event.get("data"), "data"), time_ms
+
+
+def _binary_time(headers: Headers, default_ms: int) -> int:
+    time = header(headers, "ce_time")
+    return default_ms if time is None else _time_ms(time.decode(errors="replace"), "header ce_time")
+
+
+def _time_ms(text: str, field: str) -> int:
+    try:
+        time = datetime.fromisoformat(text)
+        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise BadRecord(field, f"expected an RFC 3339 time, got {shown(text)}", reason="cloudevent") from None
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRecord("data_base64", f"expected base64, got {shown(text)}", reason="cloudevent") from None
+
+
+def _short(error: BaseException) -> str:
+    return str(error)[:120] or type(error).__name__

@@ -1,0 +1,129 @@
+"""Look into a JSON object field by field; a wrong one is a ``BadRecord`` that names it.
+
+The names of people's fields are theirs: a key nobody asks for is ignored.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from streams.errors import BadRecord
+
+MAX_ID_BYTES = 256
+MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999: later is a mistake of unit
+MAX_RATING = 3.4e38  # what float32 holds
+
+
+def shown(found: object) -> str:
+    """Return what was found as text, short enough for a log line or a header."""
+    if isinstance(found, str | bytes):
+        return repr(found[:60]) + ("..." if len(found) > 60 else "")
+    return repr(found)[:60] if isinstance(found, int | float | None) else type(found).__name__
+
+
+def id_text(found: object, field: str) -> str:
+    """Return an id as a string; numbers are accepted.
+
+    Raises:
+        BadRecord: it is of another type, empty, or over 256 bytes.
+    """
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        raise BadRecord(field, f"expected a string or a number, got {shown(found)}")
+    text = str(found)
+    size = len(text.encode())
+    if not 0 < size <= MAX_ID_BYTES:
+        raise BadRecord(field, f"expected 1 to {MAX_ID_BYTES} bytes, got {size}")
+    return text
+
+
+class Fields:
+    """The fields of one JSON object, by name; ``path`` is where the object is in the record."""
+
+    def __init__(self, found: Mapping[str, object], path: str = "") -> None:
+        self._found = found
+        self._path = path
+
+    def __contains__(self, name: str) -> bool:
+        return self._found.get(name) is not None
+
+    def id(self, name: str) -> str:
+        """Return the id in a field."""
+        return id_text(self._get(name), self._path + name)
+
+    def ids(self, name: str, *, at_most: int) -> tuple[str, ...]:
+        """Return the ids in a list; an absent list is empty."""
+        return tuple(
+            id_text(found, f"{self._path}{name}[{i}]") for i, found in enumerate(self._list(name, at_most))
+        )
+
+    def objects(self, name: str, *, at_most: int) -> list["Fields"]:
+        """Return the objects in a list; an absent list is empty."""
+        return [
+            self._object(found, f"{self._path}{name}[{i}]")
+            for i, found in enumerate(self._list(name, at_most))
+        ]
+
+    def number(self, name: str) -> float:
+        """Return the finite number in a field."""
+        found = self._get(name)
+        if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) <= MAX_RATING:
+            raise self._bad(name, "a finite number", found)
+        return float(found)
+
+    def integer(self, name: str, *, low: int, high: int, default: int | None = None) -> int:
+        """Return the whole number in a field; without a default an absent one is a fault."""
+        found = self._found.get(name) if default is not None else self._get(name)
+        if found is None and default is not None:
+            return default
+        if isinstance(found, float) and found.is_integer():
+            found = int(found)
+        if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
+            raise self._bad(name, f"a whole number, {low} to {high}", found)
+        return found
+
+    def flag(self, name: str) -> bool:
+        """Return the truth value in a field; absent is false."""
+        found = self._found.get(name)
+        if found is not None and not isinstance(found, bool):
+            raise self._bad(name, "true or false", found)
+        return bool(found)
+
+    def text(self, name: str) -> str:
+        """Return the string in a field."""
+        found = self._get(name)
+        if not isinstance(found, str):
+            raise self._bad(name, "a string", found)
+        return found
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        """Return one of the choices; the first when absent."""
+        found = self._found.get(name, choices[0])
+        if not isinstance(found, str) or found not in choices:
+            raise self._bad(name, "one of " + ", ".join(choices), found)
+        return found
+
+    def mapping(self, name: str) -> Mapping[str, object]:
+        """Return the object in a field, as it is; absent is empty."""
+        found = self._found.get(name, {})
+        if not isinstance(found, dict):
+            raise self._bad(name, "an object", found)
+        return found
+
+    def _get(self, name: str) -> object:
+        if name not in self._found:
+            raise BadRecord(self._path + name, "missing")
+        return self._found[name]
+
+    def _list(self, name: str, at_most: int) -> list[object]:
+        found = self._found.get(name) or []
+        if not isinstance(found, list):
+            raise self._bad(name, "a list", found)
+        if len(found) > at_most:
+            raise BadRecord(self._path + name, f"expected at most {at_most} entries, got {len(found)}")
+        return found
+
+    def _object(self, found: object, path: str) -> "Fields":
+        if not isinstance(found, dict):
+            raise BadRecord(path, f"expected an object, got {shown(found)}")
+        return Fields(found, path + ".")
+
+    def _bad(self, name: str, expected: str, found: object) -> BadRecord:
+        return BadRecord(self._path + name, f"expected {expected}, got {shown(found)}")

@@ -1,0 +1,86 @@
+"""Request and reply headers, as Spring's ReplyingKafkaTemplate and Faust send them.
+
+A correlation id is opaque bytes: echoed, never parsed.
+"""
+
+import struct
+
+import msgspec
+
+from streams.errors import BadRecord
+from streams.messages.fields import shown
+from streams.records import Headers, header
+
+CORRELATION_ID = "kafka_correlationId"
+REPLY_TOPIC = "kafka_replyTopic"
+REPLY_PARTITION = "kafka_replyPartition"
+CORRELATION_NAMES = (CORRELATION_ID, "Faust-Ag-CorrelationId")
+REPLY_TOPIC_NAMES = (REPLY_TOPIC, "Faust-Ag-ReplyTo")
+ECHOED = frozenset((*CORRELATION_NAMES, "traceparent", "tracestate"))
+_int32 = struct.Struct(">i")
+
+
+class ReplyAddress(msgspec.Struct, frozen=True):
+    """Where a reply goes and what it carries."""
+
+    topic: str | None
+    """None: the topic for replies that ask for none."""
+
+    partition: int | None
+    """None: chosen from the key."""
+
+    headers: Headers
+    """Correlation and trace, to be sent back as they came."""
+
+
+def decode_reply_address(headers: Headers) -> ReplyAddress:
+    """Read where a reply must go.
+
+    Raises:
+        BadRecord: a topic that is no text, or a partition that is no int32.
+    """
+    return ReplyAddress(_topic(headers), _partition(headers), echoed(headers))
+
+
+def echoed(headers: Headers) -> Headers:
+    """Return the headers that a reply, a forwarded record or an error carries on."""
+    return [pair for pair in headers if pair[0] in ECHOED]
+
+
+def correlation_id(headers: Headers) -> bytes | None:
+    """Return the correlation id, None when there is none."""
+    return next((found for name in CORRELATION_NAMES if (found := header(headers, name)) is not None), None)
+
+
+def request_headers(correlation_id: bytes, reply_topic: str, reply_partition: int | None = None) -> Headers:
+    """Return the headers of a request whose reply shall come to this topic, and partition if one is given."""
+    headers = [(CORRELATION_ID, correlation_id), (REPLY_TOPIC, reply_topic.encode())]
+    if reply_partition is not None:
+        headers.append((REPLY_PARTITION, _int32.pack(reply_partition)))
+    return headers
+
+
+def _topic(headers: Headers) -> str | None:
+    for name in REPLY_TOPIC_NAMES:
+        if found := header(headers, name):
+            try:
+                return found.decode()
+            except UnicodeDecodeError:
+                raise BadRecord(
+                    f"header {name}", f"expected UTF-8 text, got {shown(found)}", reason="header"
+                ) from None
+    return None
+
+
+def _partition(headers: Headers) -> int | None:
+    found = header(headers, REPLY_PARTITION)
+    if found is None:
+        return None
+    if len(found) != _int32.size or found[0] & 0x80:
+        raise BadRecord(
+            f"header {REPLY_PARTITION}",
+            f"expected int32, big-endian, not negative, got {shown(found)}",
+            reason="header",
+        )
+    partition: int = _int32.unpack(found)[0]
+    return partition

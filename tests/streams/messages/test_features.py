@@ -1,0 +1,46 @@
+"""Feature records: the key is the id, an empty value forgets."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.errors import BadRecord
+from streams.messages import FeatureRecord, decode_item, decode_user, encode_features
+from tests.streams.messages.records import decoded, headers, objects, record
+
+
+def test_features_come_back_as_they_were_sent():
+    features = {"genres": ["Drama", "War"], "age": 25, "available": False}
+    assert decode_item(record(encode_features(features), key=b"i9")) == FeatureRecord("i9", features)
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_an_empty_value_forgets(value):
+    assert decode_user(record(value, key=b"u1")) == FeatureRecord("u1", None)
+
+
+def test_an_id_in_the_value_is_no_feature_and_must_be_the_key():
+    assert decode_item(record('{"item": 9, "year": 1999}', key=b"9")).features == {"year": 1999}
+    with pytest.raises(BadRecord, match="item: expected the key '8', got 9"):
+        decode_item(record('{"item": 9}', key=b"8"))
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        (None, "key: missing"),
+        (b"", "key: expected 1 to 256 bytes, got 0"),
+        (b"\xff", "key: expected UTF-8 text, got"),
+    ],
+)
+def test_a_key_that_is_no_id_is_a_bad_record(key, sentence):
+    with pytest.raises(BadRecord, match=sentence):
+        decode_user(record("{}", key=key))
+
+
+@given(st.none() | st.binary(max_size=5), st.binary(max_size=20) | objects("user", "age"), headers)
+def test_any_bytes_decode_or_raise_a_bad_record(key, value, headers):
+    value = json.dumps(value).encode() if isinstance(value, dict) else value
+    str(decoded(decode_user, record(value, key=key, headers=headers))).encode()

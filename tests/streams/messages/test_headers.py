@@ -1,0 +1,44 @@
+"""Reply headers, as Spring and Faust write them."""
+
+import pytest
+from hypothesis import given
+
+from streams.errors import BadRecord
+from streams.messages import correlation_id, decode_reply_address, request_headers
+from tests.streams.messages.records import decoded, headers
+
+
+def test_what_an_asker_sends_is_what_the_answerer_reads():
+    sent = request_headers(b"\x00\xff" * 8, "recommendations", 3)
+    address = decode_reply_address([*sent, ("traceparent", b"00-1-2-01"), ("other", b"x")])
+    assert (address.topic, address.partition) == ("recommendations", 3)
+    assert address.headers == [("kafka_correlationId", b"\x00\xff" * 8), ("traceparent", b"00-1-2-01")]
+    assert correlation_id(address.headers) == b"\x00\xff" * 8
+
+
+def test_fausts_names_are_read_and_echoed():
+    address = decode_reply_address([("Faust-Ag-ReplyTo", b"f-reply"), ("Faust-Ag-CorrelationId", b"9")])
+    assert (address.topic, address.partition, address.headers) == (
+        "f-reply",
+        None,
+        [("Faust-Ag-CorrelationId", b"9")],
+    )
+
+
+def test_a_partition_is_four_bytes_big_endian():
+    assert decode_reply_address([("kafka_replyPartition", b"\0\0\1\0")]).partition == 256
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kafka_replyPartition", b"3"), ("kafka_replyPartition", b"\xff" * 4), ("kafka_replyTopic", b"\xff")],
+)
+def test_a_bad_header_is_named(name, value):
+    with pytest.raises(BadRecord, match=f"header {name}: expected"):
+        decode_reply_address([(name, value)])
+
+
+@given(headers)
+def test_any_headers_decode_or_raise_a_bad_record(headers):
+    found = decoded(decode_reply_address, headers)
+    assert not isinstance(found, BadRecord) or found.reason == "header"

@@ -1,0 +1,152 @@
+"""Rating events: every allowed form decodes to the same event, and any other bytes are a BadRecord."""
+
+import base64
+import json
+import math
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from streams.errors import BadRecord
+from streams.messages import RatingEvent, decode_rating, decode_ratings, encode_rating
+from tests.streams.messages.records import decoded, headers, objects, record
+
+EVENT = RatingEvent("u1", "i9", 4.5, 1_700_000_000_000)
+PLAIN = b'{"user": "u1", "item": "i9", "rating": 4.5, "timestamp": 1700000000000}'
+
+events = st.builds(
+    RatingEvent,
+    user=st.sampled_from(["u", "ü" * 128, "a" * 256, "1"]) | st.text("ab", min_size=1, max_size=3),
+    item=st.text("ab€", min_size=1, max_size=3),
+    rating=st.none() | st.sampled_from([0.5, -1.0, 5.0]) | st.floats(-3e38, 3e38),
+    timestamp=st.integers(0, 253_402_300_799_999),
+)
+
+
+@given(events)
+def test_decode_returns_what_encode_was_given(event):
+    assert decode_rating(record(encode_rating(event))) == event
+
+
+@given(
+    st.binary(max_size=40) | objects("user", "item", "rating", "timestamp", "data", "specversion"), headers
+)
+@example(b"[" * 100_000, [])
+@example(b'{"user": "u", "item": "i", "rating": ' + b"9" * 5000 + b"}", [])
+@example(b'{"user": ' + b"-9" * 5000 + b', "item": "i", "rating": 1}', [])
+@example(b'{"user": "\\ud800", "item": "i", "rating": NaN}', [])
+@example(b'{"\\ud800": NaN}', [])
+@example(b"\0\0\0\0", [])
+@example(b"", [])
+def test_any_bytes_decode_or_raise_a_bad_record(value, headers):
+    if isinstance(value, dict):
+        value = json.dumps(value).encode()
+    event = decoded(decode_rating, record(value, headers=headers))
+    if isinstance(event, BadRecord):
+        assert str(event).startswith(event.field + ": ")
+        assert len(str(event).encode()) < 500
+    else:
+        assert 1 <= len(event.user.encode()) <= 256
+        assert event.rating is None or math.isfinite(event.rating)
+        encode_rating(event)
+
+
+@given(st.lists(st.sampled_from([PLAIN, b"no", None, b'{"user":7,"item":"i","rating":null}']), max_size=8))
+def test_many_decode_as_each_alone_does(values):
+    alone = [decoded(decode_rating, record(value)) for value in values]
+    many = decode_ratings([record(value) for value in values])
+    assert [str(one) for one in many] == [str(one) for one in alone]
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (PLAIN, []),
+        (b"\0\0\0\0\x07" + PLAIN, []),
+        (PLAIN[:-1] + b', "channel": "web"}', []),
+        (
+            PLAIN,
+            [("ce_specversion", b"1.0"), ("ce_type", b"rated"), ("ce_source", b"/shop"), ("ce_id", b"1")],
+        ),
+        (b'{"user": "u1", "item": "i9", "rating": 4.5}', [("ce_time", b"2023-11-14T22:13:20Z")]),
+        (
+            b'{"specversion": "1.0", "type": "rated", "source": "/shop", "id": "1", "data": ' + PLAIN + b"}",
+            [("content-type", b"application/cloudevents+json; charset=UTF-8")],
+        ),
+        (
+            b'{"specversion": "1.0", "data_base64": "' + base64.b64encode(PLAIN) + b'"}',
+            [("content-type", b"application/cloudevents+json")],
+        ),
+        (
+            b'{"specversion": "1.0", "time": "2023-11-14T23:13:20+01:00", '
+            b'"data": {"user": "u1", "item": "i9", "rating": 4.5}}',
+            [("content-type", b"application/cloudevents+json")],
+        ),
+    ],
+)
+def test_every_wrapping_gives_the_same_event(value, headers):
+    assert decode_rating(record(value, headers=headers)) == EVENT
+
+
+def test_the_time_of_the_record_is_assumed_when_the_event_names_none():
+    event = decode_rating(record('{"user": 7, "item": 8, "rating": null}', timestamp_ms=123))
+    assert event == RatingEvent("7", "8", None, 123)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (None, "value: expected JSON, got a tombstone"),
+        ("", "value: expected JSON, got b'' (Input data was truncated)"),
+        ("[1]", "value: expected a JSON object, got list"),
+        ('{"item": "i", "rating": 1}', "user: missing"),
+        ('{"user": "", "item": "i", "rating": 1}', "user: expected 1 to 256 bytes, got 0"),
+        ('{"user": "%s", "item": "i", "rating": 1}' % ("ü" * 129), "user: expected 1 to 256 bytes, got 258"),
+        ('{"user": true, "item": "i", "rating": 1}', "user: expected a string or a number, got True"),
+        ('{"user": "u", "item": ["i"], "rating": 1}', "item: expected a string or a number, got list"),
+        ('{"user": "u", "item": "i"}', "rating: missing"),
+        (
+            '{"user": "u", "item": "i", "rating": NaN}',
+            "rating: expected a finite number, got nan or infinity",
+        ),
+        (
+            '{"user": "u", "item": "i", "rating": 1e999}',
+            "rating: expected a finite number, got nan or infinity",
+        ),
+        ('{"user": "u", "item": "i", "rating": 1e300}', "rating: expected a finite number, got 1e+300"),
+        ('{"user": "u", "item": "i", "rating": "5"}', "rating: expected a finite number, got '5'"),
+        (
+            '{"user": "u", "item": "i", "rating": 1, "timestamp": "now"}',
+            "timestamp: expected a whole number, 0 to 253402300799999, got 'now'",
+        ),
+    ],
+)
+def test_a_bad_record_names_the_field_and_what_was_found(value, sentence):
+    with pytest.raises(BadRecord) as raised:
+        decode_rating(record(value))
+    assert str(raised.value) == sentence
+
+
+def test_a_bad_cloud_event_names_its_attribute():
+    structured = [("content-type", b"application/cloudevents+json")]
+    for value, hdrs, sentence in [
+        (
+            b'{"user": "u", "item": "i", "rating": 1}',
+            [("ce_time", b"soon")],
+            "header ce_time: expected an RFC 3339",
+        ),
+        (b'{"data": {}}', structured, "specversion: expected 1.0, got None"),
+        (b'{"specversion": "1.0"}', structured, "data: expected a JSON object, got None"),
+        (b'{"specversion": "1.0", "data_base64": "?"}', structured, "data_base64: expected base64, got '?'"),
+    ]:
+        with pytest.raises(BadRecord, match=sentence):
+            decode_rating(record(value, headers=hdrs))
+
+
+def test_the_fast_way_and_the_slow_way_agree():
+    from streams.messages.ratings import _slow
+
+    for value in (PLAIN, b'{"timestamp": 5, "rating": null, "item": "i", "user": "u", "x": {}}'):
+        assert _slow(record(value)) == msgspec.json.decode(value, type=RatingEvent)

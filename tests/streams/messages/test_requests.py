@@ -1,0 +1,108 @@
+"""Requests and replies."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.errors import BadRecord
+from streams.messages import (
+    ErrorReply,
+    RatedItem,
+    RecommendedItem,
+    RecommendReply,
+    RecommendRequest,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from tests.streams.messages.records import decoded, headers, objects, record
+
+ids = st.text("ab", min_size=1, max_size=2)
+subjects = (
+    st.fixed_dictionaries({"user": ids})
+    | st.fixed_dictionaries({"similar_to": ids})
+    | st.fixed_dictionaries(
+        {"history": st.lists(st.builds(RatedItem, item=ids, rating=st.floats(-5, 5)), max_size=3).map(tuple)}
+    )
+)
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "k": st.integers(1, 1000),
+        "exclude": st.lists(ids, max_size=3).map(tuple),
+        "only": st.lists(ids, min_size=1, max_size=3).map(tuple),
+        "include_rated": st.booleans(),
+        "strategy": st.sampled_from(["codes", "codes+rerank", "popular"]),
+        "deadline": st.integers(0, 10**13),
+    },
+)
+replies = st.builds(ErrorReply, error=st.text(max_size=5)) | st.builds(
+    RecommendReply,
+    items=st.lists(
+        st.builds(
+            RecommendedItem,
+            item=ids,
+            distance=st.integers(0, 256),
+            score=st.floats(-64, 64),
+            title=st.none() | ids,
+        ),
+        max_size=3,
+    ).map(tuple),
+    generation=st.integers(1, 9),
+    strategy=st.just("codes"),
+    staleness_s=st.floats(0, 9),
+    user=st.none() | ids,
+    code=st.none() | st.just("00ff"),
+)
+
+
+@given(subjects, options)
+def test_decode_returns_the_request_that_was_encoded(subject, options):
+    request = RecommendRequest(**subject, **options)
+    assert decode_request(record(encode_request(request))) == request
+
+
+@given(replies)
+def test_decode_returns_the_reply_that_was_encoded(reply):
+    assert decode_reply(encode_reply(reply)) == reply
+
+
+@given(
+    st.binary(max_size=30)
+    | objects("user", "history", "similar_to", "k", "only", "exclude", "deadline", "strategy"),
+    headers,
+)
+def test_any_bytes_decode_or_raise_a_bad_record(value, headers):
+    value = json.dumps(value).encode() if isinstance(value, dict) else value
+    str(decoded(decode_request, record(value, headers=headers))).encode()
+    str(decoded(decode_reply, value)).encode()
+
+
+def test_the_shortest_request_asks_for_twenty_reranked_items():
+    assert decode_request(record('{"user": 7}')) == RecommendRequest(user="7", k=20, strategy="codes+rerank")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("{}", "user: expected one of user, history, similar_to, got none"),
+        ('{"user": "u", "similar_to": "i"}', "user: expected one of .*, got user and similar_to"),
+        ('{"user": "u", "k": 0}', "k: expected a whole number, 1 to 1000, got 0"),
+        (
+            '{"user": "u", "strategy": "best"}',
+            "strategy: expected one of codes.rerank, codes, popular, got 'best'",
+        ),
+        ('{"user": "u", "only": "i"}', "only: expected a list, got 'i'"),
+        ('{"user": "u", "exclude": ["i", {}]}', r"exclude\[1\]: expected a string or a number, got dict"),
+        ('{"history": [{"item": "i"}]}', r"history\[0\].rating: missing"),
+        ('{"history": ["i"]}', r"history\[0\]: expected an object, got 'i'"),
+        ('{"user": "u", "include_rated": 1}', "include_rated: expected true or false, got 1"),
+        ('{"user": "u", "deadline": -1}', "deadline: expected a whole number"),
+    ],
+)
+def test_a_bad_request_names_the_field_and_what_was_found(value, sentence):
+    with pytest.raises(BadRecord, match=sentence):
+        decode_request(record(value))

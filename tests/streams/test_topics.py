@@ -1,0 +1,62 @@
+"""Topics are created once, and what differs is said with what to do."""
+
+import pytest
+
+from streams import topics
+from streams.errors import TopicError
+from streams.settings import Settings
+
+SETTINGS = Settings(prefix="t-", partitions=2)
+
+
+class Broker:
+    """A broker that knows topics only."""
+
+    def __init__(self):
+        self.topics = {}
+
+    def partitions(self):
+        return {name: topic.partitions for name, topic in self.topics.items()}
+
+    def configs(self, names):
+        return {name: {"cleanup.policy": "delete", **self.topics[name].config} for name in names}
+
+    def create(self, new):
+        self.topics |= {topic.name: topic for topic in new}
+
+
+def test_creating_twice_creates_once():
+    broker = Broker()
+    assert topics.create(broker, SETTINGS)[:2] == ["t-ratings", "t-users"]
+    assert topics.create(broker, SETTINGS) == []
+    assert topics.check(broker, SETTINGS) == []
+    topics.require(broker, SETTINGS)
+
+
+def test_topics_that_share_users_have_the_same_partitions():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    assert {name for name, n in broker.partitions().items() if n != 2} == {"t-models", "t-models-dlt"}
+
+
+def test_ratings_are_kept_for_ever_and_tables_are_compacted():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    kept = {name for name, topic in broker.topics.items() if topic.config.get("retention.ms") == "-1"}
+    compact = {name for name, topic in broker.topics.items() if topic.config["cleanup.policy"] == "compact"}
+    assert kept == {"t-ratings", "t-item-ratings"}
+    assert compact == {"t-users", "t-items", "t-item-codes", "t-models"}
+
+
+def test_a_difference_says_what_to_do():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    del broker.topics["t-items"]
+    broker.topics["t-users"] = topics.NewTopic("t-users", 2, 1, {"cleanup.policy": "delete"})
+    assert topics.check(broker, Settings(prefix="t-", partitions=2)) == [
+        "topic t-items is missing; run: dch topics create",
+        "topic t-users has cleanup.policy=delete, this code needs compact; run: "
+        "kafka-configs.sh --alter --topic t-users --add-config cleanup.policy=compact",
+    ]
+    with pytest.raises(TopicError, match="topic t-ratings has 2 partitions, expected 3; set --partitions 2"):
+        topics.require(broker, Settings(prefix="t-", partitions=3))
