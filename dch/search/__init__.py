@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dch.codes import WORD_BITS, Words
 from dch.errors import CodeShapeError
 from dch.search.batch import nearest_many
-from dch.search.order import Float32s, Int32s, _order_by_score
+from dch.search.order import Float32s, Int32s, Integers, _order_by_score
 from dch.search.scan import _nearest_kernel, _scan
 
 __all__ = [
@@ -52,7 +52,7 @@ def nearest(
     *,
     skip: Int32s | None = None,
     eligible: NDArray[np.bool_] | None = None,
-    popularity: Int32s | None = None,
+    popularity: Integers | None = None,
     relaxed: Float32s | None = None,
     bits: int | None = None,
 ) -> Nearest:
@@ -86,8 +86,8 @@ def nearest(
         np.ascontiguousarray(query),
         size,
         _NO_MASK if eligible is None else np.ascontiguousarray(eligible).view(np.uint8),
-        _NO_ROWS if skip is None else np.sort(skip).astype(np.int32, copy=False),
-        _NO_ROWS if popularity is None else np.ascontiguousarray(popularity, np.int32),
+        _NO_ROWS if skip is None else _sorted(skip),
+        _NO_ROWS if popularity is None else popularity,
         _NO_RELAXED if relaxed is None else np.ascontiguousarray(relaxed, np.float32),
         *result,
     )
@@ -96,7 +96,7 @@ def nearest(
     return result.head(found)
 
 
-def rerank(candidates: Nearest, k: int, *, popularity: Int32s | None = None) -> Nearest:
+def rerank(candidates: Nearest, k: int, *, popularity: Integers | None = None) -> Nearest:
     """Order candidates by asymmetric score and keep k; with a search before it, "codes+rerank".
 
     Order: score descending, then distance, then popularity descending, then row. The candidates are the
@@ -112,12 +112,17 @@ def rerank(candidates: Nearest, k: int, *, popularity: Int32s | None = None) -> 
     return ordered.head(k)
 
 
+def _sorted(skip: Int32s) -> Int32s:
+    rows: Int32s = np.sort(skip).astype(np.int32, copy=False)
+    return rows
+
+
 def _check_shapes(
     n: int,
     n_words: int,
     query: Words,
     eligible: NDArray[np.bool_] | None,
-    popularity: Int32s | None,
+    popularity: Integers | None,
 ) -> None:
     if query.shape != (n_words,):
         raise CodeShapeError(f"codes are {n_words} words wide, the query has shape {query.shape}")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dch.codes import Words
 from dch.jit import kernel
-from dch.search.order import Float32s, Int32s, _order_by_score
+from dch.search.order import Float32s, Int32s, Integers, _order_by_score
 from dch.search.scan import _scan
 
 
@@ -20,7 +20,7 @@ def _scan_many(
     allowed: NDArray[np.uint8],
     skip_starts: NDArray[np.int64],
     skip_columns: Int32s,
-    popularity: Int32s,
+    popularity: Integers,
     relaxed: NDArray[np.float32],
     ranked: NDArray[np.int32],
 ) -> None:
@@ -46,7 +46,7 @@ def nearest_many(
     skip_starts: NDArray[np.int64],
     skip_columns: Int32s,
     eligible: NDArray[np.bool_],
-    popularity: Int32s,
+    popularity: Integers,
     relaxed: Float32s | None = None,
     n_candidates: int = 0,
     n_threads: int = 1,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from dch.jit import kernel
 
 Int32s = NDArray[np.int32]
+Integers = NDArray[np.int32] | NDArray[np.int64]
+"""What breaks ties, larger first; wider than a count where the caller packs more into it."""
 Float32s = NDArray[np.float32]
 
 
@@ -23,7 +25,7 @@ def _worse(
     other_distance: int,
     other_score: np.float32,
     other_row: int,
-    popularity: Int32s,
+    popularity: Integers,
 ) -> bool:
     """Tell whether the first result comes after the other one."""
     if by_score and score != other_score:
@@ -39,7 +41,7 @@ def _worse(
 
 @kernel
 def _sift_down(
-    by_score: bool, at: int, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Int32s
+    by_score: bool, at: int, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers
 ) -> None:
     """Restore the heap of the first n results (worst at the root) after the one at ``at`` changed."""
     row, distance, score = rows[at], distances[at], scores[at]
@@ -70,7 +72,7 @@ def _sift_down(
 
 @kernel
 def _heapify(
-    by_score: bool, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Int32s
+    by_score: bool, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers
 ) -> None:
     """Make a heap of the first n results."""
     for at in range(n // 2 - 1, -1, -1):
@@ -87,7 +89,7 @@ def _offer(
     rows: Int32s,
     distances: Int32s,
     scores: Float32s,
-    popularity: Int32s,
+    popularity: Integers,
 ) -> int:
     """Keep a result if it is among the best k by distance so far; return how many are kept.
 
@@ -106,7 +108,7 @@ def _offer(
 
 @kernel
 def _sort(
-    by_score: bool, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Int32s
+    by_score: bool, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers
 ) -> None:
     """Sort the first n results in place, best first."""
     _heapify(by_score, n, rows, distances, scores, popularity)
@@ -118,7 +120,7 @@ def _sort(
 
 
 @kernel
-def _order_by_score(n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Int32s) -> None:
+def _order_by_score(n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers) -> None:
     """Sort the first n results in place: score descending, distance, popularity descending, row.
 
     ``popularity`` is (n_rows,) or empty.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dch.codes import MAX_BITS, Words
 from dch.jit import kernel
-from dch.search.order import Float32s, Int32s, _offer, _sort
+from dch.search.order import Float32s, Int32s, Integers, _offer, _sort
 from dch.search.popcount import popcount
 
 BLOCK = 512  # rows; a block of distances stays in the first-level cache, and most blocks hold no candidate
@@ -89,7 +89,7 @@ def _scan(
     k: int,
     allowed: NDArray[np.uint8],
     skip: Int32s,
-    popularity: Int32s,
+    popularity: Integers,
     relaxed: Float32s,
     rows: Int32s,
     distances: Int32s,
@@ -125,7 +125,7 @@ def _nearest_kernel(
     query: Words,
     k: int,
     allowed: NDArray[np.uint8],
-    popularity: Int32s,
+    popularity: Integers,
     relaxed: Float32s,
     rows: Int32s,
     distances: Int32s,
