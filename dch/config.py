@@ -1,7 +1,8 @@
-"""Settings of one fit: the shape of the model, the objective, the schedule. Checked when made; no files, no environment."""
+"""Settings of one fit: shape of the model, objective, schedule. Checked when made; reads no file."""
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 from dch.errors import ConfigError
@@ -41,7 +42,7 @@ class DchConfig:
     """From this rating on, an item counts as liked; None: three quarters up the scale, 4.0 on 1 to 5."""
 
     rating_weights: RatingWeights = "auto"
-    """Weight of a rating in a bag: ``graded`` by height, ``binary`` (liked 1, else 0), or as ``auto`` finds."""
+    """Weight of a rating in a bag: ``graded`` by height, ``binary`` (1 each), or as ``auto`` finds."""
 
     rating_knots: tuple[tuple[float, float], ...] | None = None
     """Pairs (rating, weight), interpolated and clamped, that override ``rating_weights``."""
@@ -61,10 +62,10 @@ class DchConfig:
     """Share of the steps that a refit from a previous model takes."""
 
     batch: int = 1024
-    """Users of one step of ``ranking``; ratings of one step of ``rating``, times 16."""
+    """Users of one step."""
 
     drawn_items: int = 1200
-    """Items of one step of ``ranking``: the softmax is over these."""
+    """Items of one step: the softmax of ``ranking`` is over these, ``rating`` takes their ratings."""
 
     # Early stopping
 
@@ -77,8 +78,8 @@ class DchConfig:
     checks: int = 8
     """How often in one fit NDCG@20 is taken on the held-out ratings."""
 
-    patience: int = 3
-    """Stop after this many checks in a row without a new best."""
+    patience: int = 6
+    """Stop after this many checks in a row without a new best; with few, the peak rate ends the fit."""
 
     # Features
 
@@ -170,7 +171,7 @@ class DchConfig:
         if knots is None:
             return
         ratings = [rating for rating, _ in knots]
-        if not knots or any(a >= b for a, b in zip(ratings, ratings[1:], strict=False)):
+        if not knots or any(a >= b for a, b in pairwise(ratings)):
             raise ConfigError(f"rating_knots must ascend by rating and not be empty, got {knots}")
         if not all(math.isfinite(r) and 0 <= w < math.inf for r, w in knots):
             raise ConfigError(

@@ -1,0 +1,5 @@
+"""Fitting the towers: the only part of the library that imports torch."""
+
+from dch.training.fit import fit_model
+
+__all__ = ["fit_model"]

@@ -1,0 +1,126 @@
+"""Fit a model: from ratings and settings to two frozen towers of one generation."""
+
+from dataclasses import asdict
+
+import numpy as np
+from torch import nn
+
+from dch.config import DchConfig
+from dch.errors import ConfigError
+from dch.ids import IdTable
+from dch.model import Model
+from dch.ratings import Ratings
+from dch.training.loop import Best, Objective, Progress, run_steps
+from dch.training.material import Material, prepare
+from dch.training.measure import make_measure
+from dch.training.net import TowerNet
+from dch.training.progress import showing, torch_threads
+from dch.training.ranking_steps import RankingSteps
+from dch.training.rating_steps import RatingSteps
+from dch.training.refit import continue_from
+from dch.training.start import random_start, teacher_start
+
+STEPS = {"ranking": 700, "rating": 300}
+"""Tried on a million ratings; half as many lose about .003 of NDCG@20, twice as many win as much."""
+
+SMALL = 1_000_000
+"""Below this many ratings, the steps shrink with the square root of the share, to a quarter at most."""
+
+
+def fit_model(
+    ratings: Ratings,
+    config: DchConfig,
+    *,
+    generation: int = 1,
+    start: Model | None = None,
+    progress: bool | Progress | None = None,
+) -> Model:
+    """Fit both towers to ratings.
+
+    Early stopping measures on ratings taken out of these; nothing else is looked at.
+
+    Args:
+        ratings: the training data, with the features of users and items.
+        config: the settings.
+        generation: number of the model that comes out.
+        start: a previous model to refit: its rows by id and its rating scale are kept, and fewer steps taken.
+        progress: True for a bar with loss and time left, or a function of steps done, planned, and loss.
+
+    Raises:
+        RatingsError: there are no ratings, or none of them is liked.
+        ConfigError: start has codes or a hidden layer of another size than the settings ask for.
+        MissingExtraError: the ranking objective's teacher is not installed.
+    """
+    _check_start(start, config)
+    rng = np.random.default_rng(config.seed)
+    with torch_threads(config.threads), showing(progress) as report:
+        material = prepare(ratings, config, start, rng)
+        nets = _first_nets(material, config, start, rng)
+        objective = _objective(nets, material, config, rng)
+        both = nn.ModuleList(nets)
+        validation = material.validation
+        best = Best(both, make_measure(nets, material.sides, validation, config)) if validation else None
+        done = run_steps(both, objective, config, _steps(len(ratings), config, start), best, report)
+    metrics = {"steps": float(done)} | ({"validation_ndcg@20": best.value} if best else {})
+    return _freeze(nets, material, config, generation, metrics)
+
+
+def _check_start(start: Model | None, config: DchConfig) -> None:
+    if start is None:
+        return
+    have = (start.bits, start.user_tower.hidden)
+    if have != (config.bits, config.hidden):
+        raise ConfigError(
+            f"start has bits={have[0]}, hidden={have[1]}, the settings ask for bits={config.bits}, "
+            f"hidden={config.hidden}; fit without a start, or with its settings"
+        )
+
+
+def _first_nets(
+    material: Material, config: DchConfig, start: Model | None, rng: np.random.Generator
+) -> tuple[TowerNet, TowerNet]:
+    if start is not None:
+        user, item = continue_from(start, material)
+    elif material.teacher is not None:
+        user, item = teacher_start(material.sides, material.teacher, config, rng)
+    else:
+        user, item = (random_start(side, config, rng) for side in material.sides)
+    return TowerNet(user).to(config.device), TowerNet(item).to(config.device)
+
+
+def _objective(
+    nets: tuple[TowerNet, TowerNet], material: Material, config: DchConfig, rng: np.random.Generator
+) -> Objective:
+    if material.teacher is None:
+        return RatingSteps(nets, material.sides, config, rng)
+    return RankingSteps(nets, material.sides, material.teacher, config, rng)
+
+
+def _steps(n_ratings: int, config: DchConfig, start: Model | None) -> int:
+    share = max(0.25, min(1.0, (n_ratings / SMALL) ** 0.5))
+    steps = config.steps or round(STEPS[config.objective] * share)
+    return steps if start is None else max(1, round(steps * config.refit_share))
+
+
+def _freeze(
+    nets: tuple[TowerNet, TowerNet],
+    material: Material,
+    config: DchConfig,
+    generation: int,
+    metrics: dict[str, float],
+) -> Model:
+    users, items = material.sides
+    return Model(
+        generation=generation,
+        user_tower=nets[0].freeze(),
+        item_tower=nets[1].freeze(),
+        user_ids=IdTable(users.ids),
+        item_ids=IdTable(items.ids),
+        user_tokens=IdTable(users.feature_names),
+        item_tokens=IdTable(items.feature_names),
+        rating_knots=material.scale.knots,
+        feature_weight=config.feature_weight,
+        positive_from=material.scale.positive_from,
+        settings=asdict(config),
+        metrics=metrics,
+    )

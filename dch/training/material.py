@@ -1,0 +1,75 @@
+"""What a fit works on: the rating scale, both sides, the held-out ratings and the teacher."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dch.config import DchConfig
+from dch.errors import RatingsError
+from dch.model import Model
+from dch.ratings import Ratings
+from dch.training.scale import Scale, read_scale
+from dch.training.sides import Side, make_sides
+from dch.training.teacher import Teacher, fit_teacher
+from dch.training.validation import Validation, make_validation, split_validation
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that is made of the ratings before the first step."""
+
+    scale: Scale
+    sides: tuple[Side, Side]
+    """User side, item side."""
+
+    validation: Validation | None
+    """None when there is too little to measure by, or no wish to."""
+
+    teacher: Teacher | None
+    """None for the rating objective."""
+
+
+def prepare(ratings: Ratings, config: DchConfig, start: Model | None, rng: np.random.Generator) -> Material:
+    """Take the validation part out, then make sides and teacher of the rest.
+
+    Raises:
+        RatingsError: there are no ratings, or none of them is liked.
+        MissingExtraError: the teacher is not installed.
+    """
+    if not len(ratings):
+        raise RatingsError("nothing to fit on: found 0 ratings; give at least one")
+    train, taken = ratings, np.empty(0, np.int64)
+    if config.early_stopping:
+        train, taken = split_validation(ratings, config, rng)
+    tried = [_try(scale, ratings, train, taken, config) for scale in _scales(train, config, start)]
+    if len(tried) == 1 or tried[0].validation is None:
+        return tried[0]
+    return max(tried, key=_quality)  # the first, graded, on a tie
+
+
+def _scales(train: Ratings, config: DchConfig, start: Model | None) -> list[Scale]:
+    """Return the scales worth trying; more than one only where the teacher can tell them apart."""
+    if start is not None:
+        return [Scale(start.rating_knots, start.positive_from)]
+    graded = read_scale(train.values, config, graded=True)
+    binary = read_scale(train.values, config, graded=False)
+    if config.rating_weights == "binary" or len(graded.knots) == 1:
+        return [binary]
+    if config.rating_weights == "graded" or config.rating_knots is not None or config.objective == "rating":
+        return [graded]
+    return [graded, binary]
+
+
+def _try(scale: Scale, ratings: Ratings, train: Ratings, taken: np.ndarray, config: DchConfig) -> Material:
+    sides = make_sides(train, scale, min_token_count=config.min_token_count)
+    validation = make_validation(ratings, taken, sides, scale.positive_from)
+    teacher = fit_teacher(sides[0], config) if config.objective == "ranking" else None
+    return Material(scale, sides, validation, teacher)
+
+
+def _quality(material: Material) -> float:
+    """Return the teacher's held-out NDCG@20."""
+    validation, teacher = material.validation, material.teacher
+    assert validation is not None
+    assert teacher is not None
+    return validation.ndcg(teacher.users[validation.users] @ teacher.items.T)

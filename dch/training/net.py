@@ -1,0 +1,54 @@
+"""The towers as torch modules: the trainable twins of the frozen tower in ``dch.towers``."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dch.towers import COUNT_CENTRE, COUNT_SPREAD, NORM_EPSILON, TowerWeights
+from dch.training.bag import Bags, bag_sum
+
+
+class TowerNet(nn.Module):
+    """softsign(tanh(norm(x + bias + c * count)) @ output + output_bias), x the sum of a bag.
+
+    The parameters have the names and shapes of ``TowerWeights``.
+    """
+
+    def __init__(self, weights: TowerWeights) -> None:
+        super().__init__()
+        for name in PARAMETERS:
+            self.register_parameter(name, nn.Parameter(torch.from_numpy(getattr(weights, name).copy())))
+
+    def forward(self, bags: Bags) -> Tensor:
+        """Return the relaxed codes of some bags, (n, bits), each in (-1, 1)."""
+        return functional.softsign(self.outputs(bags))
+
+    def outputs(self, bags: Bags) -> Tensor:
+        """Return what the softsign takes, (n, bits)."""
+        p: Any = self
+        counts = torch.from_numpy(np.log1p(bags.counts).astype(np.float32)).to(p.bag.device)
+        c = (counts - COUNT_CENTRE) / COUNT_SPREAD
+        x = bag_sum(p.bag, bags) + p.bias + c[:, None] * p.count
+        hidden = torch.tanh(functional.layer_norm(x, (x.shape[1],), p.gain, p.shift, NORM_EPSILON))
+        return torch.addmm(p.output_bias, hidden, p.output)
+
+    def freeze(self) -> TowerWeights:
+        """Copy the weights out of torch."""
+        named = {name: p.detach().cpu().numpy().copy() for name, p in self.named_parameters()}
+        return TowerWeights(**named)
+
+
+PARAMETERS = ("bag", "bias", "count", "gain", "shift", "output", "output_bias")
+
+
+def hard_sign(relaxed: Tensor) -> Tensor:
+    """Take the sign, +1 or -1, and let the gradient through as if nothing had been done.
+
+    Source:
+        The straight-through estimator (Bengio, Leonard, Courville, arXiv 1308.3432), here past a softsign.
+    """
+    signs = torch.where(relaxed > 0, 1.0, -1.0)
+    return relaxed + (signs - relaxed).detach()
