@@ -1,1 +1,15 @@
-"""Deep Collaborative Hashing: recommendations from binary codes. A library about arrays; it knows no Kafka."""
+"""Deep Collaborative Hashing: recommendations from binary codes. A library about arrays that knows no Kafka.
+
+from dch import Ratings, Recommender
+recommender = Recommender.fit(Ratings.read("ratings.csv.gz"), bits=64)
+recommender.fold_in("a new user", "some item", 5.0)
+hits = recommender.recommend("a new user", k=20)
+"""
+
+from dch.answers import Hit
+from dch.config import DchConfig
+from dch.model import Model
+from dch.ratings import Ratings
+from dch.recommender import Recommender
+
+__all__ = ["DchConfig", "Hit", "Model", "Ratings", "Recommender"]

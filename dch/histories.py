@@ -6,7 +6,7 @@ in any order. A pair is found by hashing with linear probing; the pairs of one o
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +123,7 @@ class Histories:
         return live
 
 
-def _grown(array: NDArray[np.generic], size: int, fill: int = 0) -> NDArray[np.generic]:
+def _grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
     larger = np.full(size, fill, array.dtype)
     larger[: len(array)] = array
     return larger
@@ -133,7 +133,7 @@ def _grown(array: NDArray[np.generic], size: int, fill: int = 0) -> NDArray[np.g
 def _start(own: int, other: int, mask: int) -> int:
     # Fibonacci hashing: the high bits of the product depend on every bit of both rows.
     mixed = np.uint64((np.int64(own) << 32) | np.int64(other)) * np.uint64(0x9E3779B97F4A7C15)
-    return np.int64(mixed >> np.uint64(32)) & mask
+    return int(mixed >> np.uint64(32)) & mask
 
 
 @kernel
@@ -161,7 +161,7 @@ def put(pairs: Pairs, own: int, other: int, rating: float, timestamp: int, offse
         return False, np.nan
     place = find(pairs, own, other)
     slot = pairs.table[place]
-    old = np.float32(np.nan)
+    old = np.nan
     if slot == NONE:
         slot = np.int32(pairs.used[0])
         pairs.used[0] += 1
@@ -170,7 +170,7 @@ def put(pairs: Pairs, own: int, other: int, rating: float, timestamp: int, offse
         pairs.following[slot] = pairs.newest[own]
         pairs.newest[own] = slot
     else:
-        old = pairs.ratings[slot]
+        old = float(pairs.ratings[slot])
         at = pairs.timestamps[slot]
         if timestamp < at or (timestamp == at and offset <= pairs.offsets[slot]):
             return False, old

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dch.codes import pack, to_words
 from dch.features import Features
-from dch.histories import Histories, Pairs, put
+from dch.histories import NEVER, NONE, Histories, Pairs, put, slots_of
 from dch.ids import IdTable
 from dch.jit import kernel
 from dch.model import Model, Vocabulary
@@ -149,3 +149,34 @@ def learn_all(
     for i in range(len(own)):
         changed[i] = learn(pairs, inputs, own[i], other[i], ratings[i], timestamps[i], offsets[i])
     return changed
+
+
+@kernel
+def forget(pairs: Pairs, inputs: Inputs, own: int, floor: int) -> Ints:
+    """Withdraw every rating of one row up to a time, now and for good; return the other rows concerned."""
+    pairs.floors[own] = max(pairs.floors[own], floor)
+    slots = slots_of(pairs, own)
+    others = np.empty(len(slots), np.int32)
+    n = 0
+    for slot in slots:
+        if pairs.timestamps[slot] <= floor:
+            swap_rating(inputs, own, pairs.other[slot], pairs.ratings[slot], -1)
+            pairs.ratings[slot] = np.nan
+            others[n] = pairs.other[slot]
+            n += 1
+    return others[:n]
+
+
+@kernel
+def release(pairs: Pairs, inputs: Inputs, rows: Ints) -> None:
+    """Empty these rows as if they had never been seen; their events may come again."""
+    for own in rows:
+        for slot in slots_of(pairs, own):
+            swap_rating(inputs, own, pairs.other[slot], pairs.ratings[slot], -1)
+        slot = pairs.newest[own]
+        while slot != NONE:
+            pairs.ratings[slot] = np.nan
+            pairs.timestamps[slot] = NEVER
+            pairs.offsets[slot] = NEVER
+            slot = pairs.following[slot]
+        pairs.floors[own] = NEVER

@@ -33,8 +33,8 @@ def grow_sums(sums: RunningSums, n: int) -> RunningSums:
     if n <= have:
         return sums
     larger = empty_sums(max(n, 2 * have), hidden)
-    for old, new in zip(sums, larger, strict=True):
-        new[:have] = old
+    larger.sums[:have], larger.squares[:have] = sums.sums, sums.squares
+    larger.n_ratings[:have] = sums.n_ratings
     return larger
 
 
@@ -42,6 +42,7 @@ def grow_sums(sums: RunningSums, n: int) -> RunningSums:
 def interpolate(knots: Floats, rating: float) -> float:
     """Return the weight of a rating: linear between knots (m, 2) of [rating, weight], constant outside."""
     last = len(knots) - 1
+    rating = float(rating)  # one type whatever the caller holds, so that the weight is the same to the bit
     if rating <= knots[0, 0]:
         return float(knots[0, 1])
     for i in range(last):
@@ -53,7 +54,9 @@ def interpolate(knots: Floats, rating: float) -> float:
 
 @kernel
 def add_rating(sums: RunningSums, row: int, embedding: Floats, weight: float, sign: int) -> None:
-    """Put one rating into a bag (sign 1), or take the same rating out again (sign -1)."""
+    """Put one rating into a bag (sign 1), or take it out again (sign -1); weight 0 keeps it out."""
+    if weight <= 0.0:
+        return
     add_token(sums.sums[row], embedding, sign * weight)
     sums.squares[row] += sign * square_of(weight)
     sums.n_ratings[row] += sign

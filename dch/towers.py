@@ -68,12 +68,12 @@ class TowerWeights:
     @property
     def bits(self) -> int:
         """Length of a code, in bits."""
-        return self.output.shape[1]
+        return int(self.output.shape[1])
 
     @property
     def hidden(self) -> int:
         """Width of the bag and of the hidden layer."""
-        return self.output.shape[0]
+        return int(self.output.shape[0])
 
     def head(self) -> tuple[Floats, ...]:
         """Return all that follows the bag, in the order that ``encode_row`` takes it."""

@@ -1,0 +1,189 @@
+"""Artifacts: the files of one generation, written whole or not at all, and read with every check.
+
+A folder holds ``manifest.json`` (what it is, and the size and SHA-256 of every other file),
+``model.safetensors`` (weights and vocabularies) and, where a recommender was saved, ``ratings.safetensors``
+(what it had folded in). Nothing is pickled; reading runs no code.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.numpy import save as to_safetensors
+
+from dch.errors import ArtifactError, DchError
+from dch.model import Model
+from dch.packing import model_of, model_tensors, ratings_of, ratings_tensors, tensors_of
+from dch.ratings import Ratings
+from dch.snapshot import Memory
+
+Value = TypeVar("Value")
+
+FORMAT = "dch-artifact"
+FORMAT_VERSION = 1
+MANIFEST, MODEL, RATINGS = "manifest.json", "model.safetensors", "ratings.safetensors"
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """One file of an artifact."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What the folder holds."""
+
+    format: str
+    format_version: int
+    generation: int
+    bits: int
+    feature_weight: float
+    positive_from: float
+    settings: dict[str, object]
+    metrics: dict[str, float]
+    files: dict[str, FileEntry]
+
+
+def save_model(folder: str | PathLike[str], model: Model) -> None:
+    """Write a model to a folder that ``load_model`` reads; an artifact already there is replaced."""
+    _write(Path(folder), model, {MODEL: to_safetensors(model_tensors(model))})
+
+
+def save_recommender(folder: str | PathLike[str], model: Model, memory: Memory) -> None:
+    """Write a model and the ratings it has folded in; an artifact already there is replaced."""
+    files = {
+        MODEL: to_safetensors(model_tensors(model)),
+        RATINGS: to_safetensors(ratings_tensors(memory)),
+    }
+    _write(Path(folder), model, files)
+
+
+def load_model(folder: str | PathLike[str]) -> Model:
+    """Read a model.
+
+    Raises:
+        ArtifactError: the folder is missing, corrupt, truncated, not ours, or of a newer format.
+    """
+    return _model(Path(folder), _manifest(Path(folder)))
+
+
+def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Ratings | None]:
+    """Read a model and the ratings beside it; None where only a model was saved.
+
+    Raises:
+        ArtifactError: as ``load_model``.
+    """
+    path = Path(folder)
+    manifest = _manifest(path)
+    model = _model(path, manifest)
+    if RATINGS not in manifest.files:
+        return model, None
+    content = _checked(path, RATINGS, manifest)
+    return model, _decoded(path / RATINGS, lambda: ratings_of(tensors_of(content)))
+
+
+def manifest_sha256(folder: str | PathLike[str]) -> str:
+    """Return the checksum that stands for the whole artifact: the manifest holds those of its files."""
+    return hashlib.sha256((Path(folder) / MANIFEST).read_bytes()).hexdigest()
+
+
+def _write(folder: Path, model: Model, files: Mapping[str, bytes]) -> None:
+    manifest = Manifest(
+        format=FORMAT,
+        format_version=FORMAT_VERSION,
+        generation=model.generation,
+        bits=model.bits,
+        feature_weight=model.feature_weight,
+        positive_from=model.positive_from,
+        settings=dict(model.settings),
+        metrics=dict(model.metrics),
+        files={
+            name: FileEntry(len(content), hashlib.sha256(content).hexdigest())
+            for name, content in files.items()
+        },
+    )
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+        raise ArtifactError(f"{folder} holds other files; give an empty or a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, then renamed: whoever looks sees the old artifact or the new one.
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        draft.chmod(0o755)
+        for name, content in files.items():
+            (draft / name).write_bytes(content)
+        (draft / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"no artifact at {folder}: {MANIFEST} cannot be read ({error.strerror})"
+        ) from error
+    head = _decoded(path, lambda: msgspec.json.decode(content))
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise ArtifactError(f"{path} is not of a {FORMAT}; was another program's folder given?")
+    if head.get("format_version") != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has format_version {head.get('format_version')!r}, this program reads {FORMAT_VERSION}; "
+            "use the program that wrote it, or a newer one"
+        )
+    return _decoded(path, lambda: msgspec.convert(head, Manifest))
+
+
+def _model(folder: Path, manifest: Manifest) -> Model:
+    content = _checked(folder, MODEL, manifest)
+    return _decoded(
+        folder / MODEL,
+        lambda: model_of(
+            tensors_of(content),
+            generation=manifest.generation,
+            feature_weight=manifest.feature_weight,
+            positive_from=manifest.positive_from,
+            settings=manifest.settings,
+            metrics=manifest.metrics,
+        ),
+    )
+
+
+def _checked(folder: Path, name: str, manifest: Manifest) -> bytes:
+    path = folder / name
+    if name not in manifest.files:
+        raise ArtifactError(f"{folder / MANIFEST} names no {name}; the artifact is incomplete")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"{path} cannot be read ({error.strerror}); the artifact is incomplete"
+        ) from error
+    entry = manifest.files[name]
+    if len(content) != entry.bytes:
+        raise ArtifactError(
+            f"{path} has {len(content)} bytes, the manifest says {entry.bytes}; copy it again"
+        )
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise ArtifactError(f"{path} does not match its SHA-256 in the manifest; copy it again")
+    return content
+
+
+def _decoded(path: Path, decode: Callable[[], Value]) -> Value:
+    """Run a decoder; whatever it finds wrong is a fault of the file."""
+    try:
+        return decode()
+    except (msgspec.MsgspecError, SafetensorError, DchError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be decoded: {error}") from error

@@ -1,0 +1,63 @@
+"""The items as a search sees them: codes, which of them may be recommended, and what breaks ties."""
+
+import zlib
+from collections.abc import Set
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.store import CodeStore
+
+
+class Catalogue(NamedTuple):
+    """Arrays over item rows. The owner writes single elements in place; readers take views of one length."""
+
+    words: NDArray[np.uint64]  # (n, n_words) codes
+    allowed: NDArray[np.uint8]  # (n,) 1 where the item has a code and is available
+    precedence: NDArray[np.int64]  # (n,) breaks ties, larger first: see ``precedence_of``
+
+
+def precedence_of(id_: str, popularity: int) -> int:
+    """Return what orders items at equal distance and score: popularity, then id.
+
+    Ids are compared by checksum, not by row or alphabet: rows depend on which item came first, and an order
+    of the alphabet would have to be made anew with every new item. So all workers break ties alike.
+    """
+    return (popularity << 32) | (0xFFFFFFFF - zlib.crc32(id_.encode()))
+
+
+class CatalogueKeeper:
+    """Keeps ``allowed`` and ``precedence`` in step with a code store. One writer."""
+
+    def __init__(self, store: CodeStore) -> None:
+        self._store = store
+        self._n = 0
+        self._allowed = np.zeros(8, np.uint8)
+        self._precedence = np.zeros(8, np.int64)
+
+    def view(self) -> Catalogue:
+        """Return the catalogue as it is now; elements may change under a reader, lengths do not."""
+        n = self._n
+        return Catalogue(self._store.words[:n], self._allowed[:n], self._precedence[:n])
+
+    def update(self, rows: NDArray[np.int32], unavailable: Set[int]) -> None:
+        """Take over the store's presence and popularity of these rows, less those that are unavailable."""
+        self._grow()
+        store, ids = self._store, self._store.ids
+        self._allowed[rows] = store.present[rows]
+        self._allowed[[row for row in rows.tolist() if row in unavailable]] = 0
+        self._precedence[rows] = [
+            precedence_of(ids[row], count)
+            for row, count in zip(rows.tolist(), store.popularity[rows].tolist(), strict=True)
+        ]
+
+    def _grow(self) -> None:
+        self._n = len(self._store.ids)
+        self._store.reserve(self._n)
+        missing = (
+            max(self._n, 2 * len(self._allowed)) - len(self._allowed) if self._n > len(self._allowed) else 0
+        )
+        if missing:  # new arrays: readers that hold a view keep the old ones
+            self._allowed = np.concatenate([self._allowed, np.zeros(missing, np.uint8)])
+            self._precedence = np.concatenate([self._precedence, np.zeros(missing, np.int64)])

@@ -1,0 +1,112 @@
+"""Tensors and back: models and ratings as named arrays, ids as one array of UTF-8 bytes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as from_safetensors
+
+from dch.features import Features
+from dch.ids import IdTable
+from dch.model import Model
+from dch.ratings import Ratings
+from dch.snapshot import Memory
+from dch.towers import TowerWeights
+
+Tensors = dict[str, NDArray[Any]]
+
+TABLES = ("user_ids", "item_ids", "user_tokens", "item_tokens")
+TOWERS = ("user_tower", "item_tower")
+
+
+def tensors_of(content: bytes) -> Tensors:
+    """Parse the bytes of a safetensors file."""
+    tensors: Tensors = from_safetensors(content)
+    return tensors
+
+
+def model_tensors(model: Model) -> Tensors:
+    """Name the arrays of a model."""
+    tensors: Tensors = {"rating_knots": model.rating_knots}
+    for tower in TOWERS:
+        weights = getattr(model, tower)
+        tensors |= {f"{tower}.{field.name}": getattr(weights, field.name) for field in fields(TowerWeights)}
+    for name in TABLES:
+        tensors |= _pack_strings(name, getattr(model, name))
+    return tensors
+
+
+def model_of(
+    tensors: Tensors,
+    *,
+    generation: int,
+    feature_weight: float,
+    positive_from: float,
+    settings: Mapping[str, object],
+    metrics: Mapping[str, float],
+) -> Model:
+    """Undo ``model_tensors``; the keywords are what the manifest holds."""
+    user_tower, item_tower = (
+        TowerWeights(**{field.name: tensors[f"{tower}.{field.name}"] for field in fields(TowerWeights)})
+        for tower in TOWERS
+    )
+    return Model(
+        generation=generation,
+        user_tower=user_tower,
+        item_tower=item_tower,
+        **{name: IdTable(_unpack_strings(name, tensors)) for name in TABLES},
+        rating_knots=tensors["rating_knots"].astype(np.float32),
+        feature_weight=feature_weight,
+        positive_from=positive_from,
+        settings=settings,
+        metrics=metrics,
+    )
+
+
+def ratings_tensors(memory: Memory) -> Tensors:
+    """Name the arrays of all that is known: live ratings in order of time, ids, features."""
+    pairs, live = memory.user_histories.pairs, memory.user_histories.live()
+    order = live[np.lexsort((pairs.offsets[live], pairs.timestamps[live]))]
+    return {
+        "users": pairs.own[order],
+        "items": pairs.other[order],
+        "values": pairs.ratings[order],
+        "timestamps": pairs.timestamps[order],
+        **_pack_strings("user_ids", memory.user_ids),
+        **_pack_strings("item_ids", memory.item_ids),
+        **_pack_features("user_features", memory.user_features, memory.user_ids),
+        **_pack_features("item_features", memory.item_features, memory.item_ids),
+    }
+
+
+def ratings_of(tensors: Tensors) -> Ratings:
+    """Undo ``ratings_tensors``."""
+    return Ratings(
+        users=tensors["users"].astype(np.int32),
+        items=tensors["items"].astype(np.int32),
+        values=tensors["values"].astype(np.float32),
+        timestamps=tensors["timestamps"].astype(np.int64),
+        user_ids=IdTable(_unpack_strings("user_ids", tensors)),
+        item_ids=IdTable(_unpack_strings("item_ids", tensors)),
+        user_features=msgspec.json.decode(tensors["user_features"].tobytes()),
+        item_features=msgspec.json.decode(tensors["item_features"].tobytes()),
+    )
+
+
+def _pack_strings(name: str, strings: Iterable[str]) -> Tensors:
+    encoded = [string.encode() for string in strings]
+    ends = np.cumsum([len(string) for string in encoded], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(encoded), np.uint8), f"{name}.ends": ends}
+
+
+def _unpack_strings(name: str, tensors: Tensors) -> list[str]:
+    content, ends = tensors[name].tobytes(), tensors[f"{name}.ends"].tolist()
+    return [content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _pack_features(name: str, features: Mapping[int, Features], ids: IdTable) -> Tensors:
+    by_id = {ids[row]: record for row, record in features.items()}
+    return {name: np.frombuffer(msgspec.json.encode(by_id), np.uint8)}

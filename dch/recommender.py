@@ -1,0 +1,176 @@
+"""The recommender: folds rating events in, answers with the nearest items, swaps generations.
+
+One object that offline evaluation and the live worker both use. One thread writes (``fold_in``, ``swap``, and
+all of ``state``), any number read (``recommend``, ``similar_items``) beside it.
+"""
+
+from collections.abc import Collection, Sequence
+from os import PathLike
+
+import numpy as np
+
+from dch.answers import Answer, Hit, Strategy, answer
+from dch.artifact import load_recommender, save_recommender
+from dch.config import DchConfig
+from dch.ids import UNKNOWN
+from dch.model import Model
+from dch.queries import Query, query_history, query_item, query_user
+from dch.ratings import Ratings
+from dch.snapshot import Snapshot
+from dch.state import NO_ROWS, State
+
+
+class Recommender:
+    """Answers from the state it holds."""
+
+    def __init__(self, model: Model) -> None:
+        self.state = State(model)
+
+    @classmethod
+    def fit(
+        cls,
+        ratings: Ratings,
+        *,
+        bits: int = 64,
+        config: DchConfig | None = None,
+        generation: int = 1,
+        start: Model | None = None,
+        progress: bool = False,
+    ) -> "Recommender":
+        """Fit a model to ratings and fold the same ratings in.
+
+        Args:
+            ratings: the training data, with the features of users and items.
+            bits: length of a code; a config says it itself.
+            config: all settings of the fit.
+            generation: number of the new generation.
+            start: the model before, for a refit that starts from its weights.
+            progress: show a bar with loss and time left.
+
+        Raises:
+            RatingsError: there is nothing to learn from.
+            MissingExtraError: the objective needs a package that is not installed.
+        """
+        from dch.training import fit_model  # torch takes seconds to import, and serving never needs it
+
+        settings = config or DchConfig(bits=bits)
+        model = fit_model(ratings, settings, generation=generation, start=start, progress=progress)
+        return cls.from_model(model, ratings)
+
+    @classmethod
+    def from_model(cls, model: Model, ratings: Ratings | None = None) -> "Recommender":
+        """Build from a fitted model, with the ratings given folded in."""
+        recommender = cls(model)
+        if ratings is not None:
+            recommender.state.fold_in_ratings(ratings)
+        return recommender
+
+    @property
+    def model(self) -> Model:
+        """The model of the generation in service."""
+        return self.state.snapshot.model
+
+    def fold_in(self, user: str, item: str, rating: float, timestamp_ms: int | None = None) -> None:
+        """Take one rating event: extend both histories, encode both again. NaN withdraws the rating.
+
+        O(hidden), whatever the history. The latest event of a pair by (timestamp, order of calls) wins.
+
+        Args:
+            user: user id, new or known.
+            item: item id, new or known.
+            rating: on the scale of the training data.
+            timestamp_ms: milliseconds since 1970; None is as late as the latest event so far.
+        """
+        stamp = self.state.newest_ms if timestamp_ms is None else timestamp_ms
+        events = self.state.events([user], [item], [rating], [stamp])
+        self.state.fold_in_users(events)
+        self.state.fold_in_items(events)
+        self.state.refresh_items()
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Serve the new snapshot, made by ``state.prepare``, from the next request on."""
+        self.state.swap(snapshot)
+
+    def recommend(
+        self,
+        user: str,
+        k: int = 20,
+        *,
+        strategy: Strategy = "codes+rerank",
+        exclude: Collection[str] = (),
+        only: Collection[str] | None = None,
+        include_rated: bool = False,
+    ) -> list[Hit]:
+        """Return the k best items that the user has not rated; best first.
+
+        A user of whom nothing is known gets the most popular items.
+
+        Args:
+            user: user id, known or not.
+            k: list length.
+            strategy: ``codes+rerank``, ``codes`` (plain Hamming distance) or ``popular``.
+            exclude: item ids never to return.
+            only: item ids to choose from; None is all.
+            include_rated: return items the user has rated, too.
+
+        Raises:
+            ConfigError: k or the strategy is out of range.
+        """
+        query = query_user(self.state, user)
+        return self.answer(
+            query, k, strategy=strategy, exclude=exclude, only=only, include_rated=include_rated
+        ).hits
+
+    def recommend_history(
+        self, history: Sequence[tuple[str, float]], k: int = 20, *, strategy: Strategy = "codes+rerank"
+    ) -> list[Hit]:
+        """Return the k best items for somebody with this history of (item, rating); stores nothing."""
+        return self.answer(query_history(self.state, history), k, strategy=strategy).hits
+
+    def similar_items(self, item: str, k: int = 20) -> list[Hit]:
+        """Return the k items whose codes are nearest to an item's code; best first.
+
+        Raises:
+            UnknownIdError: the item has no code.
+        """
+        return self.answer(query_item(self.state, item), k, strategy="codes").hits
+
+    def user_code(self, user: str) -> bytes | None:
+        """Return the packed code of a user; None when nothing is known of the user."""
+        return query_user(self.state, user).code
+
+    def answer(
+        self,
+        query: Query,
+        k: int,
+        *,
+        strategy: Strategy = "codes+rerank",
+        exclude: Collection[str] = (),
+        only: Collection[str] | None = None,
+        include_rated: bool = False,
+    ) -> Answer:
+        """Search for a query; see ``recommend``. Runs beside the writer, without its lock."""
+        ids = self.state.memory.item_ids
+        barred = ids.rows(exclude)
+        chosen = None if only is None else ids.rows(only)
+        return answer(
+            query,
+            k,
+            ids,
+            strategy=strategy,
+            skip=np.concatenate([NO_ROWS if include_rated else query.seen, barred[barred != UNKNOWN]]),
+            only=None if chosen is None else chosen[chosen != UNKNOWN],
+        )
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write model, histories and features to a folder that ``load`` reads."""
+        save_recommender(folder, self.model, self.state.memory)
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str]) -> "Recommender":
+        """Read what ``save`` wrote.
+
+        Raises:
+            ArtifactError: the folder is missing, corrupt, truncated, not ours, or of a newer format.
+        """
+        return cls.from_model(*load_recommender(folder))

@@ -1,0 +1,77 @@
+"""A snapshot: one model and the two sides it filled, of one generation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dch.catalogue import CatalogueKeeper
+from dch.errors import GenerationMismatchError
+from dch.features import Features
+from dch.histories import Histories
+from dch.ids import IdTable
+from dch.model import Model
+from dch.side import Side
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What requests are answered from. Readers take it once per request and may keep it during a swap."""
+
+    model: Model
+    users: Side
+    items: Side
+    catalogue: CatalogueKeeper
+
+    def __post_init__(self) -> None:
+        for what, side in (("user codes", self.users), ("item codes", self.items)):
+            if side.store.generation != self.model.generation:
+                raise GenerationMismatchError(
+                    f"{what} are of generation {side.store.generation}, the model is of "
+                    f"{self.model.generation}; encode them again with the model"
+                )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of sums and codes of both sides."""
+        return self.users.nbytes + self.items.nbytes
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is known of users and items, whatever the generation. Grows in place; one writer."""
+
+    user_ids: IdTable
+    item_ids: IdTable
+    user_histories: Histories
+    item_histories: Histories
+    user_features: dict[int, Features]
+    item_features: dict[int, Features]
+    unavailable: set[int]
+
+    @classmethod
+    def empty(cls) -> "Memory":
+        """Return a memory of nothing."""
+        return cls(IdTable(), IdTable(), Histories(), Histories(), {}, {}, set())
+
+    def reserve(self, n_events: int) -> None:
+        """Make room in both histories for this many new pairs and for every interned id."""
+        self.user_histories.reserve(n_events, len(self.user_ids))
+        self.item_histories.reserve(n_events, len(self.item_ids))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both histories."""
+        return self.user_histories.nbytes + self.item_histories.nbytes
+
+
+def prepare(model: Model, memory: Memory) -> Snapshot:
+    """Encode everything known with a model, beside whatever is being served."""
+    memory.reserve(0)
+    user_ids, item_ids = memory.user_ids, memory.item_ids
+    users = Side(model, model.user_tower, model.user_vocabulary, user_ids, item_ids)
+    items = Side(model, model.item_tower, model.item_vocabulary, item_ids, user_ids)
+    users.fill(memory.user_histories, memory.user_features)
+    items.fill(memory.item_histories, memory.item_features)
+    catalogue = CatalogueKeeper(items.store)
+    catalogue.update(np.arange(len(item_ids), dtype=np.int32), memory.unavailable)
+    return Snapshot(model, users, items, catalogue)
