@@ -8,41 +8,12 @@ about one read of the codes.
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import MAX_BITS, Words
+from dch.codes import Words
 from dch.jit import kernel
+from dch.search.distances import block_distances
 from dch.search.order import Float32s, Int32s, Integers, _offer, _sort
-from dch.search.popcount import popcount
 
 BLOCK = 512  # rows; a block of distances stays in the first-level cache, and most blocks hold no candidate
-
-
-@kernel
-def _block_distances(block: Words, query: Words, distances: NDArray[np.uint16]) -> int:
-    """Fill the distances of a block of codes and return the least of them.
-
-    The block is one flat slice, and all is uint16: only so do the loops vectorise.
-    """
-    n_words = len(query)
-    least = np.uint16(MAX_BITS)
-    if n_words == 1:
-        only = query[0]
-        for i in range(len(distances)):
-            distances[i] = distance = np.uint16(popcount(block[i] ^ only))
-            least = min(least, distance)
-    elif n_words == 2:
-        low, high = query[0], query[1]
-        for i in range(len(distances)):
-            distance = np.uint16(popcount(block[2 * i] ^ low) + popcount(block[2 * i + 1] ^ high))
-            distances[i] = distance
-            least = min(least, distance)
-    else:
-        for i in range(len(distances)):
-            total = np.uint64(0)
-            for j in range(n_words):
-                total += popcount(block[i * n_words + j] ^ query[j])
-            distances[i] = distance = np.uint16(total)
-            least = min(least, distance)
-    return int(least)
 
 
 @kernel
@@ -105,7 +76,7 @@ def _scan(
     found, threshold = 0, 64 * n_words
     for start in range(0, n, BLOCK):
         block = scratch[: min(BLOCK, n - start)]
-        if _block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
+        if block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
             continue
         for i in range(len(block)):
             distance, row = int(block[i]), start + i
