@@ -1,4 +1,4 @@
-"""Distances of a block of codes to a query, one loop per number of words, each of a form that LLVM vectorises.
+"""Distances of a block of codes to a query: one loop per number of words, of a form that LLVM vectorises.
 
 That takes: one flat slice of words, a stride known when compiling, and uint16 throughout.
 """

@@ -13,6 +13,8 @@ from dch.jit import kernel
 from dch.search.distances import block_distances
 from dch.search.order import Float32s, Int32s, Integers, _offer, _sort
 
+_block_distances = block_distances
+
 BLOCK = 512  # rows; a block of distances stays in the first-level cache, and most blocks hold no candidate
 
 
@@ -76,7 +78,7 @@ def _scan(
     found, threshold = 0, 64 * n_words
     for start in range(0, n, BLOCK):
         block = scratch[: min(BLOCK, n - start)]
-        if block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
+        if _block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
             continue
         for i in range(len(block)):
             distance, row = int(block[i]), start + i
