@@ -1,0 +1,36 @@
+"""Append one measured figure to results.csv, so that a claim elsewhere can cite its line."""
+
+import csv
+import datetime
+import platform
+import subprocess
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("results.csv")
+COLUMNS = ("date", "commit", "machine", "case", "n", "bits", "median_ms")
+
+
+def record(case, *, n, bits, median_ms):
+    """Append one line; cases are named so that what is compared has a common beginning."""
+    is_new = not RESULTS.exists()
+    with RESULTS.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(COLUMNS)
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        writer.writerow([today, _commit(), _machine(), case, n, bits, f"{median_ms:.4g}"])
+
+
+def _commit():
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=RESULTS.parent
+    ).stdout.strip()
+
+
+def _machine():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
