@@ -1,0 +1,70 @@
+"""What every client is told, and what it says when no broker answers."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from streams.errors import BrokerUnavailableError
+from streams.settings import Settings
+
+log = logging.getLogger("streams.clients")
+Config = dict[str, Any]
+
+
+class Errors:
+    """What librdkafka reports beside the calls: kept to explain a failure, logged when it is new."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def __call__(self, error: KafkaError) -> None:
+        """Note an error; librdkafka goes on trying by itself unless it is fatal."""
+        text = error.str()
+        level = logging.WARNING if error.fatal() or text != self.last else logging.DEBUG
+        log.log(level, "broker problem code=%s reason=%s", error.name(), text)
+        self.last = text
+
+
+def configure(
+    settings: Settings, errors: Errors, ours: Mapping[str, object], fixed: Mapping[str, object]
+) -> Config:
+    """Build the configuration of a client.
+
+    Args:
+        settings: addresses, and settings of librdkafka that the user passes through.
+        errors: told of problems.
+        ours: what we choose and the user may choose otherwise.
+        fixed: what our guarantees rest on; it wins over the user.
+    """
+    base = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": "dch",
+        "error_cb": errors,
+        "logger": log,
+    }
+    return {**base, **ours, **settings.kafka, **fixed}
+
+
+def unavailable(settings: Settings, errors: Errors, cause: KafkaException) -> BrokerUnavailableError:
+    """Return the error of a client that nobody answered."""
+    where = settings.bootstrap_servers
+    if not is_silence(cause):
+        return BrokerUnavailableError(f"the broker at {where} refused: {text_of(cause)}")
+    told = f" ({errors.last})" if errors.last else ""
+    return BrokerUnavailableError(
+        f"no broker at {where} answered within {settings.broker_timeout_s:g} s{told}; is it running, and is "
+        "--bootstrap-servers right? to start one here: dch broker start --data DIR"
+    )
+
+
+def is_silence(error: KafkaException) -> bool:
+    """Say whether an error means that nobody answered."""
+    silent = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
+    return error.args[0].code() in silent
+
+
+def text_of(error: KafkaException) -> str:
+    """Return what librdkafka says about an error."""
+    return str(error.args[0].str())
