@@ -24,7 +24,7 @@ def drop_stale(package: Path = PACKAGE) -> None:
     """Delete compiled kernels when any source of the package has changed since they were made.
 
     numba looks at a kernel's own file alone; a kernel that calls one in another file would keep running the
-    old code of it after an update (numba issue 2105).
+    old code of it after an update (numba issue 1833).
     """
     stamp = package / "__pycache__" / "kernels.stamp"
     sources = sorted(package.rglob("*.py"))

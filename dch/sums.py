@@ -41,15 +41,18 @@ def grow_sums(sums: RunningSums, n: int) -> RunningSums:
 @kernel
 def interpolate(knots: Floats, rating: float) -> float:
     """Return the weight of a rating: linear between knots (m, 2) of [rating, weight], constant outside."""
+    # In double precision from the first line: a kernel's float() keeps float32 as it is, and the weight taken
+    # out of a bag must be to the bit the one that was put in.
+    at = np.float64(rating)
     last = len(knots) - 1
-    rating = float(rating)  # one type whatever the caller holds, so that the weight is the same to the bit
-    if rating <= knots[0, 0]:
-        return float(knots[0, 1])
+    if at <= knots[0, 0]:
+        return float(np.float64(knots[0, 1]))
     for i in range(last):
-        if rating <= knots[i + 1, 0]:
-            share = (rating - knots[i, 0]) / (knots[i + 1, 0] - knots[i, 0])
-            return float(knots[i, 1] + share * (knots[i + 1, 1] - knots[i, 1]))
-    return float(knots[last, 1])
+        if at <= knots[i + 1, 0]:
+            left, right = np.float64(knots[i, 0]), np.float64(knots[i + 1, 0])
+            low, high = np.float64(knots[i, 1]), np.float64(knots[i + 1, 1])
+            return float(low + (at - left) / (right - left) * (high - low))
+    return float(np.float64(knots[last, 1]))
 
 
 @kernel

@@ -1,0 +1,108 @@
+"""Saved models: what comes back, and what each kind of damage says."""
+
+import json
+
+import numpy as np
+import pytest
+from models import random_model
+
+from dch import Recommender
+from dch.artifact import load_model, manifest_sha256, save_model
+from dch.errors import ArtifactError
+from dch.packing import model_tensors
+
+MODEL = random_model(user_tokens=["age=25"], item_tokens=["genres=Drama", "ü=ß"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_model(tmp_path / "gen-1", MODEL)
+    return tmp_path / "gen-1"
+
+
+def test_a_model_comes_back_to_the_bit(folder):
+    loaded = load_model(folder)
+    ours, theirs = model_tensors(MODEL), model_tensors(loaded)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert tensor.tobytes() == theirs[name].tobytes(), name
+    assert (loaded.generation, loaded.positive_from, loaded.feature_weight) == (1, 4.0, 1.0)
+    assert list(loaded.item_tokens) == ["genres=Drama", "ü=ß"]
+
+
+def test_a_recommender_comes_back_with_histories_features_and_lists(tmp_path):
+    recommender = Recommender(MODEL)
+    recommender.state.set_item("i7", {"title": "Hidden", "available": False, "genres": ["Drama"]})
+    recommender.state.set_user("u9", {"age": 25})
+    for step in range(40):
+        recommender.fold_in(f"u{step % 7}", f"i{step * 3 % 9}", 1.0 + step % 5, step)
+    recommender.fold_in("u1", "i3", float("nan"))
+    recommender.save(tmp_path / "saved")
+    loaded = Recommender.load(tmp_path / "saved")
+    for user in (*(f"u{n}" for n in range(10)), "a stranger"):
+        assert loaded.user_code(user) == recommender.user_code(user)
+        assert loaded.recommend(user) == recommender.recommend(user)
+
+
+def test_a_model_alone_loads_as_a_recommender_that_knows_no_ratings(folder):
+    assert Recommender.load(folder).recommend("u1") == []
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def corrupt(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def edit(**changes):
+    def apply(path):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("model.safetensors", truncate, "bytes, the manifest says"),
+        ("model.safetensors", corrupt, "does not match its SHA-256"),
+        ("model.safetensors", lambda path: path.unlink(), "cannot be read"),
+        ("manifest.json", lambda path: path.unlink(), "no artifact at"),
+        ("manifest.json", lambda path: path.write_text("{"), "cannot be decoded"),
+        ("manifest.json", lambda path: path.write_bytes(b"\xff\xfe"), "cannot be decoded"),
+        ("manifest.json", lambda path: path.write_text("[]"), "is not of a dch-artifact"),
+        ("manifest.json", edit(format="other"), "is not of a dch-artifact"),
+        ("manifest.json", edit(format_version=99), "has format_version 99, this program reads 1"),
+        ("manifest.json", edit(generation="one"), "cannot be decoded"),
+        ("manifest.json", edit(files={}), "names no model.safetensors"),
+    ],
+)
+def test_a_damaged_artifact_says_what_is_wrong_with_it(folder, name, damage, message):
+    damage(folder / name)
+    with pytest.raises(ArtifactError, match=message):
+        Recommender.load(folder)
+
+
+def test_tensors_that_do_not_fit_together_are_refused(folder, monkeypatch):
+    tensors = model_tensors(MODEL)
+    tensors["user_tower.bag"] = np.zeros((1, 24), np.float32)
+    monkeypatch.setattr("dch.artifact.model_tensors", lambda model: tensors)
+    save_model(folder, MODEL)
+    with pytest.raises(ArtifactError, match="the user tower's bag has 1 rows for 9 tokens"):
+        load_model(folder)
+
+
+def test_saving_replaces_an_artifact_whole_and_never_another_program_s_files(folder, tmp_path):
+    before = manifest_sha256(folder)
+    save_model(folder, random_model(generation=2))
+    assert load_model(folder).generation == 2
+    assert manifest_sha256(folder) != before
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").write_text("dear")
+    with pytest.raises(ArtifactError, match="holds other files"):
+        save_model(tmp_path / "home", MODEL)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gen-1", "home"]

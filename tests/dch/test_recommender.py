@@ -1,0 +1,234 @@
+"""The recommender against obvious twins: whole histories at once, and a full sort."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from models import random_model
+
+from dch import Ratings, Recommender
+from dch.catalogue import precedence_of
+from dch.codes import hamming, pack, unpack
+from dch.errors import ConfigError, GenerationMismatchError, UnknownIdError
+from dch.snapshot import Snapshot
+
+NAN = float("nan")
+USERS = [f"u{row}" for row in range(8)]  # u6 and u7 are not in the model
+ITEMS = [f"i{row}" for row in range(10)]  # i8 and i9 are not in the model
+EVENT = st.tuples(
+    st.sampled_from(USERS), st.sampled_from(ITEMS), st.sampled_from([1.0, 3.0, 5.0, NAN]), st.integers(1, 3)
+)
+
+
+def folded(events, model=None):
+    recommender = Recommender(model or random_model())
+    for user, item, rating, timestamp in events:
+        recommender.fold_in(user, item, rating, timestamp)
+    return recommender
+
+
+def ratings_of(events):
+    return Ratings.from_events(*(list(column) for column in zip(*events, strict=True)))
+
+
+def codes_of(recommender):
+    store = recommender.state.snapshot.items.store
+    items = {
+        item: store.code(row)
+        for row, item in enumerate(recommender.state.memory.item_ids)
+        if row < len(store.present) and store.present[row]
+    }
+    return {user: recommender.user_code(user) for user in USERS}, items
+
+
+@given(st.lists(EVENT, min_size=1, max_size=30))
+def test_folding_in_event_by_event_equals_encoding_the_latest_ratings_at_once(events):
+    assert codes_of(folded(events)) == codes_of(Recommender.from_model(random_model(), ratings_of(events)))
+
+
+@given(st.lists(EVENT, min_size=1, max_size=30))
+def test_a_swap_equals_having_served_the_new_generation_all_along(events):
+    newer = random_model(generation=2, seed=5)
+    recommender = folded(events)
+    recommender.swap(recommender.state.prepare(newer))
+    assert recommender.model.generation == 2
+    assert codes_of(recommender) == codes_of(folded(events, newer))
+
+
+@given(st.lists(EVENT, min_size=1, max_size=30))
+def test_codes_are_those_of_a_pure_encode_of_the_history(events):
+    recommender, ratings, model = folded(events), ratings_of(events), random_model()
+    relaxed = model.encode_users(ratings.by_user, ratings.item_ids)
+    known = set(model.item_ids)
+    for row, user in enumerate(ratings.user_ids):
+        start, stop = ratings.by_user.starts[row : row + 2]
+        history = {ratings.item_ids[item] for item in ratings.by_user.columns[start:stop]}
+        expected = pack(relaxed[row : row + 1])[0].tobytes() if history & known else None
+        assert recommender.user_code(user) == expected
+
+
+def full_sort(recommender, user, strategy):
+    """Every eligible item in order, by the definitions."""
+    state = recommender.state
+    row = np.array([state.memory.user_ids.row(user)], np.int32)
+    relaxed = state.snapshot.users.relaxed(row)[0]
+    seen = set(state.memory.user_histories.of(int(row[0]))[0].tolist())
+    store, bits = state.snapshot.items.store, state.snapshot.model.bits
+    found = []
+    for item_row, item in enumerate(state.memory.item_ids):
+        if not store.present[item_row] or item_row in seen:
+            continue
+        code = np.frombuffer(store.code(item_row), np.uint8)[None]
+        distance = int(hamming(code, pack(relaxed[None])[0])[0])
+        score = float(unpack(code, bits)[0].astype(float) @ relaxed)
+        order = -precedence_of(item, int(store.popularity[item_row]))
+        key = (-round(score, 4), distance, order) if strategy == "codes+rerank" else (distance, order)
+        found.append((key, item))
+    return [item for _, item in sorted(found)]
+
+
+@given(
+    st.lists(EVENT, min_size=1, max_size=40), st.sampled_from(["codes", "codes+rerank"]), st.integers(1, 12)
+)
+def test_a_list_is_the_head_of_the_full_sort(events, strategy, k):
+    recommender = folded(events)
+    for user in USERS:
+        if recommender.user_code(user) is not None:
+            hits = recommender.recommend(user, k, strategy=strategy)
+            assert [hit.item for hit in hits] == full_sort(recommender, user, strategy)[:k]
+
+
+EVENTS = [(f"u{row % 6}", f"i{row * 5 % 8}", 1.0 + row % 5, row) for row in range(60)]
+
+
+def test_items_rated_excluded_or_not_chosen_never_come():
+    recommender = folded(EVENTS[:20])
+    rated = {item for user, item, *_ in EVENTS[:20] if user == "u1"}
+    everything = [hit.item for hit in recommender.recommend("u1", 20)]
+    assert not rated & set(everything)
+    assert rated <= {hit.item for hit in recommender.recommend("u1", 20, include_rated=True)}
+    barred = everything[0]
+    assert barred not in [hit.item for hit in recommender.recommend("u1", 20, exclude=[barred, "nothing"])]
+    assert [h.item for h in recommender.recommend("u1", 20, only=[barred, "nothing"])] == [barred]
+
+
+def test_of_a_stranger_nothing_is_known_so_the_popular_items_come_most_popular_first():
+    recommender = folded(
+        [("u1", "i1", 5.0, 1), ("u2", "i1", 5.0, 1), ("u2", "i2", 4.0, 1), ("u3", "i3", 1.0, 1)]
+    )
+    hits = recommender.recommend("a stranger", 2)
+    assert [(hit.item, hit.score, hit.distance) for hit in hits] == [("i1", 2.0, None), ("i2", 1.0, None)]
+    assert recommender.recommend("u3", 1, strategy="popular")[0].item == "i1"
+    assert recommender.user_code("a stranger") is None
+
+
+def test_an_inline_history_gets_what_the_same_stored_history_gets_and_stores_nothing():
+    recommender = folded(EVENTS)
+    before = len(recommender.state.memory.user_ids)
+    inline = recommender.recommend_history([("i1", 5.0), ("i2", 1.0), ("unheard of", 5.0)], 5)
+    assert len(recommender.state.memory.user_ids) == before
+    recommender.state.fold_in_users(recommender.state.events(["n", "n"], ["i1", "i2"], [5.0, 1.0], [1, 1]))
+    assert recommender.recommend("n", 5) == inline
+    assert recommender.recommend_history([("unheard of", 5.0)], 1)[0].distance is None
+
+
+def test_similar_items_are_the_nearest_codes_without_the_item_itself():
+    recommender = folded(EVENTS)
+    _, codes = codes_of(recommender)
+    hits = recommender.similar_items("i3", 20)
+    own = np.frombuffer(codes["i3"], np.uint8)
+    expected = {
+        item: int(hamming(np.frombuffer(code, np.uint8)[None], own)[0])
+        for item, code in codes.items()
+        if item != "i3"
+    }
+    assert {hit.item: hit.distance for hit in hits} == expected
+    assert [hit.distance for hit in hits] == sorted(expected.values())
+    with pytest.raises(UnknownIdError, match="no code is known of item 'i9'"):
+        recommender.similar_items("i9")
+
+
+def test_features_alone_give_a_code_and_leave_no_trace_when_taken_back():
+    model = random_model(user_tokens=["age=25"], item_tokens=["genres=Drama"])
+    recommender = folded(EVENTS, model)
+    before = codes_of(recommender)
+    recommender.state.set_user("u7", {"age": 25})
+    recommender.state.set_item("i9", {"title": "A film", "genres": ["Drama", "Unseen genre"]})
+    recommender.state.refresh_items()
+    assert recommender.user_code("u7") is not None
+    assert "i9" in [hit.item for hit in recommender.recommend("u7", 20)]
+    recommender.state.set_user("u7", None)
+    recommender.state.set_item("i9", None)
+    recommender.state.refresh_items()
+    assert codes_of(recommender) == before
+
+
+def test_an_unavailable_item_keeps_its_code_and_is_never_recommended():
+    recommender = folded(EVENTS)
+    _, codes = codes_of(recommender)
+    recommender.state.set_item("i3", {"available": False})
+    recommender.state.refresh_items()
+    assert codes_of(recommender)[1] == codes
+    assert "i3" not in [hit.item for hit in recommender.recommend("u1", 20, include_rated=True)]
+    recommender.swap(recommender.state.prepare(random_model(generation=2)))
+    assert "i3" not in [hit.item for hit in recommender.recommend("u1", 20, include_rated=True)]
+    recommender.state.set_item("i3", {"available": True})
+    recommender.state.refresh_items()
+    assert "i3" in [hit.item for hit in recommender.recommend("u1", 20, include_rated=True)]
+
+
+def test_a_forgotten_user_leaves_nothing_and_late_copies_of_old_events_change_nothing():
+    recommender = folded(EVENTS)
+    gone = recommender.state.set_user("u1", None, timestamp_ms=1000)
+    assert sorted(gone) == sorted({item for user, item, *_ in EVENTS if user == "u1"})
+    assert recommender.user_code("u1") is None
+    recommender.fold_in("u1", "i1", 5.0, 999)
+    assert recommender.user_code("u1") is None
+    recommender.fold_in("u1", "i1", 5.0, 1001)
+    assert recommender.user_code("u1") is not None
+
+
+def test_released_rows_come_back_the_same_when_their_events_are_read_again():
+    recommender = folded(EVENTS)
+    before = codes_of(recommender)
+    recommender.state.release(users=["u1", "u2"], items=["i1"])
+    assert recommender.user_code("u1") is None
+    state = recommender.state
+    columns = [list(column) for column in zip(*EVENTS, strict=True)]
+    events = state.events(*columns, offsets=range(len(EVENTS)))
+    state.fold_in_users(events)
+    state.fold_in_items(events)
+    state.refresh_items()
+    assert codes_of(recommender) == before
+
+
+def test_item_codes_from_elsewhere_are_found_like_our_own():
+    ours, theirs = Recommender(random_model()), folded(EVENTS)
+    _, codes = codes_of(theirs)
+    packed = np.array([np.frombuffer(code, np.uint8) for code in codes.values()])
+    ours.state.put_item_codes(list(codes), packed, np.ones(len(codes), np.int32))
+    assert codes_of(ours)[1] == codes
+    assert len(ours.recommend_history([("i1", 5.0)], 20)) == len(codes) - 1
+
+
+def test_generations_cannot_be_mixed():
+    one, two = Recommender(random_model()), Recommender(random_model(generation=2))
+    with pytest.raises(GenerationMismatchError, match="user codes are of generation 1"):
+        Snapshot(two.model, one.state.snapshot.users, two.state.snapshot.items, two.state.snapshot.catalogue)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"k": 0}, "k must be"), ({"strategy": "magic"}, "strategy must")]
+)
+def test_a_question_out_of_range_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        folded(EVENTS).recommend("u1", **wrong)
+
+
+def test_memory_is_reported_and_grows_with_what_is_known():
+    recommender = folded(EVENTS[:1])
+    small = recommender.state.nbytes
+    recommender.state.fold_in_ratings(
+        Ratings.from_events([f"n{n}" for n in range(5000)], ["i1"] * 5000, [5.0] * 5000)
+    )
+    assert recommender.state.nbytes > small + 5000 * 24 * 8  # a sum of 24 int64 for each user
