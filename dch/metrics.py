@@ -1,0 +1,77 @@
+"""Quality of ranked lists with binary relevance, one value per list; the caller takes the mean.
+
+A list is asked for only where something is relevant: with nothing relevant no value is defined.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+"""(n,) one value per list, each in [0, 1]."""
+
+
+def relevance(
+    ranked: NDArray[np.int32], starts: NDArray[np.int64], columns: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Tell which places of ranked lists hold something relevant.
+
+    Args:
+        ranked: (n, k) rows, best first, -1 past the end of a list; no row twice in a list.
+        starts: (n + 1,) int64.
+        columns: int32; the relevant rows of list i are columns[starts[i]:starts[i + 1]], none twice.
+
+    Returns:
+        (n, k) bool.
+    """
+    lists = np.repeat(np.arange(len(ranked)), np.diff(starts))
+    relevant = (lists.astype(np.int64) << 32) | columns[starts[0] : starts[-1]]
+    placed = (np.arange(len(ranked), dtype=np.int64)[:, None] << 32) | (ranked.astype(np.int64) & 0xFFFFFFFF)
+    return np.isin(placed, relevant)
+
+
+def hit_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> Values:
+    """Return 1 for each list with something relevant in its first k places, else 0.
+
+    Args:
+        k: depth; lists may be shorter or longer.
+        found: (n, depth) bool, what ``relevance`` says.
+        n_relevant: (n,) how many relevant rows there are in all, at least 1.
+    """
+    return _defined(found[:, :k].any(axis=1).astype(np.float64), n_relevant)
+
+
+def recall_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> Values:
+    """Return the share of all relevant rows that is in the first k places: hits / n_relevant.
+
+    It stays below 1 where more than k rows are relevant. Arguments as for ``hit_at``.
+    """
+    return _defined(found[:, :k].sum(axis=1) / np.maximum(n_relevant, 1), n_relevant)
+
+
+def ndcg_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> Values:
+    """Return the discounted gain of the first k places over that of an ideal list.
+
+    A relevant row at place i (from 0) gains 1 / log2(i + 2). The ideal list has min(k, n_relevant) relevant
+    rows at its head. Arguments as for ``hit_at``.
+
+    Source:
+        Jaervelin and Kekaelaeinen, ACM TOIS 20(4), 2002, with binary gains and base 2.
+    """
+    gains = 1 / np.log2(np.arange(k) + 2)  # (k,)
+    ideal = np.cumsum(gains)[np.clip(n_relevant, 1, k) - 1]  # (n,)
+    head = found[:, :k]
+    return _defined((head * gains[: head.shape[1]]).sum(axis=1) / ideal, n_relevant)
+
+
+METRICS: dict[str, Callable[[int, NDArray[np.bool_], NDArray[np.int64]], Values]] = {
+    "hit": hit_at,
+    "ndcg": ndcg_at,
+    "recall": recall_at,
+}
+"""Metrics by the name they are reported under."""
+
+
+def _defined(values: Values, n_relevant: NDArray[np.int64]) -> Values:
+    return np.where(n_relevant > 0, values, np.nan)
