@@ -47,7 +47,8 @@ def recall_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -
 
     It stays below 1 where more than k rows are relevant. Arguments as for ``hit_at``.
     """
-    return _defined(found[:, :k].sum(axis=1) / np.maximum(n_relevant, 1), n_relevant)
+    shares: Values = found[:, :k].sum(axis=1) / np.maximum(n_relevant, 1)
+    return _defined(shares, n_relevant)
 
 
 def ndcg_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> Values:
@@ -62,7 +63,8 @@ def ndcg_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> 
     gains = 1 / np.log2(np.arange(k) + 2)  # (k,)
     ideal = np.cumsum(gains)[np.clip(n_relevant, 1, k) - 1]  # (n,)
     head = found[:, :k]
-    return _defined((head * gains[: head.shape[1]]).sum(axis=1) / ideal, n_relevant)
+    shares: Values = (head * gains[: head.shape[1]]).sum(axis=1) / ideal
+    return _defined(shares, n_relevant)
 
 
 METRICS: dict[str, Callable[[int, NDArray[np.bool_], NDArray[np.int64]], Values]] = {
