@@ -1,6 +1,7 @@
 """Settings of one fit: shape of the model, objective, schedule. Checked when made; reads no file."""
 
 import math
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
@@ -89,6 +90,9 @@ class DchConfig:
     feature_dropout: float = 0.5
     """Chance that the feature tokens of a row are left out of a step, so that they help and never lead."""
 
+    cold_share: float = 0.05
+    """Chance that a row with features loses all ratings in a step, so that features alone give a code."""
+
     min_token_count: int = 3
     """Feature tokens of fewer users (items) than this are left out of the vocabulary."""
 
@@ -145,7 +149,7 @@ class DchConfig:
                 raise ConfigError(
                     f"{name} must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}"
                 )
-        if not self.device.startswith(("cpu", "cuda")):
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"device must be cpu, cuda or cuda:<n>, got {self.device!r}")
 
     def _check_numbers(self) -> None:
@@ -159,7 +163,7 @@ class DchConfig:
             _check(self, name, 0 < getattr(self, name) < math.inf, "a positive number")
         for name in ("feature_weight", "teacher_regularization", "lambda_user", "lambda_item", "seed"):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "zero or more")
-        for name in ("user_dropout", "item_dropout", "feature_dropout", "teacher_share"):
+        for name in ("user_dropout", "item_dropout", "feature_dropout", "cold_share", "teacher_share"):
             _check(self, name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         for name in ("validation_users", "refit_share"):
             _check(self, name, 0 < getattr(self, name) <= 1, "over 0 and at most 1")

@@ -53,14 +53,18 @@ def thin_bags(
     dropout: float,
     feature_weight: float,
     feature_dropout: float,
+    cold_share: float = 0.0,
 ) -> tuple[Bags, HeldBack]:
     """Return the bags of these rows with a random part left out, and that part.
 
     The share kept of a row is drawn evenly from 1 - dropout to 1, so that the tower meets short and long
-    histories; then each rating stays with that chance.
+    histories; then each rating stays with that chance. A cold row keeps its features alone.
     """
     keep = 1 - dropout * rng.random(len(rows), dtype=np.float32)
     with_features = rng.random(len(rows), dtype=np.float32) >= feature_dropout
+    cold = rng.random(len(rows), dtype=np.float32) < cold_share
+    cold &= side.feature_starts[rows + 1] > side.feature_starts[rows]
+    keep[cold], with_features[cold] = 0, True
     chances = rng.random(_size(side, rows), dtype=np.float32)
     return _draw(side, rows, keep, with_features, chances, feature_weight)
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import numpy as np
+import torch
 from torch import nn
 
 from dch.config import DchConfig
@@ -48,10 +49,11 @@ def fit_model(
 
     Raises:
         RatingsError: there are no ratings, or none of them is liked.
-        ConfigError: start has codes or a hidden layer of another size than the settings ask for.
+        ConfigError: start has another size than the settings ask for, or the device is not there.
         MissingExtraError: the ranking objective's teacher is not installed.
     """
     _check_start(start, config)
+    _check_device(config.device)
     rng = np.random.default_rng(config.seed)
     with torch_threads(config.threads), showing(progress) as report:
         material = prepare(ratings, config, start, rng)
@@ -74,6 +76,13 @@ def _check_start(start: Model | None, config: DchConfig) -> None:
             f"start has bits={have[0]}, hidden={have[1]}, the settings ask for bits={config.bits}, "
             f"hidden={config.hidden}; fit without a start, or with its settings"
         )
+
+
+def _check_device(device: str) -> None:
+    found = torch.cuda.device_count()
+    wanted = int(device.partition(":")[2] or 0) if device.startswith("cuda") else -1
+    if wanted >= found:
+        raise ConfigError(f"device {device} is not here: found {found} cuda devices; set device to cpu")
 
 
 def _first_nets(

@@ -11,7 +11,7 @@ from dch.config import DchConfig
 
 LEARNING_RATES = {
     ("ranking", "adam"): 1e-2,
-    ("ranking", "sgd"): 1.0,
+    ("ranking", "sgd"): 0.1,
     ("rating", "adam"): 3e-3,
     ("rating", "sgd"): 0.3,
 }

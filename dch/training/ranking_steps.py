@@ -44,7 +44,9 @@ class RankingSteps:
         column_of = np.full(len(self._sides[1]), NOT_DRAWN, np.int32)
         column_of[items] = np.arange(len(items), dtype=np.int32)
         config = self._config
-        features = {"feature_weight": config.feature_weight, "feature_dropout": config.feature_dropout}
+        features = {
+            name: getattr(config, name) for name in ("feature_weight", "feature_dropout", "cold_share")
+        }
         bags, held_back = thin_bags(self._sides[0], users, self._rng, dropout=config.user_dropout, **features)
         item_bags, _ = thin_bags(self._sides[1], items, self._rng, dropout=config.item_dropout, **features)
         user_signs, item_signs = hard_sign(self._nets[0](bags)), hard_sign(self._nets[1](item_bags))

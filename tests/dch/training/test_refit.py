@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from dch.config import DchConfig
+from dch.errors import ConfigError
+from dch.training import fit_model
+from dch.training.material import prepare
+from dch.training.refit import continue_from
+from tests.dch.training.data import clusters
+
+CONFIG = DchConfig(bits=16, hidden=32, teacher_factors=8, teacher_regularization=1.0, steps=10, batch=64)
+
+
+def test_rows_are_carried_over_by_id_and_new_ids_start_from_the_teacher():
+    old = clusters(n_users=60, n_items=40)
+    start = fit_model(old, CONFIG)
+    new = clusters(n_users=80, n_items=48)
+    material = prepare(new, CONFIG, start, np.random.default_rng(0))
+    user, item = continue_from(start, material)
+    assert np.array_equal(user.output, start.user_tower.output)
+    for place, id_ in enumerate(material.sides[1].ids):
+        row = start.item_ids.row(id_)
+        if row >= 0:
+            assert np.array_equal(user.bag[place], start.user_tower.bag[row])
+        else:
+            assert user.bag[place].any()
+    assert np.isfinite(item.bag).all()
+
+
+def test_a_refit_takes_fewer_steps_and_keeps_the_rating_scale():
+    start = fit_model(clusters(n_users=60, n_items=40), CONFIG)
+    refitted = fit_model(clusters(n_users=80, n_items=40, seed=1), CONFIG, start=start, generation=2)
+    assert refitted.metrics["steps"] == 3
+    assert refitted.generation == 2
+    assert np.array_equal(refitted.rating_knots, start.rating_knots)
+
+
+def test_a_start_of_another_size_is_an_error_that_names_both():
+    start = fit_model(clusters(n_users=60, n_items=40), CONFIG)
+    with pytest.raises(
+        ConfigError, match="start has bits=16, hidden=32, the settings ask for bits=64, hidden=256"
+    ):
+        fit_model(clusters(), DchConfig(), start=start)
