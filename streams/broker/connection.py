@@ -1,0 +1,36 @@
+"""Frames over one connection: to a broker one asks, to a client one answers."""
+
+import asyncio
+
+BUFFER_BYTES = 1 << 20
+
+
+class Connection:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, host: str, port: int) -> "Connection":
+        """Connect to a broker."""
+        return cls(*await asyncio.open_connection(host, port, limit=BUFFER_BYTES))
+
+    async def read(self) -> bytes:
+        """Read one frame, without its length."""
+        return await self._reader.readexactly(int.from_bytes(await self._reader.readexactly(4), "big"))
+
+    async def write(self, frame: bytes) -> None:
+        """Write one frame after its length."""
+        self._writer.writelines((len(frame).to_bytes(4, "big"), frame))
+        await self._writer.drain()
+
+    async def ask(self, frame: bytes) -> bytes:
+        """Write a request and read the reply."""
+        await self.write(frame)
+        return await self.read()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
