@@ -1,5 +1,6 @@
 """Search for many queries at once, on several cores; each result is what a single search would give."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -49,7 +50,7 @@ def nearest_many(
     popularity: Integers,
     relaxed: Float32s | None = None,
     n_candidates: int = 0,
-    n_threads: int = 1,
+    n_threads: int | None = None,
 ) -> NDArray[np.int32]:
     """Find the k nearest codes of each query.
 
@@ -63,7 +64,7 @@ def nearest_many(
         popularity: (n,) int32.
         relaxed: (n_queries, bits) float32; None orders by distance alone, then popularity, then row.
         n_candidates: how many of the nearest to rerank by asymmetric score; 0 is none.
-        n_threads: threads to search on; the result does not depend on it.
+        n_threads: threads to search on, None: one per core; the result does not depend on it.
 
     Returns:
         (n_queries, k) int32 rows, best first, -1 where fewer than k are eligible.
@@ -71,7 +72,8 @@ def nearest_many(
     ranked = np.empty((len(queries), k), np.int32)
     scored = np.empty((len(queries), 0), np.float32) if relaxed is None else relaxed
     words, allowed = np.ascontiguousarray(words), np.ascontiguousarray(eligible).view(np.uint8)
-    edges = np.linspace(0, len(queries), n_threads + 1).astype(int)
+    n_parts = n_threads or os.cpu_count() or 1
+    edges = np.linspace(0, len(queries), n_parts + 1).astype(int)
 
     def search(part: int) -> None:
         one, end = edges[part], edges[part + 1]
@@ -88,6 +90,6 @@ def nearest_many(
             ranked[one:end],
         )
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(search, range(n_threads)))
+    with ThreadPoolExecutor(n_parts) as pool:
+        list(pool.map(search, range(n_parts)))
     return ranked

@@ -1,0 +1,45 @@
+"""What every report says about how it was made."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from dch.config import DchConfig
+from dch.errors import ConfigError
+from dch.evaluation.report import DEPTH
+from dch.ratings import Ratings
+from dch.search import CANDIDATES
+
+
+def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int]) -> dict[str, object]:
+    """Return what the protocols have in common.
+
+    Raises:
+        ConfigError: there are no seeds.
+    """
+    if not seeds:
+        raise ConfigError("at least one seed is needed, got none")
+    return {
+        "name": name,
+        "ratings": len(ratings),
+        "users": int((ratings.by_user.counts() > 0).sum()),
+        "items": int((ratings.by_item.counts() > 0).sum()),
+        "user_feature_records": len(ratings.user_features),
+        "item_feature_records": len(ratings.item_features),
+        "bits": config.bits,
+        "objective": config.objective,
+        "seeds": list(seeds),
+        "k": DEPTH,
+        "strategies": {
+            "codes": "Hamming distance, ties by popularity, then id",
+            "codes+rerank": f"the nearest {CANDIDATES} codes, ordered by relaxed user output . item bits",
+            "popular": "number of positive ratings so far",
+        },
+        "metrics": {
+            f"hit@{DEPTH}": "1 when anything relevant is listed",
+            f"ndcg@{DEPTH}": "binary gains, 1 / log2(place + 1), over an ideal list of min(k, relevant)",
+            f"recall@{DEPTH}": "relevant items listed over all relevant items",
+        },
+        "averaging": "over users with something relevant, then over seeds; std over seeds (n - 1)",
+        "fit_seconds": "mean over seeds, kernels compiled beforehand",
+        "settings": asdict(config),
+    }

@@ -1,0 +1,35 @@
+"""Ratings drawn by chance, and a fit that draws weights by chance: no test here needs a meaning, or torch."""
+
+import numpy as np
+
+from dch.ids import IdTable
+from dch.model import Model
+from dch.ratings import Ratings
+from tests.dch.models import KNOTS, random_tower
+
+
+def random_ratings(n=300, *, n_users=20, n_items=15, seed=0, timed=True, **features):
+    rng = np.random.default_rng(seed)
+    users, items = rng.integers(n_users, size=n), rng.integers(n_items, size=n)
+    return Ratings.from_events(
+        [f"u{row}" for row in users],
+        [f"i{row}" for row in items],
+        rng.integers(1, 6, size=n).astype(np.float32),
+        1000 + np.arange(n) if timed else None,
+        **features,
+    )
+
+
+def random_fit(ratings, config, *, progress=False):
+    """Make a model of the right vocabulary whose weights say nothing."""
+    rng = np.random.default_rng(config.seed)
+    user_ids = IdTable(ratings.user_ids[row] for row in np.unique(ratings.users))
+    item_ids = IdTable(ratings.item_ids[row] for row in np.unique(ratings.items))
+    return Model(
+        generation=1,
+        user_tower=random_tower(rng, len(item_ids), 24, config.bits),
+        item_tower=random_tower(rng, len(user_ids), 24, config.bits),
+        user_ids=user_ids,
+        item_ids=item_ids,
+        rating_knots=KNOTS,
+    )

@@ -1,0 +1,63 @@
+"""Hold-out: every case is measured, the new ones by frozen towers, and nothing leaks into what they know."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dch.config import DchConfig
+from dch.errors import ConfigError
+from dch.evaluation import evaluate_holdout
+from dch.evaluation.fitting import serve
+from dch.evaluation.holdout import CASES, measure_holdout
+from dch.splits import holdout
+from tests.dch.evaluation.stand_in import random_fit, random_ratings
+
+CONFIG = DchConfig(bits=16, hidden=16)
+
+
+def test_every_case_strategy_and_metric_is_reported():
+    report = evaluate_holdout(
+        random_ratings(2000, n_users=60, n_items=50), CONFIG, seeds=[3, 4], fit=random_fit
+    )
+    found = {(result.strategy, result.case, result.metric) for result in report.results}
+    assert len(report.results) == len(found) == 3 * len(CASES) * 3
+    assert all(0 <= result.mean <= 1 and result.users > 0 for result in report.results)
+    protocol = json.loads(report.to_json())["protocol"]
+    assert (protocol["seeds"], protocol["relevant_from"], protocol["bits"]) == ([3, 4], 4.0, 16)
+
+
+def test_each_seed_fits_the_training_part_alone_after_a_warm_up():
+    ratings, fitted = random_ratings(2000, n_users=60, n_items=50), []
+
+    def fit(part, config, *, progress=False):
+        fitted.append((config.seed, config.steps, len(part)))
+        return random_fit(part, config)
+
+    evaluate_holdout(ratings, CONFIG, seeds=[3, 4], fit=fit)
+    sizes = [len(holdout(ratings, np.random.default_rng(seed)).train) for seed in (3, 4)]
+    assert [(seed, size) for seed, _, size in fitted[1:]] == list(zip((3, 4), sizes, strict=True))
+    assert fitted[0][1] == 2
+
+
+def test_the_same_seed_gives_the_same_values():
+    ratings = random_ratings(1000, n_users=40, n_items=30)
+    once, again = (evaluate_holdout(ratings, CONFIG, seeds=[1], fit=random_fit) for _ in range(2))
+    assert once.results == again.results
+
+
+def test_known_users_and_items_are_measured_as_if_nobody_was_new():
+    ratings = random_ratings(2000, n_users=60, n_items=50)
+    split = holdout(ratings, np.random.default_rng(0))
+    model = random_fit(split.train, CONFIG)
+    state = serve(model, split.train)
+    codes = state.snapshot.items.store.words.copy()
+    state_after = measure_holdout(model, split, 4.0)
+    assert state_after
+    known = np.unique(split.train.items)
+    assert np.array_equal(codes[known], serve(model, split.train).snapshot.items.store.words[known])
+
+
+def test_no_seeds_are_refused():
+    with pytest.raises(ConfigError, match="at least one seed is needed, got none"):
+        evaluate_holdout(random_ratings(), CONFIG, seeds=[], fit=random_fit)

@@ -1,0 +1,46 @@
+"""The report: exact keys, averages over seeds, rows of a table."""
+
+import json
+
+import pytest
+
+from dch.evaluation.report import Key, Measured, Report, Result, summarise, table_rows
+
+KEY = Key("codes", "EUEI", "ndcg@20")
+
+
+def test_the_json_has_the_keys_that_others_read():
+    report = Report({"name": "holdout"}, 1.5, [Result("codes", "EUEI", "ndcg@20", 0.3, 0.01, 12)])
+    assert json.loads(report.to_json()) == {
+        "protocol": {"name": "holdout"},
+        "fit_seconds": 1.5,
+        "results": [
+            {
+                "strategy": "codes",
+                "case": "EUEI",
+                "metric": "ndcg@20",
+                "mean": 0.3,
+                "std": 0.01,
+                "users": 12,
+            }
+        ],
+    }
+
+
+def test_seeds_are_averaged():
+    (result,) = summarise([{KEY: Measured(0.1, 10)}, {KEY: Measured(0.3, 13)}, {}])
+    assert result.mean == pytest.approx(0.2)
+    assert result.std == pytest.approx(0.02**0.5)
+    assert result.users == 12
+
+
+def test_one_seed_has_no_deviation():
+    assert summarise([{KEY: Measured(0.1, 10)}]) == [Result(*KEY, 0.1, 0.0, 10)]
+
+
+def test_a_table_has_a_column_per_metric():
+    results = [Result("codes", "EUEI", metric, 0.25, 0.01, 1200) for metric in ("hit@20", "ndcg@20")]
+    assert list(table_rows(Report({}, 1.0, results))) == [
+        ("case", "strategy", "hit@20", "ndcg@20", "users"),
+        ("EUEI", "codes", "0.2500 ± 0.0100", "0.2500 ± 0.0100", "1,200"),
+    ]
