@@ -34,8 +34,8 @@ class DchConfig:
     device: str = "cpu"
     """Where torch computes: ``cpu``, ``cuda`` or ``cuda:<n>``; the compiled bags are for ``cpu`` alone."""
 
-    threads: int = 2
-    """Threads of torch and of the compiled kernels during the fit."""
+    threads: int | None = None
+    """Threads of the fit; None: the cores there are, but one for small data, where others only wait."""
 
     # Ratings
 
@@ -153,11 +153,11 @@ class DchConfig:
             raise ConfigError(f"device must be cpu, cuda or cuda:<n>, got {self.device!r}")
 
     def _check_numbers(self) -> None:
-        for name in ("threads", "batch", "drawn_items", "checks", "patience", "min_token_count"):
+        for name in ("batch", "drawn_items", "checks", "patience", "min_token_count"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("teacher_factors", "teacher_iterations"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("steps", "learning_rate"):
+        for name in ("threads", "steps", "learning_rate"):
             _check(self, name, getattr(self, name) is None or getattr(self, name) > 0, "positive, or None")
         for name in ("temperature", "teacher_alpha", "mu"):
             _check(self, name, 0 < getattr(self, name) < math.inf, "a positive number")

@@ -1,5 +1,6 @@
 """Fit a model: from ratings and settings to two frozen towers of one generation."""
 
+import os
 from dataclasses import asdict
 
 import numpy as np
@@ -26,6 +27,10 @@ STEPS = {"ranking": 700, "rating": 300}
 
 SMALL = 1_000_000
 """Below this many ratings, the steps shrink with the square root of the share, to a quarter at most."""
+
+
+WORTH_THREADS = 300_000
+"""Ratings from which on threads pay; below, on a busy machine, waiting for each other costs more."""
 
 
 def fit_model(
@@ -55,7 +60,7 @@ def fit_model(
     _check_start(start, config)
     _check_device(config.device)
     rng = np.random.default_rng(config.seed)
-    with torch_threads(config.threads), showing(progress) as report:
+    with torch_threads(_threads(len(ratings), config)), showing(progress) as report:
         material = prepare(ratings, config, start, rng)
         nets = _first_nets(material, config, start, rng)
         objective = _objective(nets, material, config, rng)
@@ -65,6 +70,12 @@ def fit_model(
         done = run_steps(both, objective, config, _steps(len(ratings), config, start), best, report)
     metrics = {"steps": float(done)} | ({"validation_ndcg@20": best.value} if best else {})
     return _freeze(nets, material, config, generation, metrics)
+
+
+def _threads(n_ratings: int, config: DchConfig) -> int:
+    if config.threads is not None:
+        return config.threads
+    return 1 if n_ratings < WORTH_THREADS else os.cpu_count() or 1
 
 
 def _check_start(start: Model | None, config: DchConfig) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dch.config import DchConfig
@@ -46,7 +47,7 @@ def fit_teacher(user_side: Side, config: DchConfig) -> Teacher:
             alpha=config.teacher_alpha,
             regularization=config.teacher_regularization,
             iterations=config.teacher_iterations,
-            num_threads=config.threads,
+            num_threads=torch.get_num_threads(),
             random_state=config.seed,
         )
         model.fit(weights, show_progress=False)
