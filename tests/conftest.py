@@ -1,7 +1,26 @@
 """What all tests share."""
 
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # Derandomised: a failure repeats. No deadline: the first example compiles kernels.
 settings.register_profile("dch", deadline=None, derandomize=True)
 settings.load_profile("dch")
+
+TEST_DATA = Path(os.environ.get("DCH_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+"""Where the real data sets are; they are not for redistribution and never part of this repository."""
+
+
+@pytest.fixture
+def real_data():
+    """Return a function from the name of a data set to its folder; skip where it is not."""
+
+    def folder(name):
+        if not (TEST_DATA / name).is_dir():
+            pytest.skip(f"no folder {TEST_DATA / name}; set DCH_TEST_DATA to the folder of the data sets")
+        return TEST_DATA / name
+
+    return folder

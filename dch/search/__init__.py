@@ -1,7 +1,7 @@
 """Exact search: the k nearest codes by Hamming distance, and their reranking by asymmetric score.
 
 The asymmetric score of an item is relaxed user output . item bits: it sees by how much each bit was decided.
-Kernels release the interpreter lock. ``_nearest_kernel`` and ``_order_by_score`` are for other kernels.
+Kernels release the interpreter lock.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,11 @@ from dch.codes import WORD_BITS, Words
 from dch.errors import CodeShapeError
 from dch.search.batch import nearest_many
 from dch.search.order import Float32s, Int32s, Integers, _order_by_score
-from dch.search.scan import _nearest_kernel, _scan
+from dch.search.scan import _scan
 
 __all__ = [
     "CANDIDATES",
     "Nearest",
-    "_nearest_kernel",
-    "_order_by_score",
     "nearest",
     "nearest_many",
     "rerank",

@@ -68,7 +68,23 @@ def _scan(
     distances: Int32s,
     scores: Float32s,
 ) -> int:
-    """Find the nearest k; ``skip`` is sorted. See ``_nearest_kernel`` for the rest."""
+    """Find the nearest k; writes to the last three arrays, each at least (min(k, n),).
+
+    Args:
+        words: (n, n_words) uint64, contiguous.
+        query: (n_words,) uint64.
+        k: list length.
+        allowed: (n,) uint8, 0 where a row may not be found; or empty: all may.
+        skip: (m,) int32 rows that may not be found, ascending.
+        popularity: (n,) integers that break ties; or empty: row decides.
+        relaxed: (bits,) float32 to score with; or empty: the score is 64 * n_words - 2 * distance.
+        rows: written, nearest first.
+        distances: written.
+        scores: written.
+
+    Returns:
+        How many were found: k, or all that are allowed when they are fewer.
+    """
     n, n_words = words.shape
     if k <= 0:
         return 0
@@ -90,35 +106,3 @@ def _scan(
                 threshold = int(distances[0])
     _sort(False, found, rows, distances, scores, popularity)
     return found
-
-
-@kernel
-def _nearest_kernel(
-    words: Words,
-    query: Words,
-    k: int,
-    allowed: NDArray[np.uint8],
-    popularity: Integers,
-    relaxed: Float32s,
-    rows: Int32s,
-    distances: Int32s,
-    scores: Float32s,
-) -> int:
-    """Find the nearest k for other kernels; writes to the last three arrays, each at least (k,).
-
-    Args:
-        words: (n, n_words) uint64, contiguous.
-        query: (n_words,) uint64.
-        k: list length.
-        allowed: (n,) uint8, 0 where a row may not be found; or empty: all may.
-        popularity: (n,) int32 that breaks ties; or empty: row decides.
-        relaxed: (bits,) float32 to score with; or empty: the score is 64 * n_words - 2 * distance.
-        rows: written, nearest first.
-        distances: written.
-        scores: written.
-
-    Returns:
-        How many were found: k, or all that are allowed when they are fewer.
-    """
-    skip = np.empty(0, np.int32)
-    return _scan(words, query, k, allowed, skip, popularity, relaxed, rows, distances, scores)
