@@ -107,10 +107,10 @@ def create(admin: TopicAdmin, settings: Settings) -> list[str]:
     return [topic.name for topic in missing]
 
 
-def check(admin: TopicAdmin, settings: Settings) -> list[str]:
+def check(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> list[str]:
     """Return what differs from the definitions, each with what to do; empty when all is well."""
     there = admin.partitions()
-    wanted = [_new(topic, settings) for topic in EVERY_TOPIC]
+    wanted = [_new(topic, settings) for topic in only]
     found = [topic for topic in wanted if topic.name in there]
     configs = admin.configs([topic.name for topic in found]) if found else {}
     missing = [
@@ -123,13 +123,13 @@ def check(admin: TopicAdmin, settings: Settings) -> list[str]:
     ]
 
 
-def require(admin: TopicAdmin, settings: Settings) -> None:
+def require(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
     """Stop a role whose topics are not as defined.
 
     Raises:
         TopicError: naming every difference and what to do.
     """
-    if differences := check(admin, settings):
+    if differences := check(admin, settings, only):
         raise TopicError("; ".join(differences))
 
 

@@ -1,0 +1,85 @@
+"""Publish ratings as if they happened now, in time order and keyed by user; and the metadata beside them."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dch import Ratings
+from dch.features import Features
+from streams import topics
+from streams.loop import Sink
+from streams.messages import RatingEvent, encode_features, encode_rating
+from streams.records import Output
+from streams.settings import Settings
+
+CHUNK_S = 0.05  # what is sent between two looks at the clock
+
+
+@dataclass
+class Pace:
+    """Keeps a rate: ``wait`` sleeps until so many are due. A rate of None never waits."""
+
+    rate: float | None
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.now()
+
+    @property
+    def chunk(self) -> int:
+        """How many to send between two waits."""
+        return 1000 if self.rate is None else max(1, int(self.rate * CHUNK_S))
+
+    def wait(self, n_sent: int) -> None:
+        """Sleep until the time at which ``n_sent`` should have been sent."""
+        if self.rate is not None:
+            self.sleep(max(0.0, self.started + n_sent / self.rate - self.now()))
+
+
+def publish_ratings(
+    ratings: Ratings,
+    sink: Sink,
+    settings: Settings,
+    *,
+    pace: Pace,
+    advance: Callable[[int], None] = lambda n: None,
+) -> int:
+    """Send every rating in time order and return how many there were; all of them are acknowledged.
+
+    Args:
+        ratings: the ratings; where they have no time, it is now.
+        sink: the producer.
+        settings: for the name of the topic.
+        pace: how fast.
+        advance: told how many more were sent, now and then.
+    """
+    sent = 0
+    for event in events(ratings):
+        sink.send(Output(settings.topic(topics.RATINGS.name), event.user.encode(), encode_rating(event)))
+        sent += 1
+        if sent % pace.chunk == 0:
+            advance(pace.chunk)
+            pace.wait(sent)
+    sink.flush()
+    advance(sent % pace.chunk)
+    return sent
+
+
+def publish_features(features: Mapping[str, Features], sink: Sink, topic: str) -> int:
+    """Send the feature record of every id and return how many there were; all of them are acknowledged."""
+    for id_, record in features.items():
+        sink.send(Output(topic, id_.encode(), encode_features(record)))
+    sink.flush()
+    return len(features)
+
+
+def events(ratings: Ratings) -> Iterator[RatingEvent]:
+    """Yield the ratings as rating events, oldest first."""
+    user_ids, item_ids = ratings.user_ids, ratings.item_ids
+    columns = zip(ratings.users, ratings.items, ratings.values, ratings.timestamps, strict=True)
+    for user, item, value, timestamp in columns:
+        rating = round(float(value), 6)  # float32 holds 4.1 as 4.099999904...
+        time_ms = int(timestamp) or int(time.time() * 1000)
+        yield RatingEvent(user_ids[user], item_ids[item], rating, time_ms)
