@@ -39,7 +39,8 @@ def hit_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> V
         found: (n, depth) bool, what ``relevance`` says.
         n_relevant: (n,) how many relevant rows there are in all, at least 1.
     """
-    return _defined(found[:, :k].any(axis=1).astype(np.float64), n_relevant)
+    hits: Values = found[:, :k].max(axis=1, initial=False).astype(np.float64)
+    return _defined(hits, n_relevant)
 
 
 def recall_at(k: int, found: NDArray[np.bool_], n_relevant: NDArray[np.int64]) -> Values:

@@ -83,14 +83,21 @@ def evaluate_prequential(
     return Report(protocol, float(np.mean(seconds)), summarise(measured))
 
 
-def stream(state: State, ratings: Ratings, trials: NDArray[np.bool_], *, progress: bool = False) -> Ranks:
+def stream(
+    state: State,
+    ratings: Ratings,
+    trials: NDArray[np.bool_],
+    *,
+    refresh_every: int = REFRESH_EVERY,
+    progress: bool = False,
+) -> Ranks:
     """Test on the trials, (n,) bool, and learn from everything, in order; return the ranks, (n,) each."""
     parts = []
-    starts = range(0, len(ratings), REFRESH_EVERY)
+    starts = range(0, len(ratings), refresh_every)
     events = events_of(state, ratings)
     for start in track(starts, description="stream", disable=not progress):
-        part = events.part(start, start + REFRESH_EVERY)
-        parts.append(state.fold_in_users(part, trials[start : start + REFRESH_EVERY]))
+        part = events.part(start, start + refresh_every)
+        parts.append(state.fold_in_users(part, trials[start : start + refresh_every]))
         state.fold_in_items(part)
         state.refresh_items()
     return Ranks(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))

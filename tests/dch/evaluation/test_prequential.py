@@ -17,11 +17,10 @@ CONFIG = DchConfig(bits=16, hidden=16)
 
 
 @pytest.mark.parametrize("refresh_every", [1, 7])
-def test_ranks_are_places_in_the_lists_asked_for_just_before(monkeypatch, refresh_every):
-    monkeypatch.setattr("dch.evaluation.prequential.REFRESH_EVERY", refresh_every)
+def test_ranks_are_places_in_the_lists_asked_for_just_before(refresh_every):
     train, rest = by_time(random_ratings(160, n_users=12), 0.5)
     model = random_fit(train, CONFIG)
-    ranks = stream(serve(model, train), rest, rest.values >= 4)
+    ranks = stream(serve(model, train), rest, rest.values >= 4, refresh_every=refresh_every)
     recommender = Recommender(model)
     recommender.state = state = serve(model, train)
     tried = 0
