@@ -57,7 +57,12 @@ MODEL_SWAP_DURATION_SECONDS = Histogram(
     "From the pointer to a new generation being read to the generation being in service.",
     buckets=SECONDS,
 )
-REFITS = Counter("dch_refits_total", "Refits; outcome is shipped, refused or failed.", ["outcome"])
+MODELS_REFUSED = Counter(
+    "dch_models_refused_total",
+    "Pointers to models that were not taken; reason is artifact (missing, corrupt, foreign) or older.",
+    ["reason"],
+)
+REFITS = Counter("dch_refits_total", "Refits; outcome is published, rejected or failed.", ["outcome"])
 PREQUENTIAL_HITS = Counter(
     "dch_prequential_hits_total",
     "Positive ratings whose item was in the user's list just before.",

@@ -51,6 +51,9 @@ class Settings:
     prequential_k: int = setting(
         20, "length of the list a new rating must be in to be a hit", low=1, high=1000
     )
+    prequential_share: float = setting(
+        1.0, "share of new positive ratings looked up in lists before being learned", low=0, high=1
+    )
     encode_interval_s: float = setting(
         1.0, "seconds between two publications of item codes", low=0.01, high=3600
     )

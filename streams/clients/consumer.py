@@ -4,31 +4,21 @@ Only the thread that polls may call any method: a commit from another thread sta
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from streams.clients.config import Errors, configure, text_of, unavailable
+from streams.clients.config import CONSUMER, CONSUMER_FIXED, Errors, configure, text_of, unavailable
+from streams.clients.metadata import wait_for_topics
 from streams.clients.places import Partition, Starts, at, partitions_of, record_of
-from streams.errors import BrokerUnavailableError, TopicError
+from streams.errors import BrokerUnavailableError
 from streams.records import Record
 from streams.settings import Settings
 
 log = logging.getLogger("streams.clients")
 
-FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
-OURS = {
-    "partition.assignment.strategy": "range",  # partition p of every topic to one member
-    "session.timeout.ms": 10_000,  # a killed member's partitions are taken over after this
-    "heartbeat.interval.ms": 3_000,
-    "fetch.wait.max.ms": 500,
-    "fetch.max.bytes": 16 << 20,
-    "max.partition.fetch.bytes": 4 << 20,
-    "queued.max.messages.kbytes": 64 << 10,
-    "fetch.queue.backoff.ms": 20,  # its 1 s would leave a fast reader idle between two fetches
-}
 REBALANCED = (
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -64,8 +54,10 @@ class Consumer:
         self._next: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
         self._ours: set[Partition] = set()
-        ours = OURS | {"auto.offset.reset": start}
-        self._client = ConfluentConsumer(configure(settings, self._errors, ours, FIXED | {"group.id": group}))
+        ours = CONSUMER | {"auto.offset.reset": start}
+        self._client = ConfluentConsumer(
+            configure(settings, self._errors, ours, CONSUMER_FIXED | {"group.id": group})
+        )
 
     def subscribe(
         self,
@@ -80,7 +72,12 @@ class Consumer:
             topics: full names.
             on_assign: told of the partitions that are ours now; returns where to begin in them.
             on_revoke: told of those that are not; what was applied may still be committed here.
+
+        Raises:
+            TopicError: a topic is missing.
+            BrokerUnavailableError: no broker answers.
         """
+        wait_for_topics(self._client, topics, self._settings, self._errors)
 
         def assigned(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
             places = partitions_of(found)
@@ -120,12 +117,19 @@ class Consumer:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1
         return records
 
-    def commit(self) -> None:
+    def commit(self, *, but: Collection[Partition] = ()) -> None:
         """Commit every record that ``poll`` returned; call it after they were applied.
 
         A group that rebalanced meanwhile refuses; then the new owner of the partition repeats those records.
+
+        Args:
+            but: partitions to leave as they are, because they are read again from before their committed offset.
         """
-        new = {place: offset for place, offset in self._next.items() if self._committed.get(place) != offset}
+        new = {
+            place: offset
+            for place, offset in self._next.items()
+            if self._committed.get(place) != offset and place not in but
+        }
         if not new:
             return
         try:
@@ -193,7 +197,7 @@ class Consumer:
         if error is None:
             return False
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-            raise TopicError(f"topic {message.topic()} is missing; run: dch topics create")
+            wait_for_topics(self._client, [str(message.topic())], self._settings, self._errors)
         if error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise BrokerUnavailableError(f"the broker refused: {error.str()}")
         self._errors(error)

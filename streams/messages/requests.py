@@ -47,7 +47,9 @@ class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of a reply."""
 
     item: str
-    distance: int
+    distance: int | None
+    """Hamming distance; None in the popular list."""
+
     score: float
     title: str | None = None
 
@@ -59,7 +61,7 @@ class RecommendReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     generation: int
     strategy: str
     staleness_s: float
-    """Seconds since the newest rating event that the served codes know."""
+    """Seconds since the newest rating record that the worker has applied was published."""
 
     user: str | None = None
     code: str | None = None

@@ -1,0 +1,181 @@
+"""Item codes: made here for the items this worker owns, taken from `item-codes` for all others.
+
+What the topic says is kept for every item and generation, so that only what differs is published: after a
+restart, too, when every history was read again.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.codes import from_words, to_words
+from dch.histories import slots_of
+from dch.side import release
+from dch.snapshot import Snapshot
+from dch.state import State
+from dch.store import CodeStore
+from streams import topics
+from streams.messages import ItemCode, encode_item_code
+from streams.partitioner import partition_for
+from streams.records import Output
+from streams.settings import Settings
+
+Rows = NDArray[np.int32]
+Codes = Iterable[tuple[str, int, ItemCode | None]]
+"""Item id, partition, code."""
+
+
+class ItemCodes:
+    """The item codes of one worker. Only the ingest thread uses it."""
+
+    def __init__(self, settings: Settings, state: State) -> None:
+        self.owned: frozenset[int] = frozenset()
+        self._settings = settings
+        self._state = state
+        self._ids = state.memory.item_ids
+        self._published: dict[int, CodeStore] = {}  # by generation, what the topic says
+        self._homes = np.empty(0, np.int32)
+
+    def learn(self, codes: Codes) -> None:
+        """Take over what was read from the topic; codes of past generations are no use to anybody."""
+        current = self._state.snapshot.model.generation
+        for generation, group in groupby(codes, lambda found: found[2].generation if found[2] else None):
+            if generation is None:
+                self._remove([id_ for id_, _, _ in group])
+            elif generation >= current:
+                self._put(generation, [(id_, code) for id_, _, code in group if code is not None])
+
+    def refresh(self) -> list[Output]:
+        """Encode the items that changed; return the codes that the topic does not know yet."""
+        rows = self._state.refresh_items()
+        owned = self._is_owned(rows)
+        snapshot = self._state.snapshot
+        self._take_published(snapshot, rows[~owned])
+        return self._news(snapshot, rows[owned])
+
+    def changes(self, snapshot: Snapshot) -> list[Output]:
+        """Return all codes of ours in a snapshot that the topic does not know yet."""
+        rows = np.arange(len(self._ids), dtype=np.int32)
+        return self._news(snapshot, rows[self._is_owned(rows)])
+
+    def n_missing(self, generation: int) -> int:
+        """Count the items of other workers that have a code now, and none of that generation yet."""
+        rows = np.flatnonzero(self._state.snapshot.items.store.present).astype(np.int32)
+        others = rows[~self._is_owned(rows)]
+        return len(others) - int(np.count_nonzero(_present(self._store(generation), others)))
+
+    def complete(self, snapshot: Snapshot) -> None:
+        """Put the codes of others into a snapshot that is to be swapped in; forget generations before it."""
+        self._published = {
+            generation: store
+            for generation, store in self._published.items()
+            if generation >= snapshot.model.generation
+        }
+        rows = np.arange(len(self._ids), dtype=np.int32)
+        self._take_published(snapshot, rows[~self._is_owned(rows)])
+
+    def release(self, items: Sequence[str]) -> None:
+        """Drop the ratings of items that others own now; keep their codes, titles and availability."""
+        rows = self._ids.rows(items)
+        rows = rows[rows >= 0]
+        state = self._state
+        with state.lock:
+            state.memory.reserve(0)
+            state.snapshot.items.reserve()
+            pairs = state.memory.item_histories.pairs
+            floors = pairs.floors[rows]
+            release(pairs, state.snapshot.items.inputs(), rows)
+            pairs.floors[rows] = floors  # `items` is not read again, so its tombstones must not be forgotten
+
+    def items_of(self, partitions: frozenset[int]) -> list[str]:
+        """Return the ids of the items whose home is one of these partitions."""
+        homes = self._homes_of(len(self._ids))
+        return [self._ids[row] for row in np.flatnonzero(np.isin(homes, list(partitions))).tolist()]
+
+    def _put(self, generation: int, codes: list[tuple[str, ItemCode]]) -> None:
+        store = self._store(generation, 4 * len(codes[0][1].code))
+        latest = {id_: code for id_, code in codes if 4 * len(code.code) == store.bits}
+        rows = self._ids.intern_many(list(latest))
+        packed = bytes.fromhex("".join(code.code for code in latest.values()))
+        store.put(rows, to_words(np.frombuffer(packed, np.uint8).reshape(len(rows), store.bits // 8)))
+        store.popularity[rows] = [min(code.positives, 2**31 - 1) for code in latest.values()]
+        snapshot = self._state.snapshot
+        if generation == snapshot.model.generation:
+            self._take_published(snapshot, rows[~self._is_owned(rows)])
+
+    def _remove(self, ids: list[str]) -> None:
+        rows = self._ids.rows(ids)
+        rows = rows[rows >= 0]
+        for store in self._published.values():
+            store.remove(rows)
+        others = rows[~self._is_owned(rows)]
+        state = self._state
+        with state.lock:
+            state.snapshot.items.store.remove(others)
+            state.snapshot.catalogue.update(others, state.memory.unavailable)
+
+    def _take_published(self, snapshot: Snapshot, rows: Rows) -> None:
+        """Give these rows of a snapshot the codes that the topic has; the others stay as they are."""
+        published = self._published.get(snapshot.model.generation)
+        if published is None or published.bits != snapshot.model.bits or not len(rows):
+            return
+        known = rows[_present(published, rows)]
+        with self._state.lock:
+            store = snapshot.items.store
+            store.put(known, published.words[known])
+            store.popularity[known] = published.popularity[known]
+            snapshot.catalogue.update(known, self._state.memory.unavailable)
+
+    def _news(self, snapshot: Snapshot, rows: Rows) -> list[Output]:
+        store = snapshot.items.store
+        published = self._store(store.generation, store.bits)
+        published.reserve(len(self._ids))
+        store.reserve(len(self._ids))
+        is_new = store.present[rows] != published.present[rows]
+        is_new |= (store.words[rows] != published.words[rows]).any(axis=1)
+        is_new |= store.popularity[rows] != published.popularity[rows]
+        news = rows[is_new]
+        present = store.present[news]
+        published.remove(news[~present])
+        published.put(news[present], store.words[news[present]])
+        published.popularity[news] = store.popularity[news]
+        codes = from_words(store.words[news], store.bits)
+        return [self._output(snapshot, row, codes[at].tobytes()) for at, row in enumerate(news.tolist())]
+
+    def _output(self, snapshot: Snapshot, row: int, code: bytes) -> Output:
+        store, key = snapshot.items.store, self._ids[row].encode()
+        value = None
+        if store.present[row]:
+            pairs = self._state.memory.item_histories.pairs
+            raters = len(slots_of(pairs, row)) if row < len(pairs.newest) else 0
+            positives = int(store.popularity[row])
+            value = encode_item_code(ItemCode(store.generation, code.hex(), raters, positives))
+        home = int(self._homes_of(row + 1)[row])
+        return Output(self._settings.topic(topics.ITEM_CODES.name), key, value, home)
+
+    def _store(self, generation: int, bits: int | None = None) -> CodeStore:
+        store = self._published.get(generation)
+        if store is None:
+            bits = self._state.snapshot.model.bits if bits is None else bits
+            store = self._published[generation] = CodeStore(self._ids, bits, generation)
+        return store
+
+    def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:
+        return np.isin(self._homes_of(len(self._ids))[rows], list(self.owned))
+
+    def _homes_of(self, n: int) -> NDArray[np.int32]:
+        """Return the home partition of the first n items, (at least n,)."""
+        new = self._ids.ids()[len(self._homes) : max(n, len(self._homes))]
+        if new:
+            count = self._settings.partitions
+            homes = np.array([partition_for(id_.encode(), count) for id_ in new], np.int32)
+            self._homes = np.concatenate([self._homes, homes])
+        return self._homes
+
+
+def _present(store: CodeStore, rows: Rows) -> NDArray[np.bool_]:
+    store.reserve(len(store.ids))
+    present: NDArray[np.bool_] = store.present[rows]
+    return present
