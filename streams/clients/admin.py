@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 )
 
 from streams import topics
+from streams.clients import metadata
 from streams.clients.config import Errors, configure, unavailable
 from streams.settings import Settings
 
@@ -36,11 +37,7 @@ class Admin:
 
     def partitions(self) -> Mapping[str, int]:
         """Return the number of partitions of each topic there is."""
-        try:
-            found = self._client.list_topics(timeout=self._settings.broker_timeout_s).topics
-        except KafkaException as error:
-            raise unavailable(self._settings, self._errors, error) from error
-        return {name: len(topic.partitions) for name, topic in found.items()}
+        return metadata.partitions(self._client, self._settings, self._errors)
 
     def configs(self, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Return the configuration of these topics."""
@@ -52,7 +49,7 @@ class Admin:
         }
 
     def create(self, new: Sequence[topics.NewTopic]) -> None:
-        """Create topics; one that exists is left as it is."""
+        """Create topics and wait until they are there; one that exists is left as it is."""
         wanted = [
             NewTopic(topic.name, topic.partitions, topic.replication_factor, config=dict(topic.config))
             for topic in new
@@ -62,6 +59,7 @@ class Admin:
             wanted, request_timeout=timeout, operation_timeout=timeout
         ).values():
             self._wait(future, accept=KafkaError.TOPIC_ALREADY_EXISTS)
+        metadata.wait_for_topics(self._client, [topic.name for topic in new], self._settings, self._errors)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete topics and all they hold; one that is not there is no error."""

@@ -12,6 +12,31 @@ from streams.settings import Settings
 log = logging.getLogger("streams.clients")
 Config = dict[str, Any]
 
+# *_FIXED: what our guarantees rest on, not to be set otherwise; the other two are defaults.
+
+PRODUCER_FIXED = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "partitioner": "murmur2_random",  # librdkafka's own default puts 159 of 200 test keys elsewhere than Java
+    "delivery.report.only.error": True,  # no call into Python for each record that arrives
+}
+PRODUCER = {
+    "message.max.bytes": 2_000_000,  # a dead letter is the largest record a topic takes, and its reason
+    "queue.buffering.max.messages": 500_000,
+}
+
+CONSUMER_FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
+CONSUMER = {
+    "partition.assignment.strategy": "range",  # partition p of every topic to one member: sticky does not
+    "session.timeout.ms": 10_000,  # a killed member's partitions are taken over after this
+    "heartbeat.interval.ms": 3_000,
+    "fetch.wait.max.ms": 500,
+    "fetch.max.bytes": 16 << 20,
+    "max.partition.fetch.bytes": 4 << 20,
+    "queued.max.messages.kbytes": 64 << 10,
+    "fetch.queue.backoff.ms": 20,  # its 1 s would leave a fast reader idle between two fetches
+}
+
 
 class Errors:
     """What librdkafka reports beside the calls: kept to explain a failure, logged when it is new."""

@@ -120,10 +120,10 @@ class Consumer:
     def commit(self, *, but: Collection[Partition] = ()) -> None:
         """Commit every record that ``poll`` returned; call it after they were applied.
 
-        A group that rebalanced meanwhile refuses; then the new owner of the partition repeats those records.
+        A group that rebalanced meanwhile refuses; then the partition's new owner repeats those records.
 
         Args:
-            but: partitions to leave as they are, because they are read again from before their committed offset.
+            but: partitions to leave as they are: they are read again from before their committed offset.
         """
         new = {
             place: offset

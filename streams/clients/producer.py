@@ -7,23 +7,12 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 
-from streams.clients.config import Errors, configure, text_of
+from streams.clients.config import PRODUCER, PRODUCER_FIXED, Errors, configure, text_of
 from streams.errors import DeliveryError
 from streams.records import Output
 from streams.settings import Settings
 
 log = logging.getLogger("streams.clients")
-
-FIXED = {
-    "enable.idempotence": True,
-    "acks": "all",
-    "partitioner": "murmur2_random",  # librdkafka's own default puts 159 of 200 test keys elsewhere than Java
-    "delivery.report.only.error": True,  # no call into Python for each record that arrives
-}
-OURS = {
-    "message.max.bytes": 2_000_000,  # a dead letter is the largest record a topic takes, and its reason
-    "queue.buffering.max.messages": 500_000,
-}
 
 
 class Producer:
@@ -43,12 +32,12 @@ class Producer:
         self._must_deliver = must_deliver
         self._failed: list[str] = []
         self.n_failed = 0
-        ours = OURS | {
+        ours = PRODUCER | {
             "linger.ms": settings.linger_ms if linger_ms is None else linger_ms,
             "delivery.timeout.ms": int(self._timeout_s * 1000),
             "on_delivery": self._note,
         }
-        self._client = ConfluentProducer(configure(settings, Errors(), ours, FIXED))
+        self._client = ConfluentProducer(configure(settings, Errors(), ours, PRODUCER_FIXED))
 
     def send(self, output: Output) -> None:
         """Queue a record; it is on the broker after ``flush``.

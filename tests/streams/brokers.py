@@ -1,0 +1,123 @@
+"""Brokers for tests, and what tests wait with.
+
+The embedded broker is the command users run. A real Apache Kafka is found in this order: the address in
+``KAFKA_BOOTSTRAP``; a distribution on disk, ``KAFKA_HOME`` (default ``../shared/kafka``), started here and
+stopped in the end; Docker, by testcontainers. Where there is none, its tests skip and say so.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def eventually(condition: Callable[[], object], within_s: float = 20.0, every_s: float = 0.02) -> object:
+    """Return what the condition returns once it is truthy; fail the test when that takes too long."""
+    end = time.monotonic() + within_s
+    while not (found := condition()):
+        if time.monotonic() > end:
+            pytest.fail(f"did not come true within {within_s:g} s: {condition}")
+        time.sleep(every_s)
+    return found
+
+
+@contextmanager
+def embedded_broker(data: Path, *, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """Run ``dch broker start``; the address is in the attribute ``address`` of the process."""
+    command = [sys.executable, "-m", "streams", "broker", "start", "--data", str(data), "--port", str(port)]
+    log = data.with_suffix(".log")
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("broker ready at "), f"{line}{log.read_text()}"
+        process.address = line.split()[3].rstrip(",")
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[str], within_s: float = 30.0) -> int:
+    """Ask a process to end as an orchestrator does, and return its exit code."""
+    process.terminate()
+    try:
+        return process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextmanager
+def real_broker(folder: Path) -> Iterator[str]:
+    """Yield the address of a real Apache Kafka, or skip."""
+    if address := os.environ.get("KAFKA_BOOTSTRAP"):
+        yield address
+    elif (cluster := _cluster_script()) and shutil.which("java"):
+        with _distribution(cluster, folder) as address:
+            yield address
+    elif shutil.which("docker") and _docker_answers():
+        from testcontainers.community.kafka import KafkaContainer
+
+        with KafkaContainer().with_kraft() as container:
+            yield container.get_bootstrap_server()
+    else:
+        pytest.skip(
+            "no Apache Kafka: set KAFKA_BOOTSTRAP to a running one, or KAFKA_HOME to a distribution "
+            "(with Java 17 on the PATH), or start Docker"
+        )
+
+
+def kafka_home() -> Path:
+    """Return where a distribution of Apache Kafka is looked for."""
+    return Path(os.environ.get("KAFKA_HOME", ROOT / ".." / "shared" / "kafka")).resolve()
+
+
+def _cluster_script() -> Path | None:
+    script = kafka_home() / "bin" / "cluster"
+    return script if script.exists() else None
+
+
+@contextmanager
+def _distribution(cluster: Path, folder: Path) -> Iterator[str]:
+    try:
+        port = free_ports(200)
+        command = [cluster, "start", folder, "--port", str(port)]
+        found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+        yield json.loads(found.stdout)["bootstrap.servers"]
+    finally:
+        subprocess.run([cluster, "stop", folder], check=False, capture_output=True, timeout=60)
+
+
+def free_ports(apart: int) -> int:
+    """Return a port P such that it, P + apart / 2 and P + apart are free, as the cluster script needs."""
+    while True:
+        port = _free_port()
+        with suppress(OSError, OverflowError):
+            for offset in (apart // 2, apart):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + offset))
+            return port
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _docker_answers() -> bool:
+    return subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=20).returncode == 0

@@ -1,0 +1,45 @@
+"""Fixtures of the Kafka side: one broker of each kind for the whole run, topics of its own for each test."""
+
+import uuid
+
+import pytest
+
+from streams.settings import Settings
+from tests.streams.brokers import embedded_broker, real_broker
+
+BROKERS = (
+    pytest.param("embedded", marks=pytest.mark.broker),
+    pytest.param("kafka", marks=(pytest.mark.broker, pytest.mark.real_broker)),
+)
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory):
+    """Address of the embedded broker."""
+    with embedded_broker(tmp_path_factory.mktemp("embedded") / "data") as process:
+        yield process.address
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """Address of a real Apache Kafka."""
+    with real_broker(tmp_path_factory.mktemp("kafka")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session", params=BROKERS)
+def broker(request):
+    """Address of a broker; the test runs once with each kind."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def prefix():
+    """A prefix for the topics and groups of one test."""
+    return f"t{uuid.uuid4().hex[:10]}-"
+
+
+@pytest.fixture
+def settings(broker, prefix):
+    """Settings of a client of the broker, with names of its own."""
+    return Settings(bootstrap_servers=broker, prefix=prefix, batch_wait_s=0.01)
