@@ -12,7 +12,8 @@ from dch.catalogue import Catalogue
 from dch.histories import NONE, Pairs
 from dch.jit import kernel
 from dch.search import CANDIDATES
-from dch.search.scan import _block_distances, _score, _score_table
+from dch.search.distances import block_distances
+from dch.search.scan import score_of, score_table
 from dch.side import Inputs, Ints, learn
 from dch.sums import RunningSums
 from dch.towers import Floats, encode_row
@@ -73,19 +74,19 @@ def code_rank(catalogue: Catalogue, item: int, scratch: Scratch) -> int:
     width, n_items = catalogue.words.shape[1], len(scratch.unseen)
     flat = catalogue.words.reshape(-1)
     sign_words(scratch.relaxed, scratch.query)
-    _block_distances(flat[: n_items * width], scratch.query, scratch.distances)
+    block_distances(flat[: n_items * width], scratch.query, scratch.distances)
     edge, room = _edge(scratch)
     own = int(scratch.distances[item])
     if own > edge:
         return OUTSIDE
-    table = _score_table(scratch.relaxed)
-    own_score = _score(flat, width, item, own, table)
+    table = score_table(scratch.relaxed)
+    own_score = score_of(flat, width, item, own, table)
     inside = at_edge = 0
     for row in range(n_items):
         distance = int(scratch.distances[row])
         if distance > edge or not scratch.unseen[row]:
             continue
-        score = _score(flat, width, row, distance, table)
+        score = score_of(flat, width, row, distance, table)
         if score < own_score or row == item:
             continue
         later = score == own_score and (

@@ -78,8 +78,12 @@ def table_rows(report: Report) -> Iterator[tuple[str, ...]]:
     for result in report.results:
         of.setdefault((result.case, result.strategy), {})[result.metric] = result
     for (case, strategy), found in of.items():
-        values = (f"{found[metric].mean:.4f} ± {found[metric].std:.4f}" for metric in metrics)
+        values = (_shown(found[metric]) for metric in metrics)
         yield (case, strategy, *values, f"{next(iter(found.values())).users:,}")
+
+
+def _shown(result: Result) -> str:
+    return f"{result.mean:.4f}" + (f" ± {result.std:.4f}" if result.std else "")
 
 
 def _summarise(key: Key, measured: Sequence[Measured]) -> Result:

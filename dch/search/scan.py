@@ -13,13 +13,11 @@ from dch.jit import kernel
 from dch.search.distances import block_distances
 from dch.search.order import Float32s, Int32s, Integers, _offer, _sort
 
-_block_distances = block_distances
-
 BLOCK = 512  # rows; a block of distances stays in the first-level cache, and most blocks hold no candidate
 
 
 @kernel
-def _score_table(relaxed: Float32s) -> NDArray[np.float32]:
+def score_table(relaxed: Float32s) -> NDArray[np.float32]:
     """Sum relaxed bits for each value of each half byte of a code, (bits // 4, 16)."""
     table = np.empty((len(relaxed) // 4, 16), np.float32)
     for half in range(len(table)):
@@ -33,7 +31,7 @@ def _score_table(relaxed: Float32s) -> NDArray[np.float32]:
 
 
 @kernel
-def _score(flat: Words, n_words: int, row: int, distance: int, table: NDArray[np.float32]) -> np.float32:
+def score_of(flat: Words, n_words: int, row: int, distance: int, table: NDArray[np.float32]) -> np.float32:
     """Return relaxed . bits of a row; with an empty table, what a relaxed code of +-1 would give."""
     if len(table) == 0:
         return np.float32(64 * n_words - 2 * distance)
@@ -89,18 +87,18 @@ def _scan(
     if k <= 0:
         return 0
     flat = words.reshape(-1)
-    table = _score_table(relaxed)
+    table = score_table(relaxed)
     scratch = np.empty(BLOCK, np.uint16)
     found, threshold = 0, 64 * n_words
     for start in range(0, n, BLOCK):
         block = scratch[: min(BLOCK, n - start)]
-        if _block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
+        if block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
             continue
         for i in range(len(block)):
             distance, row = int(block[i]), start + i
             if distance > threshold or not _is_allowed(row, allowed, skip):
                 continue
-            score = _score(flat, n_words, row, distance, table)
+            score = score_of(flat, n_words, row, distance, table)
             found = _offer(k, found, row, distance, score, rows, distances, scores, popularity)
             if found == k:
                 threshold = int(distances[0])

@@ -109,7 +109,9 @@ def _print(report: "Report") -> None:
     from dch.evaluation import table_rows
 
     header, *rows = table_rows(report)
-    table = Table(*header)
+    table = Table()
+    for heading in header:
+        table.add_column(heading, no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)
