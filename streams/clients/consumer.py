@@ -4,8 +4,9 @@ Only the thread that polls may call any method: a commit from another thread sta
 """
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -18,6 +19,8 @@ from streams.records import Record
 from streams.settings import Settings
 
 log = logging.getLogger("streams.clients")
+T = TypeVar("T")
+AGAIN_S = 0.1
 
 REBALANCED = (
     KafkaError.ILLEGAL_GENERATION,
@@ -25,6 +28,13 @@ REBALANCED = (
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError._NO_OFFSET,
 )
+COORDINATOR_MOVES = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError._WAIT_COORD,
+)
+"""What a broker says about offsets for a moment after it started, or took over from another."""
 
 
 class Consumer:
@@ -143,10 +153,9 @@ class Consumer:
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the committed offset of each partition: the first not applied; 0 where there is none."""
         asked = [at(place) for place in partitions]
-        try:
-            found = self._client.committed(asked, timeout=self._settings.broker_timeout_s)
-        except KafkaException as error:
-            raise unavailable(self._settings, self._errors, error) from error
+        found = self._once_coordinated(
+            lambda: self._client.committed(asked, timeout=self._settings.broker_timeout_s)
+        )
         return {Partition(one.topic, one.partition): max(one.offset, 0) for one in found}
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -177,6 +186,17 @@ class Consumer:
     def close(self) -> None:
         """Leave the group at once, so that the others need not wait for a timeout."""
         self._client.close()
+
+    def _once_coordinated(self, ask: Callable[[], T]) -> T:
+        """Ask for something about offsets, again while the broker is about to know who keeps them."""
+        end = time.monotonic() + self._settings.broker_timeout_s
+        while True:
+            try:
+                return ask()
+            except KafkaException as error:
+                if error.args[0].code() not in COORDINATOR_MOVES or time.monotonic() > end:
+                    raise unavailable(self._settings, self._errors, error) from error
+            time.sleep(AGAIN_S)
 
     def _watermarks(self, place: Partition, *, cached: bool) -> tuple[int, int]:
         try:

@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
+from dch.errors import DchError
 from streams import topics
 from streams.clients import Admin
 from streams.errors import StreamError
@@ -87,23 +89,25 @@ def _supervise(service: Service) -> None:
         thread.join(max(end - time.monotonic(), 0))
     late = [thread.name for thread in threads if thread.is_alive()]
     if failures:
-        name, error = failures[0]
-        log.error("worker failed thread=%s error=%s: %s", name, type(error).__name__, error)
-        raise (
-            error if isinstance(error, StreamError) else WorkerFailedError(f"{name} failed: {error!r}")
-        ) from error
+        _raise(*failures[0])
     if late:
         raise WorkerFailedError(
             f"{', '.join(late)} did not end within {END_S:g} s; nothing more was committed"
         )
 
 
+def _raise(name: str, error: BaseException) -> NoReturn:
+    if not isinstance(error, StreamError | DchError):
+        log.error("worker failed thread=%s", name, exc_info=error)  # a bug: where it is must be told
+        raise WorkerFailedError(f"the thread {name} failed: {error!r}") from error
+    raise error
+
+
 def _guarded(service: Service, name: str, part: Part, failures: list[tuple[str, BaseException]]) -> None:
     """Run one thread's part; when it fails, the whole worker stops."""
     try:
         part(service)
-    except Exception as error:
-        log.debug("thread failed", exc_info=True)
+    except Exception as error:  # noqa: BLE001 - its failure is the worker's, whatever it is
         failures.append((name, error))
     finally:
         service.stop.set()
