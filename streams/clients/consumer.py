@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.clients.config import CONSUMER, CONSUMER_FIXED, Errors, configure, text_of, unavailable
 from streams.clients.metadata import wait_for_topics
-from streams.clients.places import Partition, Starts, at, partitions_of, record_of
+from streams.clients.places import BEGINNING, END, Partition, Starts, at, partitions_of, record_of
 from streams.errors import BrokerUnavailableError
 from streams.records import Record
 from streams.settings import Settings
@@ -160,15 +160,18 @@ class Consumer:
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset after the last record of each partition, as the broker says now."""
-        return {place: self._watermarks(place, cached=False)[1] for place in partitions}
+        return self._offsets(partitions, END)
 
     def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset of the first record there still is in each partition."""
-        return {place: self._watermarks(place, cached=False)[0] for place in partitions}
+        return self._offsets(partitions, BEGINNING)
 
     def lag(self) -> dict[Partition, int]:
         """Return how many records behind the end each partition that was read from is, as last heard."""
-        ends = {place: self._watermarks(place, cached=True)[1] for place in self._next}
+        ends = {
+            place: self._client.get_watermark_offsets(TopicPartition(*place), cached=True)[1]
+            for place in self._next
+        }
         return {place: max(ends[place] - offset, 0) for place, offset in self._next.items()}
 
     def position(self, place: Partition) -> int | None:
@@ -198,14 +201,19 @@ class Consumer:
                     raise unavailable(self._settings, self._errors, error) from error
             time.sleep(AGAIN_S)
 
-    def _watermarks(self, place: Partition, *, cached: bool) -> tuple[int, int]:
+    def _offsets(self, partitions: Iterable[Partition], which: int) -> dict[Partition, int]:
+        """Look up the first or the last offset of partitions, all in one question.
+
+        One by one they would wait, each, behind a fetch that the broker holds until something comes.
+        """
+        asked = [at(place, which) for place in partitions]
         try:
-            found = self._client.get_watermark_offsets(
-                TopicPartition(*place), timeout=self._settings.broker_timeout_s, cached=cached
-            )
+            found = self._client.offsets_for_times(asked, timeout=self._settings.broker_timeout_s)
         except KafkaException as error:
             raise unavailable(self._settings, self._errors, error) from error
-        return found or (0, 0)
+        if failed := [one for one in found if one.error is not None]:
+            raise unavailable(self._settings, self._errors, KafkaException(failed[0].error))
+        return {Partition(one.topic, one.partition): max(one.offset, 0) for one in found}
 
     def _forget(self, partitions: Iterable[Partition]) -> None:
         for place in list(partitions):

@@ -112,8 +112,15 @@ class Ingest:
             self._producer.flush()
             self._commit()
         self._in_batch = False
-        self._service.caught_up = share.caught_up()
-        self._service.is_caught_up = share.catch_up.is_done()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell the other threads where our state is complete."""
+        self._service.caught_up = self._share.caught_up()
+        is_done = bool(self._share.owned) and self._share.catch_up.is_done()
+        if is_done and not self._service.is_caught_up:
+            log.info("caught up partitions=%s", sorted(self._share.owned))
+        self._service.is_caught_up = is_done
 
     def _apply_users(self, records: Sequence[Record], *, was_held: bool = False) -> None:
         for record in records:
@@ -165,8 +172,7 @@ class Ingest:
         starts, lost = self._share.take(self._consumer, places)
         self._users.drop_held()
         self._items.owned = self._service.owned = self._share.owned
-        self._service.caught_up = self._share.caught_up()
-        self._service.is_caught_up = self._share.catch_up.is_done()
+        self._tell()
         if lost:
             count = self._service.settings.partitions
             known = self._state.memory.user_ids

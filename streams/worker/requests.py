@@ -4,6 +4,7 @@ It reads the partitions whose users this worker owns and knows completely, and n
 so a request always meets the worker that has the user's ratings.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -21,6 +22,8 @@ from streams.worker.counting import count_dead_letter, count_events
 from streams.worker.outputs import FORWARDED, forwarded
 from streams.worker.replies import address_of, error_output, output_of, try_reply_to
 from streams.worker.service import Service, now_ms
+
+log = logging.getLogger("streams.worker")
 
 POLL_S = 0.05
 """Longest wait for a request: a change of the partitions to read is noticed after this."""
@@ -78,6 +81,7 @@ class Requests:
         committed, ends = self._consumer.committed(places), self._consumer.ends(places)
         self._consumer.assign({place: committed[place] or ends[place] for place in places})
         self._service.serving = partitions
+        log.info("answering requests partitions=%s", sorted(partitions))
 
     def _answer_all(self, records: Sequence[Record]) -> None:
         recommender = self._service.recommender
