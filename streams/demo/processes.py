@@ -38,11 +38,14 @@ class Child:
             DemoError: with the end of its log.
         """
         if self.process.poll() is not None:
-            lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
             raise DemoError(
-                f"{self.name} ended with exit code {self.process.returncode}; the end of {self.log}:\n"
-                + "\n".join(lines)
+                f"{self.name} ended with exit code {self.process.returncode}; the end of its log:\n"
+                + self.said()
             )
+
+    def said(self) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
 
 class Processes:
@@ -86,7 +89,9 @@ class Processes:
                 if answer.status == 200:
                     return
             time.sleep(0.1)
-        raise DemoError(f"{child.name} was not ready within {within_s:g} s; see {child.log}")
+        raise DemoError(
+            f"{child.name} was not ready within {within_s:g} s; the end of its log:\n{child.said()}"
+        )
 
     def stop(self) -> None:
         """End every process, the last started first."""

@@ -95,7 +95,8 @@ def _stream(stage: Stage, story: Story, worker: str, console: Console) -> Readin
             time.sleep(LOOK_S)
     reading = _settled(worker)
     if reading.generation < 2:
-        raise DemoError(f"no refit landed within {REFIT_S:g} s; see trainer.log in {stage.folder}")
+        told = stage.processes.children[-1].said()
+        raise DemoError(f"no refit landed within {REFIT_S:g} s; the end of the trainer's log:\n{told}")
     console.print(f"generation {reading.generation} is in service, swapped in while requests were answered")
     return reading
 
