@@ -123,8 +123,8 @@ class Consumer:
         read = [record_of(message) for message in messages if not self._is_error(message)]
         # A rebalance in mid-poll leaves records of partitions that another member reads again by now.
         records = [record for record in read if (record.topic, record.partition) in self._ours]
-        for record in records:
-            self._next[Partition(record.topic, record.partition)] = record.offset + 1
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        self._next |= {Partition(*place): offset for place, offset in ends.items()}
         return records
 
     def commit(self, *, but: Collection[Partition] = ()) -> None:

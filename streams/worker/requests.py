@@ -57,6 +57,7 @@ class Requests:
         self._service, self._settings = service, service.settings
         self._consumer, self._producer = consumer, producer
         self._topic = self._settings.topic(topics.REQUESTS.name)
+        self._starts: dict[Partition, int] = {}
         self._committed_at = time.monotonic()
 
     def run(self) -> None:
@@ -77,9 +78,16 @@ class Requests:
         say that we are ready would be before it.
         """
         self._commit()
-        places = [Partition(self._topic, number) for number in partitions]
-        committed, ends = self._consumer.committed(places), self._consumer.ends(places)
-        self._consumer.assign({place: committed[place] or ends[place] for place in places})
+        places = [Partition(self._topic, number) for number in sorted(partitions)]
+        gained = [place for place in places if place not in self._starts]
+        committed, ends = self._consumer.committed(gained), self._consumer.ends(gained)
+        self._starts = {
+            place: self._consumer.position(place) or self._starts[place]
+            if place in self._starts
+            else committed[place] or ends[place]
+            for place in places
+        }
+        self._consumer.assign(self._starts)
         self._service.serving = partitions
         log.info("answering requests partitions=%s", sorted(partitions))
 
