@@ -90,8 +90,8 @@ class DchConfig:
     feature_dropout: float = 0.5
     """Chance that the feature tokens of a row are left out of a step, so that they help and never lead."""
 
-    cold_share: float = 0.05
-    """Chance that a row with features loses all ratings in a step, so that features alone give a code."""
+    cold_share: float = 0.02
+    """Chance that an item with features loses all ratings in a step, so that features alone give a code."""
 
     min_token_count: int = 3
     """Feature tokens of fewer users (items) than this are left out of the vocabulary."""
@@ -106,6 +106,9 @@ class DchConfig:
 
     teacher_share: float = 0.5
     """Share of the teacher's distribution in the target; the rest are the ratings held back."""
+
+    reranking_weight: float = 0.3
+    """Weight of a second loss in which the user's code is not binary yet: what reranking compares."""
 
     temperature: float = 0.06
     """Temperature of the teacher's softmax, in units of its scores (about 0 to 1); smaller is sharper."""
@@ -161,7 +164,14 @@ class DchConfig:
             _check(self, name, getattr(self, name) is None or getattr(self, name) > 0, "positive, or None")
         for name in ("temperature", "teacher_alpha", "mu"):
             _check(self, name, 0 < getattr(self, name) < math.inf, "a positive number")
-        for name in ("feature_weight", "teacher_regularization", "lambda_user", "lambda_item", "seed"):
+        for name in (
+            "feature_weight",
+            "reranking_weight",
+            "teacher_regularization",
+            "lambda_user",
+            "lambda_item",
+            "seed",
+        ):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "zero or more")
         for name in ("user_dropout", "item_dropout", "feature_dropout", "cold_share", "teacher_share"):
             _check(self, name, 0 <= getattr(self, name) <= 1, "from 0 to 1")

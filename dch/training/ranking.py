@@ -30,29 +30,37 @@ class Cells:
     values: Floats
 
 
-def ranking_loss(
-    logits: Tensor, teacher: Tensor, kept: Cells, held_back: Cells, *, teacher_share: float
-) -> Tensor:
+def ranking_loss(logits: Tensor, target: Tensor, kept: Cells) -> Tensor:
     """Return the cross-entropy of each user's softmax over the drawn items, averaged over users.
 
     Args:
         logits: (batch, drawn) scaled products of codes.
-        teacher: (batch, drawn) the teacher's scores, divided by its temperature; overwritten.
+        target: (batch, drawn) see ``target_distribution``; 0 where kept.
         kept: ratings in the bags: the answer is given away, so they leave the softmax.
-        held_back: ratings left out, with their weights as targets.
-        teacher_share: share of the teacher in the target, all of it where nothing liked was held back.
 
     Source:
         Softmax over a held-back part: Liang, Krishnan, Hoffman, Jebara, "Variational autoencoders for
-        collaborative filtering" (WWW 2018). Teacher: Hinton, Vinyals, Dean, arXiv 1503.02531.
+        collaborative filtering" (WWW 2018).
     """
-    target = target_distribution(teacher, kept, held_back, teacher_share=teacher_share)
     loss: Tensor = _CrossEntropy.apply(logits, target, kept)  # type: ignore[no-untyped-call]
     return loss
 
 
 def target_distribution(teacher: Tensor, kept: Cells, held_back: Cells, *, teacher_share: float) -> Tensor:
-    """Mix the softmax of the teacher's scores with the held-back ratings; each row sums to 1."""
+    """Mix the softmax of the teacher's scores with the held-back ratings; each row sums to 1.
+
+    Args:
+        teacher: (batch, drawn) the teacher's scores, divided by its temperature; overwritten.
+        kept: ratings in the bags, left out.
+        held_back: ratings left out of the bags, with their weights as targets.
+        teacher_share: share of the teacher, which is all where nothing liked was held back.
+
+    Returns:
+        (batch, drawn); rows with every item kept are 0.
+
+    Source:
+        Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network" (arXiv 1503.02531).
+    """
     device = teacher.device
     teacher[_at(kept, device)] = -torch.inf
     soft = torch.softmax(teacher, dim=1).nan_to_num_(0.0)

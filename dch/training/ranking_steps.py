@@ -6,9 +6,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dch.config import DchConfig
-from dch.training.batches import rounds, thin_bags
+from dch.training.bag import Bags
+from dch.training.batches import HeldBack, rounds, thin_bags
 from dch.training.net import TowerNet, hard_sign
-from dch.training.ranking import NOT_DRAWN, held_back_cells, kept_cells, ranking_loss
+from dch.training.ranking import (
+    NOT_DRAWN,
+    held_back_cells,
+    kept_cells,
+    ranking_loss,
+    target_distribution,
+)
 from dch.training.sides import Side
 from dch.training.teacher import Teacher
 
@@ -33,32 +40,38 @@ class RankingSteps:
         self._teacher_items = torch.from_numpy(teacher.items).to(device)
         self._users = rounds(len(sides[0]), config.batch, rng)
         self.scale = nn.Parameter(torch.tensor(FIRST_SCALE / config.bits, device=device))
+        self.relaxed_scale = nn.Parameter(1.5 * self.scale.detach())  # relaxed codes are the shorter ones
 
     def slow_parameters(self) -> list[nn.Parameter]:
         """Return what is learned at a tenth of the rate."""
-        return [self.scale]
+        return [self.scale, self.relaxed_scale]
 
     def loss(self) -> Tensor:
         """Draw one batch and return its loss."""
         users, items = next(self._users), self._draw_items()
         column_of = np.full(len(self._sides[1]), NOT_DRAWN, np.int32)
         column_of[items] = np.arange(len(items), dtype=np.int32)
-        config = self._config
-        features = {
-            name: getattr(config, name) for name in ("feature_weight", "feature_dropout", "cold_share")
-        }
-        bags, held_back = thin_bags(self._sides[0], users, self._rng, dropout=config.user_dropout, **features)
-        item_bags, _ = thin_bags(self._sides[1], items, self._rng, dropout=config.item_dropout, **features)
-        user_signs, item_signs = hard_sign(self._nets[0](bags)), hard_sign(self._nets[1](item_bags))
+        bags, held_back, item_bags = self._draw_bags(users, items)
+        kept = kept_cells(bags, column_of)
         with torch.no_grad():
             scores = self._teacher_users[users] @ self._teacher_items[items].T
-        return ranking_loss(
-            self.scale * user_signs @ item_signs.T,
-            scores,
-            kept_cells(bags, column_of),
-            held_back_cells(held_back, column_of),
-            teacher_share=config.teacher_share,
-        )
+            target = target_distribution(
+                scores, kept, held_back_cells(held_back, column_of), teacher_share=self._config.teacher_share
+            )
+        relaxed, item_signs = self._nets[0](bags), hard_sign(self._nets[1](item_bags))
+        loss = ranking_loss(self.scale * hard_sign(relaxed) @ item_signs.T, target, kept)
+        if self._config.reranking_weight == 0:
+            return loss
+        reranked = ranking_loss(self.relaxed_scale * relaxed @ item_signs.T, target, kept)
+        return loss + self._config.reranking_weight * reranked
+
+    def _draw_bags(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Bags, HeldBack, Bags]:
+        config, (user_side, item_side) = self._config, self._sides
+        features = {"feature_weight": config.feature_weight, "feature_dropout": config.feature_dropout}
+        bags, held_back = thin_bags(user_side, users, self._rng, dropout=config.user_dropout, **features)
+        features["cold_share"] = config.cold_share
+        item_bags, _ = thin_bags(item_side, items, self._rng, dropout=config.item_dropout, **features)
+        return bags, held_back, item_bags
 
     def _draw_items(self) -> NDArray[np.int64]:
         n = len(self._sides[1])

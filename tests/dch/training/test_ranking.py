@@ -59,7 +59,8 @@ def _plain_loss(logits, teacher, kept, held_back, share):
 def test_the_loss_and_its_gradient_are_those_of_the_plain_formula(block, share):
     kept, held_back = block
     fused, plain = _drawn(0).requires_grad_(), _drawn(0).requires_grad_()
-    ours = ranking_loss(fused, _drawn(1), kept, held_back, teacher_share=share)
+    target = target_distribution(_drawn(1), kept, held_back, teacher_share=share)
+    ours = ranking_loss(fused, target, kept)
     theirs = _plain_loss(plain, _drawn(1), kept, held_back, share)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
     (3 * ours).backward()

@@ -1,0 +1,42 @@
+"""Seconds of one fit of the defaults on all ratings of a data set, the compilation aside.
+
+python tests/bench/bench_fit.py [ml-1m]
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dch.config import DchConfig
+from dch.ratings import Ratings
+from dch.training import fit_model
+
+sys.path.insert(0, str(Path(__file__).parent))
+from record import record
+
+DATA = Path(os.environ.get("DCH_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+@pytest.mark.bench
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["ml-100k", "ml-1m"])
+def test_fit(name):
+    main(name)
+
+
+def main(name):
+    """Fit twice, a few steps to compile and then in full; print and append the seconds of the second."""
+    ratings = Ratings.read(DATA / name / "ratings.csv.gz")
+    fit_model(ratings, DchConfig(steps=2))
+    start = time.perf_counter()
+    model = fit_model(ratings, DchConfig())
+    seconds = time.perf_counter() - start
+    record(f"fit, {name}", n=len(ratings), bits=model.bits, median_ms=1000 * seconds)
+    print(f"fit, {name}: {seconds:.1f} s, {model.metrics}")
+
+
+if __name__ == "__main__":
+    main(*(sys.argv[1:] or ["ml-1m"]))
