@@ -1,0 +1,72 @@
+"""What the benchmarks of the Kafka side stand on: data, a model of its size, a worker in a process of its own."""
+
+import os
+import subprocess
+import sys
+import uuid
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from dch import Ratings
+from dch.model import Model
+from models import KNOTS, random_tower
+from streams.settings import Settings
+from tests.streams.brokers import ROOT, free_ports
+from tests.streams.worker.world import World
+
+DATA = Path(os.environ.get("DCH_TEST_DATA", ROOT / ".." / "shared" / "data"))
+
+
+def data(name):
+    """Return the ratings of a data set, oldest first."""
+    return Ratings.read(DATA / name / "ratings.csv.gz")
+
+
+def model_for(ratings, *, generation=1, bits=64, hidden=256):
+    """Return a model of the size that a fit of these ratings has; its weights are random, which costs the same."""
+    rng = np.random.default_rng(0)
+    return Model(
+        generation=generation,
+        user_tower=random_tower(rng, ratings.n_items, hidden, bits),
+        item_tower=random_tower(rng, ratings.n_users, hidden, bits),
+        user_ids=ratings.user_ids,
+        item_ids=ratings.item_ids,
+        rating_knots=KNOTS,
+    )
+
+
+def world_on(address, folder):
+    """Return topics and a store of their own; everything else is as by default."""
+    settings = Settings(
+        bootstrap_servers=address, prefix=f"bench-{uuid.uuid4().hex[:8]}-", artifacts=str(folder / "store"), metrics_port=free_ports(2)
+    )
+    return World(settings, folder)
+
+
+def environ(settings):
+    """Return the environment of a role with these settings."""
+    given = {
+        f"DCH_{field.name.upper()}": str(getattr(settings, field.name))
+        for field in fields(Settings)
+        if field.name not in ("kafka", "reply_prefixes")
+    }
+    return os.environ | given
+
+
+@contextmanager
+def start_worker(settings, *wrapper):
+    """Run ``dch worker`` as a process, its log in ``stderr``; ended in order afterwards."""
+    command = [*wrapper, sys.executable, "-m", "streams", "worker"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environ(settings), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        _, left = process.communicate(timeout=30)
+        if process.returncode:
+            sys.stderr.write(left)
