@@ -69,6 +69,7 @@ class Settings:
     bits: int = setting(64, "length of a code, in bits; a multiple of 8", low=8, high=256)
     objective: str = setting("ranking", "what a fit optimises", choices=("ranking", "rating"))
     seed: int = setting(0, "seed of a fit", low=0, high=2**31 - 1)
+    device: str = setting("cpu", "where a fit computes: cpu, cuda or cuda:<n>")
     kafka: Mapping[str, str] = setting({}, "any librdkafka setting, key=value", repr=False)
 
     def __post_init__(self) -> None:
