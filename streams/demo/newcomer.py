@@ -17,8 +17,8 @@ PATIENCE_S = 10.0
 class Newcomer:
     """What the newcomer was offered, and how long each rating took to show."""
 
-    columns: list[tuple[str, list[str]]] = field(default_factory=list)
-    """A heading and the titles then, per list."""
+    moments: list[tuple[str, list[str]]] = field(default_factory=list)
+    """What was just rated, and the titles of the list then."""
 
     visible_ms: list[float] = field(default_factory=list)
     """From publishing each rating to the first reply that knows it, milliseconds."""
@@ -39,13 +39,13 @@ def play(
     """
     newcomer = Newcomer()
     reply = ask(NEWCOMER)
-    newcomer.columns.append(("nothing rated yet:\npopular", _titles(story, reply)))
+    newcomer.moments.append(("(nothing yet)", _titles(story, reply)))
     for item in story.liked:
         began = time.monotonic()
         rate(NEWCOMER, item, LIKED)
         reply = _ask_until_changed(ask, reply.code, began)
         newcomer.visible_ms.append((time.monotonic() - began) * 1000)
-        newcomer.columns.append((f"after 5 stars for\n{story.title(item)}", _titles(story, reply)))
+        newcomer.moments.append((story.title(item), _titles(story, reply)))
     return newcomer
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -15,16 +16,18 @@ COHORT_NAMES = {
 }
 
 
-def newcomer_table(columns: Sequence[tuple[str, Sequence[str]]], n_rows: int) -> Table:
-    """Show one column per moment: its heading and the titles then; titles new in the list are bright."""
-    table = Table(title="What a brand-new user is offered", title_justify="left", padding=(0, 1))
-    shown: list[Sequence[str]] = []
-    for place, (heading, titles) in enumerate(columns):
-        before = set(columns[place - 1][1]) if place else set(titles)
-        table.add_column(heading, max_width=22, no_wrap=True, overflow="ellipsis")
-        shown.append([title if title in before else f"[bold green]{title}" for title in titles[:n_rows]])
-    for row in zip(*shown, strict=False):
-        table.add_row(*row)
+def newcomer_table(moments: Sequence[tuple[str, Sequence[str]]], n_shown: int) -> Table:
+    """Show a line per moment: what was just rated, and the head of the list; what is new in it is green."""
+    table = Table(title="The list of a brand-new user, after each rating", title_justify="left")
+    table.add_column("5 stars for", max_width=24)
+    table.add_column(f"first {n_shown} of the list (green: not there before)")
+    before: Sequence[str] = moments[0][1][:n_shown] if moments else ()
+    for heading, titles in moments:
+        shown = [
+            escape(title) if title in before else f"[green]{escape(title)}[/]" for title in titles[:n_shown]
+        ]
+        before = titles[:n_shown]
+        table.add_row(escape(heading), " · ".join(shown))
     return table
 
 

@@ -28,7 +28,7 @@ LIVE_S = 50.0
 
 REFIT_S = 90.0
 LOOK_S = 0.5
-ROWS_SHOWN = 8
+N_SHOWN = 5
 WAIT_S = 120.0
 
 
@@ -147,7 +147,7 @@ def _newcomer(stage: Stage, story: Story, console: Console) -> Newcomer:
     producer = Producer(stage.settings, linger_ms=0)
     with Asker(stage.settings) as asker:
         newcomer = play(story, partial(_ask, asker), partial(_rate, producer, stage.settings))
-    console.print(pages.newcomer_table(newcomer.columns, ROWS_SHOWN))
+    console.print(pages.newcomer_table(newcomer.moments, N_SHOWN))
     return newcomer
 
 
@@ -167,7 +167,7 @@ def _rate(producer: Producer, settings: Settings, user: str, item: str, rating: 
 def _facts(story: Story, reading: Reading, newcomer: Newcomer, seconds: float) -> list[tuple[str, str]]:
     total, median = reading.total, statistics.median(newcomer.visible_ms)
     return [
-        ("streamed", f"{len(story.live):,} ratings; {total.trials:,} of them were tried before learned"),
+        ("streamed", f"{len(story.live):,} ratings, {total.trials:,} of them trials"),
         (
             "hit rate at 20",
             f"{total.hits / total.trials:.1%}, popularity {total.popular_hits / total.trials:.1%}",

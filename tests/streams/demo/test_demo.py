@@ -78,7 +78,7 @@ def test_the_newcomer_asks_again_until_the_rating_shows():
         story_of({"x": "Film X"}, ["x", "y"]), lambda user: next(replies), lambda *event: rated.append(event)
     )
     assert rated == [(NEWCOMER, "x", 5.0), (NEWCOMER, "y", 5.0)]
-    assert [titles for _, titles in newcomer.columns] == [["a"], ["b"], ["c"]]
+    assert [titles for _, titles in newcomer.moments] == [["a"], ["b"], ["c"]]
     assert len(newcomer.visible_ms) == 2
 
 
