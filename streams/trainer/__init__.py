@@ -1,5 +1,5 @@
-"""The trainer: reads the log, refits when it is due, publishes what is good enough."""
+"""The trainer: refits the towers on everything on the log, and publishes what is good enough."""
 
-from streams.trainer.role import run
+from streams.trainer.role import run, serve
 
-__all__ = ["run"]
+__all__ = ["run", "serve"]

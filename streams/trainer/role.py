@@ -1,39 +1,58 @@
-"""The trainer as a process: one thread reads the log, another fits; both end when told to."""
+"""The trainer as a process: reads on while a fit runs in a child, and publishes what is good enough."""
 
 import logging
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import time
+from dataclasses import dataclass
 
-from dch.errors import ArtifactError, DchError, MissingExtraError
-from dch.model import Model
-from streams import artifacts, topics
-from streams.catch_up import CatchUp
-from streams.clients import BEGINNING, Admin, Consumer, Partition
-from streams.errors import BadRecord
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.config import DchConfig
+from dch.errors import DchError
+from dch.ratings import Ratings
+from streams import topics
+from streams.clients import Admin
+from streams.errors import StreamError
 from streams.health import Health
 from streams.loop import stop_on_signals
-from streams.messages import ModelPointer, decode_model_pointer
-from streams.metrics import MODEL_INFO, MODEL_TRAINED_TIMESTAMP_SECONDS, REFITS
-from streams.records import Record
+from streams.metrics import REFITS
 from streams.settings import Settings
-from streams.trainer.log import RatingLog
-from streams.trainer.refit import Material, refit
-from streams.trainer.schedule import RefitSchedule
+from streams.trainer.child import FitProcess
+from streams.trainer.fitting import Fitted, Job
+from streams.trainer.material import Marks
+from streams.trainer.publication import is_good_enough, publish
+from streams.trainer.schedule import Schedule
+from streams.trainer.source import Source, marks_of
 
 log = logging.getLogger("streams.trainer")
 
-POLL_S = 0.2
-END_S = 8.0
-"""A fit looks at the stop flag after every step; only the teacher's fit before the first takes seconds."""
+NEWEST_SHARE = 0.05
+"""Share of all ratings held back from a refit to measure on, if so many are new to the model in service."""
+
+ENOUGH = 200
+"""With fewer ratings to measure on, the two figures differ by chance alone; then nothing is measured."""
+
+
+class FitFailedError(StreamError):
+    """The one fit that was asked for failed or was not good enough, or no fit can succeed here."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A fit that is under way."""
+
+    process: FitProcess
+    generation: int
+    watermarks: Marks
+    started: float
 
 
 def run(settings: Settings, *, once: bool = False) -> None:
-    """Run a trainer until SIGINT or SIGTERM; with once, until one refit has ended.
+    """Run a trainer until SIGINT or SIGTERM; ``once``: until one fit is done.
 
     Raises:
-        StreamError: the topics are not as defined, or no broker answered.
-        DchError: with once, the fit failed.
+        StreamError: the topics are not as defined, no broker answered, or the one fit failed.
     """
     serve(settings, stop_on_signals(), once=once)
 
@@ -41,111 +60,136 @@ def run(settings: Settings, *, once: bool = False) -> None:
 def serve(settings: Settings, stop: threading.Event, *, once: bool = False) -> None:
     """Run a trainer until ``stop`` is set; as ``run``, without signals."""
     topics.require(Admin(settings), settings)
-    consumer = Consumer(settings, group=settings.group_of("trainer"), start="earliest")
-    trainer = Trainer(settings, consumer, stop)
+    source = Source(settings)
     try:
-        with Health(settings.metrics_host, settings.metrics_port, trainer.checks()) as health:
+        checks = {"ratings read": lambda: source.is_caught_up}
+        with Health(settings.metrics_host, settings.metrics_port, checks) as health:
             log.info("trainer started metrics_port=%d", health.port)
-            trainer.run(once=once)
+            Trainer(settings, source, stop, once=once).run()
     finally:
-        consumer.close()
+        source.close()
     log.info("trainer stopped")
 
 
 class Trainer:
-    """Reads, and starts a refit when one is due."""
+    """Decides when to fit, and what becomes of it."""
 
-    def __init__(self, settings: Settings, consumer: Consumer, stop: threading.Event) -> None:
-        self._settings, self._consumer, self._stop = settings, consumer, stop
-        self._models = settings.topic(topics.MODELS.name)
-        self._log = RatingLog(settings)
-        self._schedule = RefitSchedule(settings.refit_ratings, settings.refit_interval_s)
-        self._catch_up = CatchUp()
-        self._pointer: ModelPointer | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fit")
-        self._fitting: Future[str] | None = None
+    def __init__(self, settings: Settings, source: Source, stop: threading.Event, *, once: bool) -> None:
+        self._settings, self._source, self._stop, self._once = settings, source, stop, once
+        self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
+        self._running: Running | None = None
+        self._seen = 0  # rating events that the last fit, tried or in service, was given
 
-    def checks(self) -> dict[str, Callable[[], bool]]:
-        """Return what /readyz asks."""
-        return {"log read": self._catch_up.is_done, "reading": lambda: not self._stop.is_set()}
-
-    def run(self, *, once: bool) -> None:
-        """Read and refit until told to stop; with once, until one refit has ended."""
-        places = self._places()
-        self._catch_up.expect({}, self._consumer.ends(places))
-        self._consumer.assign(dict.fromkeys(places, BEGINNING))
-        while not self._stop.is_set():
-            self._read()
-            if self._fitting is not None and self._fitting.done():
-                fitted, self._fitting = self._fitting, None
-                self._schedule.done(self._n_new())
-                self._finish(fitted, once=once)
-                if once:
-                    return
-            is_due = once or self._schedule.is_due(self._n_new(), is_first=self._pointer is None)
-            if self._fitting is None and self._catch_up.is_done() and is_due:
-                self._start()
-        if self._fitting is not None:
-            wait([self._fitting], END_S)
-
-    def _places(self) -> list[Partition]:
-        sharded = [
-            Partition(name, part) for name in self._log.names for part in range(self._settings.partitions)
-        ]
-        return [*sharded, Partition(self._models, 0)]
-
-    def _read(self) -> None:
-        records = self._consumer.poll(POLL_S)
-        self._log.read(records)
-        for record in records:
-            if record.topic == self._models:
-                self._read_pointer(record)
-        read = {Partition(record.topic, record.partition): record.offset + 1 for record in records}
-        self._catch_up.note(read)
-
-    def _read_pointer(self, record: Record) -> None:
+    def run(self) -> None:
+        """Read, fit when it is due, publish; until told to stop, or after one fit."""
         try:
-            pointer = decode_model_pointer(record)
-        except BadRecord as reason:
-            log.warning("pointer passed over place=%s reason=%s", record.place, reason)
-            return
-        if self._pointer is None or pointer.generation > self._pointer.generation:
-            self._pointer = pointer
-            MODEL_INFO.clear()
-            MODEL_INFO.labels(str(pointer.generation)).set(1)
-            MODEL_TRAINED_TIMESTAMP_SECONDS.set(pointer.trained_at / 1000)
+            while not self._stop.is_set() and not self._step():
+                pass
+        finally:
+            if self._running is not None:
+                self._running.process.close()
 
-    def _positions(self) -> dict[str, int]:
-        topic = self._settings.topic(topics.RATINGS.name)
-        places = (Partition(topic, part) for part in range(self._settings.partitions))
-        return {str(place.partition): self._consumer.position(place) or 0 for place in places}
+    def _step(self) -> bool:
+        """Do one round; return whether the one fit that was asked for is done."""
+        source = self._source
+        if source.read():
+            self._note_seen(marks_of(source.in_service))
+        if not source.is_caught_up:
+            return False
+        if self._running is not None:
+            return self._look_after(self._running) and self._once
+        if self._is_due():
+            self._running = self._start()
+        return False
 
-    def _n_new(self) -> int:
-        """Return how many records of ratings the newest generation was not fitted on."""
-        seen = self._pointer.watermarks if self._pointer else {}
-        return sum(max(end - seen.get(part, 0), 0) for part, end in self._positions().items())
+    def _is_due(self) -> bool:
+        has_model = self._source.in_service is not None
+        n_new = len(self._source.material) - self._seen
+        if self._once and not len(self._source.material):
+            raise FitFailedError("there are no ratings to fit; run: dch publish FILE")
+        return self._once or self._schedule.is_due(n_new=n_new, has_model=has_model)
 
-    def _start(self) -> None:
-        generation = self._pointer.generation + 1 if self._pointer else 1
-        material = Material(self._log.ratings(), self._positions(), self._current(), generation)
-        log.info("refit started generation=%d ratings=%d", generation, len(material.ratings))
-        self._fitting = self._pool.submit(refit, self._settings, material, self._stop)
+    def _note_seen(self, marks: Marks) -> None:
+        self._seen = len(self._source.material) - self._source.material.n_beyond(marks)
 
-    def _current(self) -> Model | None:
-        if self._pointer is None:
-            return None
+    def _start(self) -> Running:
+        settings, current = self._settings, self._source.in_service
+        ratings, beyond = self._source.material.ratings(marks_of(current))
+        train, newest = (ratings, None) if current is None else hold_back(ratings, beyond)
+        generation = 1 if current is None else current.generation + 1
+        watermarks = self._source.positions()
+        self._note_seen(watermarks)
+        self._schedule.started()
+        job = Job(
+            ratings=train,
+            newest=newest,
+            config=DchConfig(
+                bits=settings.bits,
+                objective=settings.objective,  # type: ignore[arg-type] # one of the choices of the setting
+                seed=settings.seed,
+                device=settings.device,
+            ),
+            generation=generation,
+            in_service=None if current is None else (current.location, current.sha256),
+        )
+        log.info(
+            "fit started generation=%d ratings=%d held_back=%d", generation, len(train), len(newest or ())
+        )
+        return Running(FitProcess(job), generation, watermarks, time.monotonic())
+
+    def _look_after(self, running: Running) -> bool:
+        """Return whether the fit is done; then publish it, or say why not."""
+        found = running.process.result()
+        if found is None:
+            return False
         try:
-            return artifacts.load(self._pointer.location, self._pointer.sha256)
-        except ArtifactError as error:
-            log.warning("the model in service cannot be read, so the refit starts anew reason=%s", error)
-            return None
+            outcome = self._conclude(running, found)
+        except DchError as error:
+            found, outcome = Fitted(error=str(error)), "failed"
+        finally:
+            self._running = None
+            running.process.close()
+        REFITS.labels(outcome).inc()
+        log.log(
+            logging.INFO if outcome == "published" else logging.WARNING,
+            "fit done generation=%d outcome=%s newest_ndcg=%s in_service_ndcg=%s took_s=%.1f%s",
+            running.generation,
+            outcome,
+            _shown(found.candidate),
+            _shown(found.in_service),
+            time.monotonic() - running.started,
+            found.error and f" error={found.error}",
+        )
+        if found.is_hopeless or (self._once and outcome != "published"):
+            raise FitFailedError(f"nothing was published: {found.error or 'worse than the model in service'}")
+        return True
 
-    def _finish(self, fitted: Future[str], *, once: bool) -> None:
-        """Count how a refit ended; end the role on a bug, or on what no later refit can mend."""
-        failure = fitted.exception()
-        REFITS.labels("failed" if failure else fitted.result()).inc()
-        if failure is None:
-            return
-        if once or not isinstance(failure, DchError) or isinstance(failure, MissingExtraError):
-            raise failure
-        log.warning("refit failed reason=%s", failure)
+    def _conclude(self, running: Running, found: Fitted) -> str:
+        if found.error:
+            return "failed"
+        if not is_good_enough(found, self._settings.refit_margin):
+            return "rejected"
+        publish(self._settings, running.process.folder, running.generation, running.watermarks)
+        return "published"
+
+
+def hold_back(ratings: Ratings, is_new: NDArray[np.bool_]) -> tuple[Ratings, Ratings | None]:
+    """Split off the newest ratings that the model in service has not seen, so that both are measured fairly.
+
+    Args:
+        ratings: oldest first.
+        is_new: (n,) whether the model in service has not seen it.
+
+    Returns:
+        What to fit, and what to measure on; None where too few are new.
+    """
+    newest = np.flatnonzero(is_new)[-max(int(len(ratings) * NEWEST_SHARE), ENOUGH) :]
+    if len(newest) < ENOUGH or len(newest) == len(ratings):
+        return ratings, None
+    held = np.zeros(len(ratings), np.bool_)
+    held[newest] = True
+    return ratings.subset(~held), ratings.subset(held)
+
+
+def _shown(figure: float | None) -> str:
+    return "unmeasured" if figure is None else f"{figure:.4f}"

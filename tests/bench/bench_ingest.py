@@ -1,9 +1,9 @@
-"""Ingest: ratings that lie on a topic of a real Apache Kafka, read, applied, re-keyed and committed by one worker.
+"""Ingest: ratings on a topic of a real Apache Kafka, read, applied, re-keyed and committed by one worker.
 
     python tests/bench/bench_ingest.py [ratings]
 
-From the moment when the worker has its partitions to the moment when the offset of the last rating is committed.
-Prequential trials are on, as they are by default: every positive rating is looked up before it is learned.
+From the moment when the worker has its partitions to the moment when the offset of the last rating is
+committed. Prequential trials are on, as they are by default: every positive rating is looked up before it is learned.
 """
 
 import os
@@ -36,8 +36,8 @@ def main(n=N):
         publish_ratings(part, world.producer, world.settings, pace=Pace(None))
         world.publish(model_for(ratings))
         seconds, item_seconds = measure(world, len(part))
-    print(f"{len(part):,} ratings: {seconds:.2f} s to the last commit, {len(part) / seconds:,.0f} ratings/s; ")
-    print(f"item side committed after {item_seconds:.2f} s, {len(part) / item_seconds:,.0f} ratings/s on both sides")
+    for what, taken in (("user side", seconds), ("both sides", item_seconds)):
+        print(f"{len(part):,} ratings, {what}: {taken:.2f} s to the last commit, {len(part) / taken:,.0f}/s")
     record("ingest, real Kafka, record to committed offset", n=len(part), bits=64, median_ms=1000 * seconds)
     record("ingest, real Kafka, both sides committed", n=len(part), bits=64, median_ms=1000 * item_seconds)
 

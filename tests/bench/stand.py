@@ -1,4 +1,4 @@
-"""What the benchmarks of the Kafka side stand on: data, a model of its size, a worker in a process of its own."""
+"""What the benchmarks of the Kafka side stand on: data, a model of its size, a worker as a process."""
 
 import os
 import subprocess
@@ -9,13 +9,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+from models import KNOTS, random_tower
 
 from dch import Ratings
 from dch.model import Model
-from models import KNOTS, random_tower
 from streams.settings import Settings
 from tests.streams.brokers import ROOT, free_ports
-from tests.streams.worker.world import World
+from tests.streams.world import World
 
 DATA = Path(os.environ.get("DCH_TEST_DATA", ROOT / ".." / "shared" / "data"))
 
@@ -26,7 +26,7 @@ def data(name):
 
 
 def model_for(ratings, *, generation=1, bits=64, hidden=256):
-    """Return a model of the size that a fit of these ratings has; its weights are random, which costs the same."""
+    """Return a model of the size that a fit of these ratings has; random weights cost the same."""
     rng = np.random.default_rng(0)
     return Model(
         generation=generation,
@@ -41,7 +41,10 @@ def model_for(ratings, *, generation=1, bits=64, hidden=256):
 def world_on(address, folder):
     """Return topics and a store of their own; everything else is as by default."""
     settings = Settings(
-        bootstrap_servers=address, prefix=f"bench-{uuid.uuid4().hex[:8]}-", artifacts=str(folder / "store"), metrics_port=free_ports(2)
+        bootstrap_servers=address,
+        prefix=f"bench-{uuid.uuid4().hex[:8]}-",
+        artifacts=str(folder / "store"),
+        metrics_port=free_ports(2),
     )
     return World(settings, folder)
 

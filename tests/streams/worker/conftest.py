@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.streams.brokers import free_ports
-from tests.streams.worker.world import SETTINGS, World
+from tests.streams.world import SETTINGS, World
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The worker end to end: ratings in, fresh lists out."""
 
 from tests.streams.brokers import eventually
-from tests.streams.worker.world import worker
+from tests.streams.world import worker
 
 
 def test_a_new_users_list_changes_with_each_rating(world):

@@ -4,10 +4,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from dch.artifact import save_model
 from models import random_model
+
+from dch.artifact import save_model
 from streams import artifacts, topics
 from streams.ask import Asker
 from streams.clients import Admin, Consumer, Partition, Producer
@@ -96,7 +98,7 @@ class World:
         try:
             ends = consumer.ends(places)
             left = {place for place in places if ends[place] > consumer.starts([place])[place]}
-            consumer.assign({place: 0 for place in places})
+            consumer.assign(dict.fromkeys(places, 0))
             records = []
 
             def done():
@@ -131,27 +133,18 @@ class Running:
     def __init__(self, settings):
         self.settings = settings
         self.stop = threading.Event()
-        self.error = None
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    def _serve(self):
-        try:
-            serve(self.settings, self.stop)
-        except Exception as error:
-            self.error = error
+        self.pool = ThreadPoolExecutor(1)
+        self.done = self.pool.submit(serve, settings, self.stop)
 
     def is_ready(self):
-        if self.error is not None:
-            raise self.error
+        if self.done.done():
+            self.done.result()
         return is_ready(self.settings.metrics_port)
 
     def end(self):
         self.stop.set()
-        self.thread.join(15)
-        assert not self.thread.is_alive()
-        if self.error is not None:
-            raise self.error
+        self.done.result(15)
+        self.pool.shutdown()
 
 
 def is_ready(port):
