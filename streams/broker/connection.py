@@ -1,6 +1,7 @@
 """Frames over one connection: to a broker one asks, to a client one answers."""
 
 import asyncio
+from contextlib import suppress
 
 BUFFER_BYTES = 1 << 20
 
@@ -31,6 +32,8 @@ class Connection:
         await self.write(frame)
         return await self.read()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
         self._writer.close()
+        with suppress(OSError):  # the other side was faster
+            await self._writer.wait_closed()

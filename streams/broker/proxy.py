@@ -47,7 +47,7 @@ class Proxy:
                 up = await Connection.open(self.host, self.upstream)
                 for group, member in silent:
                     await up.ask(wire.leave_group(group, member))
-                up.close()
+                await up.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client, frames = Connection(reader, writer), asyncio.Queue[bytes]()
@@ -60,7 +60,7 @@ class Proxy:
                 await asyncio.wait_for(frames.join(), HANG_UP_S)
         finally:
             answering.cancel()
-            client.close()
+            await client.close()
 
     async def _answer_all(self, frames: asyncio.Queue[bytes], client: Connection) -> None:
         up = None
@@ -72,10 +72,10 @@ class Proxy:
                     await client.write(reply)
                 frames.task_done()
         except (asyncio.IncompleteReadError, OSError):
-            client.close()  # noida-db is gone: the client finds out, and tries again
+            await client.close()  # noida-db is gone: the client finds out, and tries again
         finally:
             if up is not None:
-                up.close()
+                await up.close()
 
     async def _answer(self, frame: bytes, up: Connection) -> bytes | None:
         request = wire.head(frame)
