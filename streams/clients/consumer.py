@@ -4,13 +4,13 @@ Only the thread that polls may call any method: a commit from another thread sta
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
+from streams.clients import offsets
 from streams.clients.config import CONSUMER, CONSUMER_FIXED, Errors, configure, text_of, unavailable
 from streams.clients.metadata import wait_for_topics
 from streams.clients.places import BEGINNING, END, Partition, Starts, at, partitions_of, record_of
@@ -19,8 +19,6 @@ from streams.records import Record
 from streams.settings import Settings
 
 log = logging.getLogger("streams.clients")
-T = TypeVar("T")
-AGAIN_S = 0.1
 
 REBALANCED = (
     KafkaError.ILLEGAL_GENERATION,
@@ -28,13 +26,6 @@ REBALANCED = (
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError._NO_OFFSET,
 )
-COORDINATOR_MOVES = (
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError._WAIT_COORD,
-)
-"""What a broker says about offsets for a moment after it started, or took over from another."""
 
 
 class Consumer:
@@ -135,11 +126,8 @@ class Consumer:
         Args:
             but: partitions to leave as they are: they are read again from before their committed offset.
         """
-        new = {
-            place: offset
-            for place, offset in self._next.items()
-            if self._committed.get(place) != offset and place not in but
-        }
+        ours = ((place, offset) for place, offset in self._next.items() if place not in but)
+        new = {place: offset for place, offset in ours if self._committed.get(place) != offset}
         if not new:
             return
         try:
@@ -152,19 +140,16 @@ class Consumer:
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the committed offset of each partition: the first not applied; 0 where there is none."""
-        asked = [at(place) for place in partitions]
-        found = self._once_coordinated(
-            lambda: self._client.committed(asked, timeout=self._settings.broker_timeout_s)
-        )
-        return {Partition(one.topic, one.partition): max(one.offset, 0) for one in found}
+        places = list(partitions)
+        return self._once_settled(lambda timeout_s: offsets.committed(self._client, places, timeout_s))
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset after the last record of each partition, as the broker says now."""
-        return self._offsets(partitions, END)
+        return self._edges(list(partitions), END)
 
     def starts(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset of the first record there still is in each partition."""
-        return self._offsets(partitions, BEGINNING)
+        return self._edges(list(partitions), BEGINNING)
 
     def lag(self) -> dict[Partition, int]:
         """Return how many records behind the end each partition that was read from is, as last heard."""
@@ -190,30 +175,12 @@ class Consumer:
         """Leave the group at once, so that the others need not wait for a timeout."""
         self._client.close()
 
-    def _once_coordinated(self, ask: Callable[[], T]) -> T:
-        """Ask for something about offsets, again while the broker is about to know who keeps them."""
-        end = time.monotonic() + self._settings.broker_timeout_s
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                if error.args[0].code() not in COORDINATOR_MOVES or time.monotonic() > end:
-                    raise unavailable(self._settings, self._errors, error) from error
-            time.sleep(AGAIN_S)
+    def _edges(self, places: list[Partition], which: int) -> dict[Partition, int]:
+        return self._once_settled(lambda timeout_s: offsets.edges(self._client, places, which, timeout_s))
 
-    def _offsets(self, partitions: Iterable[Partition], which: int) -> dict[Partition, int]:
-        """Look up the first or the last offset of partitions, all in one question.
-
-        One by one they would wait, each, behind a fetch that the broker holds until something comes.
-        """
-        asked = [at(place, which) for place in partitions]
-        try:
-            found = self._client.offsets_for_times(asked, timeout=self._settings.broker_timeout_s)
-        except KafkaException as error:
-            raise unavailable(self._settings, self._errors, error) from error
-        if failed := [one for one in found if one.error is not None]:
-            raise unavailable(self._settings, self._errors, KafkaException(failed[0].error))
-        return {Partition(one.topic, one.partition): max(one.offset, 0) for one in found}
+    def _once_settled(self, ask: Callable[[float], dict[Partition, int]]) -> dict[Partition, int]:
+        timeout_s = self._settings.broker_timeout_s
+        return offsets.once_settled(lambda: ask(timeout_s), self._settings, self._errors)
 
     def _forget(self, partitions: Iterable[Partition]) -> None:
         for place in list(partitions):

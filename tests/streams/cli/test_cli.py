@@ -1,0 +1,155 @@
+"""Every command: help with an example, errors of one sentence, exit codes that scripts can act on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from streams.clients import Admin
+from streams.settings import Settings
+from tests.streams.cli.running import dch
+
+__all__ = ["dch"]
+
+COMMANDS = (
+    "demo",
+    "broker start",
+    "train",
+    "topics create",
+    "topics check",
+    "evaluate",
+    "worker",
+    "trainer",
+    "publish",
+    "recommend",
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(dch, command):
+    ran = dch(*command.split(), "--help")
+    assert ran.code == 0
+    assert f"dch {command}" in " ".join(ran.out.split("Example")[-1].split())
+
+
+@pytest.mark.parametrize("group", [(), ("broker",), ("topics",)])
+def test_a_command_that_is_not_complete_shows_help(dch, group):
+    ran = dch(*group)
+    assert ran.code == 2
+    assert "Usage" in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (
+            "topics check --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3",
+            1,
+            "no broker at 127.0.0.1:1 answered",
+        ),
+        ("worker --partitions 0", 2, "partitions must be 1 to 10000, got '0'"),
+        ("topics create --kafka ssl", 2, "kafka must be key=value, got 'ssl'"),
+        ("evaluate", 2, "give either a file of ratings, or both --train and --test"),
+        ("evaluate x.csv --bits 60", 2, "bits must be"),
+        ("evaluate x.csv --seeds a", 2, "--seeds must be whole numbers with commas between, got 'a'"),
+        ("evaluate x.csv --protocol guess", 2, "--protocol must be holdout or prequential, got 'guess'"),
+        (
+            "evaluate x.csv --json /nowhere/out.json",
+            2,
+            "--json /nowhere/out.json cannot be written: No such file",
+        ),
+        ("evaluate nothing.csv", 1, "nothing.csv"),
+        ("train nothing.csv --out model", 1, "nothing.csv"),
+        ("publish nothing.csv --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
+        ("recommend u1 --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(dch, arguments, code, sentence):
+    ran = dch(*arguments.split())
+    assert ran.code == code
+    lines = [line for line in ran.err.splitlines() if line.startswith("dch: ")]
+    assert len(lines) == 1, ran.err
+    assert sentence.replace("got '0'", "got 0") in lines[0]
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments", ["worker --colour red", "recommend", "broker start --data d --port x", "brew"]
+)
+def test_bad_usage_exits_with_two(dch, arguments):
+    ran = dch(*arguments.split())
+    assert ran.code == 2
+    assert "Traceback" not in ran.err
+
+
+BLOCKED = """
+import sys
+for name in ("confluent_kafka", "prometheus_client", "fsspec", "noida_db", "implicit"):
+    sys.modules[name] = None
+sys.argv = ["dch", *sys.argv[1:]]
+from streams.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        ("--help", 0, ""),
+        ("evaluate --help", 0, ""),
+        ("train --help", 0, ""),
+        ("worker --help", 0, ""),
+        (
+            "topics check",
+            1,
+            "needs confluent-kafka, which is not installed; run: pip install 'dch-streams[streams]'",
+        ),
+        (
+            "broker start --data {tmp}",
+            1,
+            "noida-db, which is not installed; run: pip install 'dch-streams[demo]'",
+        ),
+    ],
+)
+def test_without_the_extras_help_works_and_the_rest_says_what_to_install(tmp_path, arguments, code, sentence):
+    command = [sys.executable, "-c", BLOCKED, *arguments.format(tmp=tmp_path).split()]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == code, ran.stderr
+    assert sentence in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_help_imports_neither_torch_nor_kafka():
+    code = "import sys; from streams.cli import build; build(); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"torch", "implicit", "confluent_kafka", "prometheus_client"} & set(ran.stdout.split())
+
+
+def test_topics_are_created_and_checked(dch, broker, prefix):
+    where = ("--bootstrap-servers", broker, "--prefix", prefix)
+    assert dch("topics", "check", *where).code == 2
+    made = dch("topics", "create", *where, "--partitions", 3)
+    assert made.code == 0, made.err
+    assert f"created {prefix}ratings" in made.out.splitlines()
+    again = dch("topics", "create", *where, "--partitions", 3)
+    assert again.out.splitlines() == ["15 topics are as needed, 0 of them new"]
+    assert dch("topics", "check", *where, "--partitions", 3).code == 0
+    differs = dch("topics", "check", *where)
+    assert differs.code == 2
+    assert f"topic {prefix}ratings has 3 partitions, expected 4" in differs.err
+    admin = Admin(Settings(bootstrap_servers=broker))
+    admin.delete([name for name in admin.partitions() if name.startswith(prefix)])
+
+
+@pytest.mark.broker
+def test_a_file_is_published_with_its_metadata(dch, embedded, prefix, tmp_path):
+    (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\nu1,i1,5,1000\nu2,i1,3,2000\n")
+    (tmp_path / "items.jsonl").write_text('{"item": "i1", "title": "One"}\n')
+    where = ("--bootstrap-servers", embedded, "--prefix", prefix)
+    missing = dch("publish", tmp_path / "ratings.csv", *where)
+    assert (missing.code, "is missing; run: dch topics create" in missing.err) == (2, True)
+    assert dch("topics", "create", *where).code == 0
+    ran = dch("publish", tmp_path / "ratings.csv", *where)
+    assert (ran.code, ran.out) == (0, "published 2 ratings, 0 users and 1 items\n")
+    only = dch("publish", tmp_path / "ratings.csv", "--ratings-only", "--rate", 100, *where)
+    assert (only.code, only.out) == (0, "published 2 ratings, 0 users and 0 items\n")

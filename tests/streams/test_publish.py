@@ -1,0 +1,102 @@
+"""A file published is the file on the topic: in time order, keyed by user, every rating once."""
+
+import numpy as np
+import pytest
+
+from dch import Ratings
+from streams import topics
+from streams.clients import BEGINNING, Admin, Consumer, Partition, Producer
+from streams.messages import RatingEvent, decode_item, decode_rating, decode_user
+from streams.partitioner import partition_for
+from streams.publish import Pace, events, publish_features, publish_ratings
+from streams.settings import Settings
+from tests.streams.brokers import eventually
+
+RATINGS = Ratings.from_events(
+    ["u1", "u2", "u1", "u3"], ["i1", "i1", "i2", "i3"], [5.0, 4.1, 0.5, 3.0], [4000, 1000, 3000, 2000]
+)
+EVENTS = [
+    RatingEvent("u2", "i1", 4.1, 1000),
+    RatingEvent("u3", "i3", 3.0, 2000),
+    RatingEvent("u1", "i2", 0.5, 3000),
+    RatingEvent("u1", "i1", 5.0, 4000),
+]
+
+
+class Sent:
+    """A sink that keeps what it is sent."""
+
+    def __init__(self):
+        self.outputs = []
+        self.flushed = 0
+
+    def send(self, output):
+        self.outputs.append(output)
+
+    def flush(self):
+        self.flushed = len(self.outputs)
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.time = 0.0
+
+    def now(self):
+        return self.time
+
+    def sleep(self, seconds):
+        self.time += seconds
+
+
+def test_events_are_in_time_order_with_the_decimals_that_were_read():
+    assert list(events(RATINGS)) == EVENTS
+
+
+def test_ratings_without_time_happen_now():
+    ratings = Ratings.from_events(["u"], ["i"], [1.0])
+    assert next(events(ratings)).timestamp > 1_600_000_000_000
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1.0, 1000.0), (400.0, 2.5), (None, 0.0)])
+def test_a_rate_is_kept(rate, seconds):
+    ratings = Ratings.from_events(
+        [f"u{i}" for i in range(1000)], ["i"] * 1000, np.ones(1000), np.arange(1, 1001)
+    )
+    clock, sent, advanced = Clock(), Sent(), []
+    pace = Pace(rate, clock.now, clock.sleep)
+    assert publish_ratings(ratings, sent, Settings(), pace=pace, advance=advanced.append) == 1000
+    assert (sent.flushed, sum(advanced)) == (1000, 1000)
+    assert clock.time == pytest.approx(seconds)
+
+
+def test_what_was_published_is_on_the_topics(settings):
+    admin = Admin(settings)
+    topics.create(admin, settings)
+    producer = Producer(settings)
+    publish_ratings(RATINGS, producer, settings, pace=Pace(None))
+    publish_features({"u1": {"age": 25}}, producer, settings.topic("users"))
+    publish_features({"i1": {"title": "One"}, "i2": {}}, producer, settings.topic("items"))
+    records = {name: read(settings, name, n) for name, n in [("ratings", 4), ("users", 1), ("items", 2)]}
+    found = [decode_rating(record) for record in records["ratings"]]
+    assert sorted(found, key=lambda event: event.timestamp) == EVENTS
+    for record, event in zip(records["ratings"], found, strict=True):
+        assert record.key == event.user.encode()
+        assert record.partition == partition_for(record.key, 4)
+        assert list(record.headers) == []
+    assert [decode_user(record).features for record in records["users"]] == [{"age": 25}]
+    assert {item.id: item.features for item in map(decode_item, records["items"])} == {
+        "i1": {"title": "One"},
+        "i2": {},
+    }
+    admin.delete([settings.topic(topic.name) for topic in topics.EVERY_TOPIC])
+
+
+def read(settings, name, n):
+    consumer = Consumer(settings, group=settings.group_of("reader"), start="earliest")
+    consumer.assign({Partition(settings.topic(name), i): BEGINNING for i in range(4)})
+    found = []
+    eventually(lambda: found.extend(consumer.poll()) or len(found) >= n)
+    consumer.close()
+    return found
