@@ -11,7 +11,7 @@ from dch.ratings import Ratings
 from dch.training.scale import Scale, read_scale
 from dch.training.sides import Side, make_sides
 from dch.training.teacher import Teacher, fit_teacher
-from dch.training.validation import Validation, make_validation, split_validation
+from dch.training.validation import Validation, make_validation, split_validation, without_popularity
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ def _scales(train: Ratings, config: DchConfig, start: Model | None) -> list[Scal
 def _try(scale: Scale, ratings: Ratings, train: Ratings, taken: np.ndarray, config: DchConfig) -> Material:
     sides = make_sides(train, scale, min_token_count=config.min_token_count)
     validation = make_validation(ratings, taken, sides, scale.positive_from)
+    if validation and config.objective == "rating":  # else codes that say nothing win, by popularity alone
+        validation = without_popularity(validation, np.random.default_rng(config.seed))
     teacher = fit_teacher(sides[0], config) if config.objective == "ranking" else None
     return Material(scale, sides, validation, teacher)
 

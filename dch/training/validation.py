@@ -1,6 +1,6 @@
 """Held-out NDCG@20 of the codes during a fit, on ratings taken out of the training data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,12 @@ def make_validation(
         seen[row, user_side.tokens[user_side.starts[user] : user_side.starts[user + 1]]] = True
     ranks = np.argsort(np.argsort(item_side.popularity, kind="stable"), kind="stable")
     return Validation(who.astype(np.int64), relevant, seen, (ranks / len(ranks)).astype(np.float32))
+
+
+def without_popularity(validation: Validation, rng: np.random.Generator) -> Validation:
+    """Return the same with ties in an order drawn by chance, so that equal codes for all earn nothing."""
+    drawn = rng.permutation(len(validation.ties)) / len(validation.ties)
+    return replace(validation, ties=drawn.astype(np.float32))
 
 
 def _places(table: IdTable, ids: list[str]) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ import pytest
 from dch.config import DchConfig
 from dch.training.scale import read_scale
 from dch.training.sides import make_sides
-from dch.training.validation import Validation, make_validation, split_validation
+from dch.training.validation import Validation, make_validation, split_validation, without_popularity
 from tests.dch.training.data import clusters, four_ratings
 
 
@@ -24,6 +24,14 @@ def test_ndcg_is_that_of_a_computation_by_hand():
 def test_equal_scores_go_by_popularity():
     measure = _validation([[1, 0, 0]], [[0, 0, 0]], [0.1, 0.9, 0.5])
     assert measure.ndcg(np.zeros((1, 3))) == pytest.approx(1 / np.log2(4))
+
+
+def test_without_popularity_equal_scores_go_by_chance_and_others_as_before():
+    measure = _validation([[1] + 99 * [0]], [100 * [0]], np.linspace(0.99, 0, 100))
+    fair = without_popularity(measure, np.random.default_rng(0))
+    assert measure.ndcg(np.zeros((1, 100))) == 1.0
+    assert fair.ndcg(np.zeros((1, 100))) < 1.0
+    assert fair.ndcg(np.arange(100.0)[None, ::-1]) == 1.0
 
 
 def test_the_validation_part_leaves_the_training_data_and_is_measured():
