@@ -24,6 +24,9 @@ PRODUCER = {
     "message.max.bytes": 2_000_000,  # a dead letter is the largest record a topic takes, and its reason
     "queue.buffering.max.messages": 500_000,
 }
+REPLIES = {
+    "topic.metadata.propagation.max.ms": "1000",  # its 30 s: how long to wait for a topic that is not there
+}
 
 CONSUMER_FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
 CONSUMER = {

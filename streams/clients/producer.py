@@ -7,13 +7,17 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 
-from streams.clients.config import PRODUCER, PRODUCER_FIXED, Errors, configure, text_of
+from streams.clients.config import PRODUCER, PRODUCER_FIXED, REPLIES, Errors, configure, text_of
 from streams.errors import DeliveryError
 from streams.records import Output
 from streams.settings import Settings
 
 log = logging.getLogger("streams.clients")
 UNASSIGNED = -1  # librdkafka's word for: chosen from the key
+REPLY_FLUSH_S = (
+    0.2  # longer than a healthy broker takes; a reply to a missing topic must not hold up the rest
+)
+LOG_EVERY = 1000
 
 
 class Producer:
@@ -30,10 +34,11 @@ class Producer:
         self, settings: Settings, *, linger_ms: float | None = None, must_deliver: bool = True
     ) -> None:
         self._timeout_s = settings.delivery_timeout_s
+        self._flush_s = self._timeout_s if must_deliver else REPLY_FLUSH_S
         self._must_deliver = must_deliver
         self._failed: list[str] = []
         self.n_failed = 0
-        ours = PRODUCER | {
+        ours = (PRODUCER if must_deliver else PRODUCER | REPLIES) | {
             "linger.ms": settings.linger_ms if linger_ms is None else linger_ms,
             "delivery.timeout.ms": int(self._timeout_s * 1000),
             "on_delivery": self._note,
@@ -65,12 +70,12 @@ class Producer:
         self._client.poll(0)
 
     def flush(self) -> None:
-        """Wait until every record sent is acknowledged.
+        """Wait until every record sent is acknowledged; if they need not be, for a moment only.
 
         Raises:
             DeliveryError: one was not; nothing that depends on it may be committed.
         """
-        left = self._client.flush(self._timeout_s)
+        left = self._client.flush(self._flush_s)
         if left and self._must_deliver:
             raise DeliveryError(
                 f"{left} records were not acknowledged within {self._timeout_s:g} s; is a broker down?"
@@ -105,5 +110,5 @@ class Producer:
         self.n_failed += 1
         if self._must_deliver:
             self._failed.append(f"topic {topic}: {reason}")
-        else:
-            log.warning("record not delivered topic=%s reason=%s", topic, reason)
+        elif self.n_failed % LOG_EVERY == 1:
+            log.warning("not delivered n=%d topic=%s reason=%s", self.n_failed, topic, reason)

@@ -168,6 +168,28 @@ def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embed
 
 @pytest.mark.real_broker
 @pytest.mark.broker
+def test_a_reply_to_a_topic_that_is_not_there_is_given_up_without_holding_up_the_rest(kafka, prefix):
+    settings = Settings(bootstrap_servers=kafka, prefix=prefix)
+    Admin(settings).create([topics.NewTopic(prefix + "replies", 1, -1)])
+    replies = Producer(settings, linger_ms=0, must_deliver=False)
+    replies.send(Output(prefix + "nowhere", b"k", b"lost"))
+    replies.send(Output(prefix + "replies", b"k", b"kept"))
+    replies.flush()
+    assert replies.n_failed == 0  # it was not waited for
+    consumer = Consumer(settings, group=prefix + "asker", start="earliest", fill_s=0)
+    consumer.assign({Partition(prefix + "replies", 0): BEGINNING})
+    assert [record.value for record in read(consumer, 1)] == [b"kept"]
+    consumer.close()
+
+    def given_up():
+        replies.poll()
+        return replies.n_failed == 1
+
+    eventually(given_up)
+
+
+@pytest.mark.real_broker
+@pytest.mark.broker
 def test_a_topic_that_is_missing_is_named(kafka, prefix):
     settings = Settings(bootstrap_servers=kafka, prefix=prefix, broker_timeout_s=2)
     consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
