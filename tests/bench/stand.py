@@ -5,7 +5,6 @@ import subprocess
 import sys
 import uuid
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from dch import Ratings
 from dch.model import Model
 from streams.settings import Settings
 from tests.streams.brokers import ROOT, free_ports
-from tests.streams.world import World
+from tests.streams.world import World, environ
 
 DATA = Path(os.environ.get("DCH_TEST_DATA", ROOT / ".." / "shared" / "data"))
 
@@ -47,16 +46,6 @@ def world_on(address, folder):
         metrics_port=free_ports(2),
     )
     return World(settings, folder)
-
-
-def environ(settings):
-    """Return the environment of a role with these settings."""
-    given = {
-        f"DCH_{field.name.upper()}": str(getattr(settings, field.name))
-        for field in fields(Settings)
-        if field.name not in ("kafka", "reply_prefixes")
-    }
-    return os.environ | given
 
 
 @contextmanager

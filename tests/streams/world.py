@@ -1,15 +1,22 @@
 """What tests of the worker need around it: a model in the store, topics, people who rate and ask."""
 
+import math
+import os
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import fields
 
+import numpy as np
 from models import random_model
 
 from dch.artifact import save_model
+from dch.recommender import Recommender
 from streams import artifacts, topics
 from streams.ask import Asker
 from streams.clients import Admin, Consumer, Partition, Producer
@@ -18,6 +25,8 @@ from streams.messages import (
     ModelPointer,
     RatingEvent,
     RecommendRequest,
+    decode_item_code,
+    decode_rating,
     encode_features,
     encode_model_pointer,
     encode_rating,
@@ -25,7 +34,7 @@ from streams.messages import (
 from streams.partitioner import partition_for
 from streams.records import Output
 from streams.worker import serve
-from tests.streams.brokers import eventually
+from tests.streams.brokers import ROOT, eventually
 
 SETTINGS = {"batch_wait_s": 0.01, "encode_interval_s": 0.05, "partitions": 4}
 """Quick, so that tests wait for little."""
@@ -87,7 +96,7 @@ class World:
         with Asker(self.settings) as asker:
             return asker.ask(RecommendRequest(user=user, **kwargs))
 
-    def items_for(self, user, **kwargs):
+    def items_for(self, user=None, **kwargs):
         return [hit.item for hit in self.ask(user, **kwargs).items]
 
     def read_all(self, name):
@@ -120,11 +129,54 @@ class World:
             consumer.close()
 
     def item_codes(self):
-        """Return the newest value of every key of `item-codes`."""
-        return {record.key: record.value for record in self.read_all("item-codes")}
+        """Return the newest (generation, code, positives) of every item of `item-codes`."""
+        found = dict(map(decode_item_code, self.read_all("item-codes")))
+        return {
+            id_: (code.generation, code.code, code.positives)
+            for id_, code in found.items()
+            if code is not None
+        }
+
+    def expected(self, model, items=None):
+        """Return what should be known from all that is on `ratings`, reckoned by the library alone."""
+        state = (found := Expected(model)).state
+        for id_, features in (items or {}).items():
+            state.set_item(id_, features)
+        pairs = [
+            (decode_rating(record), record.offset)
+            for record in self.read_all("ratings")
+            if self.home(decode_rating(record).user) == record.partition
+        ]
+        events = state.events(
+            [event.user for event, _ in pairs],
+            [event.item for event, _ in pairs],
+            [math.nan if event.rating is None else event.rating for event, _ in pairs],
+            [event.timestamp for event, _ in pairs],
+            [offset for _, offset in pairs],
+        )
+        state.fold_in_users(events)
+        state.fold_in_items(events)
+        state.refresh_items()
+        return found
 
     def home(self, id_):
         return partition_for(id_.encode(), self.settings.partitions)
+
+
+class Expected(Recommender):
+    """A recommender without a broker, and how its codes look on topics."""
+
+    def item_codes(self):
+        """Return (generation, code, positives) of every item that has a code."""
+        store = self.state.snapshot.items.store
+        return {
+            self.state.memory.item_ids[row]: (
+                store.generation,
+                store.code(row).hex(),
+                int(store.popularity[row]),
+            )
+            for row in np.flatnonzero(store.present).tolist()
+        }
 
 
 class Running:
@@ -141,16 +193,87 @@ class Running:
             self.done.result()
         return is_ready(self.settings.metrics_port)
 
+    def not_ready(self):
+        """Return what /readyz says while it is not; empty when it does not answer."""
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.settings.metrics_port}/readyz", timeout=2).close()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read().decode()
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        return ""
+
     def end(self):
         self.stop.set()
         self.done.result(15)
         self.pool.shutdown()
 
 
+class Process:
+    """``dch worker`` as a process of its own; its log goes to a file."""
+
+    def __init__(self, settings, log):
+        self.settings = settings
+        self.log = log
+        with log.open("w") as errors:
+            command = [sys.executable, "-m", "streams", "worker"]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environ(settings), stderr=errors)
+
+    def is_ready(self):
+        assert self.process.poll() is None, self.log.read_text()
+        return is_ready(self.settings.metrics_port)
+
+    def said(self, words):
+        """Return the last line of the log with these words."""
+        return next((line for line in reversed(self.log.read_text().splitlines()) if words in line), None)
+
+    def kill(self):
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, within_s=15):
+        """End it as an orchestrator does; return the exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+
+def environ(settings):
+    """Return the environment of a role with these settings."""
+    given = {
+        f"DCH_{field.name.upper()}": str(getattr(settings, field.name))
+        for field in fields(settings)
+        if field.name not in ("kafka", "reply_prefixes")
+    }
+    kafka = {f"DCH_KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.kafka.items()}
+    return os.environ | given | kafka
+
+
+@contextmanager
+def worker_process(settings, log, *, ready=True):
+    """Run ``dch worker`` as a process, by default until it is ready before the test goes on."""
+    found = Process(settings, log)
+    try:
+        if ready:
+            eventually(found.is_ready, 60)
+        yield found
+    finally:
+        if found.process.poll() is None:
+            assert found.terminate() == 0, log.read_text()
+
+
 def is_ready(port):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return answer.status == 200
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
     except (urllib.error.URLError, ConnectionError):
         return False
 

@@ -1,0 +1,75 @@
+"""Generations: a worker waits for the first, swaps in later ones, and refuses what it cannot trust."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from models import random_model
+
+from streams.ask import Asker
+from streams.messages import RecommendRequest
+from streams.metrics import MODELS_REFUSED
+from tests.streams.brokers import eventually
+from tests.streams.world import worker
+
+MODELS = {number: random_model(bits=64, hidden=64, generation=number, seed=number) for number in range(1, 5)}
+
+
+@pytest.fixture
+def world(world):
+    world.rate(*((f"u{u}", f"i{i}", 1 + (u + i) % 5) for u in range(6) for i in range(8) if i != u))
+    return world
+
+
+def refused(reason):
+    return MODELS_REFUSED.labels(reason)._value.get()
+
+
+def test_a_worker_without_a_model_is_not_ready_and_takes_the_first_that_comes(world):
+    with worker(world.settings, ready=False) as running:
+        eventually(lambda: "model loaded" in running.not_ready())
+        world.publish(MODELS[1])
+        eventually(running.is_ready, 60)
+        assert world.ask("u1").generation == 1
+
+
+def test_every_reply_is_of_one_generation_while_another_is_swapped_in(world):
+    world.publish(MODELS[1])
+    stop = threading.Event()
+
+    def ask_on():
+        replies = []
+        with Asker(world.settings) as asker:
+            while not stop.is_set():
+                replies.append(asker.ask(RecommendRequest(user="u1", k=3)))
+        return replies
+
+    with worker(world.settings), ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask_on)
+        try:
+            eventually(lambda: world.ask("u1").generation == 1)
+            world.publish(MODELS[2])
+            eventually(lambda: world.ask("u1").generation == 2)
+        finally:
+            stop.set()
+        codes = {number: world.expected(MODELS[number]).user_code("u1").hex() for number in (1, 2)}
+        replies = asking.result(30)
+        assert {(reply.generation, reply.code) for reply in replies} == set(codes.items())
+        order = [reply.generation for reply in replies]
+        assert order == sorted(order)
+        eventually(lambda: world.item_codes() == world.expected(MODELS[2]).item_codes())
+
+
+def test_models_that_are_corrupt_missing_or_older_are_refused_and_service_goes_on(world):
+    world.publish(MODELS[2])
+    with worker(world.settings):
+        artifact, older = refused("artifact"), refused("older")
+        world.publish(MODELS[3], sha256="00" * 32)
+        eventually(lambda: refused("artifact") == artifact + 1)
+        world.publish(MODELS[4], generation=5)
+        eventually(lambda: refused("artifact") == artifact + 2)
+        world.publish(MODELS[1])
+        eventually(lambda: refused("older") == older + 1)
+        assert world.ask("u1").generation == 2
+        world.publish(MODELS[3])
+        eventually(lambda: world.ask("u1").generation == 3)

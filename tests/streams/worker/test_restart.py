@@ -1,0 +1,106 @@
+"""What is lost when a worker dies: nothing. What is repeated: nothing that shows."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from models import random_model
+
+from streams.ask import Asker
+from streams.messages import RecommendRequest
+from tests.streams.brokers import eventually, free_ports
+from tests.streams.world import worker_process
+
+MODEL = random_model(bits=64, hidden=64, n_users=40, n_items=60)
+USERS = [f"u{row}" for row in range(50)]  # ten of them are not in the model
+
+
+def some_ratings(n, seed=0):
+    rng = np.random.default_rng(seed)
+    users, items = rng.integers(len(USERS), size=n), rng.integers(70, size=n)
+    values = rng.integers(1, 6, size=n)
+    return [
+        (USERS[user], f"i{item}", int(value), int(time))
+        for user, item, value, time in zip(users, items, values, rng.permutation(n), strict=True)
+    ]
+
+
+def codes_of(world):
+    with Asker(world.settings) as asker:
+        return {user: asker.ask(RecommendRequest(user=user, k=1)).code for user in USERS}
+
+
+def expect_codes_of_an_undisturbed_run(world):
+    expected = world.expected(MODEL)
+    codes = {user: expected.user_code(user).hex() for user in USERS}
+    eventually(lambda: codes_of(world) == codes, 30)
+    eventually(lambda: world.item_codes() == expected.item_codes(), 30)
+
+
+def n_committed(world, name="ratings"):
+    return sum(world.committed(name).values())
+
+
+def all_committed(world, n, name="ratings"):
+    eventually(lambda: n_committed(world, name) >= n, 60)
+
+
+def test_sigterm_ends_a_worker_in_seconds_with_everything_applied_committed(world, tmp_path):
+    world.publish(MODEL)
+    with worker_process(world.settings, tmp_path / "log") as worker:
+        world.rate(*some_ratings(500))
+        all_committed(world, 500)
+        all_committed(world, 500, "item-ratings")
+        assert worker.terminate(within_s=8) == 0
+        assert worker.said("worker stopped")
+    assert n_committed(world) == 500
+    assert len(world.read_all("item-ratings")) == 500
+
+
+@pytest.mark.real_broker
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
+def test_a_worker_killed_in_mid_stream_ends_up_with_the_same_codes_bit_for_bit(world, tmp_path):
+    world.publish(MODEL)
+    slow = replace(world.settings, batch_records=100)  # many commits, so that kills fall between them
+    n = 30_000
+    world.rate(*some_ratings(n))
+    for stop_at in (1000, 9000):
+        with worker_process(slow, tmp_path / f"log{stop_at}", ready=False) as worker:
+            eventually(lambda at=stop_at: n_committed(world) >= at, 60, every_s=0.01)
+            worker.kill()
+        assert n_committed(world) < n, "killed too late to prove anything"
+    with worker_process(world.settings, tmp_path / "log"):
+        all_committed(world, n)
+        expect_codes_of_an_undisturbed_run(world)
+
+
+@pytest.mark.real_broker
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
+def test_when_one_of_two_workers_is_killed_the_other_takes_over(world, tmp_path):
+    world.publish(MODEL)
+    first = replace(world.settings, kafka={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"})
+    second = replace(first, metrics_port=free_ports(2))
+    world.rate(*some_ratings(600))
+    with (
+        worker_process(first, tmp_path / "log1") as one,
+        worker_process(second, tmp_path / "log2") as two,
+    ):
+        eventually(lambda: len(owned(one)) == len(owned(two)) == 2, 30)
+        eventually(lambda: one.is_ready() and two.is_ready(), 30)
+        assert owned(one) | owned(two) == {0, 1, 2, 3}
+        world.rate(*some_ratings(400, seed=1))
+        expect_codes_of_an_undisturbed_run(world)
+        one.kill()
+        world.rate(*some_ratings(400, seed=2))
+        eventually(lambda: owned(two) == {0, 1, 2, 3}, 40)
+        eventually(two.is_ready, 30)
+        expect_codes_of_an_undisturbed_run(world)
+
+
+def owned(worker):
+    """Return the partitions that a worker said last it had read to the end."""
+    said = worker.said("answering requests partitions=")
+    return set(map(int, re.findall(r"\d+", said.partition("partitions=")[2]))) if said else set()

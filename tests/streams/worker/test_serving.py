@@ -1,0 +1,242 @@
+"""One worker, many askers: what goes in as ratings comes out as fresh lists, whoever sends it and however."""
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer as ForeignProducer
+from models import random_model
+
+from streams.ask import Asker
+from streams.errors import ReplyTimeout
+from streams.messages import ErrorReply, RatedItem, RecommendRequest, decode_reply, request_headers
+from streams.metrics import REQUESTS_EXPIRED
+from streams.records import header
+from streams.settings import Settings
+from tests.streams.brokers import ROOT, eventually, free_ports
+from tests.streams.world import SETTINGS, World, worker
+
+ITEMS = [f"i{row}" for row in range(8)]
+MODEL = random_model(bits=64, hidden=64, item_tokens=["genres=a"])
+TITLES = {item: {"title": f"The {item}", "genres": ["a"]} for item in ITEMS}
+
+
+@pytest.fixture(scope="module")
+def world(broker, tmp_path_factory):
+    """A world with a worker in it that has read a few ratings; each test brings users of its own."""
+    folder = tmp_path_factory.mktemp("world")
+    settings = Settings(
+        bootstrap_servers=broker,
+        prefix=f"t{uuid.uuid4().hex[:10]}-",
+        artifacts=str(folder / "store"),
+        metrics_port=free_ports(2),
+        **SETTINGS,
+    )
+    found = World(settings, folder)
+    found.publish(MODEL)
+    found.describe("items", TITLES)
+    found.rate(*((f"u{u}", item, 1 + (u + i) % 5) for u in range(6) for i, item in enumerate(ITEMS)))
+    with worker(settings):
+        yield found
+    found.close()
+
+
+def code_of(world, user):
+    return world.ask(user, k=5).code
+
+
+def wait_for(world, user, not_code=None):
+    """Wait until the user has a code, another one than before."""
+    return eventually(lambda: (code := code_of(world, user)) and code != not_code and code)
+
+
+def test_a_new_users_list_changes_with_each_rating(world):
+    before = world.ask("new", k=5)
+    assert before.strategy == "popular"
+    assert len(before.items) == 5
+    assert before.code is None
+    world.rate(("new", "i0", 5))
+    code = wait_for(world, "new")
+    after = world.ask("new", k=8)
+    assert after.strategy == "codes+rerank"
+    assert sorted(hit.item for hit in after.items) == ITEMS[1:]
+    world.rate(("new", "i1", 5))
+    wait_for(world, "new", not_code=code)
+    assert sorted(world.items_for("new", k=8)) == ITEMS[2:]
+    assert sorted(world.items_for("new", k=8, include_rated=True)) == ITEMS
+
+
+def test_a_reply_says_all_that_conventions_ask_for(world):
+    reply = world.ask("u1", k=3, include_rated=True)
+    assert (reply.user, reply.generation, len(bytes.fromhex(reply.code))) == ("u1", 1, 8)
+    assert [hit.title for hit in reply.items] == [f"The {hit.item}" for hit in reply.items]
+    assert 0 <= reply.staleness_s < 600
+    assert all(0 <= hit.distance <= 64 for hit in reply.items)
+
+
+def test_a_request_may_bring_a_history_or_an_item_and_filters(world):
+    history = (RatedItem("i0", 5),)
+    assert "i0" not in world.items_for(history=history, k=8)
+    assert world.items_for(history=history, k=8, only=("i3", "i4"), exclude=("i4",)) == ["i3"]
+    assert "i2" not in world.items_for(similar_to="i2", k=8)
+    assert "no code is known" in world.ask(similar_to="never seen").error
+
+
+def test_an_item_may_be_unavailable_and_come_back(world):
+    assert "i7" in world.items_for("u1", k=8, include_rated=True)
+    world.describe("items", {"i7": TITLES["i7"] | {"available": False}})
+    eventually(lambda: "i7" not in world.items_for("u1", k=8, include_rated=True))
+    world.describe("items", {"i7": TITLES["i7"]})
+    eventually(lambda: "i7" in world.items_for("u1", k=8, include_rated=True))
+
+
+def test_a_tombstone_forgets_a_user_on_both_sides(world):
+    ratings = [("forget me", item, 5) for item in ITEMS[:4]]
+    world.rate(*ratings)
+    wait_for(world, "forget me")
+    eventually(lambda: world.item_codes() == world.expected(MODEL, TITLES).item_codes())
+    world.send("users", "forget me", None)
+    eventually(lambda: code_of(world, "forget me") is None)
+    gone = [{"user": "forget me", "item": item, "rating": None} for _, item, _ in ratings]
+    withdrawn = [json.loads(found.value) for found in world.read_all("ratings")]
+    assert all(any(found | left == found for found in withdrawn) for left in gone)
+    eventually(lambda: world.item_codes() == world.expected(MODEL, TITLES).item_codes())
+    assert len(world.items_for("forget me", k=8)) == 8
+
+
+def test_ten_kinds_of_malformed_records_become_ten_dead_letters_and_the_rest_goes_on(world):
+    good = '{"user": "good", "item": "i%d", "rating": 5}'
+    bad = {
+        "no JSON": b"{user: u1}",
+        "no text": b"\xff\xfe\xfd",
+        "no object": b"[1, 2, 3]",
+        "a tombstone": None,
+        "no user": b'{"item": "i1", "rating": 4}',
+        "an item of a wrong type": b'{"user": "u1", "item": ["i1"], "rating": 4}',
+        "an id too long": json.dumps({"user": "u" * 300, "item": "i1", "rating": 4}).encode(),
+        "a rating that is no number": b'{"user": "u1", "item": "i1", "rating": "four"}',
+        "a rating that is not finite": b'{"user": "u1", "item": "i1", "rating": NaN}',
+        "a time out of range": b'{"user": "u1", "item": "i1", "rating": 4, "timestamp": -5}',
+    }
+    for at, value in enumerate(bad.values()):
+        world.send("ratings", "good", value)
+        world.send("ratings", "good", good % (at % 8))
+    letters = eventually(lambda: len(found := world.read_all("ratings-dlt")) >= 10 and found)
+    assert [letter.value for letter in letters] == list(bad.values())
+    reasons = [header(letter.headers, "kafka_dlt-exception-message").decode() for letter in letters]
+    faults = ["JSON", "value", "object", "tombstone", "user", "item", "256", "rating", "finite", "timestamp"]
+    for reason, fault in zip(reasons, faults, strict=True):
+        assert fault in reason
+        assert reason.startswith(f"{world.topic('ratings')}[{world.home('good')}]@")
+    topic = world.topic("ratings").encode()
+    assert all(header(letter.headers, "kafka_dlt-original-topic") == topic for letter in letters)
+    eventually(lambda: world.items_for("good", k=8) == [])
+    ends = len([at for at in world.read_all("ratings") if at.partition == world.home("good")])
+    eventually(lambda: world.committed("ratings")[world.home("good")] == ends)
+
+
+def test_bad_records_of_the_other_topics_become_dead_letters_too(world):
+    world.send("users", b"\xff", "{}")  # brokers refuse records without keys on compacted topics
+    world.send("items", "i1", "not JSON")
+    world.send("item-codes", "i1", '{"generation": 1}')
+    world.send("item-ratings", "i1", '{"user": "u1"}')
+    world.send("models", "model", '{"generation": "one"}')
+    for name in ("users", "items", "item-codes", "item-ratings", "models"):
+        eventually(lambda name=name: len(world.read_all(f"{name}-dlt")) == 1)
+
+
+def test_ratings_reach_their_user_whatever_partitioner_their_producer_has(world):
+    settings = {"bootstrap.servers": world.settings.bootstrap_servers, "partitioner": "consistent_random"}
+    foreign = ForeignProducer(settings)
+    topic = world.topic("ratings")
+    for user in (users := [f"foreign{n}" for n in range(12)]):
+        for at, item in enumerate(ITEMS[:3]):
+            value = json.dumps({"user": user, "item": item, "rating": 5, "timestamp": at})
+            foreign.produce(topic, value, key=None if at == 2 else user)
+    foreign.flush()
+    for user in users:
+        eventually(lambda user=user: sorted(world.items_for(user, k=8)) == ITEMS[3:])
+    forwarded = [found for found in world.read_all("ratings") if header(found.headers, "dch-forwarded")]
+    assert forwarded  # kcat's partitioner places some keys elsewhere than Java's
+
+
+def test_aiokafka_rates_and_gets_an_answer(world):
+    async def rate():
+        async with AIOKafkaProducer(bootstrap_servers=world.settings.bootstrap_servers) as producer:
+            value = json.dumps({"user": "aio", "item": "i0", "rating": 5}).encode()
+            await producer.send_and_wait(world.topic("ratings"), value, key=b"aio")
+
+    asyncio.run(rate())
+    wait_for(world, "aio")
+    assert "i0" not in world.items_for("aio", k=8)
+
+
+def test_spring_gets_its_reply(world, tmp_path):
+    script = Path(os.environ.get("SPRING_ASK", ROOT / ".." / "shared" / "spring" / "ask")).resolve()
+    if not script.exists():
+        pytest.skip(f"no Spring client at {script}: set SPRING_ASK to one")
+    properties = tmp_path / "client.properties"
+    properties.write_text(f"bootstrap.servers={world.settings.bootstrap_servers}\n")
+    asked = 'u1\t{"user":"u1","k":3,"include_rated":true}\nu2\t{"user":"u2","k":3,"include_rated":true}\n'
+    done = subprocess.run(
+        [script, properties, world.topic("requests"), world.topic("recommendations"), "20"],
+        input=asked,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"user":"u1"' in done.stdout.replace(" ", "")
+
+
+def replies_after(world, *sends, headers=(), n=None, topic="recommendations"):
+    """Send requests and return what is new in a topic of replies, (correlation, key, reply) each."""
+    before = len(world.read_all(topic))
+    for value in sends:
+        world.send("requests", "key", value, headers=headers)
+    records = eventually(lambda: len(found := world.read_all(topic)) >= before + (n or len(sends)) and found)
+    return sorted(records, key=lambda record: record.timestamp_ms)[before:]
+
+
+def test_a_bad_request_gets_an_error_reply_and_is_kept(world):
+    (record,) = replies_after(
+        world, '{"k": 3}', headers=request_headers(b"\0\1\2", world.topic("recommendations"), 1)
+    )
+    assert record.key == b"key"
+    assert record.partition == 1
+    assert header(record.headers, "kafka_correlationId") == b"\0\1\2"
+    assert "expected one of user, history, similar_to, got none" in decode_reply(record.value).error
+    assert any(letter.value == b'{"k": 3}' for letter in world.read_all("requests-dlt"))
+
+
+def test_a_reply_topic_that_is_not_allowed_gets_nothing_and_the_asker_is_told_elsewhere(world):
+    (record,) = replies_after(world, '{"user": "u1"}', headers=request_headers(b"id", world.topic("ratings")))
+    reply = decode_reply(record.value)
+    assert isinstance(reply, ErrorReply)
+    assert "kafka_replyTopic" in reply.error
+    assert header(record.headers, "kafka_correlationId") == b"id"
+
+
+def test_a_request_without_a_reply_topic_is_answered_on_the_default_one(world):
+    aliases = [("Faust-Ag-CorrelationId", b"faust"), ("traceparent", b"00-1-2-3")]
+    (record,) = replies_after(world, '{"user": "u1", "k": 2, "include_rated": true}', headers=aliases)
+    assert len(decode_reply(record.value).items) == 2
+    assert list(record.headers) == aliases
+
+
+def test_an_expired_request_is_dropped(world):
+    past = int(time.time() * 1000) - 1000
+    expired = REQUESTS_EXPIRED._value.get()
+    with Asker(replace(world.settings, request_timeout_s=1.5)) as asker:
+        with pytest.raises(ReplyTimeout):
+            asker.ask(RecommendRequest(user="u1", deadline=past))
+        assert asker.ask(RecommendRequest(user="u1", deadline=past + 60_000)).generation == 1
+    assert REQUESTS_EXPIRED._value.get() == expired + 1
