@@ -59,7 +59,7 @@ class DchConfig:
     steps: int | None = None
     """Updates of a fit; None: the tried number of the objective, fewer on small data."""
 
-    refit_share: float = 0.3
+    refit_share: float = 0.5
     """Share of the steps that a refit from a previous model takes."""
 
     batch: int = 1024

@@ -39,9 +39,8 @@ def query_user(state: State, user: str) -> Query:
         if row >= len(snapshot.users.sums.squares):  # interned, and nothing folded in yet
             return Query(snapshot, None, seen)
         rows = np.array([row], np.int32)
-        return Query(
-            snapshot, snapshot.users.relaxed(rows)[0] if snapshot.users.has_bag(rows)[0] else None, seen
-        )
+        is_known = bool(snapshot.users.has_code(rows)[0])
+        return Query(snapshot, snapshot.users.relaxed(rows)[0] if is_known else None, seen)
 
 
 def query_history(
@@ -58,9 +57,9 @@ def query_history(
     )
     seen = state.memory.item_ids.rows(latest)
     relaxed = snapshot.model.encode_users(rows, ids, [features])
-    known = snapshot.model.user_vocabulary
-    is_empty = not (known.of_others(ids) >= 0).any() and not len(known.of_features(features))
-    return Query(snapshot, None if is_empty else relaxed[0], seen[seen != UNKNOWN])
+    weights = np.interp(rows.values, *snapshot.model.rating_knots.T)
+    is_known = bool(((snapshot.model.user_vocabulary.of_others(ids) >= 0) & (weights > 0)).any())
+    return Query(snapshot, relaxed[0] if is_known else None, seen[seen != UNKNOWN])
 
 
 def query_item(state: State, item: str) -> Query:

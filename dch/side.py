@@ -22,10 +22,18 @@ class Side:
     """Running sums and codes over an id table that generations share. One writer."""
 
     def __init__(
-        self, model: Model, tower: TowerWeights, vocabulary: Vocabulary, own_ids: IdTable, other_ids: IdTable
+        self,
+        model: Model,
+        tower: TowerWeights,
+        vocabulary: Vocabulary,
+        own_ids: IdTable,
+        other_ids: IdTable,
+        *,
+        needs_ratings: bool,
     ) -> None:
         self.model, self.tower, self.vocabulary = model, tower, vocabulary
         self._own_ids, self._other_ids = own_ids, other_ids
+        self._needs_ratings = needs_ratings
         self.store = CodeStore(own_ids, model.bits, model.generation)
         self.sums = empty_sums(max(8, len(own_ids)), tower.hidden)
         self.positives = np.zeros(max(8, len(own_ids)), np.int32)
@@ -84,14 +92,20 @@ class Side:
         relaxed: Floats = encode_rows(rows, *self.sums, self.tower.head())
         return relaxed
 
-    def has_bag(self, rows: Ints) -> NDArray[np.bool_]:
-        """Return which rows have anything in their bags; only these have codes."""
-        filled: NDArray[np.bool_] = self.sums.squares[rows] > 0
-        return filled
+    def has_code(self, rows: Ints) -> NDArray[np.bool_]:
+        """Return which rows have enough in their bags for a code.
+
+        An item needs anything at all: fits train items by features alone. A user needs a rating that the fit
+        knows: no fit trains users without, and whoever rated nothing is better served with what is popular.
+        """
+        enough: NDArray[np.bool_] = (
+            self.sums.n_ratings[rows] > 0 if self._needs_ratings else self.sums.squares[rows] > 0
+        )
+        return enough
 
     def encode(self, rows: Ints) -> None:
         """Put the codes of these rows into the store, and take out those of empty bags."""
-        filled = self.has_bag(rows)
+        filled = self.has_code(rows)
         self.store.remove(rows[~filled])
         known = rows[filled]
         self.store.put(known, to_words(pack(self.relaxed(known))))

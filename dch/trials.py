@@ -147,7 +147,7 @@ def _try(
     by_codes = by_popularity = NOT_TRIED
     if unseen[item]:  # a rating of something seen is no trial
         by_codes = by_popularity = popular_rank(catalogue, item, unseen)
-        if sums.squares[user] > 0:
+        if sums.n_ratings[user] > 0:
             encode_row(
                 sums.sums[user],
                 sums.squares[user],

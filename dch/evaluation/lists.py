@@ -73,7 +73,7 @@ def make_lists(
     """Return the lists of each strategy, (n_users, k); each as ``Recommender.recommend`` gives it."""
     popular = popular_lists(state, question, k)
     catalogue, side = state.snapshot.catalogue.view(), state.snapshot.users
-    known = side.has_bag(question.users)
+    known = side.has_code(question.users)
     relaxed = side.relaxed(question.users)
     lists = {}
     for strategy, n_candidates in (("codes", 0), ("codes+rerank", CANDIDATES)):

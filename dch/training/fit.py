@@ -26,7 +26,8 @@ STEPS = {"ranking": 700, "rating": 300}
 """Tried on a million ratings; half as many lose about .003 of NDCG@20, twice as many win as much."""
 
 SMALL = 1_000_000
-"""Below this many ratings, the steps shrink with the square root of the share, to two fifths at most."""
+"""Below this many ratings, the steps shrink with the square root of the share, to a quarter at most: in a
+stream in order of time, fewer steps foresee more (ML-100K, hit@20: 175 steps .247, 280 .241, 500 .236)."""
 
 
 WORTH_THREADS = 300_000
@@ -117,7 +118,7 @@ def _objective(
 
 
 def _steps(n_ratings: int, config: DchConfig, start: Model | None) -> int:
-    share = max(0.4, min(1.0, (n_ratings / SMALL) ** 0.5))
+    share = max(0.25, min(1.0, (n_ratings / SMALL) ** 0.5))
     steps = config.steps or round(STEPS[config.objective] * share)
     return steps if start is None else max(1, round(steps * config.refit_share))
 

@@ -10,6 +10,7 @@ from dch import Ratings, Recommender
 from dch.catalogue import precedence_of
 from dch.codes import hamming, pack, unpack
 from dch.errors import ConfigError, GenerationMismatchError, UnknownIdError
+from dch.queries import query_user
 from dch.snapshot import Snapshot
 
 NAN = float("nan")
@@ -148,15 +149,22 @@ def test_similar_items_are_the_nearest_codes_without_the_item_itself():
         recommender.similar_items("i9")
 
 
-def test_features_alone_give_a_code_and_leave_no_trace_when_taken_back():
+def test_features_alone_give_an_item_its_code_and_a_user_none_and_leave_no_trace_when_taken_back():
     model = random_model(user_tokens=["age=25"], item_tokens=["genres=Drama"])
     recommender = folded(EVENTS, model)
     before = codes_of(recommender)
     recommender.state.set_user("u7", {"age": 25})
     recommender.state.set_item("i9", {"title": "A film", "genres": ["Drama", "Unseen genre"]})
     recommender.state.refresh_items()
-    assert recommender.user_code("u7") is not None
-    assert "i9" in [hit.item for hit in recommender.recommend("u7", 20)]
+    assert recommender.user_code("u7") is None  # no fit trains users without ratings
+    assert recommender.recommend("u7", 1)[0].distance is None
+    assert "i9" in codes_of(recommender)[1]
+    recommender.fold_in("u7", "i1", 5.0, 99)
+    with_age = query_user(recommender.state, "u7").relaxed
+    recommender.state.set_user("u7", {"age": 26})
+    assert with_age is not None
+    assert query_user(recommender.state, "u7").relaxed.tolist() != with_age.tolist()
+    recommender.fold_in("u7", "i1", NAN, 99)
     recommender.state.set_user("u7", None)
     recommender.state.set_item("i9", None)
     recommender.state.refresh_items()
