@@ -56,6 +56,8 @@ def main() -> None:
         _fail("interrupted", 130)
     except BrokenPipeError:
         sys.exit(1)  # whoever read our output has gone, and needs no word about it
+    except OSError as error:  # a full disk, a folder that may not be written
+        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
 
 
 def _fail(sentence: str, code: int) -> None:

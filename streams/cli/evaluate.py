@@ -1,10 +1,12 @@
 """``dch evaluate``: measure on a file of ratings, or on a split that somebody else made."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from dch.config import DchConfig
     from dch.evaluation import Report
 
+PIPED_WIDTH = 120  # a file has no width of its own, and 80 would cut the table
 PROTOCOLS = ("holdout", "prequential")
 
 
@@ -109,11 +112,11 @@ def _print(report: "Report") -> None:
     from dch.evaluation import table_rows
 
     header, *rows = table_rows(report)
-    table = Table()
-    for heading in header:
-        table.add_column(heading, no_wrap=True)
+    table = Table(box=box.SIMPLE)
+    for name in header:
+        table.add_column(name, no_wrap=name != "case", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table)
     console.print(f"fit in {report.fit_seconds:.1f} s")

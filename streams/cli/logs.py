@@ -3,9 +3,6 @@
 import logging
 
 
-def log_to_stderr(*, verbose: bool = False) -> None:
-    """Send log lines to standard error, from ``info`` on, or from ``debug`` on when verbose."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+def log_to_stderr() -> None:
+    """Send log lines to standard error, from ``info`` on."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -1,10 +1,12 @@
 """Every command: help with an example, errors of one sentence, exit codes that scripts can act on."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+from dch import Recommender
 from streams.clients import Admin
 from streams.settings import Settings
 from tests.streams.cli.running import dch
@@ -58,6 +60,7 @@ def test_a_command_that_is_not_complete_shows_help(dch, group):
             2,
             "--json /nowhere/out.json cannot be written: No such file",
         ),
+        ("train x.csv --out /dev/null/model", 2, "--out /dev/null/model cannot be made: Not a directory"),
         ("evaluate nothing.csv", 1, "nothing.csv"),
         ("train nothing.csv --out model", 1, "nothing.csv"),
         ("publish nothing.csv --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
@@ -80,6 +83,40 @@ def test_bad_usage_exits_with_two(dch, arguments):
     ran = dch(*arguments.split())
     assert ran.code == 2
     assert "Traceback" not in ran.err
+
+
+def write_ratings(path, offset=0):
+    rows = [f"u{n % 50},i{(n * 7 + n // 50 + offset) % 40},{1 + n % 5},{n}" for n in range(1000)]
+    path.write_text("user,item,rating,timestamp\n" + "\n".join(rows))
+    return path
+
+
+@pytest.mark.parametrize("protocol", ["holdout", "prequential", "given"])
+def test_an_evaluation_prints_a_table_and_writes_json(dch, tmp_path, protocol):
+    first, out = write_ratings(tmp_path / "a.csv"), tmp_path / "out.json"
+    files = {
+        "given": ["--train", first, "--test", write_ratings(tmp_path / "b.csv", 3), "--relevant-from", 0]
+    }
+    ran = dch(
+        "evaluate",
+        *files.get(protocol, [first, "--protocol", protocol]),
+        *("--seeds", "0,1", "--bits", 16, "--json", out),
+    )
+    assert ran.code == 0, ran.err
+    assert "codes+rerank" in ran.out
+    report = json.loads(out.read_text())
+    assert list(report) == ["protocol", "fit_seconds", "results"]
+    assert report["protocol"]["seeds"] == [0, 1]
+    assert {result["strategy"] for result in report["results"]} == {"codes", "codes+rerank", "popular"}
+    assert list(report["results"][0]) == ["strategy", "case", "metric", "mean", "std", "users"]
+
+
+def test_a_trained_model_can_be_loaded(dch, tmp_path):
+    ratings = write_ratings(tmp_path / "ratings.csv")
+    ran = dch("train", ratings, "--out", tmp_path / "model", "--bits", 16)
+    assert ran.code == 0, ran.err
+    assert "of 40 items by 50 users" in ran.out
+    assert len(Recommender.load(tmp_path / "model").recommend("u1", k=5)) == 5
 
 
 BLOCKED = """
