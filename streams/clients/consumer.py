@@ -176,6 +176,8 @@ class Consumer:
         self._client.close()
 
     def _edges(self, places: list[Partition], which: int) -> dict[Partition, int]:
+        if not places:
+            return {}  # librdkafka calls an empty question invalid
         return self._once_settled(lambda timeout_s: offsets.edges(self._client, places, which, timeout_s))
 
     def _once_settled(self, ask: Callable[[float], dict[Partition, int]]) -> dict[Partition, int]:
