@@ -45,7 +45,7 @@ class Settings:
         60.0, "seconds a record may wait for its acknowledgement", low=1, high=3600
     )
     batch_records: int = setting(4000, "most records handled between two commits", low=1, high=1_000_000)
-    batch_wait_s: float = setting(0.1, "seconds to wait for a batch to fill", low=0.001, high=10)
+    batch_wait_s: float = setting(0.02, "seconds to wait for a batch to fill", low=0.001, high=10)
     linger_ms: float = setting(5.0, "milliseconds a producer waits for more to send", low=0, high=10_000)
     candidates: int = setting(200, "nearest codes that the reranking orders anew", low=1, high=100_000)
     prequential_k: int = setting(
