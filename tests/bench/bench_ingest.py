@@ -3,7 +3,7 @@
     python tests/bench/bench_ingest.py [ratings]
 
 From the moment when the worker has its partitions to the moment when the offset of the last rating is
-committed. Prequential trials are on, as they are by default: every positive rating is looked up before it is learned.
+committed. Prequential trials are on, as by default: every positive rating is looked up before it is learned.
 """
 
 import os
