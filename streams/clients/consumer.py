@@ -14,7 +14,6 @@ from streams.clients import offsets
 from streams.clients.config import CONSUMER, CONSUMER_FIXED, Errors, configure, text_of, unavailable
 from streams.clients.metadata import wait_for_topics
 from streams.clients.places import BEGINNING, END, Partition, Starts, at, partitions_of, record_of
-from streams.errors import BrokerUnavailableError
 from streams.records import Record
 from streams.settings import Settings
 
@@ -196,6 +195,6 @@ class Consumer:
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             wait_for_topics(self._client, [str(message.topic())], self._settings, self._errors)
         if error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise BrokerUnavailableError(f"the broker refused: {error.str()}")
+            raise unavailable(self._settings, self._errors, KafkaException(error))
         self._errors(error)
         return True
