@@ -10,9 +10,9 @@ from streams.records import Record
 from streams.worker.service import Service, now_ms
 
 
-def observe_ages(histogram: Histogram, records: Sequence[Record]) -> None:
-    """Observe the seconds from each record's own time until now, in one go per bucket."""
-    at = now_ms()
+def observe_ages(histogram: Histogram, records: Sequence[Record], *, at_ms: int | None = None) -> None:
+    """Observe the seconds from each record's own time until ``at_ms`` (default: now), a bucket at a time."""
+    at = now_ms() if at_ms is None else at_ms
     ages = np.array([max(at - record.timestamp_ms, 0) for record in records]) / 1000
     bounds = np.array(histogram._upper_bounds)
     counts = np.bincount(np.searchsorted(bounds, ages), minlength=len(bounds))

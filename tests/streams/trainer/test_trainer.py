@@ -1,5 +1,9 @@
 """The trainer on a broker: what it publishes, what it does not, and how it ends."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -7,14 +11,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from models import random_model
 
+from dch.config import DchConfig
+from dch.ratings import Ratings
 from streams import artifacts
 from streams.messages import decode_model_pointer
 from streams.metrics import REFITS
 from streams.trainer import serve
-from tests.streams.brokers import eventually
+from streams.trainer.fitting import Fitted, Job, compare, fit
+from streams.trainer.publication import is_good_enough
+from streams.trainer.role import ENOUGH, FitFailedError, hold_back
+from tests.streams.brokers import ROOT, eventually
+from tests.streams.world import environ, is_ready, worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.broker]
+needs_broker = [pytest.mark.slow, pytest.mark.broker]
 
 
 def planted(n_users=60, n_items=40, n=2400, seed=0):
@@ -22,15 +33,18 @@ def planted(n_users=60, n_items=40, n=2400, seed=0):
     rng = np.random.default_rng(seed)
     users, items = rng.integers(n_users, size=n), rng.integers(n_items, size=n)
     likes = users % 2 == items % 2
-    ratings = np.where(likes, rng.integers(4, 6, size=n), rng.integers(1, 3, size=n))
-    return [
-        (f"u{u}", f"i{i}", float(r), 1000 + at)
-        for at, (u, i, r) in enumerate(zip(users, items, ratings, strict=True))
-    ]
+    values = np.where(likes, rng.integers(4, 6, size=n), rng.integers(1, 3, size=n))
+    rows = enumerate(zip(users, items, values, strict=True))
+    return [(f"u{user}", f"i{item}", float(value), 1000 + at) for at, (user, item, value) in rows]
+
+
+def ratings_of(events):
+    return Ratings.from_events(*(list(column) for column in zip(*events, strict=True)))
 
 
 @contextmanager
 def trainer(settings, **kwargs):
+    """Run a trainer in a thread; yields the future of its end."""
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(serve, settings, stop, **kwargs)
@@ -45,20 +59,103 @@ def pointers(world):
     return [decode_model_pointer(record) for record in world.read_all("models")]
 
 
-def test_a_first_fit_is_published_and_a_refit_follows_new_ratings(world):
-    settings = replace(world.settings, refit_ratings=1000, refit_margin=1.0)
-    world.rate(*planted())
-    with trainer(settings):
-        eventually(lambda: len(pointers(world)) == 1, 120, every_s=0.5)
-        first = pointers(world)[0]
-        assert first.generation == 1
-        assert sum(first.watermarks.values()) == 2400
-        model = artifacts.load(first.location, first.sha256)
-        assert (model.generation, model.bits) == (1, settings.bits)
+def n_refits(outcome):
+    return REFITS.labels(outcome)._value.get()
+
+
+class TestOnABroker:
+    pytestmark = needs_broker
+
+    def test_a_first_fit_is_published_served_and_followed_by_a_refit(self, world):
+        settings = replace(world.settings, refit_ratings=1000, refit_margin=1.0, metrics_port=0)
+        world.rate(*planted())
+        published = n_refits("published")
+        with trainer(settings), worker(world.settings, ready=False) as running:
+            eventually(running.is_ready, 120)
+            (first,) = pointers(world)
+            assert (first.generation, sum(first.watermarks.values())) == (1, 2400)
+            model = artifacts.load(first.location, first.sha256)
+            assert (model.generation, model.bits) == (1, settings.bits)
+            world.rate(*planted(seed=1, n=1200))
+            eventually(lambda: world.ask("u1").generation == 2, 120, every_s=0.5)
+            second = pointers(world)[-1]
+            assert sum(second.watermarks.values()) >= 3400
+            assert "newest_ndcg@20" in second.metrics
+            eventually(lambda: n_refits("published") == published + 2)
+
+    def test_once_fits_what_is_there_and_ends(self, world):
+        world.rate(*planted(n=1500))
+        with trainer(world.settings, once=True) as done:
+            assert done.result(120) is None
+        assert [pointer.generation for pointer in pointers(world)] == [1]
+
+    def test_a_refit_that_is_worse_is_not_published(self, world):
+        world.rate(*planted())
+        with trainer(world.settings, once=True) as done:
+            done.result(120)
         world.rate(*planted(seed=1, n=1200))
-        eventually(lambda: len(pointers(world)) == 2, 120, every_s=0.5)
-        second = pointers(world)[1]
-        assert second.generation == 2
-        assert sum(second.watermarks.values()) >= 3400
-        assert "newest_ndcg@20" in second.metrics
-    assert REFITS.labels("published")._value.get() >= 2
+        rejected = n_refits("rejected")
+        bad = replace(world.settings, objective="rating", refit_margin=0.0, seed=1, bits=8)
+        with trainer(bad, once=True) as done, pytest.raises(FitFailedError, match="worse"):
+            done.result(120)
+        assert n_refits("rejected") == rejected + 1
+        assert len(pointers(world)) == 1
+
+    def test_without_ratings_once_says_what_to_do(self, world):
+        with trainer(world.settings, once=True) as done, pytest.raises(FitFailedError, match="dch publish"):
+            done.result(60)
+
+    def test_sigterm_ends_a_trainer_in_seconds_even_in_the_middle_of_a_fit(self, world, tmp_path):
+        world.rate(*planted(n=20_000, n_users=2000, n_items=1500))
+        log = tmp_path / "log"
+        with log.open("w") as errors:
+            command = [sys.executable, "-m", "streams", "trainer"]
+            process = subprocess.Popen(command, cwd=ROOT, env=environ(world.settings), stderr=errors)
+        try:
+            eventually(lambda: "fit started" in log.read_text(), 60)
+            assert is_ready(world.settings.metrics_port)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0, log.read_text()
+            assert "trainer stopped" in log.read_text()
+        finally:
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def test_the_newest_ratings_that_the_model_has_not_seen_are_held_back():
+    ratings = ratings_of(planted(n=6000, n_users=200, n_items=100))
+    n = len(ratings)
+    new = np.arange(n) >= n // 2
+    train, newest = hold_back(ratings, new)
+    assert len(train) + len(newest) == n
+    assert len(newest) == n // 20
+    assert newest.timestamps.min() > train.timestamps.max()
+
+
+def test_too_few_new_ratings_are_not_measured_on():
+    ratings = ratings_of(planted())
+    new = np.arange(len(ratings)) >= len(ratings) - ENOUGH + 1
+    train, newest = hold_back(ratings, new)
+    assert newest is None
+    assert train is ratings
+    assert hold_back(ratings, np.zeros(len(ratings), bool))[1] is None
+
+
+def test_a_candidate_may_lose_the_margin_and_no_more():
+    assert is_good_enough(Fitted(candidate=0.5, in_service=0.5), 0.0)
+    assert is_good_enough(Fitted(candidate=0.48, in_service=0.5), 0.02)
+    assert not is_good_enough(Fitted(candidate=0.47, in_service=0.5), 0.02)
+    assert is_good_enough(Fitted(), 0.0)
+
+
+@pytest.mark.slow
+def test_a_fitted_model_beats_a_random_one_on_planted_ratings(tmp_path):
+    everything = ratings_of(planted(n=3000))
+    ratings, newest = hold_back(everything, np.ones(len(everything), bool))
+    job = Job(ratings, None, DchConfig(bits=64, steps=60), generation=1, in_service=None)
+    assert fit(job, tmp_path / "model") == Fitted()
+    model = artifacts.load_model(tmp_path / "model")
+    rival = random_model(n_users=60, n_items=40, bits=64, hidden=256)
+    found = compare(model, rival, ratings, newest)
+    assert found.candidate > found.in_service

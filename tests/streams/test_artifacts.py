@@ -1,0 +1,68 @@
+"""Artifacts in a store: what was put there comes back, and nothing else does."""
+
+import fsspec
+import pytest
+from models import random_model
+
+from dch.artifact import MANIFEST, MODEL, save_model
+from dch.errors import ArtifactError
+from streams import artifacts
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        yield "memory://store"
+        fsspec.filesystem("memory").store.clear()
+    else:
+        yield str(tmp_path / "store")
+
+
+@pytest.fixture
+def draft(tmp_path):
+    save_model(tmp_path / "draft", random_model(generation=3))
+    return tmp_path / "draft"
+
+
+def put(store, draft):
+    location = artifacts.location_of(store, 3)
+    return location, artifacts.upload(draft, location)
+
+
+def test_a_model_comes_back_from_any_kind_of_store(store, draft):
+    location, sha256 = put(store, draft)
+    assert artifacts.load(location, sha256).generation == 3
+    put(store, draft)  # a repeat replaces
+    assert artifacts.load(location, sha256.upper()).generation == 3
+
+
+def test_a_local_location_is_absolute_for_readers_that_started_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert artifacts.location_of("here", 7) == str(tmp_path / "here" / "gen-7")
+    assert artifacts.location_of("memory://a/b/", 7) == "memory:///a/b/gen-7"
+
+
+def test_another_model_than_the_pointer_names_is_refused(store, draft):
+    location, _ = put(store, draft)
+    with pytest.raises(ArtifactError, match="the pointer says 00"):
+        artifacts.load(location, "00")
+
+
+def test_a_missing_or_damaged_artifact_is_refused(store, draft):
+    location, sha256 = put(store, draft)
+    with pytest.raises(ArtifactError):
+        artifacts.load(location + "0", sha256)
+    system, path = fsspec.core.url_to_fs(location)
+    with system.open(f"{path}/{MODEL}", "r+b" if "memory" not in location else "wb") as file:
+        file.write(b"damaged")
+    with pytest.raises(ArtifactError):
+        artifacts.load(location, sha256)
+    system.rm(f"{path}/{MANIFEST}")
+    with pytest.raises(ArtifactError):
+        artifacts.load(location, sha256)
+
+
+def test_a_store_that_cannot_be_written_is_named(draft, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        artifacts.upload(draft, str(tmp_path / "file" / "gen-1"))

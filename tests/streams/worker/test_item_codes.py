@@ -1,0 +1,168 @@
+"""Item codes: ours are published when they differ from what the topic says, those of others are served."""
+
+import pytest
+from models import random_model
+
+from dch.recommender import Recommender
+from streams.messages import ItemCode
+from streams.messages.state import decode_item_code
+from streams.partitioner import partition_for
+from streams.records import Record
+from streams.settings import Settings
+from streams.worker.item_codes import ItemCodes
+
+SETTINGS = Settings(partitions=2)
+MODEL = random_model()
+ITEMS = [f"i{row}" for row in range(8)]
+HOME = {item: partition_for(item.encode(), 2) for item in ITEMS}
+OURS = [item for item in ITEMS if HOME[item] == 0]
+THEIRS = [item for item in ITEMS if HOME[item] == 1]
+
+
+@pytest.fixture
+def recommender():
+    return Recommender(MODEL)
+
+
+def codes(recommender, owned=(0,)):
+    found = ItemCodes(SETTINGS, recommender.state)
+    found.owned = frozenset(owned)
+    return found
+
+
+def rate(recommender, items, rating=5.0, time=1):
+    n = len(items)
+    recommender.state.fold_in_items(recommender.state.events(["u0"] * n, items, [rating] * n, [time] * n))
+
+
+def read(outputs):
+    """Read outputs back as the tables thread would."""
+    found = []
+    for output in outputs:
+        id_, code = decode_item_code(Record("item-codes", output.partition, 0, output.key, output.value, 0))
+        found.append((id_, output.partition, code))
+    return found
+
+
+def served(recommender):
+    return {hit.item for hit in recommender.recommend("nobody", k=50)}
+
+
+def test_a_changed_item_of_ours_is_published_once(recommender):
+    found = codes(recommender)
+    rate(recommender, OURS)
+    published = read(found.refresh())
+    assert [id_ for id_, _, _ in published] == OURS
+    assert all(partition == 0 for _, partition, _ in published)
+    store = recommender.state.snapshot.items.store
+    for id_, _, code in published:
+        row = recommender.state.memory.item_ids.row(id_)
+        assert code == ItemCode(1, store.code(row).hex(), ratings=1, positives=1)
+    rate(recommender, OURS, time=0)  # an older event changes nothing
+    assert found.refresh() == []
+
+
+def test_after_a_restart_only_what_the_topic_does_not_say_is_published(recommender):
+    rate(recommender, OURS)
+    known = read(codes(recommender).refresh())
+    again = Recommender(MODEL)
+    found = codes(again)
+    found.learn(known[1:])
+    rate(again, OURS)
+    assert read(found.refresh()) == known[:1]
+
+
+def test_codes_of_others_are_served_and_ours_are_not_overwritten(recommender):
+    other = Recommender(MODEL)
+    rate(other, ITEMS)
+    told = read(codes(other, owned=(0, 1)).refresh())
+    found = codes(recommender)
+    rate(recommender, OURS, rating=1.0)
+    found.refresh()
+    mine = {item: code_of(recommender, item) for item in OURS}
+    found.learn(told)
+    assert served(recommender) == set(ITEMS)
+    assert {item: code_of(recommender, item) for item in OURS} == mine
+    assert {item: code_of(recommender, item) for item in THEIRS} == {
+        item: code_of(other, item) for item in THEIRS
+    }
+
+
+def code_of(recommender, item):
+    return recommender.state.snapshot.items.store.code(recommender.state.memory.item_ids.row(item))
+
+
+def test_features_of_an_item_of_others_do_not_hide_its_code(recommender):
+    other = Recommender(MODEL)
+    rate(other, ITEMS)
+    found = codes(recommender)
+    found.learn(read(codes(other, owned=(0, 1)).refresh()))
+    recommender.state.set_item(THEIRS[0], {"title": "A title"})
+    found.refresh()
+    assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
+
+
+def test_an_item_that_loses_its_ratings_is_taken_from_the_topic_and_from_lists(recommender):
+    found = codes(recommender)
+    rate(recommender, OURS)
+    found.refresh()
+    rate(recommender, OURS[:1], rating=float("nan"), time=2)
+    (gone,) = found.refresh()
+    assert (gone.key, gone.value) == (OURS[0].encode(), None)
+    other = Recommender(MODEL)
+    others = codes(other, owned=(1,))
+    others.learn(read(codes_of_all(recommender)))
+    assert set(OURS[1:]) == served(other)
+    others.learn([(OURS[1], 0, None)])
+    assert set(OURS[2:]) == served(other)
+
+
+def codes_of_all(recommender):
+    recommender.state.refresh_items()
+    return codes(recommender, owned=(0, 1)).changes(recommender.state.snapshot)
+
+
+def test_codes_of_the_next_generation_wait_for_the_swap_and_of_the_last_are_dropped(recommender):
+    other = Recommender(random_model(generation=2, seed=2))
+    rate(other, ITEMS)
+    found = codes(recommender)
+    rate(recommender, OURS)
+    found.refresh()
+    found.learn(read(codes_of_all(other)))
+    assert served(recommender) == set(OURS)
+    snapshot = recommender.state.prepare(other.model)
+    found.complete(snapshot)
+    recommender.swap(snapshot)
+    assert served(recommender) == set(ITEMS)
+    assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
+    past = Recommender(MODEL)
+    rate(past, THEIRS)
+    found.learn(read(codes_of_all(past)))
+    assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
+
+
+def test_what_others_have_yet_to_publish_is_counted(recommender):
+    other = Recommender(MODEL)
+    rate(other, ITEMS)
+    found = codes(recommender)
+    found.learn(read(codes(other, owned=(0, 1)).refresh()))
+    assert found.n_missing(1) == 0
+    assert found.n_missing(2) == len(THEIRS)
+
+
+def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommender):
+    found = codes(recommender)
+    recommender.state.set_item(OURS[0], {"title": "A title"})
+    rate(recommender, OURS)
+    found.refresh()
+    before = {item: code_of(recommender, item) for item in OURS}
+    found.owned = frozenset()
+    found.release(found.items_of(frozenset({0})))
+    found.refresh()
+    assert {item: code_of(recommender, item) for item in OURS} == before
+    row = recommender.state.memory.item_ids.row(OURS[0])
+    assert recommender.state.memory.item_features[row] == {"title": "A title"}
+    found.owned = frozenset({0})  # and back: the replay of its ratings leads to the same codes
+    rate(recommender, OURS)
+    assert found.refresh() == []
+    assert {item: code_of(recommender, item) for item in OURS} == before

@@ -1,0 +1,79 @@
+"""Which ratings are tried, and how trials are counted."""
+
+import numpy as np
+import pytest
+from models import random_model
+
+from dch.histories import Events
+from dch.state import State
+from dch.trials import NOT_TRIED, OUTSIDE, Ranks
+from streams.metrics import COHORTS, PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
+from streams.settings import Settings
+from streams.worker.prequential import Trials
+
+MODEL = random_model()  # users u0 to u5, items i0 to i7; positive from 4
+
+
+def events(ratings, offsets, users=None, items=None):
+    n = len(ratings)
+    zeros = np.zeros(n, np.int32)
+    return Events(
+        zeros if users is None else users,
+        zeros if items is None else items,
+        np.array(ratings, np.float32),
+        np.zeros(n, np.int64),
+        np.array(offsets, np.int64),
+    )
+
+
+def chosen(ratings, offsets, partitions, live=True, **settings):
+    trials = Trials(Settings(**settings), MODEL, {"0": 10, "1": 5, "99": 1, "x": 1})
+    live = np.full(len(ratings), live)
+    return trials.choose(events(ratings, offsets), np.array(partitions), live).tolist()
+
+
+def test_only_live_positive_ratings_beyond_the_watermark_are_tried():
+    assert chosen([5, 4, 3, np.nan], [20] * 4, [0] * 4) == [True, True, False, False]
+    assert chosen([5, 5, 5, 5], [9, 10, 5, 0], [0, 0, 1, 2]) == [False, True, True, True]
+    assert chosen([5], [20], [0], live=False) == [False]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+def test_a_share_of_them_is_always_the_same_one(share):
+    n = 10_000
+    found = chosen([5] * n, range(100, 100 + n), [0] * n, prequential_share=share)
+    assert found == chosen([5] * n, range(100, 100 + n), [0] * n, prequential_share=share)
+    assert sum(found) == pytest.approx(share * n, abs=5)
+
+
+def test_trials_and_hits_are_counted_by_cohort():
+    state = State(MODEL)
+    users = state.memory.user_ids.intern_many(["u0", "stranger"])
+    items = state.memory.item_ids.intern_many(["i0", "novelty"])
+    state.prepare(MODEL)
+    state.fold_in_users(state.events(["u0"], ["i0"], [1.0], [0]))  # makes room for both
+    rows = np.array([(u, i) for u in users for i in items], np.int32)
+    before = counts()
+    ranks = Ranks(np.array([0, 19, 20, NOT_TRIED], np.int32), np.array([OUTSIDE, 0, 3, NOT_TRIED], np.int32))
+    Trials(Settings(), MODEL, {}).count(
+        ranks, events([5] * 4, [0] * 4, rows[:, 0], rows[:, 1]), state.snapshot
+    )
+    moved = {key: value - before[key] for key, value in counts().items() if value != before[key]}
+    assert moved == {
+        ("trials", "existing_user_existing_item"): 1,
+        ("trials", "existing_user_new_item"): 1,
+        ("trials", "new_user_existing_item"): 1,
+        ("hits", "existing_user_existing_item"): 1,
+        ("hits", "existing_user_new_item"): 1,
+        ("popular", "existing_user_new_item"): 1,
+        ("popular", "new_user_existing_item"): 1,
+    }
+
+
+def counts():
+    counters = {"trials": PREQUENTIAL_TRIALS, "hits": PREQUENTIAL_HITS, "popular": PREQUENTIAL_POPULAR_HITS}
+    return {
+        (name, cohort): counter.labels(cohort)._value.get()
+        for name, counter in counters.items()
+        for cohort in COHORTS
+    }
