@@ -1,5 +1,6 @@
 """The story of the demo, act by act."""
 
+import signal
 import statistics
 import time
 from functools import partial
@@ -44,6 +45,7 @@ def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> N
         SettingsError: there is no data.
         DemoError: a process did not do its part.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the roles are ended in order
     began = time.monotonic()
     console = Console(highlight=False)
     chosen = settings or Settings()
