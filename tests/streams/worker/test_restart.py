@@ -13,6 +13,7 @@ from tests.streams.brokers import eventually, free_ports
 from tests.streams.world import worker_process
 
 MODEL = random_model(bits=64, hidden=64, n_users=40, n_items=60)
+NEXT = random_model(bits=64, hidden=64, n_users=40, n_items=60, generation=2, seed=2)
 USERS = [f"u{row}" for row in range(50)]  # ten of them are not in the model
 
 
@@ -31,8 +32,8 @@ def codes_of(world):
         return {user: asker.ask(RecommendRequest(user=user, k=1)).code for user in USERS}
 
 
-def expect_codes_of_an_undisturbed_run(world):
-    expected = world.expected(MODEL)
+def expect_codes_of_an_undisturbed_run(world, model=MODEL):
+    expected = world.expected(model)
     codes = {user: expected.user_code(user).hex() for user in USERS}
     eventually(lambda: codes_of(world) == codes, 30)
     eventually(lambda: world.item_codes() == expected.item_codes(), 30)
@@ -93,11 +94,14 @@ def test_when_one_of_two_workers_is_killed_the_other_takes_over(world, tmp_path)
         assert owned(one) | owned(two) == {0, 1, 2, 3}
         world.rate(*some_ratings(400, seed=1))
         expect_codes_of_an_undisturbed_run(world)
+        world.publish(NEXT)  # each swaps when it has the other's item codes too
+        expect_codes_of_an_undisturbed_run(world, NEXT)
         one.kill()
         world.rate(*some_ratings(400, seed=2))
         eventually(lambda: owned(two) == {0, 1, 2, 3}, 40)
         eventually(two.is_ready, 30)
-        expect_codes_of_an_undisturbed_run(world)
+        expect_codes_of_an_undisturbed_run(world, NEXT)
+        assert not two.said("swap without")
 
 
 def owned(worker):
