@@ -16,6 +16,8 @@ FOR_EVER = {"retention.ms": "-1"}
 # Ratings are replayed to rebuild state, and historical ones carry times older than any retention: the broker
 # would delete them.
 COMPACT = {"cleanup.policy": "compact"}
+KEEP_TOMBSTONES = {"delete.retention.ms": str(100 * 365 * 24 * 3600 * 1000)}
+# After the broker's 24 h a worker that starts would rebuild from ratings what was forgotten or removed.
 DELETE = {"cleanup.policy": "delete"}
 DEAD_LETTER_SUFFIX = "-dlt"
 THIRTY_DAYS = {"retention.ms": str(30 * 24 * 3600 * 1000)}
@@ -53,8 +55,18 @@ class Topic:
 
 
 RATINGS = Topic(name="ratings", key="user id", holds="rating events", config=DELETE | FOR_EVER)
-USERS = Topic(name="users", key="user id", holds="features; a tombstone forgets the user", config=COMPACT)
-ITEMS = Topic(name="items", key="item id", holds="features; a tombstone removes the item", config=COMPACT)
+USERS = Topic(
+    name="users",
+    key="user id",
+    holds="features; a tombstone forgets the user",
+    config=COMPACT | KEEP_TOMBSTONES,
+)
+ITEMS = Topic(
+    name="items",
+    key="item id",
+    holds="features; a tombstone removes the item",
+    config=COMPACT | KEEP_TOMBSTONES,
+)
 ITEM_RATINGS = Topic(
     name="item-ratings", key="item id", holds="the rating events again, by item", config=DELETE | FOR_EVER
 )

@@ -102,7 +102,7 @@ class Requests:
             self._commit()
 
     def _answer(self, recommender: Recommender, record: Record, started: float) -> None:
-        strategy = ""
+        strategy = "none"
         try:
             request, address = decode_request(record), address_of(self._settings, record)
             strategy = request.strategy

@@ -11,6 +11,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cached_property
 
 import numpy as np
 from models import random_model
@@ -55,6 +56,8 @@ class World:
 
     def close(self):
         self.producer.close()
+        for client in {"asker", "watcher"} & vars(self).keys():
+            vars(self)[client].close()
         self.admin.delete([self.topic(topic.name) for topic in topics.EVERY_TOPIC])
 
     def send(self, name, key, value, **kwargs):
@@ -92,9 +95,12 @@ class World:
         self.send("models", MODEL_KEY, encode_model_pointer(ModelPointer(**pointer | changes)))
         return model
 
+    @cached_property
+    def asker(self):
+        return Asker(self.settings)
+
     def ask(self, user=None, **kwargs):
-        with Asker(self.settings) as asker:
-            return asker.ask(RecommendRequest(user=user, **kwargs))
+        return self.asker.ask(RecommendRequest(user=user, **kwargs))
 
     def items_for(self, user=None, **kwargs):
         return [hit.item for hit in self.ask(user, **kwargs).items]
@@ -119,14 +125,15 @@ class World:
         finally:
             consumer.close()
 
-    def committed(self, name, group="worker"):
+    def committed(self, name):
         """Return the committed offset of every partition of a topic."""
-        consumer = Consumer(self.settings, group=self.settings.prefix + group, start="earliest")
-        try:
-            places = [Partition(self.topic(name), number) for number in range(self.settings.partitions)]
-            return {place.partition: offset for place, offset in consumer.committed(places).items()}
-        finally:
-            consumer.close()
+        places = [Partition(self.topic(name), number) for number in range(self.settings.partitions)]
+        return {place.partition: offset for place, offset in self.watcher.committed(places).items()}
+
+    @cached_property
+    def watcher(self):
+        """A client that knows the worker's group, and is no member of it."""
+        return Consumer(self.settings, group=self.settings.group_of("worker"), start="earliest")
 
     def item_codes(self):
         """Return the newest (generation, code, positives) of every item of `item-codes`."""

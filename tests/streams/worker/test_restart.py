@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from models import random_model
 
-from streams.ask import Asker
-from streams.messages import RecommendRequest
+from streams.errors import DeliveryError
 from tests.streams.brokers import eventually, free_ports
-from tests.streams.world import worker_process
+from tests.streams.world import Running, worker, worker_process
 
 MODEL = random_model(bits=64, hidden=64, n_users=40, n_items=60)
 NEXT = random_model(bits=64, hidden=64, n_users=40, n_items=60, generation=2, seed=2)
@@ -28,8 +27,7 @@ def some_ratings(n, seed=0):
 
 
 def codes_of(world):
-    with Asker(world.settings) as asker:
-        return {user: asker.ask(RecommendRequest(user=user, k=1)).code for user in USERS}
+    return {user: world.ask(user, k=1).code for user in USERS}
 
 
 def expect_codes_of_an_undisturbed_run(world, model=MODEL):
@@ -57,6 +55,20 @@ def test_sigterm_ends_a_worker_in_seconds_with_everything_applied_committed(worl
         assert worker.said("worker stopped")
     assert n_committed(world) == 500
     assert len(world.read_all("item-ratings")) == 500
+
+
+def test_a_worker_that_fails_stops_with_its_offset_uncommitted_and_the_next_one_does_the_work(world):
+    world.publish(MODEL)
+    too_small = replace(world.settings, kafka={"message.max.bytes": "1000"})
+    failing = Running(too_small)
+    eventually(failing.is_ready, 60)
+    world.send("ratings", "u1", "x" * 5000)  # its dead letter does not fit
+    with pytest.raises(DeliveryError, match="too large"):
+        failing.done.result(20)
+    assert n_committed(world) == 0
+    with worker(world.settings):
+        eventually(lambda: n_committed(world) == 1)
+    assert len(world.read_all("ratings-dlt")) == 1
 
 
 @pytest.mark.real_broker

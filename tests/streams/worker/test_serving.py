@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.request
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,30 @@ def test_a_request_without_a_reply_topic_is_answered_on_the_default_one(world):
     (record,) = replies_after(world, '{"user": "u1", "k": 2, "include_rated": true}', headers=aliases)
     assert len(decode_reply(record.value).items) == 2
     assert list(record.headers) == aliases
+
+
+def test_the_metrics_of_a_worker_tell_what_it_did(world):
+    world.ask("u1", k=1)
+    with urllib.request.urlopen(f"http://127.0.0.1:{world.settings.metrics_port}/metrics") as answer:
+        lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+    for name in (
+        'dch_events_total{outcome="applied",topic="ratings"}',
+        'dch_events_total{outcome="applied",topic="item-ratings"}',
+        'dch_events_total{outcome="applied",topic="items"}',
+        'dch_events_total{outcome="applied",topic="requests"}',
+        "dch_event_to_visible_seconds_count",
+        'dch_request_duration_seconds_count{outcome="ok",strategy="codes+rerank"}',
+        'dch_prequential_trials_total{cohort="existing_user_existing_item"}',
+        'dch_store_codes{kind="user"}',
+        'dch_store_codes{kind="item"}',
+        "dch_store_bytes",
+        'dch_model_info{generation="1"}',
+        "dch_model_trained_timestamp_seconds",
+        "dch_rebalances_total",
+    ):
+        assert float(lines[name]) > 0, name
+    for name in ("dch_consumer_lag_records", "dch_consumer_lag_seconds", "dch_requests_expired_total"):
+        assert name in lines
 
 
 def test_an_expired_request_is_dropped(world):
