@@ -2,8 +2,8 @@
 
     python tests/bench/bench_requests.py [embedded | kafka]
 
-The asker is that of ``dch recommend``. "While ingesting" is from the moment when a heap of ratings lies on the
-topic until the worker has committed the last of them: all that time it works through full batches.
+The asker is that of ``dch recommend``. "While ingesting" is from when a heap of ratings lies on the
+topic until the worker has committed the last of them: all that time it works in full batches.
 """
 
 import sys
