@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import to_words
 from dch.features import Features
 from dch.histories import Events, Histories
 from dch.ids import UNKNOWN
@@ -128,24 +127,6 @@ class State:
                 self.snapshot.catalogue.update(part, self.memory.unavailable)
         return rows
 
-    def put_item_codes(
-        self, ids: Sequence[str], codes: NDArray[np.uint8], positives: NDArray[np.int32]
-    ) -> None:
-        """Take over item codes of this generation that another worker encoded.
-
-        Args:
-            ids: (n,) item ids.
-            codes: (n, width) uint8.
-            positives: (n,) positive ratings of each item.
-        """
-        with self.lock:
-            rows = self.memory.item_ids.intern_many(ids)
-            self._reserve(0)
-            store = self.snapshot.items.store
-            store.put(rows, to_words(codes))
-            store.popularity[rows] = positives
-            self.snapshot.catalogue.update(rows, self.memory.unavailable)
-
     def fold_in_ratings(self, ratings: Ratings) -> None:
         """Fold a whole container in, features too."""
         for user, features in ratings.user_features.items():
@@ -205,22 +186,30 @@ class State:
         self._changed_items.append(np.array([row], np.int32))
         return [self.memory.user_ids[user] for user in gone]
 
-    def release(self, users: Sequence[str] = (), items: Sequence[str] = ()) -> None:
-        """Drop the histories of users and items that another worker serves from now on."""
-        memory, snapshot = self.memory, self.snapshot
+    def release_users(self, users: Sequence[str]) -> None:
+        """Drop everything known of users whom another worker serves from now on."""
+        side, memory = self.snapshot.users, self.memory
         with self.lock:
             self._reserve(0)
-            for ids, table, histories, features, side in (
-                (users, memory.user_ids, memory.user_histories, memory.user_features, snapshot.users),
-                (items, memory.item_ids, memory.item_histories, memory.item_features, snapshot.items),
-            ):
-                rows = table.rows(ids)
-                rows = rows[rows != UNKNOWN]
-                release(histories.pairs, side.inputs(), rows)
-                for row in rows.tolist():
-                    features.pop(row, None)
-                    side.set_features(row, None)
-                side.encode(rows)
+            rows = memory.user_ids.rows(users)
+            rows = rows[rows != UNKNOWN]
+            release(memory.user_histories.pairs, side.inputs(), rows)
+            for row in rows.tolist():
+                memory.user_features.pop(row, None)
+                side.set_features(row, None)
+            side.encode(rows)
+
+    def release_items(self, items: Sequence[str]) -> None:
+        """Drop the ratings of items that another worker encodes from now on; codes and features stay."""
+        memory = self.memory
+        with self.lock:
+            self._reserve(0)
+            rows = memory.item_ids.rows(items)
+            rows = rows[rows != UNKNOWN]
+            pairs = memory.item_histories.pairs
+            floors = pairs.floors[rows]
+            release(pairs, self.snapshot.items.inputs(), rows)
+            pairs.floors[rows] = floors
 
     def _reserve(self, n_events: int) -> None:
         self.memory.reserve(n_events)

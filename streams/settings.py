@@ -47,7 +47,6 @@ class Settings:
     batch_records: int = setting(4000, "most records handled between two commits", low=1, high=1_000_000)
     batch_wait_s: float = setting(0.02, "seconds to wait for a batch to fill", low=0.001, high=10)
     linger_ms: float = setting(5.0, "milliseconds a producer waits for more to send", low=0, high=10_000)
-    candidates: int = setting(200, "nearest codes that the reranking orders anew", low=1, high=100_000)
     prequential_k: int = setting(
         20, "length of the list a new rating must be in to be a hit", low=1, high=1000
     )

@@ -176,8 +176,8 @@ class Ingest:
         if lost:
             count = self._service.settings.partitions
             known = self._state.memory.user_ids
-            self._state.release([id_ for id_ in known if partition_for(id_.encode(), count) in lost])
-            self._items.release(self._items.items_of(lost))
+            self._state.release_users([id_ for id_ in known if partition_for(id_.encode(), count) in lost])
+            self._state.release_items(self._items.items_of(lost))
         return starts
 
     def _revoked(self, places: list[Partition]) -> None:

@@ -4,7 +4,7 @@ What the topic says is kept for every item and generation, so that only what dif
 restart, too, when every history was read again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from dch.codes import from_words, to_words
 from dch.histories import slots_of
-from dch.side import release
 from dch.snapshot import Snapshot
 from dch.state import State
 from dch.store import CodeStore
@@ -75,19 +74,6 @@ class ItemCodes:
         }
         rows = np.arange(len(self._ids), dtype=np.int32)
         self._take_published(snapshot, rows[~self._is_owned(rows)])
-
-    def release(self, items: Sequence[str]) -> None:
-        """Drop the ratings of items that others own now; keep their codes, titles and availability."""
-        rows = self._ids.rows(items)
-        rows = rows[rows >= 0]
-        state = self._state
-        with state.lock:
-            state.memory.reserve(0)
-            state.snapshot.items.reserve()
-            pairs = state.memory.item_histories.pairs
-            floors = pairs.floors[rows]
-            release(pairs, state.snapshot.items.inputs(), rows)
-            pairs.floors[rows] = floors  # `items` is not read again, so its tombstones must not be forgotten
 
     def items_of(self, partitions: frozenset[int]) -> list[str]:
         """Return the ids of the items whose home is one of these partitions."""

@@ -21,4 +21,5 @@ def warm_up(model: Model) -> None:
     recommender.recommend_history([(item, model.positive_from)])
     state.prepare(model)
     state.set_user("a", None, 1)
-    state.release(["a"], [item])
+    state.release_users(["a"])
+    state.release_items([item])

@@ -63,7 +63,7 @@ def test_an_item_beyond_the_candidates_is_outside_and_one_within_has_its_place()
     for item in items[1:]:
         before = recommender.state.events(["u5", "u5"], [item, item], [5.0, float("nan")], [2, 3])
         ranks = recommender.state.fold_in_users(before, np.array([True, False]))
-        recommender.state.release(users=["u5"])
+        recommender.state.release_users(["u5"])
         recommender.fold_in("u5", "i0", 5.0, 1)
         assert ranks.codes[0] == (candidates.index(item) if item in candidates else OUTSIDE)
 

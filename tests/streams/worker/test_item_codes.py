@@ -157,7 +157,7 @@ def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommen
     found.refresh()
     before = {item: code_of(recommender, item) for item in OURS}
     found.owned = frozenset()
-    found.release(found.items_of(frozenset({0})))
+    recommender.state.release_items(found.items_of(frozenset({0})))
     found.refresh()
     assert {item: code_of(recommender, item) for item in OURS} == before
     row = recommender.state.memory.item_ids.row(OURS[0])
