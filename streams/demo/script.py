@@ -27,6 +27,9 @@ from streams.settings import Settings
 LIVE_S = 50.0
 """Seconds that the live stream takes: long enough to watch, short enough for three minutes in all."""
 
+SLOWEST = 200.0
+"""Ratings a second, at least: a small file needs no 50 seconds."""
+
 REFIT_S = 90.0
 LOOK_S = 0.5
 N_SHOWN = 5
@@ -88,7 +91,7 @@ def _open(stage: Stage, story: Story, recommender: Recommender, console: Console
 
 def _stream(stage: Stage, story: Story, worker: str, console: Console) -> Reading:
     """Publish the present at an even pace; return the worker's counts once it has seen all of it."""
-    pace = Pace(len(story.live) / LIVE_S)
+    pace = Pace(max(len(story.live) / LIVE_S, SLOWEST))
     _publish("live", story.live, Producer(stage.settings), stage, pace=pace, console=console, worker=worker)
     with console.status("waiting for the refit to land ..."):
         end = time.monotonic() + REFIT_S
