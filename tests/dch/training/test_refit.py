@@ -30,7 +30,7 @@ def test_rows_are_carried_over_by_id_and_new_ids_start_from_the_teacher():
 def test_a_refit_takes_fewer_steps_and_keeps_the_rating_scale():
     start = fit_model(clusters(n_users=60, n_items=40), CONFIG)
     refitted = fit_model(clusters(n_users=80, n_items=40, seed=1), CONFIG, start=start, generation=2)
-    assert refitted.metrics["steps"] == 3
+    assert refitted.metrics["steps"] == round(CONFIG.steps * CONFIG.refit_share) < CONFIG.steps
     assert refitted.generation == 2
     assert np.array_equal(refitted.rating_knots, start.rating_knots)
 
