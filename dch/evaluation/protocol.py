@@ -30,7 +30,7 @@ def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int
         "seeds": list(seeds),
         "k": DEPTH,
         "strategies": {
-            "codes": "Hamming distance, ties by popularity, then id",
+            "codes": "Hamming distance, ties by popularity, then by a checksum of the id",
             "codes+rerank": f"the nearest {CANDIDATES} codes, ordered by relaxed user output . item bits",
             "popular": "number of positive ratings so far",
         },
