@@ -19,9 +19,8 @@ from safetensors.numpy import save as to_safetensors
 
 from dch.errors import ArtifactError, DchError
 from dch.model import Model
-from dch.packing import model_of, model_tensors, ratings_of, ratings_tensors, tensors_of
-from dch.ratings import Ratings
-from dch.snapshot import Memory
+from dch.packing import memory_tensors, model_of, model_tensors, saved_of, tensors_of
+from dch.snapshot import Memory, Saved
 
 Value = TypeVar("Value")
 
@@ -60,7 +59,7 @@ def save_recommender(folder: str | PathLike[str], model: Model, memory: Memory) 
     """Write a model and the ratings it has folded in; an artifact already there is replaced."""
     files = {
         MODEL: to_safetensors(model_tensors(model)),
-        RATINGS: to_safetensors(ratings_tensors(memory)),
+        RATINGS: to_safetensors(memory_tensors(memory)),
     }
     _write(Path(folder), model, files)
 
@@ -74,7 +73,7 @@ def load_model(folder: str | PathLike[str]) -> Model:
     return _model(Path(folder), _manifest(Path(folder)))
 
 
-def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Ratings | None]:
+def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Saved | None]:
     """Read a model and the ratings beside it; None where only a model was saved.
 
     Raises:
@@ -86,7 +85,7 @@ def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Ratings | None
     if RATINGS not in manifest.files:
         return model, None
     content = _checked(path, RATINGS, manifest)
-    return model, _decoded(path / RATINGS, lambda: ratings_of(tensors_of(content)))
+    return model, _decoded(path / RATINGS, lambda: saved_of(tensors_of(content)))
 
 
 def manifest_sha256(folder: str | PathLike[str]) -> str:

@@ -32,32 +32,31 @@ class CatalogueKeeper:
 
     def __init__(self, store: CodeStore) -> None:
         self._store = store
-        self._n = 0
-        self._allowed = np.zeros(8, np.uint8)
-        self._precedence = np.zeros(8, np.int64)
+        self._allowed, self._precedence = np.zeros(0, np.uint8), np.zeros(0, np.int64)
+        self._catalogue = Catalogue(store.words[:0], self._allowed, self._precedence)
 
     def view(self) -> Catalogue:
         """Return the catalogue as it is now; elements may change under a reader, lengths do not."""
-        n = self._n
-        return Catalogue(self._store.words[:n], self._allowed[:n], self._precedence[:n])
+        return self._catalogue
 
     def update(self, rows: NDArray[np.int32], unavailable: Set[int]) -> None:
         """Take over the store's presence and popularity of these rows, less those that are unavailable."""
         self._grow()
         store, ids = self._store, self._store.ids
-        self._allowed[rows] = store.present[rows]
-        self._allowed[[row for row in rows.tolist() if row in unavailable]] = 0
+        allowed = store.present[rows].astype(np.uint8)
+        if unavailable:
+            allowed[[row in unavailable for row in rows.tolist()]] = 0
         self._precedence[rows] = [
             precedence_of(ids[row], count)
             for row, count in zip(rows.tolist(), store.popularity[rows].tolist(), strict=True)
         ]
+        self._allowed[rows] = allowed  # in one go: a reader never meets an item that is not to be shown
 
     def _grow(self) -> None:
-        self._n = len(self._store.ids)
-        self._store.reserve(self._n)
-        missing = (
-            max(self._n, 2 * len(self._allowed)) - len(self._allowed) if self._n > len(self._allowed) else 0
-        )
-        if missing:  # new arrays: readers that hold a view keep the old ones
+        store, n = self._store, len(self._store.ids)
+        store.reserve(n)
+        if missing := len(store.present) - len(self._allowed):
             self._allowed = np.concatenate([self._allowed, np.zeros(missing, np.uint8)])
             self._precedence = np.concatenate([self._precedence, np.zeros(missing, np.int64)])
+        # One assignment, last: a reader has the old arrays or the new ones, and always of one length.
+        self._catalogue = Catalogue(store.words[:n], self._allowed[:n], self._precedence[:n])

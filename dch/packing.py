@@ -1,4 +1,4 @@
-"""Tensors and back: models and ratings as named arrays, ids as one array of UTF-8 bytes."""
+"""Tensors and back: models and memories as named arrays, ids as one array of UTF-8 bytes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -12,8 +12,7 @@ from safetensors.numpy import load as from_safetensors
 from dch.features import Features
 from dch.ids import IdTable
 from dch.model import Model
-from dch.ratings import Ratings
-from dch.snapshot import Memory
+from dch.snapshot import Memory, Saved
 from dch.towers import TowerWeights
 
 Tensors = dict[str, NDArray[Any]]
@@ -66,15 +65,18 @@ def model_of(
     )
 
 
-def ratings_tensors(memory: Memory) -> Tensors:
-    """Name the arrays of all that is known: live ratings in order of time, ids, features."""
-    pairs, live = memory.user_histories.pairs, memory.user_histories.live()
-    order = live[np.lexsort((pairs.offsets[live], pairs.timestamps[live]))]
+def memory_tensors(memory: Memory) -> Tensors:
+    """Name the arrays of all that is known: pairs in order of time, ids, features, what was forgotten."""
+    memory.reserve(0)
+    pairs, n = memory.user_histories.pairs, len(memory.user_histories)
+    order = np.lexsort((pairs.offsets[:n], pairs.timestamps[:n]))
     return {
         "users": pairs.own[order],
         "items": pairs.other[order],
         "values": pairs.ratings[order],
         "timestamps": pairs.timestamps[order],
+        "user_floors": pairs.floors[: len(memory.user_ids)].copy(),
+        "item_floors": memory.item_histories.pairs.floors[: len(memory.item_ids)].copy(),
         **_pack_strings("user_ids", memory.user_ids),
         **_pack_strings("item_ids", memory.item_ids),
         **_pack_features("user_features", memory.user_features, memory.user_ids),
@@ -82,15 +84,17 @@ def ratings_tensors(memory: Memory) -> Tensors:
     }
 
 
-def ratings_of(tensors: Tensors) -> Ratings:
-    """Undo ``ratings_tensors``."""
-    return Ratings(
+def saved_of(tensors: Tensors) -> Saved:
+    """Undo ``memory_tensors``."""
+    return Saved(
+        user_ids=_unpack_strings("user_ids", tensors),
+        item_ids=_unpack_strings("item_ids", tensors),
         users=tensors["users"].astype(np.int32),
         items=tensors["items"].astype(np.int32),
         values=tensors["values"].astype(np.float32),
         timestamps=tensors["timestamps"].astype(np.int64),
-        user_ids=IdTable(_unpack_strings("user_ids", tensors)),
-        item_ids=IdTable(_unpack_strings("item_ids", tensors)),
+        user_floors=tensors["user_floors"].astype(np.int64),
+        item_floors=tensors["item_floors"].astype(np.int64),
         user_features=msgspec.json.decode(tensors["user_features"].tobytes()),
         item_features=msgspec.json.decode(tensors["item_features"].tobytes()),
     )

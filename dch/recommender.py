@@ -4,6 +4,7 @@ One object that offline evaluation and the live worker both use. One thread writ
 all of ``state``), any number read (``recommend``, ``similar_items``) beside it.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from os import PathLike
 
@@ -12,6 +13,7 @@ import numpy as np
 from dch.answers import Answer, Hit, Strategy, answer
 from dch.artifact import load_recommender, save_recommender
 from dch.config import DchConfig
+from dch.errors import RatingsError
 from dch.ids import UNKNOWN
 from dch.model import Model
 from dch.queries import Query, query_history, query_item, query_user
@@ -80,7 +82,15 @@ class Recommender:
             item: item id, new or known.
             rating: on the scale of the training data.
             timestamp_ms: milliseconds since 1970; None is as late as the latest event so far.
+
+        Raises:
+            RatingsError: an id is no text or empty, or the rating is infinite; nothing was changed.
         """
+        for what, id_ in (("user", user), ("item", item)):
+            if not isinstance(id_, str) or not id_:
+                raise RatingsError(f"{what} must be a text that is not empty, got {id_!r}")
+        if math.isinf(rating):
+            raise RatingsError(f"rating must be a finite number, or NaN to withdraw, got {rating}")
         stamp = self.state.newest_ms if timestamp_ms is None else timestamp_ms
         events = self.state.events([user], [item], [rating], [stamp])
         self.state.fold_in_users(events)
@@ -173,4 +183,8 @@ class Recommender:
         Raises:
             ArtifactError: the folder is missing, corrupt, truncated, not ours, or of a newer format.
         """
-        return cls.from_model(*load_recommender(folder))
+        model, saved = load_recommender(folder)
+        recommender = cls(model)
+        if saved is not None:
+            recommender.state.restore(saved)
+        return recommender

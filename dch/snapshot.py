@@ -1,8 +1,10 @@
 """A snapshot: one model and the two sides it filled, of one generation."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dch.catalogue import CatalogueKeeper
 from dch.errors import GenerationMismatchError
@@ -62,6 +64,21 @@ class Memory:
     def nbytes(self) -> int:
         """Bytes of both histories."""
         return self.user_histories.nbytes + self.item_histories.nbytes
+
+
+class Saved(NamedTuple):
+    """A memory as it is written down; rows are places in the lists of ids."""
+
+    user_ids: list[str]
+    item_ids: list[str]
+    users: NDArray[np.int32]  # (n,) pairs, oldest event first
+    items: NDArray[np.int32]  # (n,)
+    values: NDArray[np.float32]  # (n,) NaN where withdrawn
+    timestamps: NDArray[np.int64]  # (n,)
+    user_floors: NDArray[np.int64]  # (n_users,) events up to this time are forgotten
+    item_floors: NDArray[np.int64]  # (n_items,)
+    user_features: dict[str, Features]
+    item_features: dict[str, Features]
 
 
 def prepare(model: Model, memory: Memory) -> Snapshot:

@@ -44,6 +44,21 @@ def test_a_recommender_comes_back_with_histories_features_and_lists(tmp_path):
         assert loaded.recommend(user) == recommender.recommend(user)
 
 
+def test_what_was_withdrawn_or_forgotten_stays_so_after_loading(tmp_path):
+    recommender = Recommender(MODEL)
+    recommender.fold_in("u1", "i1", 5.0, 1000)
+    recommender.fold_in("u1", "i1", float("nan"), 2000)
+    recommender.fold_in("u2", "i1", 5.0, 1000)
+    recommender.state.set_user("u2", None, timestamp_ms=2000)
+    recommender.save(tmp_path / "saved")
+    loaded = Recommender.load(tmp_path / "saved")
+    for late in (recommender, loaded):
+        late.fold_in("u1", "i1", 4.0, 1500)
+        late.fold_in("u2", "i2", 4.0, 1500)
+        assert late.user_code("u1") is None
+        assert late.user_code("u2") is None
+
+
 def test_a_model_alone_loads_as_a_recommender_that_knows_no_ratings(folder):
     assert Recommender.load(folder).recommend("u1") == []
 

@@ -1,5 +1,8 @@
 """The recommender against obvious twins: whole histories at once, and a full sort."""
 
+import sys
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from models import random_model
 from dch import Ratings, Recommender
 from dch.catalogue import precedence_of
 from dch.codes import hamming, pack, unpack
-from dch.errors import ConfigError, GenerationMismatchError, UnknownIdError
+from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
 from dch.queries import query_user
 from dch.snapshot import Snapshot
 
@@ -233,3 +236,47 @@ def test_memory_is_reported_and_grows_with_what_is_known():
         Ratings.from_events([f"n{n}" for n in range(5000)], ["i1"] * 5000, [5.0] * 5000)
     )
     assert recommender.state.nbytes > small + 5000 * 24 * 8  # a sum of 24 int64 for each user
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (("", "i1", 5.0), "user must be"),
+        (("u1", 7, 5.0), "item must be"),
+        (("u1", "i1", float("inf")), "rating"),
+    ],
+)
+def test_an_event_that_makes_no_sense_is_refused_and_changes_nothing(wrong, message):
+    recommender = folded(EVENTS)
+    before = codes_of(recommender), len(recommender.state.memory.item_ids)
+    with pytest.raises(RatingsError, match=message):
+        recommender.fold_in(*wrong)
+    assert (codes_of(recommender), len(recommender.state.memory.item_ids)) == before
+
+
+def test_a_reader_beside_a_writer_always_meets_a_whole_catalogue_without_hidden_items():
+    recommender = folded(EVENTS)
+    recommender.state.set_item("i3", {"available": False})
+    recommender.state.refresh_items()
+    wrong, stop = [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            catalogue = recommender.state.snapshot.catalogue.view()
+            lengths = {len(column) for column in catalogue}
+            row = recommender.state.memory.item_ids.row("i3")
+            if len(lengths) != 1 or catalogue.allowed[row]:
+                wrong.append(lengths)
+
+    before, reader = sys.getswitchinterval(), threading.Thread(target=read)
+    sys.setswitchinterval(1e-6)
+    reader.start()
+    try:
+        for step in range(1500):
+            recommender.fold_in("u1", "i3", 5.0, 100 + step)
+            recommender.fold_in("u1", f"new {step}", 5.0, 100 + step)
+    finally:
+        stop.set()
+        reader.join()
+        sys.setswitchinterval(before)
+    assert wrong == []
