@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 BUFFER_BYTES = 1 << 20
+MAX_FRAME_BYTES = 256 << 20
 
 
 class Connection:
@@ -20,7 +21,10 @@ class Connection:
 
     async def read(self) -> bytes:
         """Read one frame, without its length."""
-        return await self._reader.readexactly(int.from_bytes(await self._reader.readexactly(4), "big"))
+        size = int.from_bytes(await self._reader.readexactly(4), "big")
+        if size > MAX_FRAME_BYTES:  # the beginning of an HTTP request reads as a gigabyte
+            raise ValueError(f"a frame of {size} bytes is none of Kafka's")
+        return await self._reader.readexactly(size)
 
     async def write(self, frame: bytes) -> None:
         """Write one frame after its length."""

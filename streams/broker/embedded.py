@@ -13,6 +13,7 @@ from pathlib import Path
 from dch.errors import MissingExtraError
 from streams.broker.proxy import Proxy
 from streams.errors import EmbeddedBrokerError
+from streams.parent import end_with_parent
 
 log = logging.getLogger("streams.broker")
 HOST = "127.0.0.1"
@@ -104,15 +105,22 @@ async def _child(program: Path, data: Path) -> AsyncIterator[tuple[asyncio.subpr
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on, after the clients are gone
+        preexec_fn=end_with_parent,
     )
     assert child.stdout is not None
     try:
         port = await asyncio.wait_for(_port(child.stdout), START_S)
-        draining = asyncio.create_task(child.stdout.read())
+        draining = asyncio.create_task(_drain(child.stdout))
         yield child, port
         draining.cancel()
     finally:
         await _end(child)
+
+
+async def _drain(lines: asyncio.StreamReader) -> None:
+    """Read on, lest the child wait for room in the pipe, and keep nothing."""
+    while await lines.read(1 << 16):
+        pass
 
 
 async def _port(lines: asyncio.StreamReader) -> int:

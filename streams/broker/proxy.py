@@ -9,6 +9,7 @@ Requests of one connection are answered one after the other, as Kafka does.
 """
 
 import asyncio
+import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,9 +19,11 @@ from streams.broker.connection import BUFFER_BYTES, Connection
 from streams.broker.groups import Groups
 from streams.broker.wire import Request
 
-HANG_UP_S = (
-    1.0  # what a client sent just before it hung up (leaving its group, say) is still done in this time
-)
+HANG_UP_S = 1.0
+"""What a client sent just before it hung up (leaving its group, say) is still done in this time."""
+
+MALFORMED = (ValueError, IndexError, struct.error)
+"""What reading a frame raises that is none of Kafka's."""
 
 
 @dataclass
@@ -44,10 +47,14 @@ class Proxy:
         while True:
             await asyncio.sleep(every_s)
             if silent := self.groups.silent():
-                up = await Connection.open(self.host, self.upstream)
-                for group, member in silent:
-                    await up.ask(wire.leave_group(group, member))
-                await up.close()
+                with suppress(asyncio.IncompleteReadError, OSError):
+                    await self._end_members(silent)
+
+    async def _end_members(self, silent: list[tuple[str, str]]) -> None:
+        up = await Connection.open(self.host, self.upstream)
+        for group, member in silent:
+            await up.ask(wire.leave_group(group, member))
+        await up.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client, frames = Connection(reader, writer), asyncio.Queue[bytes]()
@@ -55,7 +62,7 @@ class Proxy:
         try:
             while not answering.done():
                 frames.put_nowait(await client.read())
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
             with suppress(TimeoutError):
                 await asyncio.wait_for(frames.join(), HANG_UP_S)
         finally:
@@ -71,8 +78,8 @@ class Proxy:
                 if reply is not None:
                     await client.write(reply)
                 frames.task_done()
-        except (asyncio.IncompleteReadError, OSError):
-            await client.close()  # noida-db is gone: the client finds out, and tries again
+        except (asyncio.IncompleteReadError, OSError, *MALFORMED):
+            await client.close()  # noida-db is gone, or this is no client: it finds out, and may try again
         finally:
             if up is not None:
                 await up.close()

@@ -14,8 +14,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from streams.errors import StreamError
+from streams.parent import end_with_parent
 
-STOP_S = 15.0  # a role leaves within seconds; what does not is killed rather than left behind
+STOP_S = 25.0  # a role leaves within seconds, and the broker may write for 20; what does not is killed
 LOG_LINES = 12
 
 
@@ -66,6 +67,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
                 start_new_session=True,  # Ctrl-C is ours: roles are ended in order, not all at once
+                preexec_fn=end_with_parent,
             )
         child = Child(name, process, log)
         self.children.append(child)

@@ -36,10 +36,12 @@ class Stage:
     def start_role(self, name: str, **changes: object) -> tuple[Child, str]:
         """Start a role with its metrics on a free port; return it and the address of its metrics."""
         port = free_port()
-        environment = os.environ | {
+        # Settings of the user's own service in the environment are not meant for the demo.
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("DCH_")}
+        environment = plain | {
             "DCH_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
-            "DCH_PREFIX": self.settings.prefix,
             "DCH_ARTIFACTS": self.settings.artifacts,
+            "DCH_BITS": str(self.settings.bits),
             "DCH_METRICS_PORT": str(port),
             **{f"DCH_{setting.upper()}": str(value) for setting, value in changes.items()},
         }
