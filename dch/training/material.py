@@ -74,4 +74,5 @@ def _quality(material: Material) -> float:
     validation, teacher = material.validation, material.teacher
     assert validation is not None
     assert teacher is not None
-    return validation.ndcg(teacher.users[validation.users] @ teacher.items.T)
+    users, items = teacher.users[validation.users], teacher.items
+    return validation.ndcg(lambda block: users[block] @ items.T)

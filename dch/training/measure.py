@@ -24,6 +24,6 @@ def make_measure(
         user_signs, item_signs = (
             torch.where(net(bags) > 0, 1.0, -1.0) for net, bags in zip(nets, (users, items), strict=True)
         )
-        return validation.ndcg((user_signs @ item_signs.T).cpu().numpy())
+        return validation.ndcg(lambda block: (user_signs[block] @ item_signs.T).cpu().numpy())
 
     return measure

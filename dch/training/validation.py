@@ -1,5 +1,9 @@
-"""Held-out NDCG@20 of the codes during a fit, on ratings taken out of the training data."""
+"""Held-out NDCG@20 of the codes during a fit, on ratings taken out of the training data.
 
+Measured a block of users at a time: nothing of the size users x items is ever made.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +26,29 @@ FEWEST_USERS = 50
 """With fewer users that can lose one, NDCG is noise, and early stopping is off."""
 
 
+BLOCK = 32
+"""Users measured at once."""
+
+
+@dataclass(frozen=True)
+class ItemSets:
+    """Sets of item rows: set i is columns[starts[i]:starts[i + 1]]."""
+
+    starts: NDArray[np.int64]
+    columns: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, sets: Sequence[NDArray[np.integer]]) -> "ItemSets":
+        """Join one array of item rows per set."""
+        starts = np.concatenate(([0], np.cumsum([len(one) for one in sets]))).astype(np.int64)
+        return cls(starts, np.concatenate([np.empty(0, np.int32), *sets]).astype(np.int32))
+
+    def cells(self, block: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return place in the block and item row of everything in the sets of a block."""
+        starts = self.starts[block.start : block.stop + 1]
+        return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), self.columns[starts[0] : starts[-1]]
+
+
 @dataclass(frozen=True)
 class Validation:
     """Some users, what they liked among the held-out ratings, and which items are not to be ranked."""
@@ -29,26 +56,38 @@ class Validation:
     users: NDArray[np.int64]
     """(n,) rows of the user side."""
 
-    relevant: NDArray[np.bool_]
-    """(n, n_items) of the item side."""
+    relevant: ItemSets
+    """A set for each of the users, in rows of the item side; never empty."""
 
-    seen: NDArray[np.bool_]
-    """(n, n_items): rated in training."""
+    seen: ItemSets
+    """A set for each of the users: rated in training."""
 
     ties: Floats
     """(n_items,) in [0, 1): larger for more popular items."""
 
-    def ndcg(self, scores: Floats) -> float:
-        """Return the mean NDCG@20 of scores (n, n_items) for these users; equal scores go by popularity."""
-        keys = scores.astype(np.float64) + 1e-6 * self.ties
-        keys[self.seen] = -np.inf
+    def ndcg(self, scores: Callable[[slice], Floats]) -> float:
+        """Return the mean NDCG@20 for these users; equal scores go by popularity.
+
+        Args:
+            scores: returns the scores of a block of these users, (block, n_items).
+        """
+        blocks = [slice(start, start + BLOCK) for start in range(0, len(self.users), BLOCK)]
+        return float(np.concatenate([self._ndcg(block, scores(block)) for block in blocks]).mean())
+
+    def _ndcg(self, block: slice, scores: Floats) -> NDArray[np.float64]:
+        """Return the NDCG@20 of each user of a block."""
+        keys = scores.astype(np.float64) + 1e-6 * self.ties  # (block, n_items)
+        keys[self.seen.cells(block)] = -np.inf
+        relevant = np.zeros(keys.shape, bool)
+        relevant[self.relevant.cells(block)] = True
         depth = min(DEPTH, keys.shape[1])
         top = np.argpartition(-keys, depth - 1, axis=1)[:, :depth]
         top = np.take_along_axis(top, np.argsort(-np.take_along_axis(keys, top, 1), axis=1), 1)
         gains = 1 / np.log2(np.arange(2, depth + 2))
-        gained = (np.take_along_axis(self.relevant, top, 1) * gains).sum(axis=1)
-        possible = np.concatenate(([0], np.cumsum(gains)))[np.minimum(self.relevant.sum(axis=1), depth)]
-        return float((gained / possible).mean())
+        gained = (np.take_along_axis(relevant, top, 1) * gains).sum(axis=1)
+        possible = np.cumsum(gains)[np.minimum(relevant.sum(axis=1), depth) - 1]
+        ratios: NDArray[np.float64] = gained / possible
+        return ratios
 
 
 def split_validation(
@@ -81,12 +120,12 @@ def make_validation(
     known = (users >= 0) & (items >= 0)
     if not known.any():
         return None
-    who, rows = np.unique(users[known], return_inverse=True)
-    relevant = np.zeros((len(who), len(item_side)), bool)
-    relevant[rows, items[known]] = True
-    seen = np.zeros_like(relevant)
-    for row, user in enumerate(who):
-        seen[row, user_side.tokens[user_side.starts[user] : user_side.starts[user + 1]]] = True
+    order = np.argsort(users[known], kind="stable")
+    who, firsts = np.unique(users[known][order], return_index=True)
+    relevant = ItemSets.of(np.split(items[known][order], firsts[1:]))
+    seen = ItemSets.of(
+        [user_side.tokens[user_side.starts[user] : user_side.starts[user + 1]] for user in who]
+    )
     ranks = np.argsort(np.argsort(item_side.popularity, kind="stable"), kind="stable")
     return Validation(who.astype(np.int64), relevant, seen, (ranks / len(ranks)).astype(np.float32))
 

@@ -33,7 +33,8 @@ def _ndcg(ratings, train, test, scores_of):
     scale = Scale(np.array([[1.0, 1.0]], np.float32), 4.0)
     sides = make_sides(train, scale, min_token_count=1)
     validation = make_validation(ratings, test, sides, 4.0)
-    return validation.ndcg(scores_of(*sides)[validation.users])
+    scores = scores_of(*sides)[validation.users]
+    return validation.ndcg(lambda block: scores[block])
 
 
 def _code_scores(model, train):

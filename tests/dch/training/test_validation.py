@@ -4,34 +4,83 @@ import pytest
 from dch.config import DchConfig
 from dch.training.scale import read_scale
 from dch.training.sides import make_sides
-from dch.training.validation import Validation, make_validation, split_validation, without_popularity
+from dch.training.validation import (
+    BLOCK,
+    DEPTH,
+    ItemSets,
+    Validation,
+    make_validation,
+    split_validation,
+    without_popularity,
+)
 from tests.dch.training.data import clusters, four_ratings
 
 
+def _sets(dense):
+    return ItemSets.of([np.flatnonzero(row) for row in np.array(dense, bool)])
+
+
 def _validation(relevant, seen, ties):
-    return Validation(
-        np.arange(len(relevant)), np.array(relevant, bool), np.array(seen, bool), np.array(ties, np.float32)
-    )
+    return Validation(np.arange(len(relevant)), _sets(relevant), _sets(seen), np.array(ties, np.float32))
+
+
+def _bag(side, row):
+    return side.tokens[side.starts[row] : side.starts[row + 1]].tolist()
+
+
+def _dense_ndcg(relevant, seen, ties, scores):
+    """Measure all users at once, over whole arrays of users x items."""
+    keys = scores.astype(np.float64) + 1e-6 * ties
+    keys[seen] = -np.inf
+    top = np.argsort(-keys, axis=1, kind="stable")[:, :DEPTH]
+    gains = 1 / np.log2(np.arange(2, top.shape[1] + 2))
+    gained = (np.take_along_axis(relevant, top, 1) * gains).sum(axis=1)
+    possible = np.cumsum(gains)[np.minimum(relevant.sum(axis=1), len(gains)) - 1]
+    return (gained / possible).mean()
+
+
+@pytest.mark.parametrize(("n_users", "n_items"), [(1, 3), (BLOCK, 50), (2 * BLOCK + 1, 50), (100, 7)])
+def test_blocks_of_users_give_what_one_dense_computation_gives(n_users, n_items):
+    rng = np.random.default_rng(n_users)
+    relevant = rng.random((n_users, n_items)) < 0.3
+    relevant[:, 0] = True
+    seen = (rng.random((n_users, n_items)) < 0.3) & ~relevant
+    ties = (rng.permutation(n_items) / n_items).astype(np.float32)
+    scores = rng.integers(-4, 5, (n_users, n_items)).astype(np.float32)
+    found = _validation(relevant, seen, ties).ndcg(lambda block: scores[block])
+    assert found == _dense_ndcg(relevant, seen, ties, scores)
+
+
+def test_scores_are_asked_for_a_few_users_at_a_time_and_once_each():
+    asked = []
+
+    def scores(block):
+        asked.append(range(70)[block])
+        return np.zeros((len(asked[-1]), 3), np.float32)
+
+    _validation(70 * [[1, 0, 0]], 70 * [[0, 0, 1]], [0, 0, 0]).ndcg(scores)
+    assert [user for users in asked for user in users] == list(range(70))
+    assert max(map(len, asked)) == BLOCK
 
 
 def test_ndcg_is_that_of_a_computation_by_hand():
     measure = _validation([[1, 0, 1, 0]], [[0, 1, 0, 0]], [0.0, 0.25, 0.5, 0.75])
     # item 1 is seen; the order is 3, 2, 0: hits at places 2 and 3 of an ideal 1 and 2
     by_hand = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3))
-    assert measure.ndcg(np.array([[1.0, 9.0, 2.0, 3.0]])) == pytest.approx(by_hand)
+    assert measure.ndcg(lambda _: np.array([[1.0, 9.0, 2.0, 3.0]])) == pytest.approx(by_hand)
 
 
 def test_equal_scores_go_by_popularity():
     measure = _validation([[1, 0, 0]], [[0, 0, 0]], [0.1, 0.9, 0.5])
-    assert measure.ndcg(np.zeros((1, 3))) == pytest.approx(1 / np.log2(4))
+    assert measure.ndcg(lambda _: np.zeros((1, 3))) == pytest.approx(1 / np.log2(4))
 
 
 def test_without_popularity_equal_scores_go_by_chance_and_others_as_before():
     measure = _validation([[1] + 99 * [0]], [100 * [0]], np.linspace(0.99, 0, 100))
     fair = without_popularity(measure, np.random.default_rng(0))
-    assert measure.ndcg(np.zeros((1, 100))) == 1.0
-    assert fair.ndcg(np.zeros((1, 100))) < 1.0
-    assert fair.ndcg(np.arange(100.0)[None, ::-1]) == 1.0
+    assert measure.ndcg(lambda _: np.zeros((1, 100))) == 1.0
+    assert fair.ndcg(lambda _: np.zeros((1, 100))) < 1.0
+    assert fair.ndcg(lambda _: np.arange(100.0)[None, ::-1]) == 1.0
 
 
 def test_the_validation_part_leaves_the_training_data_and_is_measured():
@@ -43,11 +92,17 @@ def test_the_validation_part_leaves_the_training_data_and_is_measured():
     scale = read_scale(train.values, DchConfig(), graded=True)
     sides = make_sides(train, scale, min_token_count=1)
     found = make_validation(ratings, taken, sides, scale.positive_from)
-    assert found.relevant.sum() == (ratings.values[taken] >= 4).sum()
-    assert not (found.relevant & found.seen).any()
-    user, item = sides[0].ids[found.users[0]], sides[1].ids[int(found.relevant[0].argmax())]
-    pair = (ratings.users == ratings.user_ids.row(user)) & (ratings.items == ratings.item_ids.row(item))
-    assert np.flatnonzero(pair)[0] in taken
+    liked = list(zip(*found.relevant.cells(slice(0, len(found.users))), strict=True))
+    assert len(liked) == (ratings.values[taken] >= 4).sum()
+    assert not set(liked) & set(zip(*found.seen.cells(slice(0, len(found.users))), strict=True))
+    for place, item in liked:
+        where = (
+            ratings.user_ids.row(sides[0].ids[found.users[place]]),
+            ratings.item_ids.row(sides[1].ids[item]),
+        )
+        assert np.flatnonzero((ratings.users == where[0]) & (ratings.items == where[1]))[0] in taken
+    rated = found.seen.columns[: found.seen.starts[1]]
+    assert rated.tolist() == _bag(sides[0], found.users[0])
 
 
 def test_with_few_users_nothing_is_taken():
