@@ -4,7 +4,6 @@ Two ways to the same result: pyarrow for the bulk and, when it meets anything th
 line, which either gets through or names the line at fault.
 """
 
-import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from dch.readers.columns import (
     place,
     to_milliseconds,
 )
-from dch.readers.lines import read_lines
+from dch.readers.lines import read_csv_lines, read_lines
 from dch.readers.names import find_columns
 
 
@@ -134,12 +133,9 @@ def _cells(file: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
 
 
 def _raw_cells(file: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    lines = (line for _, line in read_lines(file))
-    if not layout.quotes:
-        for number, line in enumerate(lines, 1):
-            text = line.rstrip("\r\n")
-            yield number, text.split(layout.separator) if text else []
+    if layout.quotes:
+        yield from read_csv_lines(file, layout.separator)
         return
-    reader = csv.reader(lines, delimiter=layout.separator)
-    for values in reader:
-        yield reader.line_num, values
+    for number, line in read_lines(file):
+        text = line.rstrip("\r\n")
+        yield number, text.split(layout.separator) if text else []

@@ -50,7 +50,7 @@ def read_objects(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
         where = place(file, number)
         try:
             fields = decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:  # the latter: nested without end
             raise RatingsError(f"{where}: expected a JSON object, got {_short(line)!r}: {error}") from error
         if not isinstance(fields, dict):
             raise RatingsError(f"{where}: expected a JSON object, got {_short(line)!r}")

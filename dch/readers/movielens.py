@@ -4,13 +4,12 @@ Source:
     The README files of MovieLens 100K (u.item, u.user), 1M (movies.dat, users.dat) and latest (movies.csv).
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from dch.errors import RatingsError
 from dch.features import Features
-from dch.readers.lines import read_lines
+from dch.readers.lines import read_csv_lines, read_lines
 
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama",
@@ -56,12 +55,12 @@ def read_users_dat(file: Path) -> dict[str, Features]:
 
 def read_movies_csv(file: Path) -> dict[str, Features]:
     """Read ``movieId,title,genre|genre`` below a header."""
-    reader = csv.reader(line for _, line in read_lines(file))
+    lines = read_csv_lines(file)
     records: dict[str, Features] = {}
-    next(reader, None)
-    for values in reader:
+    next(lines, None)
+    for number, values in lines:
         if len(values) != 3:
-            raise RatingsError(f"{file}:{reader.line_num}: expected 3 columns, found {len(values)}")
+            raise RatingsError(f"{file}:{number}: expected 3 columns, found {len(values)}")
         records[values[0]] = {"title": values[1], "genres": values[2].split("|")}
     return records
 

@@ -97,6 +97,11 @@ def test_recbole(tmp_path):
         ({"items__jsonl": '{"title": "x"}\n'}, "items.jsonl:1: item: expected an id, got nothing"),
         ({"users__dat": "1::F\n"}, "users.dat:1: expected 5 columns, found 2"),
         ({"movies__csv": "movieId,title,genres\n1,x\n"}, "movies.csv:2: expected 3 columns, found 2"),
+        (
+            {"movies__csv": "movieId,title,genres\n1,x,y\n" + '"' + "2,x,y\n" * 40_000},
+            "movies.csv:3: cannot be read as CSV: field larger than field limit",
+        ),
+        ({"items__jsonl": '{"item": ' + "[" * 100_000}, "items.jsonl:1: expected a JSON object, got"),
         ({"u__user": "\n1\tx\n"}, "u.user:2: expected 5 columns, found 1"),
     ],
 )

@@ -156,6 +156,30 @@ def test_a_bad_line_is_named_with_what_was_found(tmp_path, name, text, message):
     assert str(error.value).startswith(f"{tmp_path / name}{message}")
 
 
+ENDLESS = '"' + "u,i,1\n" * 40_000
+"""A quote that nobody closes, longer than a cell of CSV may be."""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", f"user,item,rating\nu,i,1\n{ENDLESS}", ":3: cannot be read as CSV: field larger than"),
+        ("a.tsv", f"user\titem\trating\n{ENDLESS}", ":2: cannot be read as CSV: field larger than"),
+        ("a.csv", f"{ENDLESS}", ":1: cannot be read as CSV: field larger than"),
+        ("a.csv", "user,item,rating\ru,i,1\r", ":1: cannot be read as CSV: new-line character seen"),
+        ("a.csv", "user,item,rating\nu,i,1\ru,j,x\r", ":2: cannot be read as CSV: new-line character seen"),
+        ("a.jsonl", '{"user": ' + "[" * 100_000, ":1: expected a JSON object, got"),
+        ("a.jsonl", "\n" + "[" * 50_000 + "]" * 50_000, ":2: expected a JSON object, got"),
+    ],
+)
+def test_a_file_that_breaks_the_parser_is_named_by_file_and_line(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text, newline="")
+    with pytest.raises(RatingsError) as error:
+        read_ratings(tmp_path / name)
+    assert str(error.value).startswith(f"{tmp_path / name}{message}")
+    assert len(str(error.value)) < len(str(tmp_path)) + 250
+
+
 def test_bytes_that_are_no_text_are_named(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"user,item,rating\nu\xff,i,1\n")
     with pytest.raises(RatingsError, match=r"a.csv:2: expected text in utf-8, found b'\\xff'"):
