@@ -169,8 +169,9 @@ class Ingest:
         self._generations.step(self._send_all)
 
     def _assigned(self, places: list[Partition]) -> Starts:
+        before = self._share.owned
         starts, lost = self._share.take(self._consumer, places)
-        self._users.drop_held()
+        self._users.keep_held(before & self._share.owned)
         self._items.owned = self._service.owned = self._share.owned
         self._tell()
         if lost:

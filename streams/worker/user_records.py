@@ -36,9 +36,12 @@ class UserRecords:
         """The partitions of which records are held; their offsets must not be committed."""
         return {partition for partition, records in self._held.items() if records}
 
-    def drop_held(self) -> None:
-        """Forget what is held, after a rebalance: it is not committed, so its owner reads it again."""
-        self._held = {}
+    def keep_held(self, kept: frozenset[int]) -> None:
+        """Forget what is held of other partitions than these, after a rebalance.
+
+        It is not committed, so their owner reads it again; of those that stay ours reading goes on behind it.
+        """
+        self._held = {partition: held for partition, held in self._held.items() if partition in kept}
 
     def hold(self, record: Record) -> None:
         """Keep a new record for later."""

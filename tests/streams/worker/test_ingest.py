@@ -1,0 +1,81 @@
+"""The ingest thread's half of a worker, on a log that a test turns by hand."""
+
+import threading
+
+from models import random_model
+
+from dch.recommender import Recommender
+from streams.clients import Partition
+from streams.messages import ModelPointer, RatingEvent, encode_rating
+from streams.partitioner import partition_for
+from streams.records import Record
+from streams.settings import Settings
+from streams.worker.ingest import Ingest
+from streams.worker.service import NewModel, Service
+from tests.streams.worker.test_share import Log, places
+
+SETTINGS = Settings(partitions=3)
+USERS_0, RATINGS_0 = Partition("users", 0), Partition("ratings", 0)
+USER = next(name for name in map(str, range(99)) if partition_for(name.encode(), 3) == 0)
+
+
+class Clients(Log):
+    """A consumer and a producer in one: keeps what was sent, and what each commit left out."""
+
+    def __init__(self, committed):
+        super().__init__(committed)
+        self.sent, self.left_out = [], []
+
+    def move(self, place, position):
+        self.found["positions"][place] = position
+
+    def commit(self, but=()):
+        self.left_out.append(set(but))
+
+    def send(self, output):
+        self.sent.append(output)
+
+    def flush(self):
+        pass
+
+    def lag(self):
+        return {}
+
+
+def ingest_on(clients):
+    model = random_model()
+    pointer = ModelPointer(
+        generation=1, location="somewhere", sha256="0" * 64, watermarks={}, trained_at=0, metrics={}
+    )
+    service = Service(SETTINGS, threading.Event())
+    return Ingest(service, Recommender(model), NewModel(model, pointer, 0.0), clients, clients)
+
+
+def record(place, offset, value):
+    return Record(place.topic, place.partition, offset, USER.encode(), value, timestamp_ms=9)
+
+
+def test_a_tombstone_held_during_replay_survives_a_rebalance_that_leaves_its_partition_here():
+    clients = Clients({RATINGS_0: 5})
+    ingest = ingest_on(clients)
+    ingest._assigned(places(0, 1))
+    clients.move(USERS_0, 1)
+    ingest._apply([record(USERS_0, 0, None)])
+    ingest._assigned(places(0))
+    clients.move(RATINGS_0, 5)
+    rating = RatingEvent(USER, "i1", 5.0, 1)
+    ingest._apply([record(RATINGS_0, 4, encode_rating(rating))])
+    assert USERS_0 in clients.left_out[0]
+    assert [output.topic for output in clients.sent] == ["ratings"]
+    (withdrawal,) = clients.sent
+    assert b'"rating":null' in withdrawal.value.replace(b" ", b"")
+    assert USERS_0 not in clients.left_out[-1]
+
+
+def test_what_is_held_of_a_partition_that_was_lost_is_left_to_its_owner():
+    clients = Clients({RATINGS_0: 5})
+    ingest = ingest_on(clients)
+    ingest._assigned(places(0, 1))
+    ingest._apply([record(USERS_0, 0, None)])
+    ingest._assigned(places(1))
+    assert ingest._users.holding == set()
