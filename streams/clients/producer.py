@@ -45,6 +45,11 @@ class Producer:
         }
         self._client = ConfluentProducer(configure(settings, Errors(), ours, PRODUCER_FIXED))
 
+    @property
+    def n_waiting(self) -> int:
+        """How many records were neither acknowledged nor given up yet."""
+        return len(self._client)
+
     def send(self, output: Output) -> None:
         """Queue a record; it is on the broker after ``flush``.
 

@@ -58,7 +58,7 @@ class Requests:
         self._consumer, self._producer = consumer, producer
         self._topic = self._settings.topic(topics.REQUESTS.name)
         self._starts: dict[Partition, int] = {}
-        self._committed_at = time.monotonic()
+        self._tried_at = self._committed_at = time.monotonic()
 
     def run(self) -> None:
         """Answer requests until told to stop; every one that was read gets its reply first."""
@@ -98,7 +98,7 @@ class Requests:
         for record in records:
             self._answer(recommender, record, started)
         self._producer.poll()
-        if time.monotonic() - self._committed_at > COMMIT_EVERY_S:
+        if time.monotonic() - self._tried_at > COMMIT_EVERY_S:
             self._commit()
 
     def _answer(self, recommender: Recommender, record: Record, started: float) -> None:
@@ -147,7 +147,16 @@ class Requests:
         self._producer.send(output)
 
     def _commit(self) -> None:
-        """Commit what was answered; a reply must be on the broker before its request is done with."""
+        """Commit what was answered; a reply must be on the broker before its request is done with.
+
+        While replies are on their way, the next commit covers them. Yet not for ever: one that is older than
+        the delivery timeout has failed, and an asker who goes on naming a topic that is not there must not
+        hold up the others.
+        """
         self._producer.flush()
+        self._tried_at = time.monotonic()
+        waited_s = self._tried_at - self._committed_at
+        if self._producer.n_waiting and waited_s < self._settings.delivery_timeout_s:
+            return
         self._consumer.commit()
-        self._committed_at = time.monotonic()
+        self._committed_at = self._tried_at
