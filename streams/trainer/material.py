@@ -1,4 +1,4 @@
-"""Everything that `ratings`, `users` and `items` say, in columns: 26 bytes a rating, no object each."""
+"""Everything that `ratings`, `users` and `items` say, in columns: 32 bytes a rating, no object each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -39,6 +39,7 @@ class Material:
         self._item_features: dict[str, Features] = {}
         self._forgotten_users: dict[str, int] = {}
         self._removed_items: dict[str, int] = {}
+        self._described: dict[tuple[str, str], tuple[int, int]] = {}
 
     def __len__(self) -> int:
         """Return how many rating events were read, withdrawn and repeated ones among them."""
@@ -66,13 +67,20 @@ class Material:
         rows["partition"] = [record.partition for record, _ in pairs]
         rows["offset"] = [record.offset for record, _ in pairs]
 
-    def add_user(self, found: FeatureRecord, timestamp_ms: int) -> None:
-        """Add a record of `users`; a tombstone takes back the ratings up to its time."""
-        _describe(self._user_features, self._forgotten_users, found, timestamp_ms)
+    def add_user(self, found: FeatureRecord, timestamp_ms: int, offset: int = 0) -> None:
+        """Add a record of `users`; a tombstone takes back the ratings up to its time.
 
-    def add_item(self, found: FeatureRecord, timestamp_ms: int) -> None:
+        Of one user's records the newest counts, in whatever order partitions are read.
+        """
+        _take_back(self._forgotten_users, found, timestamp_ms)
+        if self._is_newest("user", found.id, (timestamp_ms, offset)):
+            _describe(self._user_features, found)
+
+    def add_item(self, found: FeatureRecord, timestamp_ms: int, offset: int = 0) -> None:
         """Add a record of `items`, as ``add_user``."""
-        _describe(self._item_features, self._removed_items, found, timestamp_ms)
+        _take_back(self._removed_items, found, timestamp_ms)
+        if self._is_newest("item", found.id, (timestamp_ms, offset)):
+            _describe(self._item_features, found)
 
     def n_beyond(self, marks: Marks) -> int:
         """Count the rating events that lie beyond the marks."""
@@ -104,6 +112,11 @@ class Material:
         )
         return live, self._is_beyond(kept, marks)
 
+    def _is_newest(self, side: str, id_: str, at: tuple[int, int]) -> bool:
+        """Say whether no later record of an id was read; ``at`` is (timestamp, offset)."""
+        newest = self._described[side, id_] = max(at, self._described.get((side, id_), at))
+        return newest == at
+
     def _is_beyond(self, which: slice | NDArray[np.int64], marks: Marks) -> NDArray[np.bool_]:
         rows = self._columns[which]
         bounds = np.zeros(max([*marks, int(rows["partition"].max(initial=0))]) + 1, np.int64)
@@ -121,14 +134,16 @@ class Material:
         return self._columns[self._n - n : self._n]
 
 
-def _describe(
-    known: dict[str, Features], gone: dict[str, int], found: FeatureRecord, timestamp_ms: int
-) -> None:
-    if found.features is not None:
+def _take_back(gone: dict[str, int], found: FeatureRecord, timestamp_ms: int) -> None:
+    if found.features is None:
+        gone[found.id] = max(gone.get(found.id, 0), timestamp_ms)
+
+
+def _describe(known: dict[str, Features], found: FeatureRecord) -> None:
+    if found.features is None:
+        known.pop(found.id, None)
+    else:
         known[found.id] = found.features
-        return
-    known.pop(found.id, None)
-    gone[found.id] = max(gone.get(found.id, 0), timestamp_ms)
 
 
 def _floors(ids: IdTable, gone: Mapping[str, int]) -> NDArray[np.int64]:

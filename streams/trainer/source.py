@@ -62,9 +62,9 @@ class Source:
         for record in records:
             try:
                 if record.topic == self._users:
-                    self.material.add_user(decode_user(record), record.timestamp_ms)
+                    self.material.add_user(decode_user(record), record.timestamp_ms, record.offset)
                 elif record.topic == self._items:
-                    self.material.add_item(decode_item(record), record.timestamp_ms)
+                    self.material.add_item(decode_item(record), record.timestamp_ms, record.offset)
                 else:
                     self._take(decode_model_pointer(record))
             except BadRecord:

@@ -14,7 +14,7 @@ from streams.catch_up import CatchUp
 from streams.clients import BEGINNING, Consumer, Partition, Producer
 from streams.dead_letters import dead_letter
 from streams.errors import BadRecord
-from streams.messages import decode_item, decode_item_code
+from streams.messages import FeatureRecord, decode_item, decode_item_code
 from streams.records import Record
 from streams.worker.counting import count_dead_letter, count_events
 from streams.worker.pointers import Pointers
@@ -52,6 +52,7 @@ class Tables:
         ]
         self._pointers = Pointers(settings)
         self._catch_up = CatchUp()
+        self._newest: dict[str, tuple[int, int, FeatureRecord]] = {}  # by item: timestamp, offset, record
         self._bad: list[tuple[Record, BadRecord]] = []
         self._buried_at = 0.0
         self._committed = consumer.committed([self._models, *self._tables])
@@ -118,12 +119,25 @@ class Tables:
     def _decode(self, record: Record, batch: TableBatch) -> None:
         try:
             if record.topic == self._items:
-                batch.items.append((decode_item(record), record.timestamp_ms))
+                batch.items.extend(self._newest_of(record))
             else:
                 id_, code = decode_item_code(record)
                 batch.codes.append((id_, record.partition, code))
         except BadRecord as reason:
             self._bad.append((record, reason))
+
+    def _newest_of(self, record: Record) -> list[tuple[FeatureRecord, int]]:
+        """Return what a record of `items` changes: nothing if a later one of its item was read already.
+
+        Producers with different partitioners put one item into two partitions, which are read in any order.
+        A late tombstone takes back the ratings up to its time all the same.
+        """
+        found, at = decode_item(record), (record.timestamp_ms, record.offset)
+        newest_ms, offset, newest = self._newest.get(found.id, (*at, found))
+        if at >= (newest_ms, offset):
+            self._newest[found.id] = (*at, found)
+            return [(found, record.timestamp_ms)]
+        return [(found, record.timestamp_ms), (newest, newest_ms)] if found.features is None else []
 
     def _hand_over(self, found: NewModel | TableBatch) -> None:
         while not self._service.stop.is_set():

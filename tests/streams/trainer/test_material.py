@@ -69,6 +69,19 @@ def test_what_lies_beyond_the_watermarks_is_new():
     assert made.ratings({0: 4})[1].tolist() == [False] * 4 + [True] * 2
 
 
+@given(st.permutations([(5, 1, {"year": 1}), (7, 3, {"year": 2}), (7, 4, {"year": 3}), (6, 9, None)]))
+def test_of_several_records_of_an_id_the_newest_counts_in_whatever_order_they_are_read(found):
+    made = material(
+        [RatingEvent("x", "x", 5.0, 6), RatingEvent("x", "y", 5.0, 7), RatingEvent("y", "x", 5.0, 7)]
+    )
+    for timestamp, offset, features in found:
+        made.add_item(FeatureRecord("x", features), timestamp, offset)
+        made.add_user(FeatureRecord("x", features), timestamp, offset)
+    ratings, _ = made.ratings({})
+    assert ratings.item_features == ratings.user_features == {"x": {"year": 3}}
+    assert triples(ratings) == [("x", "y", 5.0, 7), ("y", "x", 5.0, 7)]
+
+
 def test_features_name_users_and_items_without_ratings():
     made = material([RatingEvent("u", "i", 5.0, 1)])
     made.add_item(FeatureRecord("new", {"genres": ["a"]}), 0)
