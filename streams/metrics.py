@@ -18,7 +18,7 @@ COHORTS = (
 
 EVENTS = Counter(
     "dch_events_total",
-    "Records read, by what became of them: applied, replayed, forwarded, stale or dead_letter.",
+    "Records read, by what became of them: applied, replayed, forwarded or dead_letter.",
     ["topic", "outcome"],
 )
 EVENT_TO_VISIBLE_SECONDS = Histogram(
