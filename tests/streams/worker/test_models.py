@@ -35,25 +35,26 @@ def test_a_worker_without_a_model_is_not_ready_and_takes_the_first_that_comes(wo
 
 def test_every_reply_is_of_one_generation_while_another_is_swapped_in(world):
     world.publish(MODELS[1])
-    stop = threading.Event()
+    stop, replies = threading.Event(), []
 
     def ask_on():
-        replies = []
         with Asker(world.settings) as asker:
             while not stop.is_set():
                 replies.append(asker.ask(RecommendRequest(user="u1", k=3)))
-        return replies
+
+    def has_reply_of(generation):
+        return asking.done() or (replies and replies[-1].generation == generation)
 
     with worker(world.settings), ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask_on)
         try:
-            eventually(lambda: world.ask("u1").generation == 1)
+            eventually(lambda: has_reply_of(1))  # before the swap: an asker may take long to begin
             world.publish(MODELS[2])
-            eventually(lambda: world.ask("u1").generation == 2)
+            eventually(lambda: has_reply_of(2))
         finally:
             stop.set()
+        asking.result(30)
         codes = {number: world.expected(MODELS[number]).user_code("u1").hex() for number in (1, 2)}
-        replies = asking.result(30)
         assert {(reply.generation, reply.code) for reply in replies} == set(codes.items())
         order = [reply.generation for reply in replies]
         assert order == sorted(order)
