@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dch.config import DchConfig
 from dch.evaluation.fitting import Fit, default_fit, serve, timed_fit, warm_up
 from dch.evaluation.lists import make_lists, make_question, measure
-from dch.evaluation.protocol import describe
+from dch.evaluation.protocol import describe, least_relevant
 from dch.evaluation.report import Report, summarise
 from dch.ids import IdTable
 from dch.ratings import Ratings
@@ -50,19 +50,19 @@ def evaluate_given(
     measured, seconds = [], []
     for seed in seeds:
         model, taken = timed_fit(fit, train, replace(config, seed=seed), progress=progress)
-        threshold = model.positive_from if relevant_from is None else relevant_from
+        least = least_relevant(model, relevant_from)
         question = make_question(
             known_users,
             known_items,
             given=[train],
             test=test.subset(is_new),
-            relevant_from=threshold if threshold > 0 else -np.inf,
+            relevant_from=least,
         )
         lists = make_lists(serve(model, train), question, n_threads=config.threads)
         measured.append(measure(lists, question, "EUEI"))
         seconds.append(taken)
     protocol |= {
-        "relevant_from": threshold,
+        "relevant_from": least if relevant_from is None else relevant_from,
         "cases": {"EUEI": CASE},
         "test_ratings": len(test),
         "test_ratings_of_users_not_in_training": int((~known_users[test.users]).sum()),

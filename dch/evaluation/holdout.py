@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dch.config import DchConfig
 from dch.evaluation.fitting import Fit, default_fit, events_of, serve, timed_fit, warm_up
 from dch.evaluation.lists import make_lists, make_question, measure
-from dch.evaluation.protocol import describe
+from dch.evaluation.protocol import describe, least_relevant
 from dch.evaluation.report import Key, Measured, Report, summarise
 from dch.model import Model
 from dch.ratings import Ratings
@@ -25,12 +25,12 @@ SPLIT = "each rating to the test part by chance; ratings of held-out items by he
 
 CASES = {
     "EUEI": "users of the training part; ranked: every training item they did not rate in training; "
-    "relevant: their positive test ratings of these",
+    "relevant: their test ratings of these of relevant_from or more",
     "NUEI": "users held out whole, 80% of their ratings of training items given to the user tower; "
-    "ranked: every training item not given; relevant: the positive ones of the other 20%",
+    "ranked: every training item not given; relevant: those of relevant_from or more among the other 20%",
     "EUNI-new": "items held out whole, 80% of their ratings by training users given to the item tower; "
     "asked: training users, encoded from training ratings; ranked: the held-out items not given by the user; "
-    "relevant: the positive ones of the other 20%",
+    "relevant: those of relevant_from or more among the other 20%",
     "EUNI-all": "as EUNI-new; ranked: training items and held-out items, not rated in training and not given",
 }
 
@@ -50,7 +50,8 @@ def evaluate_holdout(
         ratings: the whole data set.
         config: settings of the fit; its seed is replaced.
         seeds: one split and fit each.
-        relevant_from: ratings from here on are relevant; None: what the model counts as positive.
+        relevant_from: ratings from here on are relevant; 0 or less counts every one, None those that the
+            model counts as positive.
         progress: show the progress of each fit.
         fit: makes the model.
 
@@ -63,10 +64,14 @@ def evaluate_holdout(
     for seed in seeds:
         split = holdout(ratings, np.random.default_rng(seed), **SHARES)
         model, taken = timed_fit(fit, split.train, replace(config, seed=seed), progress=progress)
-        threshold = model.positive_from if relevant_from is None else relevant_from
-        measured.append(measure_holdout(model, split, threshold, n_threads=config.threads))
+        least = least_relevant(model, relevant_from)
+        measured.append(measure_holdout(model, split, least, n_threads=config.threads))
         seconds.append(taken)
-    protocol |= {"split": SPLIT, "relevant_from": threshold, "cases": CASES}
+    protocol |= {
+        "split": SPLIT,
+        "relevant_from": least if relevant_from is None else relevant_from,
+        "cases": CASES,
+    }
     return Report(protocol, float(np.mean(seconds)), summarise(measured))
 
 

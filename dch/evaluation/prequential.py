@@ -12,7 +12,7 @@ from rich.progress import track
 
 from dch.config import DchConfig
 from dch.evaluation.fitting import Fit, default_fit, events_of, serve, timed_fit, warm_up
-from dch.evaluation.protocol import describe
+from dch.evaluation.protocol import describe, least_relevant
 from dch.evaluation.report import DEPTH, Key, Measured, Report, summarise
 from dch.model import Model
 from dch.ratings import Ratings
@@ -29,8 +29,9 @@ COHORTS = (
 """By the bits (user is new, item is new); new: not in the training part."""
 
 CASES = (
-    "a trial is a positive rating of an item that has a code and that the user had not rated: would the item "
-    "have been listed just before; cohorts by whether user and item are in the training part"
+    "a trial is a rating of relevant_from or more, of an item that has a code and that the user had not "
+    "rated: would the item have been listed just before; cohorts by whether user and item are in the "
+    "training part"
 )
 
 REFRESH_EVERY = 1000
@@ -54,7 +55,8 @@ def evaluate_prequential(
         config: settings of the fit; its seed is replaced.
         seeds: one fit and stream each.
         share: of the ratings, to fit on.
-        relevant_from: ratings from here on are trials; None: what the model counts as positive.
+        relevant_from: ratings from here on are trials; 0 or less counts every one, None those that the
+            model counts as positive.
         progress: show the progress of each fit and stream.
         fit: makes the model.
 
@@ -68,13 +70,13 @@ def evaluate_prequential(
     measured, seconds = [], []
     for seed in seeds:
         model, taken = timed_fit(fit, train, replace(config, seed=seed), progress=progress)
-        threshold = model.positive_from if relevant_from is None else relevant_from
-        ranks = stream(serve(model, train), rest, rest.values >= threshold, progress=progress)
+        least = least_relevant(model, relevant_from)
+        ranks = stream(serve(model, train), rest, rest.values >= least, progress=progress)
         measured.append(measure_ranks(ranks, rest, cohorts_of(model, rest)))
         seconds.append(taken)
     protocol |= {
         "share": share,
-        "relevant_from": threshold,
+        "relevant_from": least if relevant_from is None else relevant_from,
         "refresh_items_every": REFRESH_EVERY,
         "averaging": "over trials, then over seeds; std over seeds (n - 1); users are distinct users tried",
         "cases": CASES,

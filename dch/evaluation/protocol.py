@@ -1,11 +1,13 @@
-"""What every report says about how it was made."""
+"""What every protocol has in common: which ratings are relevant, and what its report says of itself."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from dch.config import DchConfig
 from dch.errors import ConfigError
 from dch.evaluation.report import DEPTH
+from dch.model import Model
 from dch.ratings import Ratings
 from dch.search import CANDIDATES
 
@@ -43,3 +45,16 @@ def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int
         "fit_seconds": "mean over seeds, kernels compiled beforehand",
         "settings": asdict(config),
     }
+
+
+def least_relevant(model: Model, relevant_from: float | None) -> float:
+    """Return the least rating that counts as relevant.
+
+    Args:
+        model: says what is positive, where nobody else does.
+        relevant_from: 0 or less counts every rating, negative ones too; None those that the model counts as
+            positive.
+    """
+    if relevant_from is None:
+        return model.positive_from
+    return relevant_from if relevant_from > 0 else -math.inf

@@ -10,6 +10,7 @@ from dch.errors import ConfigError
 from dch.evaluation import evaluate_holdout
 from dch.evaluation.fitting import serve
 from dch.evaluation.holdout import CASES, measure_holdout
+from dch.evaluation.lists import make_lists
 from dch.splits import holdout
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
@@ -46,16 +47,39 @@ def test_the_same_seed_gives_the_same_values():
     assert once.results == again.results
 
 
-def test_known_users_and_items_are_measured_as_if_nobody_was_new():
-    ratings = random_ratings(2000, n_users=60, n_items=50)
+def test_what_is_tested_never_gets_into_the_codes_or_counts_that_are_measured(monkeypatch):
+    ratings, measured = random_ratings(2000, n_users=60, n_items=50), []
     split = holdout(ratings, np.random.default_rng(0))
     model = random_fit(split.train, CONFIG)
-    state = serve(model, split.train)
-    codes = state.snapshot.items.store.words.copy()
-    state_after = measure_holdout(model, split, 4.0)
-    assert state_after
-    known = np.unique(split.train.items)
-    assert np.array_equal(codes[known], serve(model, split.train).snapshot.items.store.words[known])
+
+    def check(state, question, **options):
+        check_users(state, serve(model, split.train), ~split.new_users)
+        check_users(state, serve(model, split.user_given), split.new_users)
+        check_items(state, serve(model, split.train), ~split.new_items)
+        check_items(state, serve(model, split.item_given), split.new_items)
+        measured.append(len(question.users))
+        return make_lists(state, question, **options)
+
+    monkeypatch.setattr("dch.evaluation.holdout.make_lists", check)
+    assert measure_holdout(model, split, 4.0)
+    assert len(measured) == len(CASES)
+    assert all(measured)
+
+
+def check_users(state, alone, which):
+    """The users have the codes that they have where nothing but these ratings was ever read."""
+    rows = np.flatnonzero(which).astype(np.int32)
+    assert len(rows)
+    assert np.array_equal(state.snapshot.users.relaxed(rows), alone.snapshot.users.relaxed(rows))
+
+
+def check_items(state, alone, which):
+    """The items have the codes and the popularity that they have where nothing but these ratings was read."""
+    rows = np.flatnonzero(which)
+    assert len(rows)
+    for part in ("words", "allowed", "precedence"):
+        found, expected = (getattr(one.snapshot.catalogue.view(), part)[rows] for one in (state, alone))
+        assert np.array_equal(found, expected), part
 
 
 def test_no_seeds_are_refused():
