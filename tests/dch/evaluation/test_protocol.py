@@ -1,0 +1,47 @@
+"""What the protocols have in common means the same in each."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dch.config import DchConfig
+from dch.evaluation import evaluate_given, evaluate_holdout, evaluate_prequential
+from tests.dch.evaluation.stand_in import random_fit, random_ratings
+
+CONFIG = DchConfig(bits=16, hidden=16)
+PROTOCOLS = {
+    "given": lambda ratings, **how: evaluate_given(
+        ratings.subset(ratings.timestamps < 1300), ratings.subset(ratings.timestamps >= 1300), CONFIG, **how
+    ),
+    "holdout": lambda ratings, **how: evaluate_holdout(ratings, CONFIG, seeds=[0], **how),
+    "prequential": lambda ratings, **how: evaluate_prequential(ratings, CONFIG, **how),
+}
+
+
+def counted(report):
+    """Return everything in the report that counts users or trials."""
+    users = {(result.strategy, result.case, result.metric): result.users for result in report.results}
+    return users, report.protocol.get("trials")
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_relevant_from_zero_counts_every_rating_the_negative_ones_too(name):
+    ratings = random_ratings(600, n_users=30, n_items=40)
+    negative = replace(ratings, values=ratings.values - 3)
+    every = PROTOCOLS[name](ratings, relevant_from=0.5, fit=random_fit)
+    found = PROTOCOLS[name](negative, relevant_from=0, fit=random_fit)
+    some = PROTOCOLS[name](ratings, relevant_from=5, fit=random_fit)
+    assert counted(found) == counted(every) != counted(some)
+    assert json.loads(found.to_json())["protocol"]["relevant_from"] == 0
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_left_to_the_model_a_threshold_below_zero_is_a_threshold(name):
+    def fit(ratings, config, *, progress=False):
+        return replace(random_fit(ratings, config), positive_from=-1.0)
+
+    ratings = random_ratings(600, n_users=30, n_items=40)
+    report = PROTOCOLS[name](replace(ratings, values=ratings.values - 6), fit=fit)  # -5 to -1
+    assert counted(report) == counted(PROTOCOLS[name](ratings, relevant_from=5, fit=random_fit))
+    assert report.protocol["relevant_from"] == -1
