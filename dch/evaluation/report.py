@@ -71,7 +71,10 @@ def summarise(seeds: Sequence[Mapping[Key, Measured]]) -> list[Result]:
 
 
 def table_rows(report: Report) -> Iterator[tuple[str, ...]]:
-    """Yield rows of text for a table, the header first: case, strategy, a column per metric, users."""
+    """Yield rows of text for a table, the header first: case, strategy, a column per metric, users.
+
+    Values are as short as they can be, for the table has to fit 80 columns; the JSON has every digit.
+    """
     metrics = list(dict.fromkeys(result.metric for result in report.results))
     yield ("case", "strategy", *metrics, "users")
     of: dict[tuple[str, str], dict[str, Result]] = {}
@@ -79,11 +82,11 @@ def table_rows(report: Report) -> Iterator[tuple[str, ...]]:
         of.setdefault((result.case, result.strategy), {})[result.metric] = result
     for (case, strategy), found in of.items():
         values = (_shown(found[metric]) for metric in metrics)
-        yield (case, strategy, *values, f"{next(iter(found.values())).users:,}")
+        yield (case.replace("_", " "), strategy, *values, f"{next(iter(found.values())).users:,}")
 
 
 def _shown(result: Result) -> str:
-    return f"{result.mean:.4f}" + (f" ± {result.std:.4f}" if result.std else "")
+    return f"{result.mean:.3f}" + (f" ±{result.std:.3f}".replace("±0", "±") if result.std else "")
 
 
 def _summarise(key: Key, measured: Sequence[Measured]) -> Result:

@@ -10,13 +10,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from streams.cli.files import require_input
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
     from dch.config import DchConfig
     from dch.evaluation import Report
 
-PIPED_WIDTH = 120  # a file has no width of its own, and 80 would cut the table
+PIPED_WIDTH = 80  # a file has no width of its own
 PROTOCOLS = ("holdout", "prequential")
 
 
@@ -76,6 +77,7 @@ def _split_here(
 
     if protocol not in PROTOCOLS:
         raise SettingsError(f"--protocol must be {' or '.join(PROTOCOLS)}, got {protocol!r}")
+    require_input(path)
     measure = evaluate_holdout if protocol == "holdout" else evaluate_prequential
     return measure(Ratings.read(path), config, seeds=seeds, relevant_from=relevant_from, progress=True)
 
@@ -86,6 +88,8 @@ def _split_given(
     from dch import Ratings
     from dch.evaluation import evaluate_given
 
+    require_input(train)
+    require_input(test)
     parts = Ratings.read(train), Ratings.read(test)
     return evaluate_given(*parts, config, seeds=seeds, relevant_from=relevant_from, progress=True)
 
@@ -112,7 +116,7 @@ def _print(report: "Report") -> None:
     from dch.evaluation import table_rows
 
     header, *rows = table_rows(report)
-    table = Table(box=box.SIMPLE)
+    table = Table(box=box.SIMPLE, pad_edge=False)
     for name in header:
         table.add_column(name, no_wrap=name != "case", overflow="fold")
     for row in rows:

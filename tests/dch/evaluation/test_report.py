@@ -42,5 +42,10 @@ def test_a_table_has_a_column_per_metric():
     results = [Result("codes", "EUEI", metric, 0.25, 0.01, 1200) for metric in ("hit@20", "ndcg@20")]
     assert list(table_rows(Report({}, 1.0, results))) == [
         ("case", "strategy", "hit@20", "ndcg@20", "users"),
-        ("EUEI", "codes", "0.2500 ± 0.0100", "0.2500 ± 0.0100", "1,200"),
+        ("EUEI", "codes", "0.250 ±.010", "0.250 ±.010", "1,200"),
     ]
+
+
+def test_a_table_of_one_seed_shows_no_deviation_and_cases_that_can_be_wrapped():
+    report = Report({}, 1.0, [Result("codes", "new_user_new_item", "hit@20", 0.2504, 0.0, 12)])
+    assert list(table_rows(report))[1] == ("new user new item", "codes", "0.250", "12")
