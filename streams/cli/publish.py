@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from streams.cli.files import require_input
 from streams.cli.options import TOPICS, with_settings
 from streams.settings import Settings
 
@@ -36,6 +37,7 @@ def publish(
     from streams import publish, topics
     from streams.clients import Admin, Producer
 
+    require_input(file)
     topics.require(Admin(settings), settings, (topics.RATINGS, topics.USERS, topics.ITEMS))
     ratings, producer = Ratings.read(file), Producer(settings)
     n_users = n_items = 0

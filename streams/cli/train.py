@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from streams.errors import SettingsError
+from streams.cli.files import require_input, require_output
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,17 +28,10 @@ def train(
     from dch.config import DchConfig
 
     config = DchConfig(bits=bits, objective=objective, seed=seed)  # type: ignore[arg-type] # it checks by itself
-    _require_folder(out)
+    require_input(ratings)
     found, console = Ratings.read(ratings), Console(soft_wrap=True, highlight=False)
     console.print(f"{len(found):,} ratings of {found.n_items:,} items by {found.n_users:,} users")
+    require_output(out)
     recommender = Recommender.fit(found, config=config, progress=True)
     recommender.save(out)
     console.print(f"saved generation {recommender.model.generation} to {out}")
-
-
-def _require_folder(path: Path) -> None:
-    """Make the folder now: it is a pity to find out after the fit that it cannot be written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"--out {path} cannot be made: {error.strerror}") from error

@@ -1,6 +1,7 @@
 """Every command: help with an example, errors of one sentence, exit codes that scripts can act on."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -60,15 +61,31 @@ def test_a_command_that_is_not_complete_shows_help(dch, group):
             2,
             "--json /nowhere/out.json cannot be written: No such file",
         ),
-        ("train x.csv --out /dev/null/model", 2, "--out /dev/null/model cannot be made: Not a directory"),
-        ("evaluate nothing.csv", 1, "nothing.csv"),
-        ("train nothing.csv --out model", 1, "nothing.csv"),
-        ("publish nothing.csv --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
+        (
+            "train {tmp}/one.csv --out /dev/null/model",
+            2,
+            "--out /dev/null/model cannot be made: /dev/null is no folder",
+        ),
+        ("train {tmp}/one.csv --out {tmp}/one.csv", 2, "one.csv is no folder"),
+        ("train {tmp}/one.csv --out {tmp}", 2, "holds other files; give an empty or a new folder"),
+        ("train {tmp}/bad.csv --out {tmp}/model", 1, "bad.csv:1: no column for the user"),
+        ("train {tmp}/nothing.csv --out {tmp}/model", 2, "nothing.csv: no such file or folder"),
+        ("evaluate {tmp}/nothing.csv", 2, "nothing.csv: no such file or folder"),
+        (
+            "evaluate --train {tmp}/one.csv --test {tmp}/nothing.csv",
+            2,
+            "nothing.csv: no such file or folder",
+        ),
+        ("publish {tmp}/nothing.csv", 2, "nothing.csv: no such file or folder"),
+        ("publish {tmp}/one.csv --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
         ("recommend u1 --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(dch, arguments, code, sentence):
-    ran = dch(*arguments.split())
+def test_what_goes_wrong_is_one_sentence_and_leaves_nothing_behind(dch, tmp_path, arguments, code, sentence):
+    (tmp_path / "one.csv").write_text("user,item,rating\nu1,i1,5\n")
+    (tmp_path / "bad.csv").write_text("\n")
+    ran = dch(*arguments.format(tmp=tmp_path).split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "one.csv"]
     assert ran.code == code
     lines = [line for line in ran.err.splitlines() if line.startswith("dch: ")]
     assert len(lines) == 1, ran.err
@@ -104,11 +121,16 @@ def test_an_evaluation_prints_a_table_and_writes_json(dch, tmp_path, protocol):
     )
     assert ran.code == 0, ran.err
     assert "codes+rerank" in ran.out
+    table = ran.out[ran.out.index("case ") :]  # progress comes before
+    assert max(map(len, table.splitlines())) <= 80
+    assert "…" not in table
     report = json.loads(out.read_text())
     assert list(report) == ["protocol", "fit_seconds", "results"]
     assert report["protocol"]["seeds"] == [0, 1]
     strategies = {"codes+rerank", "popular"} | ({"codes"} if protocol != "prequential" else set())
     assert {result["strategy"] for result in report["results"]} == strategies
+    shown = re.findall(r"\d\.\d{3}(?= )", table)
+    assert sorted(shown) == sorted(f"{result['mean']:.3f}" for result in report["results"])
     assert list(report["results"][0]) == ["strategy", "case", "metric", "mean", "std", "users"]
 
 
