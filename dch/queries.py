@@ -71,6 +71,8 @@ def query_item(state: State, item: str) -> Query:
     snapshot, row = state.snapshot, state.memory.item_ids.row(item)
     store = snapshot.items.store
     if row == UNKNOWN or row >= len(store.present) or not store.present[row]:
-        raise UnknownIdError(f"no code is known of item {item!r}; it needs ratings or known features")
+        raise UnknownIdError(
+            f"no code is known of item {item!r}; it needs a rating by a user of the fit, or known features"
+        )
     signs = unpack(from_words(store.words[row : row + 1], store.bits), store.bits)[0]
     return Query(snapshot, signs.astype(np.float32), np.array([row], np.int32))

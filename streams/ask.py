@@ -38,7 +38,7 @@ class Asker:
         there = Admin(settings).partitions()
         for name in (self._reply_topic, settings.topic(topics.REQUESTS.name)):
             if name not in there:
-                raise TopicError(f"topic {name} is missing; run: dch topics create")
+                raise TopicError(topics.missing_sentence([name], settings))
         me = uuid.uuid4()
         self._place = Partition(self._reply_topic, me.int % there[self._reply_topic])
         self._consumer = Consumer(
@@ -67,9 +67,10 @@ class Asker:
             for record in self._consumer.poll(POLL_S):
                 if correlation_id(record.headers) == correlation:
                     return decode_reply(record.value)
+        prefix = f" --prefix {self._settings.prefix}" if self._settings.prefix else ""
         raise ReplyTimeout(
             f"no reply to request {correlation.hex()[:8]} within {self._settings.request_timeout_s:g} s; "
-            f"is a worker running at {self._settings.bootstrap_servers}? to start one: dch worker"
+            f"is a worker running at {self._settings.bootstrap_servers}? to start one: dch worker{prefix}"
         )
 
     def close(self) -> None:

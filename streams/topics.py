@@ -20,6 +20,7 @@ KEEP_TOMBSTONES = {"delete.retention.ms": str(100 * 365 * 24 * 3600 * 1000)}
 # After the broker's 24 h a worker that starts would rebuild from ratings what was forgotten or removed.
 DELETE = {"cleanup.policy": "delete"}
 DEAD_LETTER_SUFFIX = "-dlt"
+MOST_SAID = 3  # differences in one error: past that it is no sentence any more
 THIRTY_DAYS = {"retention.ms": str(30 * 24 * 3600 * 1000)}
 ROOM_FOR_HEADERS = {"max.message.bytes": "2000000"}  # a record of the largest size and its reason must fit
 
@@ -125,24 +126,30 @@ def check(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_T
     wanted = [_new(topic, settings) for topic in only]
     found = [topic for topic in wanted if topic.name in there]
     configs = admin.configs([topic.name for topic in found]) if found else {}
-    missing = [
-        f"topic {topic.name} is missing; run: dch topics create" for topic in wanted if topic not in found
-    ]
-    return missing + [
+    missing = [topic.name for topic in wanted if topic not in found]
+    return ([missing_sentence(missing, settings)] if missing else []) + [
         sentence
         for topic in found
         for sentence in _differences(topic, there[topic.name], configs.get(topic.name, {}))
     ]
 
 
+def missing_sentence(names: Sequence[str], settings: Settings) -> str:
+    """Return what to say of topics that are not there."""
+    prefix = f" --prefix {settings.prefix}" if settings.prefix else ""
+    what = f"topic {names[0]} is" if len(names) == 1 else f"{len(names)} topics ({names[0]} ...) are"
+    return f"{what} missing; run: dch topics create{prefix}"
+
+
 def require(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
     """Stop a role whose topics are not as defined.
 
     Raises:
-        TopicError: naming every difference and what to do.
+        TopicError: naming the first differences and what to do.
     """
     if differences := check(admin, settings, only):
-        raise TopicError("; ".join(differences))
+        more = f"; and {len(differences) - MOST_SAID} more" if len(differences) > MOST_SAID else ""
+        raise TopicError("; ".join(differences[:MOST_SAID]) + more)
 
 
 def _new(topic: Topic, settings: Settings) -> NewTopic:

@@ -39,13 +39,15 @@ class _Shown:
     def __init__(self, bar: Progress) -> None:
         self._bar, self._task, self._loss = (
             bar,
-            bar.add_task("fit", total=None, loss=float("nan")),
+            bar.add_task("prepare", total=None, said=""),
             float("nan"),
         )
 
     def __call__(self, done: int, planned: int, loss: float) -> None:
         self._loss = loss if done == 1 else SMOOTHING * self._loss + (1 - SMOOTHING) * loss
-        self._bar.update(self._task, completed=done, total=planned, loss=self._loss)
+        self._bar.update(
+            self._task, completed=done, total=planned, description="fit", said=f"loss {self._loss:.3f}"
+        )
 
 
 def _bar() -> Progress:
@@ -53,6 +55,6 @@ def _bar() -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
+        TextColumn("{task.fields[said]}"),
         TimeRemainingColumn(),
     )

@@ -47,9 +47,16 @@ def recommend(
 def _print(reply: "RecommendReply") -> None:
     table = Table("", "item", "title", "distance", "score")
     for rank, item in enumerate(reply.items, start=1):
-        table.add_row(str(rank), item.item, item.title or "", str(item.distance), f"{item.score:.3f}")
+        table.add_row(str(rank), item.item, item.title or "", _shown(item.distance), f"{item.score:.2f}")
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        f"generation {reply.generation}, strategy {reply.strategy}, staleness {reply.staleness_s:.1f} s"
+        f"generation {reply.generation}, strategy {reply.strategy}, "
+        f"newest rating known {reply.staleness_s:.1f} s ago"
     )
+    if reply.strategy == "popular":
+        console.print("nothing is known of this user yet, so these are the most popular items")
+
+
+def _shown(distance: int | None) -> str:
+    return "-" if distance is None else str(distance)

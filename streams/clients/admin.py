@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 
 from streams import topics
 from streams.clients import metadata
-from streams.clients.config import Errors, configure, unavailable
+from streams.clients.config import Errors, configure, made, unavailable
 from streams.settings import Settings
 
 log = logging.getLogger("streams.clients")
@@ -33,7 +33,7 @@ class Admin:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._errors = Errors()
-        self._client = AdminClient(configure(settings, self._errors, {}, {}))
+        self._client = made(AdminClient, configure(settings, self._errors, {}, {}))
 
     def partitions(self) -> Mapping[str, int]:
         """Return the number of partitions of each topic there is."""

@@ -1,16 +1,17 @@
 """What every client is told, and what it says when no broker answers."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.errors import BrokerUnavailableError
+from streams.errors import BrokerUnavailableError, SettingsError
 from streams.settings import Settings
 
 log = logging.getLogger("streams.clients")
 Config = dict[str, Any]
+Client = TypeVar("Client")
 
 # *_FIXED: what our guarantees rest on, not to be set otherwise; the other two are defaults.
 
@@ -73,6 +74,20 @@ def configure(
         "logger": log,
     }
     return {**base, **ours, **settings.kafka, **fixed}
+
+
+def made(client: Callable[[Config], Client], config: Config) -> Client:
+    """Make a client.
+
+    Raises:
+        SettingsError: librdkafka does not know a setting, or not this value.
+    """
+    try:
+        return client(config)
+    except KafkaException as error:
+        raise SettingsError(
+            f"librdkafka refused a setting: {text_of(error)}; see --kafka and DCH_KAFKA_..."
+        ) from error
 
 
 def unavailable(settings: Settings, errors: Errors, cause: KafkaException) -> BrokerUnavailableError:

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.clients import offsets
-from streams.clients.config import CONSUMER, CONSUMER_FIXED, Errors, configure, text_of, unavailable
+from streams.clients.config import CONSUMER, CONSUMER_FIXED, Errors, configure, made, text_of, unavailable
 from streams.clients.metadata import wait_for_topics
 from streams.clients.places import BEGINNING, END, Partition, Starts, at, partitions_of, record_of
 from streams.records import Record
@@ -55,8 +55,8 @@ class Consumer:
         self._committed: dict[Partition, int] = {}
         self._ours: set[Partition] = set()
         ours = CONSUMER | {"auto.offset.reset": start}
-        self._client = ConfluentConsumer(
-            configure(settings, self._errors, ours, CONSUMER_FIXED | {"group.id": group})
+        self._client = made(
+            ConfluentConsumer, configure(settings, self._errors, ours, CONSUMER_FIXED | {"group.id": group})
         )
 
     def subscribe(

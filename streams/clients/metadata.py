@@ -6,6 +6,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
+from streams import topics
 from streams.clients.config import Errors, unavailable
 from streams.errors import TopicError
 from streams.settings import Settings
@@ -36,5 +37,5 @@ def wait_for_topics(client: Any, names: Iterable[str], settings: Settings, error
     end = time.monotonic() + settings.broker_timeout_s
     while missing := sorted(set(names) - partitions(client, settings, errors).keys()):
         if time.monotonic() > end:
-            raise TopicError(f"topic {missing[0]} is missing; run: dch topics create")
+            raise TopicError(topics.missing_sentence(missing, settings))
         time.sleep(EVERY_S)

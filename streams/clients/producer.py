@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 
-from streams.clients.config import PRODUCER, PRODUCER_FIXED, REPLIES, Errors, configure, text_of
+from streams.clients.config import PRODUCER, PRODUCER_FIXED, REPLIES, Errors, configure, made, text_of
 from streams.errors import DeliveryError
 from streams.records import Output
 from streams.settings import Settings
@@ -43,7 +43,7 @@ class Producer:
             "delivery.timeout.ms": int(self._timeout_s * 1000),
             "on_delivery": self._note,
         }
-        self._client = ConfluentProducer(configure(settings, Errors(), ours, PRODUCER_FIXED))
+        self._client = made(ConfluentProducer, configure(settings, Errors(), ours, PRODUCER_FIXED))
 
     @property
     def n_waiting(self) -> int:

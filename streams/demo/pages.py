@@ -8,6 +8,11 @@ from rich.table import Table
 
 from streams.demo.watch import Cohort, Reading
 
+COHORT_NOTE = (
+    "Trials: ratings from 4 stars up. New: not in the data that the generation in service was fitted on. A new\n"
+    "item competes with every item that has hundreds of ratings, so it seldom makes a top 20 of all items."
+)
+
 COHORT_NAMES = {
     "existing_user_existing_item": ("existing", "existing"),
     "existing_user_new_item": ("existing", "new"),

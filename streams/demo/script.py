@@ -2,6 +2,7 @@
 
 import signal
 import statistics
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from streams.ask import Asker
 from streams.clients import Producer
 from streams.demo import pages
 from streams.demo.data import Story, read_story
-from streams.demo.newcomer import NEWCOMER, Newcomer, play
+from streams.demo.newcomer import Newcomer, play
 from streams.demo.processes import DemoError
 from streams.demo.stage import Stage, set_up
 from streams.demo.watch import Reading, read_worker
@@ -48,7 +49,8 @@ def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> N
         SettingsError: there is no data.
         DemoError: a process did not do its part.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the roles are ended in order
+    for asked in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+        signal.signal(asked, signal.default_int_handler)  # the roles are ended in order
     began = time.monotonic()
     console = Console(highlight=False)
     chosen = settings or Settings()
@@ -68,9 +70,12 @@ def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> N
         newcomer = _newcomer(stage, story, console)
         console.rule("5. How good was it?", align="left")
         console.print(pages.cohort_table(reading))
+        console.print(pages.COHORT_NOTE, style="dim")
         console.print(pages.summary(_facts(story, reading, newcomer, time.monotonic() - began)))
         if keep:
-            _keep(stage, worker, console)
+            _keep(stage, story, worker, console)
+        else:
+            console.print("To try it yourself: .venv/bin/dch demo --keep")
 
 
 def _open(stage: Stage, story: Story, recommender: Recommender, console: Console) -> str:
@@ -183,15 +188,16 @@ def _facts(story: Story, reading: Reading, newcomer: Newcomer, seconds: float) -
     ]
 
 
-def _keep(stage: Stage, worker: str, console: Console) -> None:
+def _keep(stage: Stage, story: Story, worker: str, console: Console) -> None:
     servers = stage.settings.bootstrap_servers
     console.rule("Everything keeps running until Ctrl-C. Try, in another terminal:", align="left")
+    liked = story.liked[0]
     for line in (
-        f"export DCH_BOOTSTRAP_SERVERS={servers}",
-        f"dch recommend {NEWCOMER} -k 5",
-        "dch recommend 1 --json",
-        f"curl {worker}/metrics",
-        f"""echo '{{"user":"me","item":"50","rating":5}}' | kcat -P -b {servers} -t ratings""",
+        f"export DCH_BOOTSTRAP_SERVERS={servers} PATH={Path(sys.executable).parent}:$PATH",
+        "dch recommend me -k 5",
+        f"""echo 'me|{{"user":"me","item":"{liked}","rating":5}}' | kcat -P -b {servers} -t ratings -K '|'""",
+        "dch recommend me -k 5",
+        f"curl -s {worker}/metrics | grep ^dch_prequential",
     ):
         console.print(f"    {line}", soft_wrap=True)
     try:

@@ -54,7 +54,7 @@ def test_a_difference_says_what_to_do():
     del broker.topics["t-items"]
     broker.topics["t-users"] = topics.NewTopic("t-users", 2, 1, {"cleanup.policy": "delete"})
     assert topics.check(broker, Settings(prefix="t-", partitions=2)) == [
-        "topic t-items is missing; run: dch topics create",
+        "topic t-items is missing; run: dch topics create --prefix t-",
         "topic t-users has cleanup.policy=delete, this code needs compact; run: "
         "kafka-configs.sh --alter --topic t-users --add-config cleanup.policy=compact",
     ]
