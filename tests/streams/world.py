@@ -67,11 +67,14 @@ class World:
         self.producer.send(Output(self.topic(name), key, value, **kwargs))
         self.producer.flush()
 
-    def rate(self, *events):
-        """Send rating events (user, item, rating[, timestamp])."""
+    def rate(self, *events, misplace=0):
+        """Send rating events (user, item, rating[, timestamp]); every so many away from home."""
         for at, (user, item, rating, *rest) in enumerate(events):
             event = RatingEvent(user, item, rating, rest[0] if rest else 1000 + at)
-            self.producer.send(Output(self.topic("ratings"), user.encode(), encode_rating(event)))
+            partition = None
+            if misplace and at % misplace == 0:
+                partition = (self.home(user) + 1) % self.settings.partitions
+            self.producer.send(Output(self.topic("ratings"), user.encode(), encode_rating(event), partition))
         self.producer.flush()
 
     def describe(self, name, features):
@@ -130,6 +133,11 @@ class World:
         places = [Partition(self.topic(name), number) for number in range(self.settings.partitions)]
         return {place.partition: offset for place, offset in self.watcher.committed(places).items()}
 
+    def ends(self, name):
+        """Return the offset after the last record of every partition of a topic."""
+        places = [Partition(self.topic(name), number) for number in range(self.settings.partitions)]
+        return {place.partition: offset for place, offset in self.watcher.ends(places).items()}
+
     @cached_property
     def watcher(self):
         """A client that knows the worker's group, and is no member of it."""
@@ -145,14 +153,23 @@ class World:
         }
 
     def expected(self, model, items=None):
-        """Return what should be known from all that is on `ratings`, reckoned by the library alone."""
+        """Return what should be known from all that is on `ratings`, reckoned by the library alone.
+
+        What a tombstone on `users` takes back is left out here, whether it was withdrawn or not.
+        """
         state = (found := Expected(model)).state
         for id_, features in (items or {}).items():
             state.set_item(id_, features)
+        forgotten = {
+            record.key.decode(): record.timestamp_ms
+            for record in self.read_all("users")
+            if record.value is None
+        }
+        decoded = [(decode_rating(record), record) for record in self.read_all("ratings")]
         pairs = [
-            (decode_rating(record), record.offset)
-            for record in self.read_all("ratings")
-            if self.home(decode_rating(record).user) == record.partition
+            (event, record.offset)
+            for event, record in decoded
+            if self.home(event.user) == record.partition and event.timestamp > forgotten.get(event.user, -1)
         ]
         events = state.events(
             [event.user for event, _ in pairs],

@@ -265,3 +265,17 @@ def test_an_expired_request_is_dropped(world):
             asker.ask(RecommendRequest(user="u1", deadline=past))
         assert asker.ask(RecommendRequest(user="u1", deadline=past + 60_000)).generation == 1
     assert REQUESTS_EXPIRED._value.get() == expired + 1
+
+
+def test_requests_are_answered_while_a_large_batch_is_worked_on(world):
+    def n_left():
+        return sum(world.ends("ratings").values()) - sum(world.committed("ratings").values())
+
+    eventually(lambda: n_left() == 0)
+    world.rate(*((f"busy{at % 500}", ITEMS[at % len(ITEMS)], 1 + at % 5, at) for at in range(50_000)))
+    left = []  # after each reply
+    while not left or left[-1]:
+        assert len(world.ask("u1", k=3, include_rated=True).items) == 3
+        left.append(n_left())
+    assert left[0] > 0
+    eventually(lambda: len(world.items_for("busy1", k=8, include_rated=True)) == 8)
