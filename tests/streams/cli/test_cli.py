@@ -207,7 +207,7 @@ def test_a_file_is_published_with_its_metadata(dch, embedded, prefix, tmp_path):
     (tmp_path / "items.jsonl").write_text('{"item": "i1", "title": "One"}\n')
     where = ("--bootstrap-servers", embedded, "--prefix", prefix)
     missing = dch("publish", tmp_path / "ratings.csv", *where)
-    assert (missing.code, "is missing; run: dch topics create" in missing.err) == (2, True)
+    assert (missing.code, "missing; run: dch topics create" in missing.err) == (2, True)
     assert dch("topics", "create", *where).code == 0
     ran = dch("publish", tmp_path / "ratings.csv", *where)
     assert (ran.code, ran.out) == (0, "published 2 ratings, 0 users and 1 items\n")
