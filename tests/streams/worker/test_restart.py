@@ -17,12 +17,14 @@ USERS = [f"u{row}" for row in range(50)]  # ten of them are not in the model
 
 
 def some_ratings(n, seed=0):
+    """Ratings in no order of time, some of the same time; a tenth of them withdraw."""
     rng = np.random.default_rng(seed)
     users, items = rng.integers(len(USERS), size=n), rng.integers(70, size=n)
-    values = rng.integers(1, 6, size=n)
+    values, times = rng.integers(1, 6, size=n), rng.integers(n // 4, size=n)
+    withdrawn = rng.random(n) < 0.1
     return [
-        (USERS[user], f"i{item}", int(value), int(time))
-        for user, item, value, time in zip(users, items, values, rng.permutation(n), strict=True)
+        (USERS[user], f"i{item}", None if is_withdrawn else int(value), int(time))
+        for user, item, value, time, is_withdrawn in zip(users, items, values, times, withdrawn, strict=True)
     ]
 
 
@@ -78,14 +80,20 @@ def test_a_worker_killed_in_mid_stream_ends_up_with_the_same_codes_bit_for_bit(w
     world.publish(MODEL)
     slow = replace(world.settings, batch_records=100)  # many commits, so that kills fall between them
     n = 30_000
-    world.rate(*some_ratings(n))
-    for stop_at in (1000, 9000):
+    early = n // 10
+    with worker_process(slow, tmp_path / "log0"):
+        world.rate(*some_ratings(early, seed=1), misplace=7)
+        all_committed(world, early)
+        world.send("users", USERS[3], None, timestamp_ms=early // 8)  # half of the user's ratings are later
+        all_committed(world, 1, "users")
+    world.rate(*some_ratings(n), misplace=7)  # as producers with another partitioner do
+    for stop_at in (5000, 12_000):
         with worker_process(slow, tmp_path / f"log{stop_at}", ready=False) as worker:
             eventually(lambda at=stop_at: n_committed(world) >= at, 60, every_s=0.01)
             worker.kill()
         assert n_committed(world) < n, "killed too late to prove anything"
     with worker_process(world.settings, tmp_path / "log"):
-        all_committed(world, n)
+        eventually(lambda: world.committed("ratings") == world.ends("ratings"), 60)
         expect_codes_of_an_undisturbed_run(world)
 
 
