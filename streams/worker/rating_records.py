@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from dch.histories import Events
 from dch.state import State
 from streams.errors import BadRecord
+from streams.messages import RatingEvent
 from streams.metrics import EVENT_TO_VISIBLE_SECONDS
 from streams.records import Output, Record
 from streams.worker.batches import Sorted, column_of, offsets_of, sort_item_ratings, sort_ratings
@@ -104,14 +105,18 @@ class RatingRecords:
         )
 
     def _pass_on(self, batch: Sorted, events: Events, live: NDArray[np.bool_]) -> None:
-        """Send live events to the owners of their items, but for what a tombstone forbids.
+        """Send live events to the owners of their items; what a tombstone forbids as a withdrawal.
 
-        A rating from before its user was forgotten does not count here, so it may not count there.
+        A rating from before its user was forgotten does not count here, so it may not count there. It may be
+        there already: passed on, and not committed when a worker was killed. So silence would not do.
         """
         floors = self._state.memory.user_histories.pairs.floors[events.users]
-        wanted = live & ((events.timestamps > floors) | np.isnan(events.ratings))
-        for at in np.flatnonzero(wanted).tolist():
-            self._send(item_rating(self._settings, batch.events[at], batch.records[at].offset))
+        forbidden = events.timestamps <= floors
+        for at in np.flatnonzero(live).tolist():
+            event = batch.events[at]
+            if forbidden[at]:
+                event = RatingEvent(event.user, event.item, None, int(floors[at]))
+            self._send(item_rating(self._settings, event, batch.records[at].offset))
 
     def _take_note(self, topic: str, batch: Sorted, live: NDArray[np.bool_]) -> None:
         n_live = int(live.sum())

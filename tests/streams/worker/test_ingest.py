@@ -7,6 +7,7 @@ from models import random_model
 from dch.recommender import Recommender
 from streams.clients import Partition
 from streams.messages import ModelPointer, RatingEvent, encode_rating
+from streams.messages.item_ratings import decode_item_ratings
 from streams.partitioner import partition_for
 from streams.records import Record
 from streams.settings import Settings
@@ -79,3 +80,21 @@ def test_what_is_held_of_a_partition_that_was_lost_is_left_to_its_owner():
     ingest._apply([record(USERS_0, 0, None)])
     ingest._assigned(places(1))
     assert ingest._users.holding == set()
+
+
+def test_a_rating_from_before_its_user_was_forgotten_goes_to_the_item_as_a_withdrawal():
+    """It may be there already, passed on by a worker that was killed before it committed."""
+    clients = Clients({})
+    ingest = ingest_on(clients)
+    ingest._assigned(places(0))
+    ingest._apply([record(USERS_0, 0, None)])  # forgotten as of time 9
+    clients.sent.clear()
+    old, new = RatingEvent(USER, "i1", 5.0, 8), RatingEvent(USER, "i2", 5.0, 10)
+    ingest._apply([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate((old, new))])
+    passed_on = {found.item: found for found in decode_item_ratings(as_records(clients.sent))}
+    assert (passed_on["i1"].rating, passed_on["i1"].timestamp) == (None, 9)
+    assert (passed_on["i2"].rating, passed_on["i2"].timestamp) == (5.0, 10)
+
+
+def as_records(outputs):
+    return [Record(output.topic, 0, at, output.key, output.value, 0) for at, output in enumerate(outputs)]
