@@ -12,6 +12,7 @@ import numpy as np
 
 from dch.answers import Answer, Hit, Strategy, answer
 from dch.artifact import load_recommender, save_recommender
+from dch.bulk import fold_in_ratings, restore
 from dch.config import DchConfig
 from dch.errors import RatingsError
 from dch.ids import UNKNOWN
@@ -64,7 +65,7 @@ class Recommender:
         """Build from a fitted model, with the ratings given folded in."""
         recommender = cls(model)
         if ratings is not None:
-            recommender.state.fold_in_ratings(ratings)
+            fold_in_ratings(recommender.state, ratings)
         return recommender
 
     @property
@@ -186,5 +187,5 @@ class Recommender:
         model, saved = load_recommender(folder)
         recommender = cls(model)
         if saved is not None:
-            recommender.state.restore(saved)
+            restore(recommender.state, saved)
         return recommender

@@ -14,9 +14,8 @@ from dch.features import Features
 from dch.histories import Events, Histories
 from dch.ids import UNKNOWN
 from dch.model import Model
-from dch.ratings import Ratings
 from dch.side import Side, forget, learn_all, release
-from dch.snapshot import Memory, Saved, Snapshot, prepare
+from dch.snapshot import Memory, Snapshot, prepare
 from dch.trials import NOT_TRIED, Ranks, rank_then_learn
 
 EVENTS_PER_LOCK = 64
@@ -126,38 +125,6 @@ class State:
                 self.snapshot.items.encode(part)
                 self.snapshot.catalogue.update(part, self.memory.unavailable)
         return rows
-
-    def fold_in_ratings(self, ratings: Ratings) -> None:
-        """Fold a whole container in, features too."""
-        for user, features in ratings.user_features.items():
-            self.set_user(user, features)
-        for item, features in ratings.item_features.items():
-            self.set_item(item, features)
-        user_rows = self.memory.user_ids.intern_many(ratings.user_ids.ids())
-        item_rows = self.memory.item_ids.intern_many(ratings.item_ids.ids())
-        users, items = user_rows[ratings.users], item_rows[ratings.items]
-        events = Events(users, items, ratings.values, ratings.timestamps, self.places(len(ratings)))
-        self.fold_in_users(events)
-        self.fold_in_items(events)
-        self.refresh_items()
-
-    def restore(self, saved: Saved) -> None:
-        """Take over a memory that was written down; ours must be empty."""
-        memory = self.memory
-        memory.user_ids.intern_many(saved.user_ids)
-        memory.item_ids.intern_many(saved.item_ids)
-        memory.reserve(0)
-        memory.user_histories.pairs.floors[: len(saved.user_floors)] = saved.user_floors
-        memory.item_histories.pairs.floors[: len(saved.item_floors)] = saved.item_floors
-        for user, features in saved.user_features.items():
-            self.set_user(user, features)
-        for item, features in saved.item_features.items():
-            self.set_item(item, features)
-        places = self.places(len(saved.users))
-        events = Events(saved.users, saved.items, saved.values, saved.timestamps, places)
-        self.fold_in_users(events)
-        self.fold_in_items(events)
-        self.refresh_items()
 
     def set_user(self, user: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
         """Replace what is known of a user beside ratings; None forgets the user.

@@ -20,7 +20,7 @@ LAYERS = [
     {"side"},
     {"snapshot", "trials"},
     {"state", "packing"},
-    {"queries", "artifact", "training"},
+    {"queries", "artifact", "training", "bulk"},
     {"answers"},
     {"recommender"},
     {"evaluation"},

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from dch.bulk import fold_in_ratings
 from dch.config import DchConfig
 from dch.histories import Events
 from dch.model import Model
@@ -53,7 +54,7 @@ def serve(model: Model, ratings: Ratings) -> State:
     state = State(model)
     state.memory.user_ids.intern_many(ratings.user_ids.ids())
     state.memory.item_ids.intern_many(ratings.item_ids.ids())
-    state.fold_in_ratings(ratings)
+    fold_in_ratings(state, ratings)
     return state
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from models import random_model
 
 from dch import Ratings, Recommender
+from dch.bulk import fold_in_ratings
 from dch.catalogue import precedence_of
 from dch.codes import hamming, pack, unpack
 from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
@@ -232,8 +233,8 @@ def test_a_question_out_of_range_is_refused(wrong, message):
 def test_memory_is_reported_and_grows_with_what_is_known():
     recommender = folded(EVENTS[:1])
     small = recommender.state.nbytes
-    recommender.state.fold_in_ratings(
-        Ratings.from_events([f"n{n}" for n in range(5000)], ["i1"] * 5000, [5.0] * 5000)
+    fold_in_ratings(
+        recommender.state, Ratings.from_events([f"n{n}" for n in range(5000)], ["i1"] * 5000, [5.0] * 5000)
     )
     assert recommender.state.nbytes > small + 5000 * 24 * 8  # a sum of 24 int64 for each user
 
