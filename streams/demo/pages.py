@@ -9,8 +9,8 @@ from rich.table import Table
 from streams.demo.watch import Cohort, Reading
 
 COHORT_NOTE = (
-    "Trials: ratings from 4 stars up. New: not in the data of the generation in service.\n"
-    "A new item competes with all that have hundreds of ratings: it seldom makes a top 20."
+    "Trials: ratings from 4 stars up. New: unknown to the generation in service.\n"
+    "New items compete with all that have hundreds of ratings: few make a top 20."
 )
 
 COHORT_NAMES = {
