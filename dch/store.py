@@ -5,7 +5,7 @@ thread writes; readers may scan beside it. They take ``columns`` once, so that t
 together while the store grows.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,8 +106,9 @@ class CodeStore:
         if n_rows <= len(columns.present):
             return
         grown = _empty(max(n_rows, 2 * len(columns.present)), columns.words.shape[1])
-        for new, old in zip(grown, columns, strict=True):
-            new[: len(old)] = old
+        column: NDArray[Any]
+        for name, column in zip(Columns._fields, columns, strict=True):
+            getattr(grown, name)[: len(column)] = column
         self.columns = grown  # one assignment: readers see the old arrays or the new ones
 
 

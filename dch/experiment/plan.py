@@ -1,0 +1,85 @@
+"""What an experiment works with: data sets, seeds, settings, and the models that its parts share."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.artifact import load_model, save_model
+from dch.config import DchConfig, Objective
+from dch.evaluation.fitting import default_fit, timed_fit
+from dch.evaluation.holdout import SHARES
+from dch.model import Model
+from dch.ratings import Ratings
+from dch.splits import Holdout, holdout
+
+
+@dataclass(frozen=True)
+class Split:
+    """A hold-out whose test part of known users and items is halved once more."""
+
+    holdout: Holdout
+
+    known_given: Ratings
+    """Known users, known items: new ratings, given after the fit."""
+
+    known_test: Ratings
+    """Known users, known items: the rest of the test part."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to work with. Everything drawn by chance depends on the seed alone."""
+
+    data: Mapping[str, Path]
+    """File or folder of ratings by name of the data set: ml-1m, amazon-books, yelp, amazon-timed."""
+
+    out: Path
+    seeds: tuple[int, ...] = (0, 1, 2)
+    quick: bool = False
+    """A few minutes on little data, to see that all of it runs; its figures mean nothing."""
+
+    config: DchConfig = field(default_factory=DchConfig)
+    """Settings of every fit, but for bits, objective and seed."""
+
+    def ratings(self, name: str) -> Ratings:
+        """Return a data set."""
+        return _read(self.data[name])
+
+    def split(self, name: str, seed: int) -> Split:
+        """Return a split of a data set; no part of it depends on a fit."""
+        return _split(self.data[name], seed)
+
+    def model(
+        self, name: str, seed: int, *, bits: int = 64, objective: Objective = "ranking"
+    ) -> tuple[Model, float]:
+        """Return the model fitted on the training part of the split, and the seconds that its fit took.
+
+        Fitted once and kept in ``out/models`` by settings, for the parts and runs that follow.
+        """
+        config = replace(self.config, bits=bits, objective=objective, seed=seed)
+        digest = sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:12]
+        folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest}"
+        if (folder / "seconds.json").exists():
+            return load_model(folder / "model"), float(json.loads((folder / "seconds.json").read_text()))
+        model, seconds = timed_fit(default_fit, self.split(name, seed).holdout.train, config, progress=False)
+        save_model(folder / "model", model)
+        (folder / "seconds.json").write_text(json.dumps(seconds))
+        return model, seconds
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path) -> Ratings:
+    return Ratings.read(path)
+
+
+@lru_cache(maxsize=1)
+def _split(path: Path, seed: int) -> Split:
+    parts = holdout(_read(path), np.random.default_rng(seed), **SHARES)
+    is_given: NDArray[np.bool_] = np.random.default_rng([seed, 1]).random(len(parts.test)) < 0.5
+    return Split(parts, parts.test.subset(is_given), parts.test.subset(~is_given))
