@@ -1,6 +1,6 @@
 """Answers: the best items for a query, in the one order that all workers share."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from dch.errors import ConfigError
 from dch.ids import IdTable
 from dch.queries import Query
 from dch.search import CANDIDATES, Nearest, nearest, rerank
+from dch.search.reserve import reserve, reserved_places
 
 Strategy = Literal["codes+rerank", "codes", "popular"]
 STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular")
@@ -46,11 +47,16 @@ def answer(
     strategy: Strategy = "codes+rerank",
     skip: NDArray[np.int32],
     only: NDArray[np.int32] | None = None,
+    new_item_share: float = 0.0,
 ) -> Answer:
     """Find the k best items that are available and not skipped; fewer only when fewer exist.
 
     Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k) by distance,
     then asymmetric score, distance, popularity, id. Of ``popular``: popularity, id.
+
+    Where fewer than ``new_item_share`` of the k places (rounded, at least 1) went to new items, which the fit
+    of this generation never saw, the best other new ones that the strategy finds replace the last of the
+    rest, and the list is put in the same order again.
 
     Args:
         query: where to start from.
@@ -59,21 +65,31 @@ def answer(
         strategy: one of STRATEGIES.
         skip: (m,) item rows never to return.
         only: item rows to choose from; None is all.
+        new_item_share: 0 to 1.
 
     Raises:
-        ConfigError: k or the strategy is out of range.
+        ConfigError: k, the strategy or the share is out of range.
     """
+    _check(k, strategy, new_item_share)
+    catalogue = _restricted(query.snapshot.catalogue.view(), only)
+    relaxed = None if strategy == "popular" else query.relaxed
+    used: Strategy = "popular" if relaxed is None else strategy
+    n_new = reserved_places(k, new_item_share)
+    found = _best(relaxed, catalogue, k, skip, used)
+    if n_new:
+        new = _best_new(relaxed, catalogue, n_new, skip, used)
+        by_score = used == "codes+rerank"
+        reserve(by_score, len(found.rows), *found, *new, catalogue.is_new, catalogue.precedence)
+    return Answer(_hits(found, catalogue, ids, used), used, query.snapshot.model.generation, query.code)
+
+
+def _check(k: int, strategy: str, new_item_share: float) -> None:
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}")
     if strategy not in STRATEGIES:
         raise ConfigError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
-    catalogue = _restricted(query.snapshot.catalogue.view(), only)
-    if query.relaxed is None or strategy == "popular":
-        hits = _popular(catalogue, k, ids, skip)
-        return Answer(hits, "popular", query.snapshot.model.generation, query.code)
-    found = _nearest(query.relaxed, catalogue, k, skip, reranked=strategy == "codes+rerank")
-    hits = [Hit(ids[row], distance, score) for row, distance, score in zip(*_lists(found), strict=True)]
-    return Answer(hits, strategy, query.snapshot.model.generation, query.code)
+    if not 0 <= new_item_share <= 1:
+        raise ConfigError(f"new_item_share must be from 0 to 1, got {new_item_share}")
 
 
 def _restricted(catalogue: Catalogue, only: NDArray[np.int32] | None) -> Catalogue:
@@ -83,6 +99,34 @@ def _restricted(catalogue: Catalogue, only: NDArray[np.int32] | None) -> Catalog
     allowed = np.zeros_like(catalogue.allowed)
     allowed[chosen] = catalogue.allowed[chosen]
     return catalogue._replace(allowed=allowed)
+
+
+def _best(
+    relaxed: NDArray[np.float32] | None,
+    catalogue: Catalogue,
+    k: int,
+    skip: NDArray[np.int32],
+    strategy: Strategy,
+) -> Nearest:
+    if relaxed is None:
+        return _popular(catalogue, k, skip)
+    return _nearest(relaxed, catalogue, k, skip, reranked=strategy == "codes+rerank")
+
+
+def _best_new(
+    relaxed: NDArray[np.float32] | None,
+    catalogue: Catalogue,
+    k: int,
+    skip: NDArray[np.int32],
+    strategy: Strategy,
+) -> Nearest:
+    allowed = catalogue.allowed & catalogue.is_new
+    allowed[skip[skip < len(allowed)]] = 0
+    rows = np.flatnonzero(allowed.view(np.bool_))
+    # Copied: a mask over all codes, with few of them allowed, takes ten times as long.
+    columns: list[Any] = [column.take(rows, axis=0) for column in catalogue._replace(allowed=allowed)]
+    found = _best(relaxed, Catalogue(*columns), k, skip[:0], strategy)
+    return found._replace(rows=rows[found.rows].astype(np.int32))
 
 
 def _nearest(
@@ -101,16 +145,20 @@ def _nearest(
     return rerank(found, k, popularity=catalogue.precedence) if reranked else found
 
 
-def _lists(found: Nearest) -> tuple[list[int], list[int], list[float]]:
-    return found.rows.tolist(), found.distances.tolist(), found.scores.tolist()
-
-
-def _popular(catalogue: Catalogue, k: int, ids: IdTable, skip: NDArray[np.int32]) -> list[Hit]:
+def _popular(catalogue: Catalogue, k: int, skip: NDArray[np.int32]) -> Nearest:
     allowed = catalogue.allowed.copy()
     allowed[skip[skip < len(allowed)]] = 0
-    rows = np.flatnonzero(allowed)
+    rows = np.flatnonzero(allowed).astype(np.int32)
     if len(rows) > k:  # a full sort of a large catalogue for twenty items would be the slowest answer of all
         rows = rows[np.argpartition(-catalogue.precedence[rows], k)[:k]]
     rows = rows[np.argsort(-catalogue.precedence[rows], kind="stable")]
-    counts = (catalogue.precedence[rows] >> 32).tolist()
-    return [Hit(ids[row], None, float(count)) for row, count in zip(rows.tolist(), counts, strict=True)]
+    return Nearest(rows, np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float32))
+
+
+def _hits(found: Nearest, catalogue: Catalogue, ids: IdTable, strategy: Strategy) -> list[Hit]:
+    rows = found.rows.tolist()
+    if strategy == "popular":
+        counts = (catalogue.precedence[found.rows] >> 32).tolist()
+        return [Hit(ids[row], None, float(count)) for row, count in zip(rows, counts, strict=True)]
+    columns = (rows, found.distances.tolist(), found.scores.tolist())
+    return [Hit(ids[row], distance, score) for row, distance, score in zip(*columns, strict=True)]

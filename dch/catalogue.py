@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.ids import UNKNOWN, IdTable
 from dch.store import CodeStore
 
 
@@ -16,6 +17,7 @@ class Catalogue(NamedTuple):
     words: NDArray[np.uint64]  # (n, n_words) codes
     allowed: NDArray[np.uint8]  # (n,) 1 where the item has a code and is available
     precedence: NDArray[np.int64]  # (n,) breaks ties, larger first: see ``precedence_of``
+    is_new: NDArray[np.uint8]  # (n,) 1 where the fit never saw the item
 
 
 def precedence_of(id_: str, popularity: int) -> int:
@@ -28,12 +30,13 @@ def precedence_of(id_: str, popularity: int) -> int:
 
 
 class CatalogueKeeper:
-    """Keeps ``allowed`` and ``precedence`` in step with a code store. One writer."""
+    """Keeps the columns in step with a code store, and with which items the fit saw. One writer."""
 
-    def __init__(self, store: CodeStore) -> None:
-        self._store = store
+    def __init__(self, store: CodeStore, fitted: IdTable) -> None:
+        self._store, self._fitted = store, fitted
         self._allowed, self._precedence = np.zeros(0, np.uint8), np.zeros(0, np.int64)
-        self._catalogue = Catalogue(store.words[:0], self._allowed, self._precedence)
+        self._is_new = np.zeros(0, np.uint8)
+        self._catalogue = Catalogue(store.words[:0], self._allowed, self._precedence, self._is_new)
 
     def view(self) -> Catalogue:
         """Return the catalogue as it is now; elements may change under a reader, lengths do not."""
@@ -58,5 +61,9 @@ class CatalogueKeeper:
         if missing := len(store.present) - len(self._allowed):
             self._allowed = np.concatenate([self._allowed, np.zeros(missing, np.uint8)])
             self._precedence = np.concatenate([self._precedence, np.zeros(missing, np.int64)])
+            self._is_new = np.concatenate([self._is_new, np.zeros(missing, np.uint8)])
+        if n > (known := len(self._catalogue.is_new)):
+            self._is_new[known:n] = self._fitted.rows(store.ids.ids()[known:n]) == UNKNOWN
         # One assignment, last: a reader has the old arrays or the new ones, and always of one length.
-        self._catalogue = Catalogue(store.words[:n], self._allowed[:n], self._precedence[:n])
+        columns = (self._allowed[:n], self._precedence[:n], self._is_new[:n])
+        self._catalogue = Catalogue(store.words[:n], *columns)

@@ -26,8 +26,10 @@ from dch.state import NO_ROWS, State
 class Recommender:
     """Answers from the state it holds."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, new_item_share: float = 0.0) -> None:
         self.state = State(model)
+        self.new_item_share = new_item_share
+        """At least this share of a list's places, 0 to 1, goes to items that the fit never saw."""
 
     @classmethod
     def fit(
@@ -111,6 +113,7 @@ class Recommender:
         exclude: Collection[str] = (),
         only: Collection[str] | None = None,
         include_rated: bool = False,
+        new_item_share: float | None = None,
     ) -> list[Hit]:
         """Return the k best items that the user has not rated; best first.
 
@@ -123,13 +126,19 @@ class Recommender:
             exclude: item ids never to return.
             only: item ids to choose from; None is all.
             include_rated: return items the user has rated, too.
+            new_item_share: of the places, to new items at least; None is that of the recommender.
 
         Raises:
-            ConfigError: k or the strategy is out of range.
+            ConfigError: k, the strategy or the share is out of range.
         """
-        query = query_user(self.state, user)
         return self.answer(
-            query, k, strategy=strategy, exclude=exclude, only=only, include_rated=include_rated
+            query_user(self.state, user),
+            k,
+            strategy=strategy,
+            exclude=exclude,
+            only=only,
+            include_rated=include_rated,
+            new_item_share=new_item_share,
         ).hits
 
     def recommend_history(
@@ -144,7 +153,7 @@ class Recommender:
         Raises:
             UnknownIdError: the item has no code.
         """
-        return self.answer(query_item(self.state, item), k, strategy="codes").hits
+        return self.answer(query_item(self.state, item), k, strategy="codes", new_item_share=0.0).hits
 
     def user_code(self, user: str) -> bytes | None:
         """Return the packed code of a user; None when nothing is known of the user."""
@@ -159,6 +168,7 @@ class Recommender:
         exclude: Collection[str] = (),
         only: Collection[str] | None = None,
         include_rated: bool = False,
+        new_item_share: float | None = None,
     ) -> Answer:
         """Search for a query; see ``recommend``. Runs beside the writer, without its lock."""
         ids = self.state.memory.item_ids
@@ -171,6 +181,7 @@ class Recommender:
             strategy=strategy,
             skip=np.concatenate([NO_ROWS if include_rated else query.seen, barred[barred != UNKNOWN]]),
             only=None if chosen is None else chosen[chosen != UNKNOWN],
+            new_item_share=self.new_item_share if new_item_share is None else new_item_share,
         )
 
     def save(self, folder: str | PathLike[str]) -> None:

@@ -89,6 +89,6 @@ def prepare(model: Model, memory: Memory) -> Snapshot:
     items = Side(model, model.item_tower, model.item_vocabulary, item_ids, user_ids, needs_ratings=False)
     users.fill(memory.user_histories, memory.user_features)
     items.fill(memory.item_histories, memory.item_features)
-    catalogue = CatalogueKeeper(items.store)
+    catalogue = CatalogueKeeper(items.store, model.item_ids)
     catalogue.update(np.arange(len(item_ids), dtype=np.int32), memory.unavailable)
     return Snapshot(model, users, items, catalogue)

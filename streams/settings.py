@@ -53,6 +53,9 @@ class Settings:
     prequential_share: float = setting(
         1.0, "share of new positive ratings looked up in lists before being learned", low=0, high=1
     )
+    new_item_share: float = setting(
+        0.0, "share of a list's places kept for items that no fit has seen yet", low=0, high=1
+    )
     encode_interval_s: float = setting(
         1.0, "seconds between two publications of item codes", low=0.01, high=3600
     )

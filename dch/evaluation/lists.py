@@ -11,6 +11,7 @@ from dch.jit import kernel
 from dch.metrics import METRICS, relevance
 from dch.ratings import Ratings
 from dch.search import CANDIDATES, nearest_many
+from dch.search.reserve import reserve, reserved_places
 from dch.state import State
 
 Lists = NDArray[np.int32]
@@ -68,10 +69,16 @@ def sets_of(users: NDArray[np.int32], parts: list[Ratings]) -> Sets:
 
 
 def make_lists(
-    state: State, question: Question, *, k: int = DEPTH, n_threads: int | None = None
+    state: State,
+    question: Question,
+    *,
+    k: int = DEPTH,
+    n_threads: int | None = None,
+    new_item_share: float = 0.0,
 ) -> dict[str, Lists]:
     """Return the lists of each strategy, (n_users, k); each as ``Recommender.recommend`` gives it."""
-    popular = popular_lists(state, question, k)
+    n_new = reserved_places(k, new_item_share)
+    popular = popular_lists(state, question, k, n_new=n_new)
     catalogue, side = state.snapshot.catalogue.view(), state.snapshot.users
     known = side.has_code(question.users)
     relaxed = side.relaxed(question.users)
@@ -87,17 +94,30 @@ def make_lists(
             popularity=catalogue.precedence,
             relaxed=relaxed if n_candidates else None,
             n_candidates=n_candidates,
+            marked=catalogue.is_new,
+            n_reserved=n_new,
             n_threads=n_threads,
         )
         lists[strategy] = np.where(known[:, None], found, popular)
     return lists | {"popular": popular}
 
 
-def popular_lists(state: State, question: Question, k: int) -> Lists:
-    """Return the k candidates of most positive ratings that each user has not given, (n_users, k)."""
+def popular_lists(state: State, question: Question, k: int, *, n_new: int = 0) -> Lists:
+    """Return the k candidates of most positive ratings that each user has not given, (n_users, k).
+
+    At least n_new of them are items that the fit never saw, where there are so many.
+    """
     catalogue = state.snapshot.catalogue.view()
     rows = np.flatnonzero(question.candidates & catalogue.allowed.view(np.bool_)).astype(np.int32)
     order = rows[np.argsort(-catalogue.precedence[rows], kind="stable")]
+    lists = _heads(order, question, k)
+    if n_new:
+        new = _heads(order[catalogue.is_new[order] > 0], question, n_new)
+        _reserve_many(lists, new, catalogue.is_new, catalogue.precedence)
+    return lists
+
+
+def _heads(order: Lists, question: Question, k: int) -> Lists:
     lists = np.full((len(question.users), k), -1, np.int32)
     _walk(order, *question.given, np.zeros(len(question.candidates), np.bool_), lists)
     return lists
@@ -137,3 +157,13 @@ def _walk(
                 place += 1
         for at in range(starts[i], starts[i + 1]):
             is_given[columns[at]] = False
+
+
+@kernel
+def _reserve_many(lists: Lists, new: Lists, is_new: NDArray[np.uint8], precedence: NDArray[np.int64]) -> None:
+    """Bring new items into each popular list; nothing but precedence orders one."""
+    distances, scores = np.zeros(lists.shape[1], np.int32), np.zeros(lists.shape[1], np.float32)
+    for i in range(len(lists)):
+        n, n_new = np.sum(lists[i] >= 0), np.sum(new[i] >= 0)
+        chosen = (new[i, :n_new], distances[:n_new], scores[:n_new])
+        reserve(False, n, lists[i], distances, scores, *chosen, is_new, precedence)

@@ -9,7 +9,32 @@ from numpy.typing import NDArray
 from dch.codes import Words
 from dch.jit import kernel
 from dch.search.order import Float32s, Int32s, Integers, _order_by_score
+from dch.search.reserve import reserve
 from dch.search.scan import _scan
+
+_NO_MASK = np.empty(0, np.uint8)
+
+
+@kernel
+def _best(
+    words: Words,
+    query: Words,
+    k: int,
+    n_candidates: int,
+    allowed: NDArray[np.uint8],
+    skip: Int32s,
+    popularity: Integers,
+    relaxed: NDArray[np.float32],
+    rows: Int32s,
+    distances: Int32s,
+    scores: Float32s,
+) -> int:
+    """Find the nearest, rerank them when ``n_candidates`` is above 0, and return how many of k there are."""
+    size = max(k, n_candidates)
+    found = _scan(words, query, size, allowed, skip, popularity, relaxed, rows, distances, scores)
+    if n_candidates > 0:
+        _order_by_score(found, rows, distances, scores, popularity)
+    return min(found, k)
 
 
 @kernel
@@ -19,6 +44,8 @@ def _scan_many(
     k: int,
     n_candidates: int,
     allowed: NDArray[np.uint8],
+    marked: NDArray[np.uint8],
+    n_reserved: int,
     skip_starts: NDArray[np.int64],
     skip_columns: Int32s,
     popularity: Integers,
@@ -27,15 +54,25 @@ def _scan_many(
 ) -> None:
     """Fill one row of ``ranked`` per query; rerank when ``n_candidates`` is above 0."""
     size = max(k, n_candidates)
-    rows, distances = np.empty(size, np.int32), np.empty(size, np.int32)
-    scores = np.empty(size, np.float32)
+    rows, distances = np.empty((2, size), np.int32), np.empty((2, size), np.int32)
+    scores = np.empty((2, size), np.float32)
+    chosen = np.flatnonzero(allowed & marked if n_reserved > 0 else allowed[:0]).astype(np.int32)
+    place = np.full(len(words), -1, np.int32)
+    place[chosen] = np.arange(len(chosen))
+    marked_words, marked_popularity = words[chosen], popularity[chosen]  # copied: see ``answers``
     for i in range(len(queries)):
         skip = np.sort(skip_columns[skip_starts[i] : skip_starts[i + 1]])
-        found = _scan(words, queries[i], size, allowed, skip, popularity, relaxed[i], rows, distances, scores)
-        if n_candidates > 0:
-            _order_by_score(found, rows, distances, scores, popularity)
-        found = min(found, k)
-        ranked[i, :found] = rows[:found]
+        about = (skip, popularity, relaxed[i])
+        found = _best(words, queries[i], k, n_candidates, allowed, *about, rows[0], distances[0], scores[0])
+        if n_reserved > 0:
+            skip = place[skip]
+            others = (skip[skip >= 0], marked_popularity, relaxed[i])
+            room = (rows[1], distances[1], scores[1])
+            of = _best(marked_words, queries[i], n_reserved, n_candidates, _NO_MASK, *others, *room)
+            best = (chosen[rows[1, :of]], distances[1, :of], scores[1, :of])
+            listed = (found, rows[0], distances[0], scores[0])
+            reserve(n_candidates > 0, *listed, *best, marked, popularity)
+        ranked[i, :found] = rows[0, :found]
         ranked[i, found:] = -1
 
 
@@ -50,6 +87,8 @@ def nearest_many(
     popularity: Integers,
     relaxed: Float32s | None = None,
     n_candidates: int = 0,
+    marked: NDArray[np.uint8] | None = None,
+    n_reserved: int = 0,
     n_threads: int | None = None,
 ) -> NDArray[np.int32]:
     """Find the k nearest codes of each query.
@@ -64,6 +103,8 @@ def nearest_many(
         popularity: (n,) int32.
         relaxed: (n_queries, bits) float32; None orders by distance alone, then popularity, then row.
         n_candidates: how many of the nearest to rerank by asymmetric score; 0 is none.
+        marked: (n,) uint8, 1 where a row is one of those that places are reserved for.
+        n_reserved: how many places are reserved, 0 to k; see ``reserve``.
         n_threads: threads to search on, None: one per core; the result does not depend on it.
 
     Returns:
@@ -83,6 +124,8 @@ def nearest_many(
             k,
             n_candidates,
             allowed,
+            _NO_MASK if marked is None else marked,
+            n_reserved,
             skip_starts[one : end + 1],
             skip_columns,
             popularity,

@@ -33,7 +33,7 @@ def run_ingest(service: Service) -> None:
     if first is None:
         return
     warm_up(first.model)
-    recommender = Recommender(first.model)
+    recommender = Recommender(first.model, new_item_share=service.settings.new_item_share)
     service.newest_published_ms = first.pointer.trained_at
     service.recommender = recommender
     consumer = Consumer(

@@ -36,6 +36,7 @@ def reply_to(recommender: Recommender, request: RecommendRequest, staleness_s: f
         exclude=request.exclude,
         only=request.only,
         include_rated=request.include_rated,
+        new_item_share=None if request.similar_to is None else 0.0,  # likeness is no matter of policy
     )
     ids, features = recommender.state.memory.item_ids, recommender.state.memory.item_features
     return RecommendReply(

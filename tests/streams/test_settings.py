@@ -33,6 +33,7 @@ def test_every_setting_says_what_it_means():
         ({"DCH_PARTITIONS": "four"}, "partitions must be a whole number, got 'four'"),
         ({"DCH_LINGER_MS": "x"}, "linger_ms must be a number, got 'x'"),
         ({"DCH_LINGER_MS": "nan"}, "linger_ms must be 0 to 10000, got nan"),
+        ({"DCH_NEW_ITEM_SHARE": "20"}, "new_item_share must be 0 to 1, got 20.0; set it by --new-item-share"),
         ({"DCH_BITS": "60"}, "bits must be a multiple of 8, got 60"),
         ({"DCH_OBJECTIVE": "both"}, "objective must be one of ranking, rating, got 'both'"),
         ({"DCH_BOOTSTRAP_SERVERS": " "}, "bootstrap_servers must be host:port, got ' '"),

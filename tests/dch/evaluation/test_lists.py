@@ -11,16 +11,19 @@ from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 
 @pytest.mark.parametrize("bits", [8, 64, 72])
-@pytest.mark.parametrize("k", [1, 5, 30])
-def test_each_list_is_what_the_recommender_answers(bits, k):
+@pytest.mark.parametrize(("k", "share"), [(1, 0), (5, 0), (30, 0), (1, 0.1), (5, 0.5), (5, 1.0), (30, 0.3)])
+def test_each_list_is_what_the_recommender_answers(bits, k, share):
     ratings = random_ratings(user_features={"nothing known": {}})
-    recommender = Recommender(random_fit(ratings.subset(np.arange(100)), DchConfig(bits=bits, hidden=bits)))
+    old = ratings.subset(np.flatnonzero(ratings.items[:100] % 2))  # half of the items are new
+    recommender = Recommender(random_fit(old, DchConfig(bits=bits, hidden=bits)), new_item_share=share)
     recommender.state = serve(recommender.model, ratings)
     candidates = np.arange(ratings.n_items) % 3 > 0
     only = [item for item, may in zip(ratings.item_ids, candidates, strict=True) if may]
     users = np.arange(ratings.n_users, dtype=np.int32)
     question = Question(users, sets_of(users, [ratings]), candidates, sets_of(users, [ratings]))
-    for strategy, ranked in make_lists(recommender.state, question, k=k, n_threads=2).items():
+    for strategy, ranked in make_lists(
+        recommender.state, question, k=k, n_threads=2, new_item_share=share
+    ).items():
         for user, rows in zip(ratings.user_ids, ranked, strict=True):
             hits = recommender.recommend(user, k, strategy=strategy, only=only)
             assert [ratings.item_ids[row] for row in rows if row >= 0] == [hit.item for hit in hits]

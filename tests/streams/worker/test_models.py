@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from models import random_model
@@ -31,6 +32,19 @@ def test_a_worker_without_a_model_is_not_ready_and_takes_the_first_that_comes(wo
         world.publish(MODELS[1])
         eventually(running.is_ready, 60)
         assert world.ask("u1").generation == 1
+
+
+def test_places_are_kept_for_new_items_as_the_operator_set_it(world):
+    world.publish(MODELS[1])
+    new = {f"new{at}" for at in range(3)}
+    world.rate(*(("u1", item, 5) for item in sorted(new)))
+    with worker(replace(world.settings, new_item_share=0.5)):
+        eventually(lambda: new <= set(world.items_for("u2", k=20)))
+        assert len(new & set(world.items_for("u2", k=4, include_rated=True))) >= 2
+        assert len(new & set(world.items_for("a stranger", k=4))) == 2  # nobody's favourites yet
+        assert world.items_for(similar_to="i1", k=2) == [
+            hit.item for hit in world.expected(MODELS[1]).similar_items("i1", 2)
+        ]
 
 
 def test_every_reply_is_of_one_generation_while_another_is_swapped_in(world):

@@ -1,0 +1,114 @@
+"""Places for new items: the guarantee, and the list against an obvious twin."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from models import random_model
+
+from dch import Recommender
+from dch.answers import STRATEGIES
+from dch.errors import ConfigError
+from dch.search import CANDIDATES
+
+N_OLD, N_NEW = 12, 9  # items that the fit saw, and others
+SHARES = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0])
+EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_OLD + N_NEW - 1), st.sampled_from([1.0, 4.0, 5.0]))
+NEW = {f"i{row}" for row in range(N_OLD, N_OLD + N_NEW)}
+
+
+def filled(events=(), n_new=N_NEW, bits=8, **settings):
+    """A recommender where every item has a code."""
+    recommender = Recommender(random_model(n_items=N_OLD, bits=bits), **settings)
+    for item in range(N_OLD + n_new):
+        recommender.fold_in(f"u{item % 6}", f"i{item}", 3.0 + item % 3, 1)
+    for user, item, rating in events:
+        recommender.fold_in(f"u{user}", f"i{item}", rating, 2)
+    return recommender
+
+
+def order_of(recommender, strategy):
+    """What a list is sorted by, best first, told by its hits alone."""
+    precedence = recommender.state.snapshot.catalogue.view().precedence
+    row = recommender.state.memory.item_ids.row
+
+    def key(hit):
+        own = -int(precedence[row(hit.item)])
+        return {
+            "codes": (hit.distance, own),
+            "codes+rerank": (-hit.score, hit.distance, own),
+            "popular": (own,),
+        }[strategy]
+
+    return key
+
+
+def expected(recommender, user, k, strategy, n_places):
+    """The usual list, its last old items replaced by the best new ones, sorted again."""
+    listed = recommender.recommend(user, k, strategy=strategy, new_item_share=0)
+    everything = recommender.recommend(user, 1000, strategy=strategy, new_item_share=0)
+    assert len(everything) <= CANDIDATES  # so that it is the full order
+    others = [hit for hit in everything if hit.item in NEW and hit not in listed]
+    while sum(hit.item in NEW for hit in listed) < n_places and others:
+        listed.remove([hit for hit in listed if hit.item not in NEW][-1])
+        listed.append(others.pop(0))
+    used = "popular" if recommender.user_code(user) is None else strategy
+    return sorted(listed, key=order_of(recommender, used))
+
+
+@given(st.lists(EVENT, max_size=30), st.sampled_from(STRATEGIES), st.integers(1, 12), SHARES)
+def test_new_items_get_their_places_and_the_rest_of_the_list_stays(events, strategy, k, share):
+    recommender = filled(events)
+    for user in ("u0", "u7", "a stranger"):
+        hits = recommender.recommend(user, k, strategy=strategy, new_item_share=share)
+        n_places = max(1, round(share * k))
+        seen = {f"i{item}" for by, item, _ in events if f"u{by}" == user}
+        seen |= {f"i{item}" for item in range(N_OLD + N_NEW) if f"u{item % 6}" == user}
+        assert sum(hit.item in NEW for hit in hits) >= min(n_places, len(NEW - seen))
+        assert hits == expected(recommender, user, k, strategy, n_places)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_fewer_new_items_than_places_are_all_listed(strategy):
+    recommender = filled(n_new=2)
+    hits = recommender.recommend("u5", 10, strategy=strategy, new_item_share=0.5)
+    assert len(hits) == 10
+    assert {"i12", "i13"} <= {hit.item for hit in hits}
+
+
+def test_the_share_of_a_recommender_holds_unless_a_question_brings_its_own():
+    recommender = filled(new_item_share=0.5)
+    assert sum(hit.item in NEW for hit in recommender.recommend("u0", 4)) >= 2
+    assert recommender.recommend("u0", 4) == recommender.recommend("u0", 4, new_item_share=0.5)
+    assert recommender.recommend("u0", 4, new_item_share=0) == filled().recommend("u0", 4)
+    assert sum(hit.item in NEW for hit in recommender.recommend_history([("i1", 5.0)], 4)) >= 2
+
+
+def test_items_that_may_not_be_listed_are_not_brought_in_either():
+    recommender = filled(new_item_share=1.0)
+    recommender.state.set_item("i12", {"available": False})
+    recommender.state.refresh_items()
+    only = ["i1", "i2", "i12", "i13", "i14"]
+    listed = [hit.item for hit in recommender.recommend("u5", 5, only=only, exclude=["i13"])]
+    assert sorted(listed) == ["i1", "i14", "i2"]
+
+
+def test_similar_items_are_the_nearest_whatever_the_share():
+    assert filled(new_item_share=1.0).similar_items("i1", 5) == filled().similar_items("i1", 5)
+
+
+def test_an_item_is_new_until_a_generation_was_fitted_on_it():
+    recommender = filled(new_item_share=1.0)
+    assert {hit.item for hit in recommender.recommend("u0", 3)} <= NEW
+    refitted = random_model(n_items=N_OLD + N_NEW, bits=8, generation=2)
+    recommender.swap(recommender.state.prepare(refitted))
+    assert not recommender.state.snapshot.catalogue.view().is_new.any()
+    recommender.fold_in("u1", "just come", 5.0)
+    row = recommender.state.memory.item_ids.row("just come")
+    assert np.flatnonzero(recommender.state.snapshot.catalogue.view().is_new).tolist() == [row]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_out_of_range_is_refused(share):
+    with pytest.raises(ConfigError, match="new_item_share must be from 0 to 1"):
+        filled().recommend("u0", new_item_share=share)
