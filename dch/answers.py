@@ -12,9 +12,13 @@ from dch.ids import IdTable
 from dch.queries import Query
 from dch.search import CANDIDATES, Nearest, nearest, rerank
 from dch.search.reserve import reserve, reserved_places
+from dch.search.scores import make_scorer
 
 Strategy = Literal["codes+rerank", "codes", "popular"]
 STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular")
+
+
+NO_VECTOR = np.empty(0, np.float32)
 
 
 class Hit(NamedTuple):
@@ -25,7 +29,8 @@ class Hit(NamedTuple):
     """Hamming distance to the query; None in the popular list."""
 
     score: float
-    """Relaxed query . item bits; in the popular list, the positive ratings of the item. Larger is better."""
+    """Larger is better. Of ``codes``: bits that agree less those that differ; of ``codes+rerank``: product
+    of ranking vectors, or relaxed query . item bits; of ``popular``: the positive ratings of the item."""
 
 
 class Answer(NamedTuple):
@@ -52,7 +57,7 @@ def answer(
     """Find the k best items that are available and not skipped; fewer only when fewer exist.
 
     Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k) by distance,
-    then asymmetric score, distance, popularity, id. Of ``popular``: popularity, id.
+    then score, distance, popularity, id. Of ``popular``: popularity, id.
 
     Where fewer than ``new_item_share`` of the k places (rounded, at least 1) went to new items, which the fit
     of this generation never saw, the best other new ones that the strategy finds replace the last of the
@@ -72,12 +77,11 @@ def answer(
     """
     _check(k, strategy, new_item_share)
     catalogue = _restricted(query.snapshot.catalogue.view(), only)
-    relaxed = None if strategy == "popular" else query.relaxed
-    used: Strategy = "popular" if relaxed is None else strategy
+    used: Strategy = "popular" if query.relaxed is None else strategy
     n_new = reserved_places(k, new_item_share)
-    found = _best(relaxed, catalogue, k, skip, used)
+    found = _best(query, catalogue, k, skip, used)
     if n_new:
-        new = _best_new(relaxed, catalogue, n_new, skip, used)
+        new = _best_new(query, catalogue, n_new, skip, used)
         by_score = used == "codes+rerank"
         reserve(by_score, len(found.rows), *found, *new, catalogue.is_new, catalogue.precedence)
     return Answer(_hits(found, catalogue, ids, used), used, query.snapshot.model.generation, query.code)
@@ -102,19 +106,24 @@ def _restricted(catalogue: Catalogue, only: NDArray[np.int32] | None) -> Catalog
 
 
 def _best(
-    relaxed: NDArray[np.float32] | None,
+    query: Query,
     catalogue: Catalogue,
     k: int,
     skip: NDArray[np.int32],
     strategy: Strategy,
 ) -> Nearest:
-    if relaxed is None:
+    if strategy == "popular" or query.relaxed is None:
         return _popular(catalogue, k, skip)
-    return _nearest(relaxed, catalogue, k, skip, reranked=strategy == "codes+rerank")
+    if strategy == "codes":
+        return _nearest(query.relaxed, catalogue, k, skip)
+    candidates = _nearest(query.relaxed, catalogue, max(k, CANDIDATES), skip)
+    vector = NO_VECTOR if query.vector is None else query.vector
+    scorer = make_scorer(catalogue.words, catalogue.vectors, query.relaxed, vector)
+    return rerank(candidates, k, scorer, popularity=catalogue.precedence)
 
 
 def _best_new(
-    relaxed: NDArray[np.float32] | None,
+    query: Query,
     catalogue: Catalogue,
     k: int,
     skip: NDArray[np.int32],
@@ -125,24 +134,20 @@ def _best_new(
     rows = np.flatnonzero(allowed.view(np.bool_))
     # Copied: a mask over all codes, with few of them allowed, takes ten times as long.
     columns: list[Any] = [column.take(rows, axis=0) for column in catalogue._replace(allowed=allowed)]
-    found = _best(relaxed, Catalogue(*columns), k, skip[:0], strategy)
+    found = _best(query, Catalogue(*columns), k, skip[:0], strategy)
     return found._replace(rows=rows[found.rows].astype(np.int32))
 
 
-def _nearest(
-    relaxed: NDArray[np.float32], catalogue: Catalogue, k: int, skip: NDArray[np.int32], *, reranked: bool
-) -> Nearest:
-    found = nearest(
+def _nearest(relaxed: NDArray[np.float32], catalogue: Catalogue, k: int, skip: NDArray[np.int32]) -> Nearest:
+    return nearest(
         catalogue.words,
         to_words(pack(relaxed[None]))[0],
-        max(k, CANDIDATES) if reranked else k,
+        k,
         skip=skip,
         eligible=catalogue.allowed.view(np.bool_),
         popularity=catalogue.precedence,
-        relaxed=relaxed if reranked else None,
         bits=len(relaxed),
     )
-    return rerank(found, k, popularity=catalogue.precedence) if reranked else found
 
 
 def _popular(catalogue: Catalogue, k: int, skip: NDArray[np.int32]) -> Nearest:

@@ -18,6 +18,7 @@ class Catalogue(NamedTuple):
     allowed: NDArray[np.uint8]  # (n,) 1 where the item has a code and is available
     precedence: NDArray[np.int64]  # (n,) breaks ties, larger first: see ``precedence_of``
     is_new: NDArray[np.uint8]  # (n,) 1 where the fit never saw the item
+    vectors: NDArray[np.int8]  # (n, vector_size) what candidates are reranked by
 
 
 def precedence_of(id_: str, popularity: int) -> int:
@@ -36,7 +37,8 @@ class CatalogueKeeper:
         self._store, self._fitted = store, fitted
         self._allowed, self._precedence = np.zeros(0, np.uint8), np.zeros(0, np.int64)
         self._is_new = np.zeros(0, np.uint8)
-        self._catalogue = Catalogue(store.words[:0], self._allowed, self._precedence, self._is_new)
+        columns = (self._allowed, self._precedence, self._is_new)
+        self._catalogue = Catalogue(store.words[:0], *columns, store.vectors[:0])
 
     def view(self) -> Catalogue:
         """Return the catalogue as it is now; elements may change under a reader, lengths do not."""
@@ -66,4 +68,4 @@ class CatalogueKeeper:
             self._is_new[known:n] = self._fitted.rows(store.ids.ids()[known:n]) == UNKNOWN
         # One assignment, last: a reader has the old arrays or the new ones, and always of one length.
         columns = (self._allowed[:n], self._precedence[:n], self._is_new[:n])
-        self._catalogue = Catalogue(store.words[:n], *columns)
+        self._catalogue = Catalogue(store.words[:n], *columns, store.vectors[:n])

@@ -107,17 +107,20 @@ class DchConfig:
     teacher_share: float = 0.5
     """Share of the teacher's distribution in the target; the rest are the ratings held back."""
 
-    reranking_weight: float = 0.3
-    """Weight of a second loss in which the user's code is not binary yet: what reranking compares."""
+    vector_size: int = 64
+    """Length of the ranking vectors by which candidates are reranked, an int8 each; 0: by relaxed codes."""
+
+    vector_weight: float = 0.5
+    """Weight of the same loss on ranking vectors, beside that on codes."""
 
     temperature: float = 0.06
     """Temperature of the teacher's softmax, in units of its scores (about 0 to 1); smaller is sharper."""
 
-    teacher_factors: int = 64
-    """Factors of the teacher (implicit ALS)."""
+    teacher_factors: int | None = None
+    """Factors of the teacher (implicit ALS); None: 64 or 128, whichever foresees held-out ratings better."""
 
-    teacher_alpha: float = 5.0
-    """Confidence that the teacher puts on a rating of weight 1."""
+    teacher_alpha: float | None = None
+    """Confidence that the teacher puts on a rating of weight 1; None: 5 or 20, likewise."""
 
     teacher_regularization: float = 50.0
     """Regularisation of the teacher on the scale of its confidences."""
@@ -158,15 +161,15 @@ class DchConfig:
     def _check_numbers(self) -> None:
         for name in ("batch", "drawn_items", "checks", "patience", "min_token_count"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("teacher_factors", "teacher_iterations"):
-            _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("threads", "steps", "learning_rate"):
+        _check(self, "teacher_iterations", self.teacher_iterations >= 1, "at least 1")
+        for name in ("threads", "steps", "learning_rate", "teacher_factors", "teacher_alpha"):
             _check(self, name, getattr(self, name) is None or getattr(self, name) > 0, "positive, or None")
-        for name in ("temperature", "teacher_alpha", "mu"):
+        for name in ("temperature", "mu"):
             _check(self, name, 0 < getattr(self, name) < math.inf, "a positive number")
         for name in (
+            "vector_size",
             "feature_weight",
-            "reranking_weight",
+            "vector_weight",
             "teacher_regularization",
             "lambda_user",
             "lambda_item",

@@ -76,6 +76,11 @@ class Model:
             raise CodeShapeError(
                 f"the user tower makes {self.user_tower.bits} bits, the item tower {self.item_tower.bits}"
             )
+        if self.user_tower.vector_size != self.item_tower.vector_size:
+            raise CodeShapeError(
+                f"the user tower makes ranking vectors of {self.user_tower.vector_size}, the item tower of "
+                f"{self.item_tower.vector_size}"
+            )
         for what, tower, vocabulary in (
             ("user", self.user_tower, self.user_vocabulary),
             ("item", self.item_tower, self.item_vocabulary),
@@ -113,13 +118,21 @@ class Model:
         Returns:
             (n, bits) float32, each in (-1, 1).
         """
-        return self._encode(self.user_tower, self.user_vocabulary, histories, item_ids, features)
+        return self.encode_users_with_vectors(histories, item_ids, features)[0]
+
+    def encode_users_with_vectors(
+        self, histories: Rows, item_ids: IdTable, features: Sequence[Features | None] = ()
+    ) -> tuple[Floats, Floats]:
+        """Return relaxed codes, (n, bits), and ranking vectors, (n, vector_size), as ``encode_users``."""
+        outputs = self._encode(self.user_tower, self.user_vocabulary, histories, item_ids, features)
+        return outputs[:, : self.bits], outputs[:, self.bits :]
 
     def encode_items(
         self, histories: Rows, user_ids: IdTable, features: Sequence[Features | None] = ()
     ) -> Floats:
         """Return the relaxed codes of items, as ``encode_users`` with the sides exchanged."""
-        return self._encode(self.item_tower, self.item_vocabulary, histories, user_ids, features)
+        outputs = self._encode(self.item_tower, self.item_vocabulary, histories, user_ids, features)
+        return outputs[:, : self.bits]
 
     def _encode(
         self,
@@ -133,8 +146,8 @@ class Model:
         for row, record in enumerate(features):
             self.add_features(sums, row, tower, vocabulary.of_features(record))
         rows = np.arange(len(histories), dtype=np.int32)
-        relaxed: Floats = encode_rows(rows, *sums, tower.head())
-        return relaxed
+        outputs: Floats = encode_rows(rows, *sums, tower.head())
+        return outputs
 
     def add_features(
         self, sums: RunningSums, row: int, tower: TowerWeights, found: NDArray[np.int32], sign: int = 1

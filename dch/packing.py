@@ -49,7 +49,13 @@ def model_of(
 ) -> Model:
     """Undo ``model_tensors``; the keywords are what the manifest holds."""
     user_tower, item_tower = (
-        TowerWeights(**{field.name: tensors[f"{tower}.{field.name}"] for field in fields(TowerWeights)})
+        TowerWeights(
+            **{
+                field.name: tensors[name]
+                for field in fields(TowerWeights)
+                if (name := f"{tower}.{field.name}") in tensors  # no vectors in artifacts of earlier versions
+            }
+        )
         for tower in TOWERS
     )
     return Model(

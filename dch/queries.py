@@ -21,6 +21,7 @@ class Query(NamedTuple):
 
     snapshot: Snapshot
     relaxed: Floats | None  # (bits,); None where nothing is known
+    vector: Floats | None  # (vector_size,) what candidates are reranked by; None: by the relaxed code
     seen: NDArray[np.int32]  # item rows already rated, newest first
 
     @property
@@ -33,14 +34,16 @@ def query_user(state: State, user: str) -> Query:
     """Copy what a search needs of a user."""
     row = state.memory.user_ids.row(user)
     if row == UNKNOWN:
-        return Query(state.snapshot, None, NO_ROWS)
+        return Query(state.snapshot, None, None, NO_ROWS)
     with state.lock:
         snapshot, seen = state.snapshot, state.memory.user_histories.of(row)[0]
         if row >= len(snapshot.users.sums.squares):  # interned, and nothing folded in yet
-            return Query(snapshot, None, seen)
+            return Query(snapshot, None, None, seen)
         rows = np.array([row], np.int32)
-        is_known = bool(snapshot.users.has_code(rows)[0])
-        return Query(snapshot, snapshot.users.relaxed(rows)[0] if is_known else None, seen)
+        if not snapshot.users.has_code(rows)[0]:
+            return Query(snapshot, None, None, seen)
+        relaxed, vectors = snapshot.users.encoded(rows)
+        return Query(snapshot, relaxed[0], vectors[0] if vectors.size else None, seen)
 
 
 def query_history(
@@ -56,10 +59,13 @@ def query_history(
         np.array(list(latest.values()), np.float32),
     )
     seen = state.memory.item_ids.rows(latest)
-    relaxed = snapshot.model.encode_users(rows, ids, [features])
+    seen = seen[seen != UNKNOWN]
     weights = np.interp(rows.values, *snapshot.model.rating_knots.T)
     is_known = bool(((snapshot.model.user_vocabulary.of_others(ids) >= 0) & (weights > 0)).any())
-    return Query(snapshot, relaxed[0] if is_known else None, seen[seen != UNKNOWN])
+    if not is_known:
+        return Query(snapshot, None, None, seen)
+    relaxed, vectors = snapshot.model.encode_users_with_vectors(rows, ids, [features])
+    return Query(snapshot, relaxed[0], vectors[0] if vectors.size else None, seen)
 
 
 def query_item(state: State, item: str) -> Query:
@@ -75,4 +81,4 @@ def query_item(state: State, item: str) -> Query:
             f"no code is known of item {item!r}; it needs a rating by a user of the fit, or known features"
         )
     signs = unpack(from_words(store.words[row : row + 1], store.bits), store.bits)[0]
-    return Query(snapshot, signs.astype(np.float32), np.array([row], np.int32))
+    return Query(snapshot, signs.astype(np.float32), None, np.array([row], np.int32))

@@ -11,7 +11,7 @@ from dch.histories import NEVER, NONE, Histories, Pairs, put, slots_of
 from dch.ids import IdTable
 from dch.jit import kernel
 from dch.model import Model, Vocabulary
-from dch.store import CodeStore
+from dch.store import CodeStore, in_int8
 from dch.sums import RunningSums, add_rating, empty_sums, grow_sums, interpolate
 from dch.towers import Floats, TowerWeights, encode_rows
 
@@ -29,12 +29,24 @@ class Side:
         own_ids: IdTable,
         other_ids: IdTable,
         *,
-        needs_ratings: bool,
+        is_asked: bool,
     ) -> None:
+        """Fill nothing yet.
+
+        Args:
+            model: the generation.
+            tower: the model's tower of this side.
+            vocabulary: of its bag.
+            own_ids: ids of this side.
+            other_ids: ids of the other side.
+            is_asked: True for users, who get lists and need ratings for a code; False for items, which are
+                listed and keep their ranking vectors.
+        """
         self.model, self.tower, self.vocabulary = model, tower, vocabulary
         self._own_ids, self._other_ids = own_ids, other_ids
-        self._needs_ratings = needs_ratings
-        self.store = CodeStore(own_ids, model.bits, model.generation)
+        self._is_asked = is_asked
+        size = 0 if is_asked else tower.vector_size
+        self.store = CodeStore(own_ids, model.bits, model.generation, size)
         self.sums = empty_sums(max(8, len(own_ids)), tower.hidden)
         self.positives = np.zeros(max(8, len(own_ids)), np.int32)
         self.token_of = vocabulary.of_others(other_ids)
@@ -89,8 +101,13 @@ class Side:
 
     def relaxed(self, rows: Ints) -> Floats:
         """Return the relaxed codes (n, bits) of rows, empty bags among them."""
-        relaxed: Floats = encode_rows(rows, *self.sums, self.tower.head())
+        relaxed: Floats = encode_rows(rows, *self.sums, self.tower.code_head())
         return relaxed
+
+    def encoded(self, rows: Ints) -> tuple[Floats, Floats]:
+        """Return relaxed codes (n, bits) and ranking vectors (n, vector_size) of rows."""
+        outputs: Floats = encode_rows(rows, *self.sums, self.tower.head())
+        return outputs[:, : self.tower.bits], outputs[:, self.tower.bits :]
 
     def has_code(self, rows: Ints) -> NDArray[np.bool_]:
         """Return which rows have enough in their bags for a code.
@@ -99,7 +116,7 @@ class Side:
         knows: no fit trains users without, and whoever rated nothing is better served with what is popular.
         """
         enough: NDArray[np.bool_] = (
-            self.sums.n_ratings[rows] > 0 if self._needs_ratings else self.sums.squares[rows] > 0
+            self.sums.n_ratings[rows] > 0 if self._is_asked else self.sums.squares[rows] > 0
         )
         return enough
 
@@ -108,7 +125,11 @@ class Side:
         filled = self.has_code(rows)
         self.store.remove(rows[~filled])
         known = rows[filled]
-        self.store.put(known, to_words(pack(self.relaxed(known))))
+        if self._is_asked:
+            self.store.put(known, to_words(pack(self.relaxed(known))))
+        else:
+            relaxed, vectors = self.encoded(known)
+            self.store.put(known, to_words(pack(relaxed)), in_int8(vectors))
         self.store.popularity[known] = self.positives[known]
 
 

@@ -85,8 +85,8 @@ def prepare(model: Model, memory: Memory) -> Snapshot:
     """Encode everything known with a model, beside whatever is being served."""
     memory.reserve(0)
     user_ids, item_ids = memory.user_ids, memory.item_ids
-    users = Side(model, model.user_tower, model.user_vocabulary, user_ids, item_ids, needs_ratings=True)
-    items = Side(model, model.item_tower, model.item_vocabulary, item_ids, user_ids, needs_ratings=False)
+    users = Side(model, model.user_tower, model.user_vocabulary, user_ids, item_ids, is_asked=True)
+    items = Side(model, model.item_tower, model.item_vocabulary, item_ids, user_ids, is_asked=False)
     users.fill(memory.user_histories, memory.user_features)
     items.fill(memory.item_histories, memory.item_features)
     catalogue = CatalogueKeeper(items.store, model.item_ids)

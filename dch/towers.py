@@ -1,4 +1,4 @@
-"""A frozen tower: from the running sums of a bag to a relaxed code, with no torch.
+"""A frozen tower: from the running sums of a bag to a relaxed code and a ranking vector, with no torch.
 
 The bag of a user (or item) is a weighted sum of embeddings: one per rated item (per rater), one per feature
 token. It is kept in whole numbers, so that adding and taking away ratings in any order gives the same sum,
@@ -6,7 +6,7 @@ and folding a rating in costs one embedding row. What follows the sum is float32
 without fused operations, so a code depends on the history and the weights alone: not on batch, order or run.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from dch.errors import ConfigError
 from dch.jit import kernel
 
 Floats = NDArray[np.float32]
+Head = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats]
+"""bias, count, gain, shift, output, output_bias, vector_output, vector_bias."""
 
 UNIT = 2.0**20
 """Fixed-point steps per 1.0 in sums and squares: errors near 1e-6, room for 10**12 ratings in a sum."""
@@ -28,7 +30,11 @@ COUNT_CENTRE, COUNT_SPREAD = 4.0, 1.5
 
 @dataclass(frozen=True)
 class TowerWeights:
-    """The weights of one tower: softsign(tanh(norm(x + bias + c * count)) @ output + output_bias)."""
+    """The weights of one tower.
+
+    With h = tanh(norm(x + bias + c * count)), a relaxed code is softsign(h @ output + output_bias), and a
+    ranking vector is h @ vector_output + vector_bias.
+    """
 
     bag: Floats
     """(n_tokens, hidden): the other side's training ids in order, then this side's feature tokens."""
@@ -51,19 +57,29 @@ class TowerWeights:
     output_bias: Floats
     """(bits,)."""
 
+    vector_output: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """(hidden, vector_size); nothing at all where the tower makes no ranking vectors."""
+
+    vector_bias: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    """(vector_size,)."""
+
     def __post_init__(self) -> None:
         hidden, bits = self.output.shape
+        if not self.vector_output.size:
+            object.__setattr__(self, "vector_output", np.empty((hidden, 0), np.float32))
         shapes = {"bias": hidden, "count": hidden, "gain": hidden, "shift": hidden, "output_bias": bits}
+        shapes["vector_bias"] = self.vector_output.shape[1]
         for name, length in shapes.items():
             if getattr(self, name).shape != (length,):
                 raise ConfigError(
                     f"{name} has shape {getattr(self, name).shape}, output asks for ({length},)"
                 )
+        if len(self.vector_output) != hidden:
+            raise ConfigError(f"vector_output has {len(self.vector_output)} rows, output has {hidden}")
         if self.bag.ndim != 2 or self.bag.shape[1] != hidden:
             raise ConfigError(f"bag has shape {self.bag.shape}, output asks for (n_tokens, {hidden})")
-        for field in fields(self):
-            contiguous = np.ascontiguousarray(getattr(self, field.name), np.float32)
-            object.__setattr__(self, field.name, contiguous)
+        for name in (one.name for one in fields(self)):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), np.float32))
 
     @property
     def bits(self) -> int:
@@ -75,9 +91,19 @@ class TowerWeights:
         """Width of the bag and of the hidden layer."""
         return int(self.output.shape[0])
 
-    def head(self) -> tuple[Floats, ...]:
+    @property
+    def vector_size(self) -> int:
+        """Length of a ranking vector; 0 where there are none."""
+        return int(self.vector_output.shape[1])
+
+    def head(self) -> Head:
         """Return all that follows the bag, in the order that ``encode_row`` takes it."""
-        return self.bias, self.count, self.gain, self.shift, self.output, self.output_bias
+        return (*self.code_head()[:6], self.vector_output, self.vector_bias)
+
+    def code_head(self) -> Head:
+        """Return the same with no ranking vectors, where codes alone are wanted."""
+        codes = (self.bias, self.count, self.gain, self.shift, self.output, self.output_bias)
+        return (*codes, self.vector_output[:, :0], self.vector_bias[:0])
 
 
 @kernel
@@ -121,11 +147,11 @@ def encode_row(
     sums: NDArray[np.int64],
     squares: int,
     n_ratings: int,
-    head: tuple[Floats, ...],
+    head: Head,
     scratch: Floats,
     out: Floats,
 ) -> None:
-    """Write the relaxed code of one bag.
+    """Write the relaxed code of one bag, and its ranking vector behind it.
 
     Args:
         sums: (hidden,) fixed-point sum of weight * embedding.
@@ -133,9 +159,9 @@ def encode_row(
         n_ratings: ratings in the bag.
         head: see ``TowerWeights.head``.
         scratch: (hidden,) float32, overwritten.
-        out: (bits,) float32, overwritten, each in (-1, 1).
+        out: (bits + vector_size,) float32, overwritten; bits in (-1, 1).
     """
-    bias, count, gain, shift, output, output_bias = head
+    bias, count, gain, shift, output, output_bias, vector_output, vector_bias = head
     hidden, bits = output.shape
     length = np.sqrt(squares / UNIT) * UNIT
     scale = 1.0 / length if squares > 0 else 0.0
@@ -151,10 +177,13 @@ def encode_row(
     spread = 1.0 / np.sqrt(variance / hidden + NORM_EPSILON)
     for j in range(hidden):
         scratch[j] = tanh((scratch[j] - mean) * spread * gain[j] + shift[j])
-    out[:] = output_bias
+    out[:bits] = output_bias
+    out[bits:] = vector_bias
     for j in range(hidden):
         for b in range(bits):
             out[b] += scratch[j] * output[j, b]
+        for b in range(len(vector_bias)):
+            out[bits + b] += scratch[j] * vector_output[j, b]
     for b in range(bits):
         out[b] = out[b] / (np.float32(1.0) + abs(out[b]))
 
@@ -165,13 +194,13 @@ def encode_rows(
     sums: NDArray[np.int64],
     squares: NDArray[np.int64],
     n_ratings: NDArray[np.int32],
-    head: tuple[Floats, ...],
+    head: Head,
 ) -> Floats:
-    """Return the relaxed codes (len(rows), bits) of the bags at these rows of the running sums."""
+    """Return relaxed codes and ranking vectors (len(rows), bits + vector_size) of these rows of the sums."""
     hidden, bits = head[4].shape
     scratch = np.empty(hidden, np.float32)
-    relaxed = np.empty((len(rows), bits), np.float32)
+    outputs = np.empty((len(rows), bits + len(head[7])), np.float32)
     for i in range(len(rows)):
         row = rows[i]
-        encode_row(sums[row], squares[row], n_ratings[row], head, scratch, relaxed[i])
-    return relaxed
+        encode_row(sums[row], squares[row], n_ratings[row], head, scratch, outputs[i])
+    return outputs

@@ -13,10 +13,10 @@ from dch.histories import NONE, Pairs
 from dch.jit import kernel
 from dch.search import CANDIDATES
 from dch.search.distances import block_distances
-from dch.search.scan import score_of, score_table
+from dch.search.scores import make_scorer, score_of
 from dch.side import Inputs, Ints, learn
 from dch.sums import RunningSums
-from dch.towers import Floats, encode_row
+from dch.towers import Floats, Head, encode_row
 
 NOT_TRIED = -1
 """The rank of an event that was not to be tried, or whose item could not have been recommended."""
@@ -31,7 +31,7 @@ class Scratch(NamedTuple):
     unseen: NDArray[np.uint8]  # (n_items,) allowed, less what the user at hand has rated
     distances: NDArray[np.uint16]  # (n_items,)
     hidden: Floats
-    relaxed: Floats
+    outputs: Floats  # (bits + vector_size,) relaxed code and ranking vector of the user
     query: NDArray[np.uint64]
 
 
@@ -66,37 +66,27 @@ def popular_rank(catalogue: Catalogue, item: int, unseen: NDArray[np.uint8]) -> 
 
 @kernel
 def code_rank(catalogue: Catalogue, item: int, scratch: Scratch) -> int:
-    """Return the place of the item in the list for ``scratch.relaxed``, or OUTSIDE, without making the list.
+    """Return the place of the item in the list for ``scratch.outputs``, or OUTSIDE, without making the list.
 
-    The candidates are the nearest by (distance, score, precedence); within them the score orders. So it is
-    enough to count: who is nearer, and who of the candidates scores better.
+    The candidates are the nearest by (distance, precedence); within them the score orders. So it is enough to
+    find the candidates and to count those that score better.
     """
-    width, n_items = catalogue.words.shape[1], len(scratch.unseen)
-    flat = catalogue.words.reshape(-1)
-    sign_words(scratch.relaxed, scratch.query)
-    block_distances(flat[: n_items * width], scratch.query, scratch.distances)
-    edge, room = _edge(scratch)
-    own = int(scratch.distances[item])
-    if own > edge:
+    width = catalogue.words.shape[1]
+    bits = len(scratch.outputs) - catalogue.vectors.shape[1]
+    flat, relaxed = catalogue.words.reshape(-1), scratch.outputs[:bits]
+    sign_words(relaxed, scratch.query)
+    block_distances(flat[: len(scratch.unseen) * width], scratch.query, scratch.distances)
+    candidates = _candidates(scratch, bits, catalogue.precedence)
+    if not np.any(candidates == item):
         return OUTSIDE
-    table = score_table(scratch.relaxed)
-    own_score = score_of(flat, width, item, own, table)
-    inside = at_edge = 0
-    for row in range(n_items):
-        distance = int(scratch.distances[row])
-        if distance > edge or not scratch.unseen[row]:
-            continue
-        score = score_of(flat, width, row, distance, table)
-        if score < own_score or row == item:
-            continue
-        later = score == own_score and (
-            distance > own or (distance == own and _precedes(catalogue.precedence, item, row))
-        )
-        inside += distance < edge and not later
-        at_edge += distance == edge and not later
-    if own == edge and at_edge >= room:
-        return OUTSIDE
-    return inside + min(at_edge, room)
+    scorer = make_scorer(catalogue.words, catalogue.vectors, relaxed, scratch.outputs[bits:])
+    own, own_score = scratch.distances[item], score_of(item, scorer)
+    before = 0
+    for row in candidates:
+        distance, score = scratch.distances[row], score_of(row, scorer)
+        nearer = distance < own or (distance == own and _precedes(catalogue.precedence, row, item))
+        before += int(score > own_score or (score == own_score and nearer))
+    return before
 
 
 @kernel
@@ -105,9 +95,30 @@ def _precedes(precedence: NDArray[np.int64], row: int, other: int) -> bool:
 
 
 @kernel
-def _edge(scratch: Scratch) -> tuple[int, int]:
+def _candidates(scratch: Scratch, bits: int, precedence: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of the candidates, in no order that means anything."""
+    edge, room = _edge(scratch, bits)
+    rows = np.empty(CANDIDATES, np.int64)
+    at_edge = np.empty(len(scratch.unseen), np.int64)
+    n = n_edge = 0
+    for row in range(len(scratch.unseen)):
+        if scratch.unseen[row]:
+            if scratch.distances[row] < edge:
+                rows[n] = row
+                n += 1
+            elif scratch.distances[row] == edge:
+                at_edge[n_edge] = row
+                n_edge += 1
+    room = min(room, n_edge)
+    order = np.argsort(-precedence[at_edge[:n_edge]], kind="mergesort")  # stable: ties go by row
+    rows[n : n + room] = at_edge[order[:room]]
+    return rows[: n + room]
+
+
+@kernel
+def _edge(scratch: Scratch, bits: int) -> tuple[int, int]:
     """Return the distance of the last candidate, and how many of those at this distance are candidates."""
-    counts = np.zeros(len(scratch.relaxed) + 1, np.int64)
+    counts = np.zeros(bits + 1, np.int64)
     for row in range(len(scratch.unseen)):
         counts[scratch.distances[row]] += scratch.unseen[row]
     room = CANDIDATES
@@ -133,7 +144,7 @@ def _mark_seen(pairs: Pairs, user: int, unseen: NDArray[np.uint8], allowed: NDAr
 def _try(
     pairs: Pairs,
     sums: RunningSums,
-    head: tuple[Floats, ...],
+    head: Head,
     catalogue: Catalogue,
     user: int,
     item: int,
@@ -154,7 +165,7 @@ def _try(
                 sums.n_ratings[user],
                 head,
                 scratch.hidden,
-                scratch.relaxed,
+                scratch.outputs,
             )
             by_codes = code_rank(catalogue, item, scratch)
     _mark_seen(pairs, user, unseen, catalogue.allowed)
@@ -165,7 +176,7 @@ def _try(
 def rank_then_learn(
     pairs: Pairs,
     inputs: Inputs,
-    head: tuple[Floats, ...],
+    head: Head,
     catalogue: Catalogue,
     users: Ints,
     items: Ints,
@@ -181,7 +192,7 @@ def rank_then_learn(
         catalogue.allowed.copy(),
         np.empty(len(catalogue.allowed), np.uint16),
         np.empty(hidden, np.float32),
-        np.empty(bits, np.float32),
+        np.empty(bits + len(head[7]), np.float32),
         np.empty(catalogue.words.shape[1], np.uint64),
     )
     changed = np.empty(len(users), np.bool_)

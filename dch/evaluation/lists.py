@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import pack, to_words
 from dch.evaluation.report import DEPTH, Key, Measured
 from dch.jit import kernel
 from dch.metrics import METRICS, relevance
@@ -81,18 +80,19 @@ def make_lists(
     popular = popular_lists(state, question, k, n_new=n_new)
     catalogue, side = state.snapshot.catalogue.view(), state.snapshot.users
     known = side.has_code(question.users)
-    relaxed = side.relaxed(question.users)
+    relaxed, vectors = side.encoded(question.users)
     lists = {}
     for strategy, n_candidates in (("codes", 0), ("codes+rerank", CANDIDATES)):
         found = nearest_many(
             catalogue.words,
-            to_words(pack(relaxed)),
             k,
             skip_starts=question.given.starts,
             skip_columns=question.given.columns,
             eligible=question.candidates & catalogue.allowed.view(np.bool_),
             popularity=catalogue.precedence,
-            relaxed=relaxed if n_candidates else None,
+            relaxed=relaxed,
+            item_vectors=catalogue.vectors,
+            vectors=vectors,
             n_candidates=n_candidates,
             marked=catalogue.is_new,
             n_reserved=n_new,

@@ -1,6 +1,5 @@
-"""Exact search: the k nearest codes by Hamming distance, and their reranking by asymmetric score.
+"""Exact search: the k nearest codes by Hamming distance, and their reranking by a finer score.
 
-The asymmetric score of an item is relaxed user output . item bits: it sees by how much each bit was decided.
 Kernels release the interpreter lock.
 """
 
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 from dch.codes import WORD_BITS, Words
 from dch.errors import CodeShapeError
 from dch.search.batch import nearest_many
-from dch.search.order import Float32s, Int32s, Integers, _order_by_score
+from dch.search.order import Int32s, Integers, _order_by_score
 from dch.search.scan import _scan
+from dch.search.scores import Scorer, score_rows
 
 __all__ = [
     "CANDIDATES",
@@ -28,7 +28,6 @@ CANDIDATES = 200
 
 _NO_ROWS = np.empty(0, np.int32)
 _NO_MASK = np.empty(0, np.uint8)
-_NO_RELAXED = np.empty(0, np.float32)
 
 
 class Nearest(NamedTuple):
@@ -51,13 +50,11 @@ def nearest(
     skip: Int32s | None = None,
     eligible: NDArray[np.bool_] | None = None,
     popularity: Integers | None = None,
-    relaxed: Float32s | None = None,
     bits: int | None = None,
 ) -> Nearest:
     """Find the k nearest codes among those that are eligible and not skipped.
 
-    Order: distance, then asymmetric score descending (when relaxed is given), then popularity descending,
-    then row.
+    Order: distance, then popularity descending, then row.
 
     Args:
         words: (n, n_words) uint64.
@@ -66,11 +63,10 @@ def nearest(
         skip: (m,) int32 rows never to return, in any order.
         eligible: (n,) bool.
         popularity: (n,) int32.
-        relaxed: (bits,) float32, the query before its signs were taken.
-        bits: length of a code; only the score without relaxed depends on it; default 64 * n_words.
+        bits: length of a code; only the score depends on it; default 64 * n_words.
 
     Returns:
-        min(k, n eligible) results. The score without relaxed is bits - 2 * distance.
+        min(k, n eligible) results. The score is bits - 2 * distance.
 
     Raises:
         CodeShapeError: query, eligible or popularity do not fit the words.
@@ -86,26 +82,27 @@ def nearest(
         _NO_MASK if eligible is None else np.ascontiguousarray(eligible).view(np.uint8),
         _NO_ROWS if skip is None else _sorted(skip),
         _NO_ROWS if popularity is None else popularity,
-        _NO_RELAXED if relaxed is None else np.ascontiguousarray(relaxed, np.float32),
         *result,
     )
-    if relaxed is None and bits is not None:
+    if bits is not None:
         result.scores[:] -= WORD_BITS * n_words - bits  # the padding agrees everywhere and says nothing
     return result.head(found)
 
 
-def rerank(candidates: Nearest, k: int, *, popularity: Integers | None = None) -> Nearest:
-    """Order candidates by asymmetric score and keep k; with a search before it, "codes+rerank".
+def rerank(candidates: Nearest, k: int, scorer: Scorer, *, popularity: Integers | None = None) -> Nearest:
+    """Score candidates anew, order them by it, and keep k; with a search before it, "codes+rerank".
 
     Order: score descending, then distance, then popularity descending, then row. The candidates are the
-    ``CANDIDATES`` nearest (more when k is more), found with the relaxed query.
+    ``CANDIDATES`` nearest (more when k is more).
 
     Args:
         candidates: what ``nearest`` found; not changed.
         k: list length.
+        scorer: see ``dch.search.scores.make_scorer``.
         popularity: (n,) int32.
     """
     ordered = Nearest(candidates.rows.copy(), candidates.distances.copy(), candidates.scores.copy())
+    score_rows(ordered.rows, scorer, ordered.scores)
     _order_by_score(len(ordered.rows), *ordered, _NO_ROWS if popularity is None else popularity)
     return ordered.head(k)
 

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import Words
+from dch.codes import Words, pack, to_words
 from dch.jit import kernel
 from dch.search.order import Float32s, Int32s, Integers, _order_by_score
 from dch.search.reserve import reserve
 from dch.search.scan import _scan
+from dch.search.scores import Scorer, Vectors, make_scorer, score_rows
 
 _NO_MASK = np.empty(0, np.uint8)
 
@@ -24,15 +25,16 @@ def _best(
     allowed: NDArray[np.uint8],
     skip: Int32s,
     popularity: Integers,
-    relaxed: NDArray[np.float32],
+    scorer: Scorer,
     rows: Int32s,
     distances: Int32s,
     scores: Float32s,
 ) -> int:
     """Find the nearest, rerank them when ``n_candidates`` is above 0, and return how many of k there are."""
     size = max(k, n_candidates)
-    found = _scan(words, query, size, allowed, skip, popularity, relaxed, rows, distances, scores)
+    found = _scan(words, query, size, allowed, skip, popularity, rows, distances, scores)
     if n_candidates > 0:
+        score_rows(rows[:found], scorer, scores)
         _order_by_score(found, rows, distances, scores, popularity)
     return min(found, k)
 
@@ -49,7 +51,9 @@ def _scan_many(
     skip_starts: NDArray[np.int64],
     skip_columns: Int32s,
     popularity: Integers,
-    relaxed: NDArray[np.float32],
+    item_vectors: Vectors,
+    relaxed: Float32s,
+    vectors: Float32s,
     ranked: NDArray[np.int32],
 ) -> None:
     """Fill one row of ``ranked`` per query; rerank when ``n_candidates`` is above 0."""
@@ -59,14 +63,16 @@ def _scan_many(
     chosen = np.flatnonzero(allowed & marked if n_reserved > 0 else allowed[:0]).astype(np.int32)
     place = np.full(len(words), -1, np.int32)
     place[chosen] = np.arange(len(chosen))
-    marked_words, marked_popularity = words[chosen], popularity[chosen]  # copied: see ``answers``
+    # Copied: see ``answers``.
+    marked_words, marked_popularity, marked_vectors = words[chosen], popularity[chosen], item_vectors[chosen]
     for i in range(len(queries)):
         skip = np.sort(skip_columns[skip_starts[i] : skip_starts[i + 1]])
-        about = (skip, popularity, relaxed[i])
+        about = (skip, popularity, make_scorer(words, item_vectors, relaxed[i], vectors[i]))
         found = _best(words, queries[i], k, n_candidates, allowed, *about, rows[0], distances[0], scores[0])
         if n_reserved > 0:
             skip = place[skip]
-            others = (skip[skip >= 0], marked_popularity, relaxed[i])
+            scorer = make_scorer(marked_words, marked_vectors, relaxed[i], vectors[i])
+            others = (skip[skip >= 0], marked_popularity, scorer)
             room = (rows[1], distances[1], scores[1])
             of = _best(marked_words, queries[i], n_reserved, n_candidates, _NO_MASK, *others, *room)
             best = (chosen[rows[1, :of]], distances[1, :of], scores[1, :of])
@@ -78,31 +84,33 @@ def _scan_many(
 
 def nearest_many(
     words: Words,
-    queries: Words,
     k: int,
     *,
     skip_starts: NDArray[np.int64],
     skip_columns: Int32s,
     eligible: NDArray[np.bool_],
     popularity: Integers,
-    relaxed: Float32s | None = None,
+    relaxed: Float32s,
+    item_vectors: Vectors,
+    vectors: Float32s,
     n_candidates: int = 0,
     marked: NDArray[np.uint8] | None = None,
     n_reserved: int = 0,
     n_threads: int | None = None,
 ) -> NDArray[np.int32]:
-    """Find the k nearest codes of each query.
+    """Find the k nearest codes of each query; rerank the ``n_candidates`` nearest when it is above 0.
 
     Args:
         words: (n, n_words) uint64.
-        queries: (n_queries, n_words) uint64.
         k: list length.
         skip_starts: (n_queries + 1,) int64; query i skips skip_columns[skip_starts[i]:skip_starts[i + 1]].
         skip_columns: int32 rows.
         eligible: (n,) bool.
         popularity: (n,) int32.
-        relaxed: (n_queries, bits) float32; None orders by distance alone, then popularity, then row.
-        n_candidates: how many of the nearest to rerank by asymmetric score; 0 is none.
+        relaxed: (n_queries, bits) float32, the queries before their signs were taken.
+        item_vectors: (n, vector_size) int8.
+        vectors: (n_queries, vector_size) float32; vector_size is 0 where the relaxed codes are to score.
+        n_candidates: how many of the nearest to rerank; 0 is none.
         marked: (n,) uint8, 1 where a row is one of those that places are reserved for.
         n_reserved: how many places are reserved, 0 to k; see ``reserve``.
         n_threads: threads to search on, None: one per core; the result does not depend on it.
@@ -110,8 +118,9 @@ def nearest_many(
     Returns:
         (n_queries, k) int32 rows, best first, -1 where fewer than k are eligible.
     """
+    queries = to_words(pack(relaxed))
     ranked = np.empty((len(queries), k), np.int32)
-    scored = np.empty((len(queries), 0), np.float32) if relaxed is None else relaxed
+    relaxed, vectors = np.ascontiguousarray(relaxed), np.ascontiguousarray(vectors)
     words, allowed = np.ascontiguousarray(words), np.ascontiguousarray(eligible).view(np.uint8)
     n_parts = n_threads or os.cpu_count() or 1
     edges = np.linspace(0, len(queries), n_parts + 1).astype(int)
@@ -129,7 +138,9 @@ def nearest_many(
             skip_starts[one : end + 1],
             skip_columns,
             popularity,
-            scored[one:end],
+            item_vectors,
+            relaxed[one:end],
+            vectors[one:end],
             ranked[one:end],
         )
 

@@ -17,33 +17,6 @@ BLOCK = 512  # rows; a block of distances stays in the first-level cache, and mo
 
 
 @kernel
-def score_table(relaxed: Float32s) -> NDArray[np.float32]:
-    """Sum relaxed bits for each value of each half byte of a code, (bits // 4, 16)."""
-    table = np.empty((len(relaxed) // 4, 16), np.float32)
-    for half in range(len(table)):
-        for value in range(16):
-            total = np.float32(0)
-            for bit in range(4):
-                sign = 1 if value >> (3 - bit) & 1 else -1
-                total += np.float32(sign) * relaxed[4 * half + bit]
-            table[half, value] = total
-    return table
-
-
-@kernel
-def score_of(flat: Words, n_words: int, row: int, distance: int, table: NDArray[np.float32]) -> np.float32:
-    """Return relaxed . bits of a row; with an empty table, what a relaxed code of +-1 would give."""
-    if len(table) == 0:
-        return np.float32(64 * n_words - 2 * distance)
-    total = np.float32(0)
-    for byte in range(len(table) // 2):
-        code = flat[row * n_words + (byte >> 3)] >> np.uint64(8 * (byte & 7))
-        total += table[2 * byte, (code >> np.uint64(4)) & np.uint64(15)]
-        total += table[2 * byte + 1, code & np.uint64(15)]
-    return total
-
-
-@kernel
 def _is_allowed(row: int, allowed: NDArray[np.uint8], skip: Int32s) -> bool:
     if len(allowed) > 0 and not allowed[row]:
         return False
@@ -61,7 +34,6 @@ def _scan(
     allowed: NDArray[np.uint8],
     skip: Int32s,
     popularity: Integers,
-    relaxed: Float32s,
     rows: Int32s,
     distances: Int32s,
     scores: Float32s,
@@ -75,10 +47,9 @@ def _scan(
         allowed: (n,) uint8, 0 where a row may not be found; or empty: all may.
         skip: (m,) int32 rows that may not be found, ascending.
         popularity: (n,) integers that break ties; or empty: row decides.
-        relaxed: (bits,) float32 to score with; or empty: the score is 64 * n_words - 2 * distance.
         rows: written, nearest first.
         distances: written.
-        scores: written.
+        scores: written, 64 * n_words - 2 * distance.
 
     Returns:
         How many were found: k, or all that are allowed when they are fewer.
@@ -87,7 +58,6 @@ def _scan(
     if k <= 0:
         return 0
     flat = words.reshape(-1)
-    table = score_table(relaxed)
     scratch = np.empty(BLOCK, np.uint16)
     found, threshold = 0, 64 * n_words
     for start in range(0, n, BLOCK):
@@ -98,7 +68,7 @@ def _scan(
             distance, row = int(block[i]), start + i
             if distance > threshold or not _is_allowed(row, allowed, skip):
                 continue
-            score = score_of(flat, n_words, row, distance, table)
+            score = np.float32(64 * n_words - 2 * distance)
             found = _offer(k, found, row, distance, score, rows, distances, scores, popularity)
             if found == k:
                 threshold = int(distances[0])

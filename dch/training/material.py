@@ -1,6 +1,8 @@
 """What a fit works on: the rating scale, both sides, the held-out ratings and the teacher."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +15,17 @@ from dch.training.sides import Side, make_sides
 from dch.training.teacher import Teacher, fit_teacher
 from dch.training.validation import Validation, make_validation, split_validation, without_popularity
 
+FIRST_SETTINGS: Mapping[str, Any] = {"teacher_alpha": 5.0, "teacher_factors": 64}
+OTHER_SETTINGS: Mapping[str, Any] = {"teacher_alpha": 20.0, "teacher_factors": 128}
+"""Tried one after the other: sparse data wants more confidence (Yelp, Amazon), many items more factors."""
+
 
 @dataclass(frozen=True)
 class Material:
     """Everything that is made of the ratings before the first step."""
+
+    config: DchConfig
+    """The settings, with those of the teacher filled in."""
 
     scale: Scale
     sides: tuple[Side, Side]
@@ -41,10 +50,26 @@ def prepare(ratings: Ratings, config: DchConfig, start: Model | None, rng: np.ra
     train, taken = ratings, np.empty(0, np.int64)
     if config.early_stopping:
         train, taken = split_validation(ratings, config, rng)
-    tried = [_try(scale, ratings, train, taken, config) for scale in _scales(train, config, start)]
-    if len(tried) == 1 or tried[0].validation is None:
+    first = _first_settings(config, start)
+    tried = [_try(scale, ratings, train, taken, first) for scale in _scales(train, config, start)]
+    if tried[0].validation is None or tried[0].teacher is None:
         return tried[0]
-    return max(tried, key=_quality)  # the first, graded, on a tie
+    best = max(tried, key=_quality) if len(tried) > 1 else tried[0]  # the first, graded, on a tie
+    for name, other in OTHER_SETTINGS.items():
+        if getattr(config, name) is None and start is None:
+            best = max(best, _with_teacher(best, replace(best.config, **{name: other})), key=_quality)
+    return best
+
+
+def _first_settings(config: DchConfig, start: Model | None) -> DchConfig:
+    """Fill in the teacher's settings: those of the previous model, or those to begin with."""
+    before = {} if start is None else start.settings
+    filled: dict[str, Any] = {
+        name: before.get(name) or first
+        for name, first in FIRST_SETTINGS.items()
+        if getattr(config, name) is None
+    }
+    return replace(config, **filled)
 
 
 def _scales(train: Ratings, config: DchConfig, start: Model | None) -> list[Scale]:
@@ -66,7 +91,11 @@ def _try(scale: Scale, ratings: Ratings, train: Ratings, taken: np.ndarray, conf
     if validation and config.objective == "rating":  # else codes that say nothing win, by popularity alone
         validation = without_popularity(validation, np.random.default_rng(config.seed))
     teacher = fit_teacher(sides[0], config) if config.objective == "ranking" else None
-    return Material(scale, sides, validation, teacher)
+    return Material(config, scale, sides, validation, teacher)
+
+
+def _with_teacher(material: Material, config: DchConfig) -> Material:
+    return replace(material, config=config, teacher=fit_teacher(material.sides[0], config))
 
 
 def _quality(material: Material) -> float:

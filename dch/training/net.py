@@ -1,5 +1,6 @@
 """The towers as torch modules: the trainable twins of the frozen tower in ``dch.towers``."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,7 @@ from dch.training.bag import Bags, bag_sum
 
 
 class TowerNet(nn.Module):
-    """softsign(tanh(norm(x + bias + c * count)) @ output + output_bias), x the sum of a bag.
-
-    The parameters have the names and shapes of ``TowerWeights``.
-    """
+    """The formula of the frozen tower; its parameters have the names and shapes of ``TowerWeights``."""
 
     def __init__(self, weights: TowerWeights) -> None:
         super().__init__()
@@ -29,11 +27,22 @@ class TowerNet(nn.Module):
     def outputs(self, bags: Bags) -> Tensor:
         """Return what the softsign takes, (n, bits)."""
         p: Any = self
+        return torch.addmm(p.output_bias, self._hidden(bags), p.output)
+
+    def codes_and_vectors(self, bags: Bags) -> tuple[Tensor, Tensor]:
+        """Return the relaxed codes, (n, bits), and the ranking vectors, (n, vector_size)."""
+        p: Any = self
+        hidden = self._hidden(bags)
+        relaxed = functional.softsign(torch.addmm(p.output_bias, hidden, p.output))
+        return relaxed, torch.addmm(p.vector_bias, hidden, p.vector_output)
+
+    def _hidden(self, bags: Bags) -> Tensor:
+        """Return the hidden layer, (n, hidden)."""
+        p: Any = self
         counts = torch.from_numpy(np.log1p(bags.counts).astype(np.float32)).to(p.bag.device)
         c = (counts - COUNT_CENTRE) / COUNT_SPREAD
         x = bag_sum(p.bag, bags) + p.bias + c[:, None] * p.count
-        hidden = torch.tanh(functional.layer_norm(x, (x.shape[1],), p.gain, p.shift, NORM_EPSILON))
-        return torch.addmm(p.output_bias, hidden, p.output)
+        return torch.tanh(functional.layer_norm(x, (x.shape[1],), p.gain, p.shift, NORM_EPSILON))
 
     def freeze(self) -> TowerWeights:
         """Copy the weights out of torch."""
@@ -41,7 +50,7 @@ class TowerNet(nn.Module):
         return TowerWeights(**named)
 
 
-PARAMETERS = ("bag", "bias", "count", "gain", "shift", "output", "output_bias")
+PARAMETERS = tuple(field.name for field in fields(TowerWeights))
 
 
 def hard_sign(relaxed: Tensor) -> Tensor:

@@ -40,11 +40,10 @@ class RankingSteps:
         self._teacher_items = torch.from_numpy(teacher.items).to(device)
         self._users = rounds(len(sides[0]), config.batch, rng)
         self.scale = nn.Parameter(torch.tensor(FIRST_SCALE / config.bits, device=device))
-        self.relaxed_scale = nn.Parameter(1.5 * self.scale.detach())  # relaxed codes are the shorter ones
 
     def slow_parameters(self) -> list[nn.Parameter]:
         """Return what is learned at a tenth of the rate."""
-        return [self.scale, self.relaxed_scale]
+        return [self.scale]
 
     def loss(self) -> Tensor:
         """Draw one batch and return its loss."""
@@ -58,12 +57,12 @@ class RankingSteps:
             target = target_distribution(
                 scores, kept, held_back_cells(held_back, column_of), teacher_share=self._config.teacher_share
             )
-        relaxed, item_signs = self._nets[0](bags), hard_sign(self._nets[1](item_bags))
-        loss = ranking_loss(self.scale * hard_sign(relaxed) @ item_signs.T, target, kept)
-        if self._config.reranking_weight == 0:
+        user_relaxed, user_vectors = self._nets[0].codes_and_vectors(bags)
+        item_relaxed, item_vectors = self._nets[1].codes_and_vectors(item_bags)
+        loss = ranking_loss(self.scale * hard_sign(user_relaxed) @ hard_sign(item_relaxed).T, target, kept)
+        if self._config.vector_size == 0:
             return loss
-        reranked = ranking_loss(self.relaxed_scale * relaxed @ item_signs.T, target, kept)
-        return loss + self._config.reranking_weight * reranked
+        return loss + self._config.vector_weight * ranking_loss(user_vectors @ item_vectors.T, target, kept)
 
     def _draw_bags(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Bags, HeldBack, Bags]:
         config, (user_side, item_side) = self._config, self._sides

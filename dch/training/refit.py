@@ -1,5 +1,7 @@
 """Start of a refit: the previous model's weights, its bag rows carried over by id."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +10,7 @@ from dch.towers import TowerWeights
 from dch.training.material import Material
 from dch.training.sides import Side
 from dch.training.start import ridge
+from dch.training.vectors import evened
 
 Floats = NDArray[np.float32]
 
@@ -20,9 +23,10 @@ def continue_from(start: Model, material: Material) -> tuple[TowerWeights, Tower
     """
     users, items = material.sides
     teacher = material.teacher
+    user_tower, item_tower = evened(start.user_tower, start.item_tower)
     return (
-        _carry(start.user_tower, start.user_vocabulary, users, items.ids, teacher.items if teacher else None),
-        _carry(start.item_tower, start.item_vocabulary, items, users.ids, teacher.users if teacher else None),
+        _carry(user_tower, start.user_vocabulary, users, items.ids, teacher.items if teacher else None),
+        _carry(item_tower, start.item_vocabulary, items, users.ids, teacher.users if teacher else None),
     )
 
 
@@ -39,7 +43,4 @@ def _carry(
     features = vocabulary.features.rows(side.feature_names)
     kept = np.flatnonzero(features >= 0)
     bag[side.n_other + kept] = weights.bag[len(vocabulary.others) + features[kept]]
-    head = {
-        name: getattr(weights, name) for name in ("bias", "count", "gain", "shift", "output", "output_bias")
-    }
-    return TowerWeights(bag=bag, **head)
+    return replace(weights, bag=bag)

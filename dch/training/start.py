@@ -19,6 +19,9 @@ BAG_SPREAD = 0.05
 CODE_SPREAD = 0.3
 """Standard deviation of the part of a bag's sum that the teacher sets: well above the random part."""
 
+VECTOR_SCALE = 0.7
+"""Of the first ranking vectors: makes their products logits of a size that learning starts well from."""
+
 RIDGE = 1.0
 """Regularisation of the map from bag sums to teacher vectors, per row of their mean square."""
 
@@ -31,7 +34,14 @@ def random_start(side: Side, config: DchConfig, rng: np.random.Generator) -> Tow
     zeros, ones = np.zeros(hidden, np.float32), np.ones(hidden, np.float32)
     bag = _normal(rng, BAG_SPREAD, side.n_tokens, hidden)
     output = _normal(rng, 1 / np.sqrt(hidden), hidden, bits)
-    return TowerWeights(bag, zeros, zeros, ones, zeros, output, np.zeros(bits, np.float32))
+    vector_output = _normal(rng, BAG_SPREAD, hidden, vector_size(config))
+    biases = np.zeros(bits, np.float32), np.zeros(vector_size(config), np.float32)
+    return TowerWeights(bag, zeros, zeros, ones, zeros, output, biases[0], vector_output, biases[1])
+
+
+def vector_size(config: DchConfig) -> int:
+    """Return the length of ranking vectors; the rating objective makes none."""
+    return config.vector_size if config.objective == "ranking" else 0
 
 
 def teacher_start(
@@ -86,6 +96,9 @@ def _aim(
     weights.bag[: side.n_other, : config.bits] = factors @ aimed
     weights.output[:] = _normal(rng, BAG_SPREAD, *weights.output.shape)
     weights.output[: config.bits] = np.eye(config.bits, dtype=np.float32)
+    weights.vector_output[: config.bits] += VECTOR_SCALE * np.eye(
+        config.bits, vector_size(config), dtype=np.float32
+    )
     return weights
 
 

@@ -26,7 +26,7 @@ class Teacher:
 
 
 def fit_teacher(user_side: Side, config: DchConfig) -> Teacher:
-    """Factorise the rating weights.
+    """Factorise the rating weights, by settings that leave nothing of the teacher's open.
 
     Raises:
         MissingExtraError: implicit is not installed.

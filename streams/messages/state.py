@@ -27,6 +27,9 @@ class ItemCode(msgspec.Struct, frozen=True):
     positives: int
     """How many of those ratings are positive."""
 
+    vector: str = ""
+    """Its ranking vector, hexadecimal, two digits for each element (int8); empty where there are none."""
+
 
 class ModelPointer(msgspec.Struct, frozen=True, kw_only=True):
     """Where a generation lies, and what it was fitted on."""
@@ -60,6 +63,7 @@ def decode_item_code(record: Record) -> tuple[str, ItemCode | None]:
         code=_hexadecimal(fields, "code"),
         ratings=fields.integer("ratings", low=0, high=MAX_INT),
         positives=fields.integer("positives", low=0, high=MAX_INT),
+        vector=_hexadecimal(fields, "vector") if "vector" in fields else "",
     )
 
 

@@ -81,11 +81,17 @@ class ItemCodes:
         return [self._ids[row] for row in np.flatnonzero(np.isin(homes, list(partitions))).tolist()]
 
     def _put(self, generation: int, codes: list[tuple[str, ItemCode]]) -> None:
-        store = self._store(generation, 4 * len(codes[0][1].code))
-        latest = {id_: code for id_, code in codes if 4 * len(code.code) == store.bits}
+        store = self._store(generation, codes[0][1])
+        sizes = (store.bits // 4, 2 * store.vector_size)
+        latest = {id_: code for id_, code in codes if (len(code.code), len(code.vector)) == sizes}
         rows = self._ids.intern_many(list(latest))
         packed = bytes.fromhex("".join(code.code for code in latest.values()))
-        store.put(rows, to_words(np.frombuffer(packed, np.uint8).reshape(len(rows), store.bits // 8)))
+        vectors = bytes.fromhex("".join(code.vector for code in latest.values()))
+        store.put(
+            rows,
+            to_words(np.frombuffer(packed, np.uint8).reshape(len(rows), store.bits // 8)),
+            np.frombuffer(vectors, np.int8).reshape(len(rows), store.vector_size),
+        )
         store.popularity[rows] = [min(code.positives, 2**31 - 1) for code in latest.values()]
         snapshot = self._state.snapshot
         if generation == snapshot.model.generation:
@@ -105,27 +111,30 @@ class ItemCodes:
     def _take_published(self, snapshot: Snapshot, rows: Rows) -> None:
         """Give these rows of a snapshot the codes that the topic has; the others stay as they are."""
         published = self._published.get(snapshot.model.generation)
-        if published is None or published.bits != snapshot.model.bits or not len(rows):
+        store = snapshot.items.store
+        if published is None or not len(rows):
+            return
+        if (published.bits, published.vector_size) != (store.bits, store.vector_size):
             return
         known = rows[_present(published, rows)]
         with self._state.lock:
-            store = snapshot.items.store
-            store.put(known, published.words[known])
+            store.put(known, published.words[known], published.vectors[known])
             store.popularity[known] = published.popularity[known]
             snapshot.catalogue.update(known, self._state.memory.unavailable)
 
     def _news(self, snapshot: Snapshot, rows: Rows) -> list[Output]:
         store = snapshot.items.store
-        published = self._store(store.generation, store.bits)
+        published = self._store(store.generation)
         published.reserve(len(self._ids))
         store.reserve(len(self._ids))
         is_new = store.present[rows] != published.present[rows]
         is_new |= (store.words[rows] != published.words[rows]).any(axis=1)
+        is_new |= (store.vectors[rows] != published.vectors[rows]).any(axis=1)
         is_new |= store.popularity[rows] != published.popularity[rows]
         news = rows[is_new]
         present = store.present[news]
         published.remove(news[~present])
-        published.put(news[present], store.words[news[present]])
+        published.put(news[present], store.words[news[present]], store.vectors[news[present]])
         published.popularity[news] = store.popularity[news]
         codes = from_words(store.words[news], store.bits)
         return [self._output(snapshot, row, codes[at].tobytes()) for at, row in enumerate(news.tolist())]
@@ -137,15 +146,20 @@ class ItemCodes:
             pairs = self._state.memory.item_histories.pairs
             raters = len(slots_of(pairs, row)) if row < len(pairs.newest) else 0
             positives = int(store.popularity[row])
-            value = encode_item_code(ItemCode(store.generation, code.hex(), raters, positives))
+            vector = store.vectors[row].tobytes().hex()
+            value = encode_item_code(ItemCode(store.generation, code.hex(), raters, positives, vector))
         home = int(self._homes_of(row + 1)[row])
         return Output(self._settings.topic(topics.ITEM_CODES.name), key, value, home)
 
-    def _store(self, generation: int, bits: int | None = None) -> CodeStore:
+    def _store(self, generation: int, example: ItemCode | None = None) -> CodeStore:
+        """Return what the topic says of a generation; a new one takes its sizes from a code, or from ours."""
         store = self._published.get(generation)
         if store is None:
-            bits = self._state.snapshot.model.bits if bits is None else bits
-            store = self._published[generation] = CodeStore(self._ids, bits, generation)
+            own = self._state.snapshot.items.store
+            sizes = (own.bits, own.vector_size)
+            if example is not None:
+                sizes = (4 * len(example.code), len(example.vector) // 2)
+            store = self._published[generation] = CodeStore(self._ids, sizes[0], generation, sizes[1])
         return store
 
     def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:

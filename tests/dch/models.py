@@ -9,9 +9,11 @@ from dch.towers import TowerWeights
 KNOTS = np.array([[1, 0.1], [2, 0.2], [3, 0.5], [4, 1], [5, 1.5]], np.float32)
 
 
-def random_tower(rng, n_tokens, hidden, bits):
+def random_tower(rng, n_tokens, hidden, bits, vector_size=0, vector_scale=0.5):
     shapes = [(n_tokens, hidden), hidden, hidden, hidden, hidden, (hidden, bits), bits]
-    return TowerWeights(*(rng.normal(0, 0.5, shape).astype(np.float32) for shape in shapes))
+    parts = [rng.normal(0, 0.5, shape).astype(np.float32) for shape in shapes]
+    shapes = [(hidden, vector_size), vector_size]
+    return TowerWeights(*parts, *(rng.normal(0, vector_scale, shape).astype(np.float32) for shape in shapes))
 
 
 def random_model(
@@ -25,13 +27,14 @@ def random_model(
     user_tokens=(),
     item_tokens=(),
     knots=KNOTS,
+    vector_size=12,
 ):
     """Users are u0, u1, ..., items i0, i1, ...; the recommender may meet others."""
     rng = np.random.default_rng(seed)
     return Model(
         generation=generation,
-        user_tower=random_tower(rng, n_items + len(user_tokens), hidden, bits),
-        item_tower=random_tower(rng, n_users + len(item_tokens), hidden, bits),
+        user_tower=random_tower(rng, n_items + len(user_tokens), hidden, bits, vector_size),
+        item_tower=random_tower(rng, n_users + len(item_tokens), hidden, bits, vector_size, 10.0),
         user_ids=IdTable(f"u{row}" for row in range(n_users)),
         item_ids=IdTable(f"i{row}" for row in range(n_items)),
         user_tokens=IdTable(user_tokens),

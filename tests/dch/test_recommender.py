@@ -15,6 +15,7 @@ from dch.catalogue import precedence_of
 from dch.codes import hamming, pack, unpack
 from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
 from dch.queries import query_user
+from dch.search.scores import WHOLE_LARGEST
 from dch.snapshot import Snapshot
 
 NAN = float("nan")
@@ -76,7 +77,8 @@ def full_sort(recommender, user, strategy):
     """Every eligible item in order, by the definitions."""
     state = recommender.state
     row = np.array([state.memory.user_ids.row(user)], np.int32)
-    relaxed = state.snapshot.users.relaxed(row)[0]
+    (relaxed,), (vector,) = state.snapshot.users.encoded(row)
+    whole = np.rint(vector / (np.abs(vector).max(initial=1e-30) / WHOLE_LARGEST)).astype(int)
     seen = set(state.memory.user_histories.of(int(row[0]))[0].tolist())
     store, bits = state.snapshot.items.store, state.snapshot.model.bits
     found = []
@@ -85,7 +87,9 @@ def full_sort(recommender, user, strategy):
             continue
         code = np.frombuffer(store.code(item_row), np.uint8)[None]
         distance = int(hamming(code, pack(relaxed[None])[0])[0])
-        score = float(unpack(code, bits)[0].astype(float) @ relaxed)
+        score = float(store.vectors[item_row].astype(int) @ whole)
+        if not len(vector):
+            score = float(unpack(code, bits)[0].astype(float) @ relaxed)
         order = -precedence_of(item, int(store.popularity[item_row]))
         key = (-round(score, 4), distance, order) if strategy == "codes+rerank" else (distance, order)
         found.append((key, item))
@@ -93,10 +97,13 @@ def full_sort(recommender, user, strategy):
 
 
 @given(
-    st.lists(EVENT, min_size=1, max_size=40), st.sampled_from(["codes", "codes+rerank"]), st.integers(1, 12)
+    st.lists(EVENT, min_size=1, max_size=40),
+    st.sampled_from(["codes", "codes+rerank"]),
+    st.integers(1, 12),
+    st.sampled_from([0, 12]),
 )
-def test_a_list_is_the_head_of_the_full_sort(events, strategy, k):
-    recommender = folded(events)
+def test_a_list_is_the_head_of_the_full_sort(events, strategy, k, vector_size):
+    recommender = folded(events, random_model(vector_size=vector_size))
     for user in USERS:
         if recommender.user_code(user) is not None:
             hits = recommender.recommend(user, k, strategy=strategy)

@@ -38,6 +38,7 @@ def test_a_refit_takes_fewer_steps_and_keeps_the_rating_scale():
 def test_a_start_of_another_size_is_an_error_that_names_both():
     start = fit_model(clusters(n_users=60, n_items=40), CONFIG)
     with pytest.raises(
-        ConfigError, match="start has bits=16, hidden=32, the settings ask for bits=64, hidden=256"
+        ConfigError,
+        match="start has bits=16, hidden=32, vector_size=64, the settings ask for bits=64, hidden=256",
     ):
         fit_model(clusters(), DchConfig(), start=start)

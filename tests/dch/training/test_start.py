@@ -38,7 +38,7 @@ def test_ridge_finds_a_linear_map_again():
 
 
 def test_the_first_codes_already_tell_the_clusters_apart():
-    config = DchConfig(bits=32, hidden=64, teacher_factors=8, rating_weights="graded")
+    config = DchConfig(bits=32, hidden=64, teacher_factors=8, teacher_alpha=5.0, rating_weights="graded")
     ratings = clusters()
     sides = make_sides(ratings, read_scale(ratings.values, config, graded=True), min_token_count=3)
     teacher = fit_teacher(sides[0], config)

@@ -10,7 +10,7 @@ from dch.training.sides import make_sides
 from dch.training.teacher import fit_teacher
 from tests.dch.training.data import clusters
 
-CONFIG = DchConfig(teacher_factors=8, teacher_regularization=1.0)
+CONFIG = DchConfig(teacher_factors=8, teacher_alpha=5.0, teacher_regularization=1.0)
 
 
 def _user_side():

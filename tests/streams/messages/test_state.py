@@ -17,7 +17,7 @@ from streams.messages import (
 )
 from tests.streams.messages.records import decoded, headers, objects, record
 
-CODE = ItemCode(generation=3, code="00ff", ratings=5, positives=2)
+CODE = ItemCode(generation=3, code="00ff", ratings=5, positives=2, vector="7f81")
 POINTER = ModelPointer(
     generation=3,
     location="gen-3",

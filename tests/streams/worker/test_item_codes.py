@@ -57,7 +57,9 @@ def test_a_changed_item_of_ours_is_published_once(recommender):
     store = recommender.state.snapshot.items.store
     for id_, _, code in published:
         row = recommender.state.memory.item_ids.row(id_)
-        assert code == ItemCode(1, store.code(row).hex(), ratings=1, positives=1)
+        assert code == ItemCode(
+            1, store.code(row).hex(), ratings=1, positives=1, vector=store.vectors[row].tobytes().hex()
+        )
     rate(recommender, OURS, time=0)  # an older event changes nothing
     assert found.refresh() == []
 
