@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dch.config import DchConfig
 from dch.evaluation.fitting import Fit, default_fit, events_of, serve, timed_fit, warm_up
-from dch.evaluation.lists import make_lists, make_question, measure
+from dch.evaluation.lists import Question, make_lists, make_question, measure
 from dch.evaluation.protocol import describe, least_relevant
 from dch.evaluation.report import Key, Measured, Report, summarise
 from dch.model import Model
@@ -79,22 +79,35 @@ def measure_holdout(
     model: Model, split: Holdout, relevant_from: float, *, n_threads: int | None = None
 ) -> dict[Key, Measured]:
     """Measure all cases with a model fitted to the training part."""
-    train, state = split.train, serve(model, split.train)
-    known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
+    state = serve(model, split.train)
     state.fold_in_users(events_of(state, split.user_given))
     state.fold_in_items(events_of(state, split.item_given))
     state.refresh_items()
     measured: dict[Key, Measured] = {}
-    for case, users, items, given, test in (
-        ("EUEI", known_users, known_items, [train], _of_items(split.test, known_items)),
-        ("NUEI", split.new_users, known_items, [split.user_given], _of_items(split.user_test, known_items)),
-        ("EUNI-new", known_users, split.new_items, [train, split.item_given], split.item_test),
-        ("EUNI-all", known_users, known_items | split.new_items, [train, split.item_given], split.item_test),
-    ):
-        question = make_question(users, items, given=given, test=test, relevant_from=relevant_from)
+    for case, question in holdout_questions(split, relevant_from).items():
         measured |= measure(make_lists(state, question, n_threads=n_threads), question, case)
     return measured
 
 
-def _of_items(ratings: Ratings, items: NDArray[np.bool_]) -> Ratings:
+def holdout_questions(split: Holdout, relevant_from: float) -> dict[str, Question]:
+    """Return what is asked in each of CASES, whoever answers."""
+    train, known_users, known_items = split.train, *known(split)
+    questions = {}
+    for case, users, items, given, test in (
+        ("EUEI", known_users, known_items, [train], of_items(split.test, known_items)),
+        ("NUEI", split.new_users, known_items, [split.user_given], of_items(split.user_test, known_items)),
+        ("EUNI-new", known_users, split.new_items, [train, split.item_given], split.item_test),
+        ("EUNI-all", known_users, known_items | split.new_items, [train, split.item_given], split.item_test),
+    ):
+        questions[case] = make_question(users, items, given=given, test=test, relevant_from=relevant_from)
+    return questions
+
+
+def known(split: Holdout) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return who has a rating in the training part: users, (n_users,), and items, (n_items,)."""
+    return split.train.by_user.counts() > 0, split.train.by_item.counts() > 0
+
+
+def of_items(ratings: Ratings, items: NDArray[np.bool_]) -> Ratings:
+    """Return the ratings of these items, (n_items,) bool."""
     return ratings.subset(items[ratings.items])

@@ -2,8 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-Cell = str | float | int | None
+
+class Spread(NamedTuple):
+    """A mean over seeds with its standard deviation (n - 1), 0 for one seed; two columns of a CSV."""
+
+    mean: float
+    std: float
+
+
+Cell = str | float | int | Spread | None
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,15 @@ class Table:
 
     note: str = ""
     """What a reader has to know: the protocol, what a dash means."""
+
+    decimals: int = 3
+    """Of floats and spreads, before they are turned into percent; whole numbers have none."""
+
+    percent: bool = False
+    """Floats and spreads are shares, shown in percent; the CSV keeps the shares."""
+
+    best: Literal["", "row", "group"] = ""
+    """Highest float in bold: of each row, or in each column of rows with the same first cell; "" for none."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,9 @@ class Panel:
     y_label: str
     lines: Mapping[str, Line]
     log_x: bool = False
+
+    x_names: Sequence[str] = ()
+    """With names the lines are groups of bars: an x of 0 is the place of the first name."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What an experiment works with: data sets, seeds, settings, and the models that its parts share."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -14,6 +14,7 @@ from dch.artifact import load_model, save_model
 from dch.config import DchConfig, Objective
 from dch.evaluation.fitting import default_fit, timed_fit
 from dch.evaluation.holdout import SHARES
+from dch.experiment.files import digest_of, read_json, size_of, write_json
 from dch.model import Model
 from dch.ratings import Ratings
 from dch.splits import Holdout, holdout
@@ -46,6 +47,26 @@ class Plan:
 
     config: DchConfig = field(default_factory=DchConfig)
     """Settings of every fit, but for bits, objective and seed."""
+
+    def settings(self, name: str | None) -> str:
+        """Return a digest of what an outcome on a data set (None: on none) depends on beside the seed."""
+        size = size_of(self.data[name]) if name is not None else 0
+        return digest_of({"config": asdict(self.config), "quick": self.quick, "bytes": size})
+
+    def shared(
+        self, name: str, key: str, compute: Callable[[], Mapping[str, object]]
+    ) -> Mapping[str, object]:
+        """Return what was computed once on a data set, for all jobs, parts and runs with the same settings.
+
+        Args:
+            name: the data set.
+            key: says what it is, and is part of a file name: ``ials-settings``.
+            compute: makes it, JSON-able; called where it is not on disk yet.
+        """
+        path = self.out / "shared" / f"{name}-{key}-{self.settings(name)}.json"
+        if read_json(path, dict[str, object]) is None:
+            write_json(path, compute())
+        return json.loads(path.read_text())  # type: ignore[no-any-return] # just written, or checked
 
     def ratings(self, name: str) -> Ratings:
         """Return a data set."""

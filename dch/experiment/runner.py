@@ -1,0 +1,131 @@
+"""Run an experiment: every job that has no record yet, and after each part the pages of all parts.
+
+A job that fails is reported and the others go on. A run that is cut goes on where it was.
+"""
+
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from dch.errors import MissingExtraError
+from dch.experiment.draw import require_matplotlib
+from dch.experiment.files import write_text
+from dch.experiment.index import Section
+from dch.experiment.job import Job, Part
+from dch.experiment.origin import Origin, joined
+from dch.experiment.page import Page
+from dch.experiment.plan import Plan
+from dch.experiment.progress import JobBar
+from dch.experiment.records import Record, Records
+from dch.experiment.write import write_all
+
+IGNORED = "# Fitted models, kept for the next run, and how jobs failed.\nmodels/\nfailed/\n"
+
+
+@dataclass
+class Run:
+    """What a run has come to; filled as it goes."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    """By job name, those of earlier runs too."""
+
+    n_new: int = 0
+    """Jobs that this run did."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    """What went wrong, by job name, or by what it was that is no job."""
+
+    pages: list[Page] = field(default_factory=list)
+    """As last written."""
+
+
+def run_experiment(plan: Plan, parts: Mapping[str, Part], origin: Origin, *, console: Console) -> Run:
+    """Run what was not run yet and write the pages.
+
+    Args:
+        plan: what to work with.
+        parts: by name, in the order in which they run and are shown.
+        origin: where this run comes from.
+        console: where progress is shown.
+    """
+    write_text(plan.out / ".gitignore", IGNORED)
+    run, records = Run(), Records(plan)
+    _check_drawing(run, console)
+    jobs = {name: _listed(name, part, plan, run) for name, part in parts.items()}
+    every = [job for of_part in jobs.values() for job in of_part]
+    run.records |= {job.name: record for job in every if (record := records.read(job.name))}
+    with JobBar(console, [job.name for job in every], run.records) as bar:
+        for of_part in jobs.values():
+            n_before = run.n_new
+            for job in of_part:
+                if job.name not in run.records:
+                    _do(job, records, origin, run, bar)
+            if run.n_new > n_before:
+                _write_pages(plan, parts, origin, run)
+    _write_pages(plan, parts, origin, run)
+    return run
+
+
+def _check_drawing(run: Run, console: Console) -> None:
+    try:
+        require_matplotlib()
+    except MissingExtraError as error:
+        run.failed["plots"] = str(error)
+        console.print(f"no plots: {error}", markup=False)
+
+
+def _listed(name: str, part: Part, plan: Plan, run: Run) -> Sequence[Job]:
+    try:
+        return part.jobs(plan)
+    except Exception as error:  # noqa: BLE001 - a part that cannot start must not cost the others a night
+        run.failed[name] = _reason(error)
+        return []
+
+
+def _do(job: Job, records: Records, origin: Origin, run: Run, bar: JobBar) -> None:
+    bar.start(job.name)
+    start = time.perf_counter()
+    try:
+        outcome = job.run()
+        record = records.write(job.name, outcome, time.perf_counter() - start, origin)
+    except Exception as error:  # noqa: BLE001 - whatever one job does wrong, the others go on
+        path = records.write_failure(job.name, traceback.format_exc())
+        run.failed[job.name] = f"{_reason(error)} (see {path})"
+        bar.fail(job.name, _reason(error))
+    else:
+        run.n_new += 1
+        run.records[job.name] = record
+        bar.finish(job.name, record.seconds)
+
+
+def _write_pages(plan: Plan, parts: Mapping[str, Part], origin: Origin, run: Run) -> None:
+    sections = [_section(name, part, run) for name, part in parts.items()]
+    run.pages = [page for section in sections for page in section.pages]
+    draws = "plots" not in run.failed
+    seconds = sum(record.seconds for record in run.records.values())
+    write_all(plan, sections, origin, seconds=seconds, draws=draws)
+
+
+def _section(name: str, part: Part, run: Run) -> Section:
+    """Return the pages of a part, from its own records."""
+    own = {job: record for job, record in run.records.items() if job.startswith(f"{name}/")}
+    made = joined((record.origin for record in own.values()), _seeds(own))
+    try:
+        pages = part.pages({job: record.outcome for job, record in own.items()})
+    except Exception as error:  # noqa: BLE001 - outcomes are safe on disk; the other parts are still shown
+        run.failed[f"pages of {name}"] = _reason(error)
+        return Section(name, [], made)
+    run.failed.pop(f"pages of {name}", None)
+    return Section(name, list(pages), made)
+
+
+def _seeds(jobs: Mapping[str, Record]) -> list[int]:
+    ends = {job.rpartition("/")[2] for job in jobs}
+    return [int(end) for end in ends if end.isdigit()]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
