@@ -31,7 +31,7 @@ def to_codes(relaxed: Floats) -> Codes:
 
 def has_code(codes: Codes) -> NDArray[np.bool_]:
     """Tell which rows have a code, (n,) bool."""
-    known: NDArray[np.bool_] = codes.any(axis=1)
+    known: NDArray[np.bool_] = codes[:, 0] != 0
     return known
 
 

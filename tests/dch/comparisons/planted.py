@@ -1,4 +1,4 @@
-"""Ratings that hidden codes or clusters explain, for the tests of compared methods."""
+"""Ratings that hidden codes explain, for the tests of compared methods."""
 
 import numpy as np
 
@@ -19,11 +19,3 @@ def planted(n_users=40, n_items=30, bits=8, share=0.7, seed=0):
     users, items = (np.where(rng.random((n, bits)) < 0.5, -1, 1).astype(np.int8) for n in (n_users, n_items))
     matrix = users.astype(np.float32) @ items.T
     return ratings_of(matrix, rng.random(matrix.shape) < share), users, items
-
-
-def tastes(n_users=60, n_items=40, n_tastes=4, seed=0):
-    """Return ratings where users of a taste rate items of it 5, and few others 1."""
-    rng = np.random.default_rng(seed)
-    same = (np.arange(n_users) % n_tastes)[:, None] == (np.arange(n_items) % n_tastes)[None, :]
-    seen = rng.random(same.shape) < np.where(same, 0.8, 0.1)
-    return ratings_of(np.where(same, np.float32(5), np.float32(1)), seen), same
