@@ -44,7 +44,7 @@ class Sharing(NamedTuple):
 
 
 class Collapse(NamedTuple):
-    """Both sides of one model over the ratings that it was fitted on."""
+    """Both sides of one model: the users and items with a rating that it was fitted on."""
 
     user_bits: Bits
     item_bits: Bits
@@ -52,11 +52,10 @@ class Collapse(NamedTuple):
 
 
 def measure_collapse(state: State, ratings: Ratings) -> Collapse:
-    """Measure the codes of a state into which these ratings were folded; its rows are theirs."""
-    every_user, every_item = (np.arange(n, dtype=np.int32) for n in (ratings.n_users, ratings.n_items))
+    """Measure the codes of whoever has one of these ratings; the state folded them in, and has their rows."""
     bits = state.snapshot.model.bits
-    _, user_codes = codes_of(state.snapshot.users, every_user)
-    items, item_codes = codes_of(state.snapshot.items, every_item)
+    _, user_codes = codes_of(state.snapshot.users, np.unique(ratings.users))
+    items, item_codes = codes_of(state.snapshot.items, np.unique(ratings.items))
     sharing = measure_sharing(item_codes, rater_sets(ratings, items))
     return Collapse(measure_bits(user_codes, bits), measure_bits(item_codes, bits), sharing)
 

@@ -1,5 +1,7 @@
 """Measures of collapse against values reckoned by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from dch.codes import pack
 from dch.config import DchConfig
 from dch.evaluation.collapse import measure_bits, measure_collapse, measure_sharing, rater_sets
 from dch.evaluation.fitting import serve
+from dch.ids import IdTable
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
+from tests.dch.models import random_tower
 
 
 def codes_with(*bits, n):
@@ -51,10 +55,13 @@ def test_a_set_of_raters_does_not_depend_on_order_or_ratings():
     assert first == second != third
 
 
-def test_a_model_is_measured_on_the_items_that_have_a_code():
-    ratings = random_ratings(item_features={"unrated": {}})
-    state = serve(random_fit(ratings, DchConfig(bits=64)), ratings)
+def test_a_model_is_measured_on_the_items_that_have_a_rating():
+    ratings = random_ratings(item_features={"unrated": {"genres": ["a"]}})
+    model = random_fit(ratings, DchConfig(bits=64))
+    tower = random_tower(np.random.default_rng(0), ratings.n_users + 1, 24, 64)
+    state = serve(replace(model, item_tower=tower, item_tokens=IdTable(["genres=a"])), ratings)
     found = measure_collapse(state, ratings)
+    assert len(state.snapshot.items.store) == ratings.n_items  # features alone give a code, too
     assert found.item_sharing.items == ratings.n_items - 1
     assert 1 <= found.item_sharing.distinct_codes <= found.item_sharing.items
     assert 0 < found.user_bits.balance_mean <= found.user_bits.balance_max <= 1
