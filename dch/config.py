@@ -66,7 +66,10 @@ class DchConfig:
     """Users of one step."""
 
     drawn_items: int = 1200
-    """Items of one step: the softmax of ``ranking`` is over these, ``rating`` takes their ratings."""
+    """Items of one step: the softmax of ``ranking`` is over these, ``rating`` takes their ratings.
+
+    A tenth of all items where that is more, up to 4,000, for ``ranking``.
+    """
 
     # Early stopping
 

@@ -33,7 +33,8 @@ def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int
         "k": DEPTH,
         "strategies": {
             "codes": "Hamming distance, ties by popularity, then by a checksum of the id",
-            "codes+rerank": f"the nearest {CANDIDATES} codes, ordered by relaxed user output . item bits",
+            "codes+rerank": f"the nearest {CANDIDATES} codes, ordered by the product of ranking vectors; by "
+            "relaxed user output . item bits where the model makes none",
             "popular": "number of positive ratings so far",
         },
         "metrics": {

@@ -42,12 +42,12 @@ def make_scorer(words: Words, vectors: Vectors, relaxed: Floats, vector: Floats)
         vector: (vector_size,) the query's ranking vector; empty: score by the relaxed code.
     """
     whole = np.empty(len(vector), np.int16)
-    step = in_whole_steps(vector, whole)
+    step = round_query(vector, whole)
     return Scorer(words, vectors, half_byte_sums(relaxed[: len(relaxed) * (len(vector) == 0)]), whole, step)
 
 
 @kernel
-def in_whole_steps(vector: Floats, whole: NDArray[np.int16]) -> np.float32:
+def round_query(vector: Floats, whole: NDArray[np.int16]) -> np.float32:
     """Write a query's vector in whole steps, and return the step."""
     largest = np.float32(1e-30)
     for j in range(len(vector)):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dch.search.scores import WHOLE_LARGEST, in_whole_steps, make_scorer, score_rows
+from dch.search.scores import WHOLE_LARGEST, round_query, make_scorer, score_rows
 
 SIZES = st.integers(1, 64)
 ELEMENTS = st.just(0.0) | st.floats(-1e3, 1e3, width=32).filter(lambda x: abs(x) > 1e-6)
@@ -28,9 +28,9 @@ def test_a_score_is_the_product_within_the_rounding_of_the_query(size, n, seed):
 
 
 @given(hnp.arrays(np.float32, SIZES, elements=ELEMENTS))
-def test_a_query_in_whole_steps_keeps_its_largest_element(query):
+def test_a_query_round_query_keeps_its_largest_element(query):
     whole = np.empty(len(query), np.int16)
-    step = in_whole_steps(query, whole)
+    step = round_query(query, whole)
     assert np.abs(whole).max() == (WHOLE_LARGEST if query.any() else 0)
     np.testing.assert_allclose(whole * step, query, atol=0.51 * step)
 
