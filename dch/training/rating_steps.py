@@ -66,7 +66,7 @@ class RatingSteps:
         rng: np.random.Generator,
     ) -> None:
         self._nets, self._sides, self._config = nets, sides, config
-        values = sides[0].values
+        values = sides[1].values
         self._low, self._high = float(values.min()), float(values.max())
         self._users = rounds(len(sides[0]), config.batch, rng)
         self._items = rounds(len(sides[1]), config.drawn_items, rng)
@@ -121,7 +121,10 @@ class RatingSteps:
 def observed(
     side: Side, users: NDArray[np.int64], items: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return the ratings of these users on these items: place in users, place in items, rating."""
+    """Return the ratings of these users on these items: place in users, place in items, rating.
+
+    A rating of NaN is in its bag and nothing else: it is not fitted.
+    """
     lengths = side.starts[users + 1] - side.starts[users]
     owner = np.repeat(np.arange(len(users)), lengths)
     first = np.concatenate(([0], np.cumsum(lengths)[:-1]))
@@ -129,5 +132,5 @@ def observed(
     column_of = np.full(side.n_other, -1, np.int64)
     column_of[items] = np.arange(len(items))
     columns = column_of[side.tokens[places]]
-    drawn = columns >= 0
+    drawn = (columns >= 0) & ~np.isnan(side.values[places])
     return owner[drawn], columns[drawn], side.values[places[drawn]]

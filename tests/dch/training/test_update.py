@@ -1,0 +1,135 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dch.config import DchConfig
+from dch.evaluation.fitting import serve
+from dch.evaluation.lists import make_lists, make_question, measure
+from dch.evaluation.report import Key
+from dch.ratings import Ratings
+from dch.splits import holdout
+from dch.training import fit_model
+from dch.training.focus import join
+from dch.training.update import update_model
+from tests.dch.training.data import clusters
+
+CONFIG = DchConfig(
+    bits=16,
+    hidden=32,
+    vector_size=16,
+    teacher_factors=8,
+    teacher_alpha=5.0,
+    teacher_regularization=1.0,
+    steps=20,
+    batch=64,
+)
+NOTHING = np.zeros(0, int)
+
+
+def _world(**changed):
+    """A model fitted without some users and items, and their ratings by, and of, those it knows."""
+    split = holdout(
+        clusters(n_users=160, features=True), np.random.default_rng(0), user_share=0.2, item_share=0.2
+    )
+    model = fit_model(split.train, replace(CONFIG, **changed))
+    return model, split
+
+
+def _new_taste():
+    """Ratings before the fit, given after it, and to be foreseen: old users like one of four groups of items,
+    new users every other item of two groups, which the fit could not know."""
+    rng = np.random.default_rng(0)
+    events = []
+    for user in range(160):
+        own = rng.permutation(np.arange(user % 4, 60, 4))
+        events += [(f"u{user}", f"i{item}", 5.0, 0) for item in own[:8]]
+        events += [
+            (f"u{user}", f"i{item}", 2.0, 0) for item in rng.permutation(60)[:3] if item % 4 != user % 4
+        ]
+    for user in range(40):
+        own = rng.permutation([item for item in range(60) if item % 8 in (user % 2, user % 2 + 1)])
+        events += [(f"n{user}", f"i{item}", 5.0, 1 + (at >= 8)) for at, item in enumerate(own)]
+    ratings = Ratings.from_events(*zip(*events, strict=True))
+    return tuple(ratings.subset(ratings.timestamps == part) for part in range(3))
+
+
+def _quality(model, given, test):
+    """Return the NDCG@20 of codes and reranked lists, for users with something to be foreseen."""
+    all_users, all_items = np.ones(given.n_users, bool), np.ones(given.n_items, bool)
+    question = make_question(all_users, all_items, given=[given], test=test, relevant_from=4.0)
+    measured = measure(make_lists(serve(model, given), question, n_threads=1), question, "all")
+    return [measured[Key(strategy, "all", "ndcg@20")].mean for strategy in ("codes", "codes+rerank")]
+
+
+def test_new_users_of_a_new_taste_get_better_lists_than_by_frozen_towers():
+    train, given, test = _new_taste()
+    model = fit_model(train, CONFIG)
+    known = join(train, given)[0]
+    frozen = _quality(model, known, test)
+    updated = _quality(update_model(model, train, given, CONFIG), known, test)
+    assert min(frozen) < 0.7
+    assert min(updated) > max(frozen) + 0.1
+
+
+def _same(one, other):
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in vars(one))
+
+
+@pytest.mark.parametrize("objective", ["ranking", "rating"])
+def test_an_update_knows_new_ids_and_keeps_the_old_and_the_rating_scale(objective):
+    model, split = _world(objective=objective)
+    config = replace(CONFIG, objective=objective)
+    updated = update_model(model, split.train, split.item_given, config, steps=3)
+    assert updated.generation == model.generation + 1
+    assert updated.item_ids.ids()[: len(model.item_ids)] == model.item_ids.ids()
+    new = sorted(set(updated.item_ids) - set(model.item_ids))
+    assert new == sorted({split.train.item_ids[row] for row in split.item_given.items})
+    assert updated.user_tower.bag[updated.item_ids.rows(new)].any(axis=1).all()
+    assert np.array_equal(updated.rating_knots, model.rating_knots)
+    assert updated.positive_from == model.positive_from
+    assert updated.metrics["update_steps"] == 3
+
+
+def test_nothing_given_changes_nothing():
+    model, split = _world()
+    assert update_model(model, split.train, split.test.subset(NOTHING), CONFIG) is model
+
+
+def test_equal_seeds_give_equal_updates_and_others_do_not():
+    model, split = _world()
+    one, again, other = (
+        update_model(model, split.train, split.user_given, CONFIG, steps=3, seed=seed) for seed in (1, 1, 2)
+    )
+    assert _same(one.user_tower, again.user_tower)
+    assert _same(one.item_tower, again.item_tower)
+    assert not _same(one.user_tower, other.user_tower)
+
+
+def test_no_step_to_speak_of_leaves_the_codes_of_the_known_as_they_were():
+    model, split = _world()
+    config = replace(CONFIG, learning_rate=1e-12)
+    updated = update_model(model, split.train, split.user_given, config, steps=1)
+    codes = [each.encode_users(split.train.by_user, split.train.item_ids) for each in (model, updated)]
+    np.testing.assert_allclose(*codes, atol=1e-5)
+
+
+def test_only_new_ratings_are_targets():
+    model, split = _world(objective="rating")
+    config = replace(CONFIG, objective="rating", lambda_user=0.0, lambda_item=0.0, mu=1e-9)
+    given = split.item_given
+    updated = update_model(model, split.train, given, config, steps=200)
+    fitted, seen = (
+        _error(updated, split, part) - _error(model, split, part) for part in (given, split.train)
+    )
+    assert fitted < 0
+    assert fitted < seen
+
+
+def _error(model, split, part):
+    """Return how far the products of relaxed codes are from the ratings of a part, from -1 to 1."""
+    ratings = join(split.train, split.item_given)[0]
+    users = model.encode_users(ratings.by_user, ratings.item_ids)
+    items = model.encode_items(ratings.by_item, ratings.user_ids)
+    products = (users[part.users] * items[part.items]).mean(axis=1)
+    return float(np.square(products - (2 * (part.values - 2) / 3 - 1)).mean())
