@@ -18,6 +18,9 @@ from dch.ratings import Ratings
 RELAXED_ROUNDS = 20
 FOLD_IN_SWEEPS = 20
 
+SETTLED = 1e-4
+"""The fit ends with the round in which no more than this share of all bits flips."""
+
 
 @dataclass(frozen=True)
 class FittedDcf:
@@ -76,7 +79,7 @@ def fit_dcf(
         alpha: weight of the users' delegates, from 0.0001 to 100 in the paper, 0.001 in the authors' program;
             0 for none.
         beta: the same for items.
-        sweeps: rounds over both sides, at most, 50 in the authors' program; it ends when no bit flips.
+        sweeps: rounds over both sides, at most, 50 in the authors' program; it ends when hardly a bit flips.
         seed: start of the real vectors.
 
     Raises:
@@ -90,8 +93,9 @@ def fit_dcf(
     for _ in range(RELAXED_ROUNDS):
         sum(take_round(problem, relaxed))
     solution = signed(problem, relaxed)
+    n_bits = bits * sum(len(problem.rows(side)) for side in (0, 1))
     for _ in range(sweeps):
-        if not sum(take_round(problem, solution)):
+        if sum(take_round(problem, solution)) <= SETTLED * n_bits:
             break
     return FittedDcf(train, solution, (alpha, beta))
 

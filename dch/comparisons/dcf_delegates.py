@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dch.comparisons.binary import Floats
 from dch.errors import ConfigError
 
-RANK_TOLERANCE = 1e-6
+RANK_TOLERANCE = 1e-5
 """Singular values below this share of the largest count as zero."""
 
 
@@ -34,16 +34,22 @@ def delegates(codes: NDArray[Any]) -> Floats:
             f"DCF needs more than {bits} users and items for {bits} bits, got {n}; use fewer bits"
         )
     centred = codes - codes.mean(axis=0, dtype=np.float64)
-    left, spread, right = np.linalg.svd(centred, full_matrices=False)
-    rank = int((spread > RANK_TOLERANCE * max(spread[0], 1.0)).sum())
-    left[:, rank:] = _balanced(left[:, :rank], bits - rank)
-    nearest: Floats = (np.sqrt(n) * (left @ right)).astype(np.float32)
+    squares, right = np.linalg.eigh(
+        centred.T @ centred
+    )  # of bits x bits: far quicker than the SVD of n x bits
+    kept = squares > RANK_TOLERANCE**2 * max(squares[-1], 1.0)
+    left = centred @ (right[:, kept] / np.sqrt(squares[kept]))  # (n, rank)
+    right = np.hstack([right[:, kept], right[:, ~kept]])
+    left = np.hstack([left, _balanced(left, bits - left.shape[1])])
+    nearest: Floats = (np.sqrt(n) * (left @ right.T)).astype(np.float32)
     return nearest
 
 
 def _balanced(basis: NDArray[np.float64], n_more: int) -> NDArray[np.float64]:
     """Return more columns, orthonormal among themselves, to the basis and to the vector of ones."""
     n, rank = basis.shape
+    if not n_more:
+        return np.empty((n, 0))
     drawn = np.random.default_rng(0).standard_normal((n, n_more))  # any will do: the optimum is the same
     ones = np.full((n, 1), 1 / np.sqrt(n))
     return np.linalg.qr(np.hstack([ones, basis, drawn]))[0][:, 1 + rank :]

@@ -14,6 +14,7 @@ from dch.comparisons.binary import Codes, Floats
 from dch.jit import kernel
 from dch.ratings import Rows
 
+Doubles = NDArray[np.float64]
 RowNumbers = NDArray[np.integer]
 """(m,) the rows to work on."""
 
@@ -137,18 +138,25 @@ def _descend_rows(rows: RowNumbers, fixed: Arrays, codes: Codes, sweeps: int) ->
     flips = 0
     for row in rows:
         own = slice(starts[row], starts[row + 1])
-        of_bits = _gather(others, columns[own])
-        flips += _descend_row(values[own], of_bits, pull[row], codes[row], sweeps)
+        wanted = pull[row].astype(np.float64)
+        _add_wanted(columns[own], values[own], others, wanted)
+        flips += _descend_row(wanted, _gather(others, columns[own]), codes[row], sweeps)
     return flips
 
 
 @kernel
-def _descend_row(values: Floats, of_bits: Codes, pull: Floats, code: NDArray[np.int8], sweeps: int) -> int:
-    wanted = pull.astype(np.float64)  # sum_j S_j d_jk + pull_k, (bits,)
-    said = np.zeros(len(values), np.int32)  # b . d_j
+def _add_wanted(columns: NDArray[np.int32], values: Floats, others: Floats | Codes, wanted: Doubles) -> None:
+    """Add sum_j S_j d_jk to each wanted_k, (bits,)."""
+    for j in range(len(columns)):
+        for k in range(len(wanted)):
+            wanted[k] += values[j] * others[columns[j], k]
+
+
+@kernel
+def _descend_row(wanted: Doubles, of_bits: Codes, code: NDArray[np.int8], sweeps: int) -> int:
+    said = np.zeros(of_bits.shape[1], np.int32)  # b . d_j
     for k in range(len(code)):
-        for j in range(len(values)):
-            wanted[k] += values[j] * of_bits[k, j]
+        for j in range(len(said)):
             said[j] += code[k] * of_bits[k, j]
     flips = 0
     for _ in range(sweeps):
