@@ -83,7 +83,8 @@ class Plan:
 
         Fitted once and kept in ``out/models`` by settings, for the parts and runs that follow.
         """
-        config = replace(self.config, bits=bits, objective=objective, seed=seed)
+        hidden = max(self.config.hidden, bits)
+        config = replace(self.config, bits=bits, hidden=hidden, objective=objective, seed=seed)
         digest = sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:12]
         folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest}"
         if (folder / "seconds.json").exists():

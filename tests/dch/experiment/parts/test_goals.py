@@ -10,7 +10,7 @@ from dch.experiment.goal_list import GOALS
 from dch.experiment.parts.goals import jobs, pages
 from dch.experiment.plan import Plan
 
-QUICK = DchConfig(steps=4, hidden=128, vector_size=8, batch=40, drawn_items=30, threads=1)
+QUICK = DchConfig(steps=4, hidden=64, vector_size=8, batch=40, drawn_items=30, threads=1)
 
 
 @pytest.fixture(scope="module")
