@@ -19,10 +19,11 @@ class JobBar:
         self._left = [job for job in jobs if job not in done]
         self._seconds = {job: record.seconds for job, record in done.items()}
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        n_done = len(jobs) - len(self._left)
         self._progress = Progress(*columns, console=console)
-        self._task = self._progress.add_task("", total=len(jobs), completed=len(done))
-        if done:
-            console.print(f"{len(done)} of {len(jobs)} jobs are done already", highlight=False)
+        self._task = self._progress.add_task("", total=len(jobs), completed=n_done)
+        if n_done:
+            console.print(f"{n_done} of {len(jobs)} jobs are done already", highlight=False)
 
     def __enter__(self) -> "JobBar":
         self._progress.start()

@@ -5,7 +5,7 @@ A job that fails is reported and the others go on. A run that is cut goes on whe
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -38,27 +38,41 @@ class Run:
     failed: dict[str, str] = field(default_factory=dict)
     """What went wrong, by job name, or by what it was that is no job."""
 
-    pages: list[Page] = field(default_factory=list)
-    """As last written."""
+    sections: list[Section] = field(default_factory=list)
+    """The pages of each part, as last written."""
+
+    @property
+    def pages(self) -> list[Page]:
+        """Everything that there is to show."""
+        return [page for section in self.sections for page in section.pages]
 
 
-def run_experiment(plan: Plan, parts: Mapping[str, Part], origin: Origin, *, console: Console) -> Run:
+def run_experiment(
+    plan: Plan,
+    parts: Mapping[str, Part],
+    origin: Origin,
+    *,
+    only: Collection[str] | None = None,
+    console: Console,
+) -> Run:
     """Run what was not run yet and write the pages.
 
     Args:
         plan: what to work with.
         parts: by name, in the order in which they run and are shown.
         origin: where this run comes from.
+        only: the parts whose jobs are run; of the others what is there is shown. None for all.
         console: where progress is shown.
     """
     write_text(plan.out / ".gitignore", IGNORED)
     run, records = Run(), Records(plan)
     _check_drawing(run, console)
     jobs = {name: _listed(name, part, plan, run) for name, part in parts.items()}
-    every = [job for of_part in jobs.values() for job in of_part]
-    run.records |= {job.name: record for job in every if (record := records.read(job.name))}
-    with JobBar(console, [job.name for job in every], run.records) as bar:
-        for of_part in jobs.values():
+    every = [job.name for of_part in jobs.values() for job in of_part]
+    run.records |= {name: record for name in every if (record := records.read(name))}
+    asked = [of_part for name, of_part in jobs.items() if only is None or name in only]
+    with JobBar(console, [job.name for of_part in asked for job in of_part], run.records) as bar:
+        for of_part in asked:
             n_before = run.n_new
             for job in of_part:
                 if job.name not in run.records:
@@ -102,11 +116,10 @@ def _do(job: Job, records: Records, origin: Origin, run: Run, bar: JobBar) -> No
 
 
 def _write_pages(plan: Plan, parts: Mapping[str, Part], origin: Origin, run: Run) -> None:
-    sections = [_section(name, part, run) for name, part in parts.items()]
-    run.pages = [page for section in sections for page in section.pages]
+    run.sections = [_section(name, part, run) for name, part in parts.items()]
     draws = "plots" not in run.failed
     seconds = sum(record.seconds for record in run.records.values())
-    write_all(plan, sections, origin, seconds=seconds, draws=draws)
+    write_all(plan, run.sections, origin, seconds=seconds, draws=draws)
 
 
 def _section(name: str, part: Part, run: Run) -> Section:

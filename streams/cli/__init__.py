@@ -8,7 +8,18 @@ import typer
 from dch.errors import ConfigError, DchError
 from streams.errors import SettingsError, StreamError, TopicError
 
-COMMANDS = ("demo", "broker", "train", "topics", "evaluate", "worker", "trainer", "publish", "recommend")
+COMMANDS = (
+    "demo",
+    "broker",
+    "train",
+    "topics",
+    "evaluate",
+    "experiment",
+    "worker",
+    "trainer",
+    "publish",
+    "recommend",
+)
 """One module of this package each, which adds its commands to the app."""
 
 EXTRAS = {
@@ -16,6 +27,7 @@ EXTRAS = {
     "fsspec": ("fsspec", "streams"),
     "prometheus_client": ("prometheus-client", "streams"),
     "implicit": ("implicit", "fit"),
+    "matplotlib": ("matplotlib", "experiment"),
     "noida_db": ("noida-db", "demo"),
 }
 """Packages that some commands need and the base does not, with the extra that brings them."""

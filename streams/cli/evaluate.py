@@ -53,7 +53,7 @@ def evaluate(
     from dch.config import DchConfig
 
     config = DchConfig(bits=bits, objective=objective)  # type: ignore[arg-type] # it checks by itself
-    numbers = _seeds(seeds)
+    numbers = parse_seeds(seeds)
     if json is not None:
         _require_writable(json)  # before the work, not after it
     if ratings is not None and train is None and test is None:
@@ -94,7 +94,12 @@ def _split_given(
     return evaluate_given(*parts, config, seeds=seeds, relevant_from=relevant_from, progress=True)
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds that an option names, such as ``0,1,2``.
+
+    Raises:
+        SettingsError: they are not whole numbers of zero or more.
+    """
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError:

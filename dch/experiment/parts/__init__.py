@@ -12,17 +12,21 @@ NAMES = ("goals", "tables", "length", "cold", "drift")
 """In the order in which they run and are shown."""
 
 
-def load(names: Sequence[str] = NAMES) -> dict[str, Part]:
-    """Return these parts by name, in the order of NAMES.
+def load() -> dict[str, Part]:
+    """Return the parts by name, in the order of NAMES."""
+    return {
+        name: cast(Part, import_module(f"{__name__}.{name}"))
+        for name in NAMES
+        if find_spec(f"{__name__}.{name}")
+    }
+
+
+def check(names: Sequence[str]) -> None:
+    """Refuse a name that no part has.
 
     Raises:
         ConfigError: there is no part of that name.
     """
-    unknown = [name for name in names if name not in NAMES]
-    if unknown:
-        raise ConfigError(f"parts are {', '.join(NAMES)}; got {unknown[0]!r}")
-    return {name: _load(name) for name in NAMES if name in names and find_spec(f"{__name__}.{name}")}
-
-
-def _load(name: str) -> Part:
-    return cast(Part, import_module(f"{__name__}.{name}"))
+    for name in names:
+        if name not in NAMES:
+            raise ConfigError(f"parts are {', '.join(NAMES)}; got {name!r}")

@@ -1,0 +1,139 @@
+"""``dch experiment``: the published experiments and the goals, as a folder of tables and plots."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from streams.cli.evaluate import PIPED_WIDTH
+from streams.errors import SettingsError
+
+if TYPE_CHECKING:
+    from dch.experiment.plan import Plan
+    from dch.experiment.runner import Run
+
+DATA_SETS = ("ml-1m", "amazon-books", "yelp", "amazon-timed")
+QUICK_DATA = "ml-100k"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    epilog = (
+        "Examples: dch experiment out --quick; dch experiment results --data ~/ratings; "
+        "dch experiment results --data ~/ratings --only tables,length --seeds 0"
+    )
+    app.command(epilog=epilog)(experiment)
+
+
+def experiment(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the results; made, or gone on with.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few minutes on MovieLens-100K; its figures mean nothing.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="DCH_DATA",
+            help=f"Folder with any of the folders {', '.join(DATA_SETS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(metavar="0,1,2", help="One split and fit for each; --quick: 0.", show_default=False)
+    ] = "",
+    only: Annotated[
+        str,
+        typer.Option(
+            metavar="PART,PART",
+            help="goals, tables, length, cold, drift; the others are shown as they are.",
+            show_default=False,
+        ),
+    ] = "",
+    threads: Annotated[
+        int | None, typer.Option(help="Of the fits and searches.", show_default="the cores there are")
+    ] = None,
+) -> None:
+    """Run every experiment and write tables, plots and an index to OUT/README.md.
+
+    What was done is kept in OUT/jobs and not done again: a run that was cut goes on where it was. A job that
+    fails is told, the others go on, and the exit code is 1. On two cores the whole takes a night.
+    """
+    from dch.experiment.origin import origin_of
+    from dch.experiment.parts import NAMES, check, load
+    from dch.experiment.runner import run_experiment
+
+    plan = _plan(out, quick, data, seeds, threads)
+    names = [part.strip() for part in only.split(",")] if only else NAMES
+    check(names)
+    _require_folder(out)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED_WIDTH)
+    origin = origin_of(shlex.join(["dch", *sys.argv[1:]]))
+    run = run_experiment(plan, load(), origin, only=names, console=console)
+    _print(run, out)
+    if run.failed:
+        raise typer.Exit(1)
+
+
+def _plan(out: Path, quick: bool, data: Path | None, seeds: str, threads: int | None) -> "Plan":
+    from dch.config import DchConfig
+    from dch.experiment.plan import Plan
+    from streams.cli.evaluate import parse_seeds
+
+    numbers = tuple(parse_seeds(seeds or ("0" if quick else "0,1,2")))
+    if quick:  # hardly any training
+        config = DchConfig(steps=20, hidden=128, batch=256, drawn_items=400, threads=threads)
+        return Plan(_quick_data(), out, numbers, quick, config)
+    return Plan(_data(data), out, numbers, quick, DchConfig(threads=threads))
+
+
+def _quick_data() -> Mapping[str, Path]:
+    from streams.demo.data import wheel_data
+
+    return {QUICK_DATA: wheel_data("run without --quick on data of your own: --data DIR")}
+
+
+def _data(folder: Path | None) -> Mapping[str, Path]:
+    """Return the data sets that a folder has."""
+    if folder is None:
+        raise SettingsError(
+            f"give the folder of the data sets: --data DIR, or the variable DCH_DATA; it holds any of the "
+            f"folders {', '.join(DATA_SETS)}, each with ratings.csv.gz; or try --quick, which needs none"
+        )
+    found = {name: folder / name for name in DATA_SETS if (folder / name).is_dir()}
+    if not found:
+        raise SettingsError(
+            f"{folder} holds none of the folders {', '.join(DATA_SETS)}; "
+            "each has ratings.csv.gz: user,item,rating[,timestamp]; or try --quick, which needs none"
+        )
+    return found
+
+
+def _require_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{out} cannot be made: {error.strerror}") from error
+
+
+def _print(run: "Run", out: Path) -> None:
+    """Show the goals and how the run ended."""
+    from dch.experiment.page import Table
+    from dch.experiment.progress import duration
+    from dch.experiment.show import to_rich
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    for page in (page for section in run.sections if section.part == "goals" for page in section.pages):
+        if isinstance(page, Table):
+            console.print(to_rich(page))
+    seconds = sum(record.seconds for record in run.records.values())
+    console.print(
+        f"{len(run.records)} jobs done, {run.n_new} of them now; together they took {duration(seconds)}"
+    )
+    for what, reason in run.failed.items():
+        console.print(f"failed: {what}: {reason}", markup=False, soft_wrap=True)
+    console.print(f"all tables and plots: {out / 'README.md'}", soft_wrap=True)
