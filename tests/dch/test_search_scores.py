@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dch.search.scores import WHOLE_LARGEST, round_query, make_scorer, score_rows
+from dch.search.scores import WHOLE_LARGEST, make_scorer, round_query, score_rows
 
 SIZES = st.integers(1, 64)
 ELEMENTS = st.just(0.0) | st.floats(-1e3, 1e3, width=32).filter(lambda x: abs(x) > 1e-6)
