@@ -14,6 +14,9 @@ RatingWeights = Literal["auto", "graded", "binary"]
 
 MIN_BITS, MAX_BITS = 8, 256
 
+MAX_VECTOR_SIZE = 1024
+"""Up to here, products of ranking vectors are exact in 32 bits: see ``search.scores``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DchConfig:
@@ -111,7 +114,7 @@ class DchConfig:
     """Share of the teacher's distribution in the target; the rest are the ratings held back."""
 
     vector_size: int = 64
-    """Length of the ranking vectors by which candidates are reranked, an int8 each; 0: by relaxed codes."""
+    """Length of the vectors that candidates are reranked by, an int8 each, to 1024; 0: by relaxed codes."""
 
     vector_weight: float = 0.5
     """Weight of the same loss on ranking vectors, beside that on codes."""
@@ -170,7 +173,6 @@ class DchConfig:
         for name in ("temperature", "mu"):
             _check(self, name, 0 < getattr(self, name) < math.inf, "a positive number")
         for name in (
-            "vector_size",
             "feature_weight",
             "vector_weight",
             "teacher_regularization",
@@ -179,6 +181,7 @@ class DchConfig:
             "seed",
         ):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "zero or more")
+        _check(self, "vector_size", 0 <= self.vector_size <= MAX_VECTOR_SIZE, f"from 0 to {MAX_VECTOR_SIZE}")
         for name in ("user_dropout", "item_dropout", "feature_dropout", "cold_share", "teacher_share"):
             _check(self, name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         for name in ("validation_users", "refit_share"):

@@ -1,7 +1,7 @@
 """Tensors and back: models and memories as named arrays, ids as one array of UTF-8 bytes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import msgspec
@@ -53,7 +53,8 @@ def model_of(
             **{
                 field.name: tensors[name]
                 for field in fields(TowerWeights)
-                if (name := f"{tower}.{field.name}") in tensors  # no vectors in artifacts of earlier versions
+                if (name := f"{tower}.{field.name}") in tensors
+                or field.default_factory is MISSING  # all but vectors, which earlier versions did not make
             }
         )
         for tower in TOWERS

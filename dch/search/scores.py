@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.codes import Words
+from dch.config import MAX_VECTOR_SIZE
 from dch.jit import kernel
 
 Floats = NDArray[np.float32]
 Vectors = NDArray[np.int8]
 """(n, vector_size)."""
 
-WHOLE_LARGEST = 32767 // 2
-"""Of a query's element: a thousand products with 127 stay within 32 bits."""
+WHOLE_LARGEST = (2**31 - 1) // (128 * MAX_VECTOR_SIZE)
+"""Of a query's element: the longest sum of products with an int8 stays within 32 bits."""
 
 
 class Scorer(NamedTuple):

@@ -91,13 +91,20 @@ def _threads(n_ratings: int, config: DchConfig) -> int:
 def _check_start(start: Model | None, config: DchConfig) -> None:
     if start is None:
         return
-    have = (start.bits, start.user_tower.hidden, start.user_tower.vector_size)
-    if have != (config.bits, config.hidden, vector_size(config)):
+    if not has_shape(start, config):
+        tower = start.user_tower
         raise ConfigError(
-            f"start has bits={have[0]}, hidden={have[1]}, vector_size={have[2]}, the settings ask for "
-            f"bits={config.bits}, hidden={config.hidden}, vector_size={vector_size(config)}; fit without a "
-            "start, or with its settings"
+            f"start has bits={tower.bits}, hidden={tower.hidden}, vector_size={tower.vector_size}, "
+            f"the settings ask for bits={config.bits}, hidden={config.hidden}, "
+            f"vector_size={vector_size(config)}; fit without a start, or with its settings"
         )
+
+
+def has_shape(model: Model, config: DchConfig) -> bool:
+    """Say whether a model is of the size that the settings ask for, so that a refit may start from it."""
+    tower = model.user_tower
+    wanted = (config.bits, config.hidden, vector_size(config))
+    return (tower.bits, tower.hidden, tower.vector_size) == wanted
 
 
 def _check_device(device: str) -> None:

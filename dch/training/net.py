@@ -22,19 +22,17 @@ class TowerNet(nn.Module):
 
     def forward(self, bags: Bags) -> Tensor:
         """Return the relaxed codes of some bags, (n, bits), each in (-1, 1)."""
-        return functional.softsign(self.outputs(bags))
-
-    def outputs(self, bags: Bags) -> Tensor:
-        """Return what the softsign takes, (n, bits)."""
-        p: Any = self
-        return torch.addmm(p.output_bias, self._hidden(bags), p.output)
+        return self._relaxed(self._hidden(bags))
 
     def codes_and_vectors(self, bags: Bags) -> tuple[Tensor, Tensor]:
         """Return the relaxed codes, (n, bits), and the ranking vectors, (n, vector_size)."""
         p: Any = self
         hidden = self._hidden(bags)
-        relaxed = functional.softsign(torch.addmm(p.output_bias, hidden, p.output))
-        return relaxed, torch.addmm(p.vector_bias, hidden, p.vector_output)
+        return self._relaxed(hidden), torch.addmm(p.vector_bias, hidden, p.vector_output)
+
+    def _relaxed(self, hidden: Tensor) -> Tensor:
+        p: Any = self
+        return functional.softsign(torch.addmm(p.output_bias, hidden, p.output))
 
     def _hidden(self, bags: Bags) -> Tensor:
         """Return the hidden layer, (n, hidden)."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from dch.config import MAX_BITS, MAX_VECTOR_SIZE
 from streams.errors import BadRecord
 from streams.messages.envelope import open_record
 from streams.messages.features import key_id
@@ -60,10 +61,10 @@ def decode_item_code(record: Record) -> tuple[str, ItemCode | None]:
     fields = Fields(open_record(record)[0])
     return id_, ItemCode(
         generation=fields.integer("generation", low=0, high=MAX_INT),
-        code=_hexadecimal(fields, "code"),
+        code=_hexadecimal(fields, "code", 1, MAX_BITS // 8),
         ratings=fields.integer("ratings", low=0, high=MAX_INT),
         positives=fields.integer("positives", low=0, high=MAX_INT),
-        vector=_hexadecimal(fields, "vector") if "vector" in fields else "",
+        vector=_hexadecimal(fields, "vector", 0, MAX_VECTOR_SIZE) if "vector" in fields else "",
     )
 
 
@@ -83,7 +84,7 @@ def decode_model_pointer(record: Record) -> ModelPointer:
     return ModelPointer(
         generation=fields.integer("generation", low=0, high=MAX_INT),
         location=fields.text("location"),
-        sha256=_hexadecimal(fields, "sha256"),
+        sha256=_hexadecimal(fields, "sha256", 1, 32),
         watermarks={
             name: watermarks.integer(name, low=0, high=MAX_INT) for name in fields.mapping("watermarks")
         },
@@ -97,10 +98,13 @@ def encode_model_pointer(pointer: ModelPointer) -> bytes:
     return msgspec.json.encode(pointer)
 
 
-def _hexadecimal(fields: Fields, name: str) -> str:
+def _hexadecimal(fields: Fields, name: str, fewest: int, most: int) -> str:
+    """Return the digits of so many bytes, two for each."""
     text = fields.text(name)
     try:
-        bytes.fromhex(text)
+        n_bytes = len(bytes.fromhex(text))
     except ValueError:
         raise BadRecord(name, f"expected hexadecimal digits, got {shown(text)}") from None
+    if len(text) != 2 * n_bytes or not fewest <= n_bytes <= most:  # fromhex passes over spaces
+        raise BadRecord(name, f"expected {2 * fewest} to {2 * most} digits in pairs, got {shown(text)}")
     return text

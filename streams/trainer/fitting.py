@@ -73,10 +73,11 @@ def fit(job: Job, folder: Path) -> Fitted:
     Raises:
         DchError: the ratings do not suffice, or something that a fit needs is missing.
     """
-    from dch.training import fit_model  # torch takes seconds to import: the trainer itself goes without
+    # torch takes seconds to import: the trainer itself goes without
+    from dch.training import fit_model, has_shape
 
     current = _current(job)
-    start = current if current is not None and _has_shape(current, job.config) else None
+    start = current if current is not None and has_shape(current, job.config) else None
     model = fit_model(job.ratings, job.config, generation=job.generation, start=start)
     found = Fitted()
     if job.newest is not None and current is not None:
@@ -114,7 +115,3 @@ def _current(job: Job) -> Model | None:
         return artifacts.load(*job.in_service)
     except ArtifactError:
         return None
-
-
-def _has_shape(model: Model, config: DchConfig) -> bool:
-    return (model.bits, model.user_tower.hidden) == (config.bits, config.hidden)

@@ -63,7 +63,7 @@ class Generations:
             return
         snapshot = self._state.prepare(new.model)
         send(self._items.changes(snapshot))
-        missing = self._items.n_missing(new.model.generation)
+        missing = self._items.n_missing(new.model)
         if missing and not is_late:
             self._announced = new
             return
@@ -75,7 +75,7 @@ class Generations:
 
     def _is_waiting(self, new: NewModel) -> bool:
         """Say whether our codes were announced already, and others' are still to come."""
-        return self._announced is new and self._items.n_missing(new.model.generation) > 0
+        return self._announced is new and self._items.n_missing(new.model) > 0
 
     def _swap(self, new: NewModel, snapshot: Snapshot) -> None:
         self._items.complete(snapshot)

@@ -1,7 +1,8 @@
 """Item codes: made here for the items this worker owns, taken from `item-codes` for all others.
 
 What the topic says is kept for every item and generation, so that only what differs is published: after a
-restart, too, when every history was read again.
+restart, too, when every history was read again. Codes of another shape than a model makes are none of its
+generation: a worker of an earlier version publishes codes without ranking vectors.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from dch.codes import from_words, to_words
 from dch.histories import slots_of
+from dch.model import Model
 from dch.snapshot import Snapshot
 from dch.state import State
 from dch.store import CodeStore
@@ -25,6 +27,9 @@ Rows = NDArray[np.int32]
 Codes = Iterable[tuple[str, int, ItemCode | None]]
 """Item id, partition, code."""
 
+Shape = tuple[int, int, int]
+"""Generation, bits, and length of a ranking vector: what codes must have in common."""
+
 
 class ItemCodes:
     """The item codes of one worker. Only the ingest thread uses it."""
@@ -34,17 +39,17 @@ class ItemCodes:
         self._settings = settings
         self._state = state
         self._ids = state.memory.item_ids
-        self._published: dict[int, CodeStore] = {}  # by generation, what the topic says
+        self._published: dict[Shape, CodeStore] = {}  # what the topic says
         self._homes = np.empty(0, np.int32)
 
     def learn(self, codes: Codes) -> None:
         """Take over what was read from the topic; codes of past generations are no use to anybody."""
         current = self._state.snapshot.model.generation
-        for generation, group in groupby(codes, lambda found: found[2].generation if found[2] else None):
-            if generation is None:
+        for shape, group in groupby(codes, lambda found: _shape_of(found[2]) if found[2] else None):
+            if shape is None:
                 self._remove([id_ for id_, _, _ in group])
-            elif generation >= current:
-                self._put(generation, [(id_, code) for id_, _, code in group if code is not None])
+            elif shape[0] >= current:
+                self._put(shape, {id_: code for id_, _, code in group if code is not None})
 
     def refresh(self) -> list[Output]:
         """Encode the items that changed; return the codes that the topic does not know yet."""
@@ -59,18 +64,16 @@ class ItemCodes:
         rows = np.arange(len(self._ids), dtype=np.int32)
         return self._news(snapshot, rows[self._is_owned(rows)])
 
-    def n_missing(self, generation: int) -> int:
-        """Count the items of other workers that have a code now, and none of that generation yet."""
+    def n_missing(self, model: Model) -> int:
+        """Count the items of other workers that have a code now, and none of that model yet."""
         rows = np.flatnonzero(self._state.snapshot.items.store.present).astype(np.int32)
         others = rows[~self._is_owned(rows)]
-        return len(others) - int(np.count_nonzero(_present(self._store(generation), others)))
+        return len(others) - int(np.count_nonzero(_present(self._store(_shape_of_model(model)), others)))
 
     def complete(self, snapshot: Snapshot) -> None:
         """Put the codes of others into a snapshot that is to be swapped in; forget generations before it."""
         self._published = {
-            generation: store
-            for generation, store in self._published.items()
-            if generation >= snapshot.model.generation
+            shape: store for shape, store in self._published.items() if shape[0] >= snapshot.model.generation
         }
         rows = np.arange(len(self._ids), dtype=np.int32)
         self._take_published(snapshot, rows[~self._is_owned(rows)])
@@ -80,21 +83,22 @@ class ItemCodes:
         homes = self._homes_of(len(self._ids))
         return [self._ids[row] for row in np.flatnonzero(np.isin(homes, list(partitions))).tolist()]
 
-    def _put(self, generation: int, codes: list[tuple[str, ItemCode]]) -> None:
-        store = self._store(generation, codes[0][1])
-        sizes = (store.bits // 4, 2 * store.vector_size)
-        latest = {id_: code for id_, code in codes if (len(code.code), len(code.vector)) == sizes}
-        rows = self._ids.intern_many(list(latest))
-        packed = bytes.fromhex("".join(code.code for code in latest.values()))
-        vectors = bytes.fromhex("".join(code.vector for code in latest.values()))
+    def _put(self, shape: Shape, codes: dict[str, ItemCode]) -> None:
+        store = self._store(shape)
+        rows = self._ids.intern_many(list(codes))
+        for other, outdated in self._published.items():
+            if other[0] == shape[0] and other != shape:  # the topic has one code of an item
+                outdated.remove(rows)
+        packed = bytes.fromhex("".join(code.code for code in codes.values()))
+        vectors = bytes.fromhex("".join(code.vector for code in codes.values()))
         store.put(
             rows,
             to_words(np.frombuffer(packed, np.uint8).reshape(len(rows), store.bits // 8)),
             np.frombuffer(vectors, np.int8).reshape(len(rows), store.vector_size),
         )
-        store.popularity[rows] = [min(code.positives, 2**31 - 1) for code in latest.values()]
+        store.popularity[rows] = [min(code.positives, 2**31 - 1) for code in codes.values()]
         snapshot = self._state.snapshot
-        if generation == snapshot.model.generation:
+        if shape == _shape_of_model(snapshot.model):
             self._take_published(snapshot, rows[~self._is_owned(rows)])
 
     def _remove(self, ids: list[str]) -> None:
@@ -110,11 +114,9 @@ class ItemCodes:
 
     def _take_published(self, snapshot: Snapshot, rows: Rows) -> None:
         """Give these rows of a snapshot the codes that the topic has; the others stay as they are."""
-        published = self._published.get(snapshot.model.generation)
+        published = self._published.get(_shape_of_model(snapshot.model))
         store = snapshot.items.store
         if published is None or not len(rows):
-            return
-        if (published.bits, published.vector_size) != (store.bits, store.vector_size):
             return
         known = rows[_present(published, rows)]
         with self._state.lock:
@@ -124,7 +126,7 @@ class ItemCodes:
 
     def _news(self, snapshot: Snapshot, rows: Rows) -> list[Output]:
         store = snapshot.items.store
-        published = self._store(store.generation)
+        published = self._store(_shape_of_model(snapshot.model))
         published.reserve(len(self._ids))
         store.reserve(len(self._ids))
         is_new = store.present[rows] != published.present[rows]
@@ -151,15 +153,12 @@ class ItemCodes:
         home = int(self._homes_of(row + 1)[row])
         return Output(self._settings.topic(topics.ITEM_CODES.name), key, value, home)
 
-    def _store(self, generation: int, example: ItemCode | None = None) -> CodeStore:
-        """Return what the topic says of a generation; a new one takes its sizes from a code, or from ours."""
-        store = self._published.get(generation)
+    def _store(self, shape: Shape) -> CodeStore:
+        """Return what the topic says of codes of one shape."""
+        store = self._published.get(shape)
         if store is None:
-            own = self._state.snapshot.items.store
-            sizes = (own.bits, own.vector_size)
-            if example is not None:
-                sizes = (4 * len(example.code), len(example.vector) // 2)
-            store = self._published[generation] = CodeStore(self._ids, sizes[0], generation, sizes[1])
+            generation, bits, vector_size = shape
+            store = self._published[shape] = CodeStore(self._ids, bits, generation, vector_size)
         return store
 
     def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:
@@ -173,6 +172,14 @@ class ItemCodes:
             homes = np.array([partition_for(id_.encode(), count) for id_ in new], np.int32)
             self._homes = np.concatenate([self._homes, homes])
         return self._homes
+
+
+def _shape_of(code: ItemCode) -> Shape:
+    return code.generation, 4 * len(code.code), len(code.vector) // 2
+
+
+def _shape_of_model(model: Model) -> Shape:
+    return model.generation, model.bits, model.item_tower.vector_size
 
 
 def _present(store: CodeStore, rows: Rows) -> NDArray[np.bool_]:

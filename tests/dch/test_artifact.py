@@ -111,6 +111,25 @@ def test_tensors_that_do_not_fit_together_are_refused(folder, monkeypatch):
         load_model(folder)
 
 
+def test_an_artifact_of_an_earlier_version_has_no_ranking_vectors_and_nothing_else_may_lack(
+    folder, monkeypatch
+):
+    tensors = {name: tensor for name, tensor in model_tensors(MODEL).items() if "vector" not in name}
+    monkeypatch.setattr("dch.artifact.model_tensors", lambda model: tensors)
+    save_model(folder, MODEL)
+    assert load_model(folder).user_tower.vector_size == 0
+    tensors.pop("item_tower.shift")
+    save_model(folder, MODEL)
+    with pytest.raises(ArtifactError, match=r"item_tower\.shift"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("vector_size", [0, 12])
+def test_a_model_without_ranking_vectors_comes_back_without(tmp_path, vector_size):
+    save_model(tmp_path / "saved", random_model(vector_size=vector_size))
+    assert load_model(tmp_path / "saved").item_tower.vector_output.shape == (24, vector_size)
+
+
 def test_saving_replaces_an_artifact_whole_and_never_another_program_s_files(folder, tmp_path):
     before = manifest_sha256(folder)
     save_model(folder, random_model(generation=2))

@@ -22,6 +22,7 @@ def test_the_defaults_hold_together():
         ({"user_dropout": 1.5}, "user_dropout must be from 0 to 1, got 1.5"),
         ({"validation_users": 0.0}, "validation_users must be over 0"),
         ({"temperature": float("nan")}, "temperature must be a positive number, got nan"),
+        ({"vector_size": 1025}, "vector_size must be from 0 to 1024, got 1025"),
         ({"seed": -1}, "seed must be zero or more"),
         ({"positive_from": float("inf")}, "positive_from must be a finite number"),
         ({"rating_knots": ()}, "rating_knots must ascend"),

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from dch.config import MAX_VECTOR_SIZE
 from dch.search.scores import WHOLE_LARGEST, make_scorer, round_query, score_rows
 
 SIZES = st.integers(1, 64)
@@ -43,3 +44,10 @@ def test_a_score_does_not_depend_on_the_order_of_elements():
     score_rows(rows, scorer_of(vectors, query), scores)
     score_rows(rows, scorer_of(np.ascontiguousarray(vectors[:, order]), query[order]), shuffled)
     assert scores.tobytes() == shuffled.tobytes()
+
+
+def test_the_largest_product_of_the_longest_vectors_does_not_overflow():
+    vectors = np.full((1, MAX_VECTOR_SIZE), -128, np.int8)
+    query, scores = np.full(MAX_VECTOR_SIZE, -1.0, np.float32), np.empty(1, np.float32)
+    score_rows(np.zeros(1, np.int32), scorer_of(vectors, query), scores)
+    np.testing.assert_allclose(scores, 128.0 * MAX_VECTOR_SIZE, rtol=1e-5)

@@ -15,9 +15,9 @@ N_ITEMS = 30
 EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_ITEMS + 1), st.sampled_from([1.0, 4.0, 5.0]))
 
 
-def fresh():
+def fresh(vector_size=12):
     """A recommender over 30 items that all have codes, and users u0 to u5 of the model."""
-    recommender = Recommender(random_model(n_items=N_ITEMS, bits=8))
+    recommender = Recommender(random_model(n_items=N_ITEMS, bits=8, vector_size=vector_size))
     rng = np.random.default_rng(2)
     for item in range(N_ITEMS):
         for user in rng.choice(6, 2, replace=False):
@@ -34,9 +34,9 @@ def expected_ranks(recommender, user, item):
     return tuple(found.index(item) if item in found else NOT_TRIED for found in lists.values())
 
 
-@given(st.lists(EVENT, min_size=1, max_size=20))
-def test_a_rank_is_the_place_in_the_list_that_the_user_would_have_got_just_before(drawn):
-    recommender, twin = fresh(), fresh()
+@given(st.lists(EVENT, min_size=1, max_size=20), st.sampled_from([0, 12]))
+def test_a_rank_is_the_place_in_the_list_that_the_user_would_have_got_just_before(drawn, vector_size):
+    recommender, twin = fresh(vector_size), fresh(vector_size)
     columns = [
         [f"u{user}" for user, _, _ in drawn],
         [f"i{item}" for _, item, _ in drawn],

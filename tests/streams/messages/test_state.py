@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,9 @@ def test_an_empty_item_code_removes_the_item():
 def test_a_bad_one_names_the_field():
     with pytest.raises(BadRecord, match="code: expected hexadecimal digits, got 'xy'"):
         decode_item_code(record('{"generation": 1, "code": "xy", "ratings": 1, "positives": 1}'))
+    for code in ("", "00 00 ", "0" * 66):
+        with pytest.raises(BadRecord, match="code: expected 2 to 64 digits in pairs"):
+            decode_item_code(record(encode_item_code(msgspec.structs.replace(CODE, code=code)), key=b"i"))
     with pytest.raises(BadRecord, match=r"watermarks\.0: expected a whole number"):
         decode_model_pointer(
             record(

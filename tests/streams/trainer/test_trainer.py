@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from models import KNOTS, random_model
 
+from dch.artifact import load_model, manifest_sha256, save_model
 from dch.config import DchConfig
 from dch.ids import IdTable
 from dch.model import Model
@@ -170,6 +171,16 @@ def test_a_candidate_may_lose_the_margin_and_no_more():
 
 
 @pytest.mark.slow
+def test_after_a_model_of_another_size_in_service_the_fit_begins_anew(tmp_path):
+    config = DchConfig(bits=64, hidden=64, steps=10, vector_size=16)
+    save_model(tmp_path / "before", truth(60, 40, 2))  # no ranking vectors, as earlier versions made none
+    in_service = (str(tmp_path / "before"), manifest_sha256(tmp_path / "before"))
+    job = Job(ratings_of(planted()), None, config, generation=2, in_service=in_service)
+    assert fit(job, tmp_path / "model") == Fitted()
+    model = load_model(tmp_path / "model")
+    assert (model.user_tower.vector_size, model.metrics["steps"]) == (16, 10)
+
+
 def test_a_fitted_model_beats_a_random_one_on_planted_ratings(tmp_path):
     everything = ratings_of(planted(n=3000))
     ratings, newest = hold_back(everything, np.ones(len(everything), bool))

@@ -1,5 +1,6 @@
 """Item codes: ours are published when they differ from what the topic says, those of others are served."""
 
+import msgspec
 import pytest
 from models import random_model
 
@@ -148,8 +149,40 @@ def test_what_others_have_yet_to_publish_is_counted(recommender):
     rate(other, ITEMS)
     found = codes(recommender)
     found.learn(read(codes(other, owned=(0, 1)).refresh()))
-    assert found.n_missing(1) == 0
-    assert found.n_missing(2) == len(THEIRS)
+    assert found.n_missing(MODEL) == 0
+    assert found.n_missing(random_model(generation=2)) == len(THEIRS)
+
+
+@pytest.mark.parametrize("sizes", [{"vector_size": 0}, {"vector_size": 64}, {"bits": 128, "hidden": 128}])
+def test_the_next_generation_may_be_of_another_shape(recommender, sizes):
+    found = codes(recommender)
+    rate(recommender, OURS)
+    found.refresh()
+    other = Recommender(random_model(generation=2, **sizes))
+    rate(other, ITEMS)
+    snapshot = recommender.state.prepare(other.model)
+    assert [id_ for id_, _, _ in read(found.changes(snapshot))] == OURS
+    assert found.n_missing(other.model) == 0  # nobody has said yet that there are others
+    found.learn(read(codes_of_all(other)))
+    found.complete(snapshot)
+    recommender.swap(snapshot)
+    assert served(recommender) == set(ITEMS)
+
+
+def test_codes_of_an_earlier_version_have_no_vectors_and_are_published_anew(recommender):
+    other = Recommender(MODEL)
+    rate(other, ITEMS)
+    told = read(codes(other, owned=(0, 1)).refresh())
+    earlier = [(id_, place, msgspec.structs.replace(code, vector="")) for id_, place, code in told]
+    found = codes(recommender)
+    found.learn(earlier)
+    rate(recommender, OURS)
+    assert [id_ for id_, _, _ in read(found.refresh())] == OURS
+    assert served(recommender) == set(OURS)
+    found.learn(told)
+    assert served(recommender) == set(ITEMS)
+    found.learn(earlier)  # over ours: its item was with a worker of an earlier version for a while
+    assert [id_ for id_, _, _ in read(found.changes(recommender.state.snapshot))] == OURS
 
 
 def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommender):
