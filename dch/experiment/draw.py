@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from dch.errors import MissingExtraError
+from dch.experiment.files import digest_of
 from dch.experiment.origin import Origin
 from dch.experiment.page import Line, Panel, Plot
 
@@ -51,11 +52,17 @@ def require_matplotlib() -> None:
 
 
 def draw(path: Path, plot: Plot, origin: Origin) -> None:
-    """Draw a plot; whoever looks sees the old file or the new one.
+    """Draw a plot, if the file is not the very same already; whoever looks sees the old file or the new one.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
+    digest = digest_of({"plot": plot, "origin": origin, "how": Path(__file__).read_text()})
+    if not (path.exists() and digest.encode() in path.read_bytes()):
+        _draw(path, plot, origin, digest)
+
+
+def _draw(path: Path, plot: Plot, origin: Origin, digest: str) -> None:
     matplotlib, figures = _need("matplotlib"), _need("matplotlib.figure")
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
@@ -68,7 +75,11 @@ def draw(path: Path, plot: Plot, origin: Origin) -> None:
         _fill(top, plot)
         small_print = fill(origin.sentence(), round(CHARACTERS_PER_INCH * width))
         bottom.text(0.01, 0.95, small_print, fontsize=7, color="#777777", va="top")
-        said = {"Title": plot.title, "Description": f"{plot.note} {origin.sentence()}".strip()}
+        said = {
+            "Title": plot.title,
+            "Description": f"{plot.note} {origin.sentence()}".strip(),
+            "Comment": digest,
+        }
         figure.savefig(draft, format="png", dpi=DPI, metadata=said)
     draft.replace(path)
 

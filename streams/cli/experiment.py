@@ -127,12 +127,12 @@ def _print(run: "Run", out: Path) -> None:
     from dch.experiment.show import to_rich
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    for page in (page for section in run.sections if section.part == "goals" for page in section.pages):
-        if isinstance(page, Table):
+    for page in run.pages:
+        if page.name == "goals" and isinstance(page, Table):
             console.print(to_rich(page))
     seconds = sum(record.seconds for record in run.records.values())
     console.print(
-        f"{len(run.records)} jobs done, {run.n_new} of them now; together they took {duration(seconds)}"
+        f"{len(run.records)} jobs are done, {run.n_new} of them now, in {duration(seconds)} together"
     )
     for what, reason in run.failed.items():
         console.print(f"failed: {what}: {reason}", markup=False, soft_wrap=True)

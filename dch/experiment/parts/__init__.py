@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import cast
 
 from dch.errors import ConfigError
@@ -14,11 +13,7 @@ NAMES = ("goals", "tables", "length", "cold", "drift")
 
 def load() -> dict[str, Part]:
     """Return the parts by name, in the order of NAMES."""
-    return {
-        name: cast(Part, import_module(f"{__name__}.{name}"))
-        for name in NAMES
-        if find_spec(f"{__name__}.{name}")
-    }
+    return {name: cast(Part, import_module(f"{__name__}.{name}")) for name in NAMES}
 
 
 def check(names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,16 @@ def test_a_plot_is_a_png_of_some_size_that_says_where_it_comes_from(tmp_path, pa
     assert height > 500
     assert b"abc123" in content or b"abc123" in b"".join(_inflated(content))
     assert [path.name for path in tmp_path.iterdir()] == ["plot.png"]
+
+
+def test_the_same_plot_is_not_drawn_again_and_another_one_is(tmp_path):
+    path, plot = tmp_path / "plot.png", Plot("plot", "A plot", [Panel("lines", "x", "y", LINES)])
+    draw(path, plot, ORIGIN)
+    first = path.stat().st_mtime_ns
+    draw(path, plot, ORIGIN)
+    assert path.stat().st_mtime_ns == first
+    draw(path, replace(plot, title="Another plot"), ORIGIN)
+    assert path.stat().st_mtime_ns > first
 
 
 def _inflated(content):

@@ -21,6 +21,7 @@ COMMANDS = (
     "topics create",
     "topics check",
     "evaluate",
+    "experiment",
     "worker",
     "trainer",
     "publish",

@@ -1,0 +1,92 @@
+"""``dch experiment``: what it needs is said in one sentence; a quick run makes every table and plot, once."""
+
+import csv
+import re
+import time
+
+import pytest
+
+from dch.experiment.parts import NAMES
+from tests.streams.cli.running import dch
+
+__all__ = ["dch"]
+
+SHARES = ("tables_hit", "tables_ndcg", "cold_hit", "cold_ndcg", "length_ml-100k")
+"""Tables of nothing but hit rates and NDCG, beside names, counts, milliseconds and spreads."""
+
+MAY_BE_ZERO = ("cold_hit", "cold_ndcg")
+"""New items without ratings are in nobody's list among all items."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("", "give the folder of the data sets: --data DIR, or the variable DCH_DATA"),
+        ("--data {tmp}", "holds none of the folders ml-1m, amazon-books, yelp, amazon-timed"),
+        ("--quick --only guess", "parts are goals, tables, length, cold, drift; got 'guess'"),
+        ("--quick --seeds a", "--seeds must be whole numbers with commas between, got 'a'"),
+        ("--quick --threads 0", "threads must be positive"),
+    ],
+)
+def test_what_it_cannot_work_with_is_one_sentence(dch, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.delenv("DCH_DATA", raising=False)
+    ran = dch("experiment", tmp_path / "out", *arguments.format(tmp=tmp_path).split())
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_data_sets_that_are_there_are_taken_from_the_environment_too(dch, tmp_path, monkeypatch):
+    (tmp_path / "data" / "yelp").mkdir(parents=True)
+    monkeypatch.setenv("DCH_DATA", str(tmp_path / "data"))
+    ran = dch("experiment", tmp_path / "out", "--only", "length")
+    assert ran.code == 0, ran.err  # the study of lengths is on another data set: there is nothing to do
+    assert "Data sets: yelp." in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_quick_run_makes_everything_and_a_second_one_nothing_new(dch, tmp_path):
+    out = tmp_path / "out"
+    ran = dch("experiment", out, "--quick")
+    assert ran.code == 0, ran.out + ran.err
+    assert "The goals of the model" in ran.out
+    assert {path.name for path in (out / "jobs").iterdir()} == set(NAMES)
+    index = (out / "README.md").read_text()
+    plots = set(re.findall(r"!\[.*?\]\((.*?)\)", index))
+    assert plots == {path.name for path in out.glob("*.png")}
+    assert len(plots) >= 5
+    tables = sorted(out.glob("*.csv"))
+    assert [path.stem for path in tables] == sorted(
+        path.stem for path in out.glob("*.md") if path.stem != "README"
+    )
+    assert set(SHARES) <= {path.stem for path in tables}
+    for path in tables:
+        check_table(path)
+    check_second(dch, out)
+
+
+def check_table(path):
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert rows, path.name
+    for row in rows:
+        assert row["commit"], path.name
+        assert row["command"].endswith("--quick")
+        assert (row["seeds"], "cores" in row["machine"]) == ("0", True)
+    if path.stem in SHARES:
+        shares = [float(value) for row in rows for name, value in row.items() if is_share(name, value)]
+        assert shares, path.name
+        assert all(0 < share <= 1 for share in shares if share or path.stem not in MAY_BE_ZERO), path.name
+
+
+def is_share(name, value):
+    return "." in value and not name.endswith(" std") and re.fullmatch(r"[\d.]+", value) and "ms" not in name
+
+
+def check_second(dch, out):
+    made = {path: path.stat().st_mtime_ns for path in (out / "jobs").rglob("*.json")}
+    start = time.perf_counter()
+    ran = dch("experiment", out, "--quick")
+    assert time.perf_counter() - start < 10
+    assert ran.code == 0
+    assert f"{len(made)} jobs are done, 0 of them now" in ran.out
+    assert {path: path.stat().st_mtime_ns for path in (out / "jobs").rglob("*.json")} == made
