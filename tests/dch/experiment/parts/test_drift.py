@@ -29,7 +29,7 @@ def plan(tmp_path_factory):
     (folder / "ratings.csv").write_text("\n".join(["user,item,rating,timestamp", *lines]))
     (folder / "untimed.csv").write_text("user,item,rating\na,b,3\n")
     data = {"tiny": folder / "ratings.csv", "untimed": folder / "untimed.csv"}
-    return Plan(data, folder / "out", seeds=(0, 1), quick=True, config=CONFIG)
+    return Plan(data, folder / "out", seeds=(0,), quick=True, config=CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def outcomes(plan):
     return {job.name: json.loads(json.dumps(job.run())) for job in jobs(plan)}
 
 
-def test_there_is_a_job_for_each_way_and_seed_and_for_each_full_fit_of_the_first(outcomes):
+def test_there_is_a_job_for_each_way_and_for_each_full_fit(outcomes):
     full = [f"drift/tiny/full-{part}/0" for part in range(1, N_PARTS_QUICK)]
-    others = [f"drift/tiny/{way}/{seed}" for way in ("none", "warm") for seed in (0, 1)]
+    others = ["drift/tiny/none/0", "drift/tiny/warm/0"]
     assert sorted(outcomes) == sorted([*full, *others])
 
 
