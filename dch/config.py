@@ -116,7 +116,7 @@ class DchConfig:
     vector_size: int = 64
     """Length of the vectors that candidates are reranked by, an int8 each, to 1024; 0: by relaxed codes."""
 
-    vector_weight: float = 0.5
+    vector_weight: float = 0.05
     """Weight of the same loss on ranking vectors, beside that on codes."""
 
     temperature: float = 0.06
