@@ -49,12 +49,13 @@ def test_a_rated_item_is_never_a_negative():
     assert 0 in weights
 
 
-def test_equal_seeds_give_equal_scores_and_the_global_seed_is_left_alone():
+def test_equal_seeds_give_equal_scores_but_for_rounding_and_the_global_seed_is_left_alone():
     train = two_blocks()
     torch.manual_seed(7)
     once = fit_neural_mf(train, steps=5, seed=1)(everyone(train))
     after = torch.rand(())
     torch.manual_seed(7)
     assert torch.rand(()) == after
-    assert np.array_equal(once, fit_neural_mf(train, steps=5, seed=1)(everyone(train)))
-    assert not np.array_equal(once, fit_neural_mf(train, steps=5, seed=2)(everyone(train)))
+    again, other = (fit_neural_mf(train, steps=5, seed=seed)(everyone(train)) for seed in (1, 2))
+    np.testing.assert_allclose(once, again, atol=1e-4)  # torch's sums depend on its threads in the last bit
+    assert np.abs(once - other).max() > 0.01
