@@ -119,8 +119,8 @@ class DchConfig:
     vector_weight: float = 0.05
     """Weight of the same loss on ranking vectors, beside that on codes."""
 
-    temperature: float = 0.06
-    """Temperature of the teacher's softmax, in units of its scores (about 0 to 1); smaller is sharper."""
+    temperature: float = 0.13
+    """Temperature of the teacher's softmax, in units of its usual score of what a user rated; small is sharp."""
 
     teacher_factors: int | None = None
     """Factors of the teacher (implicit ALS); None: 64 or 128, whichever foresees held-out ratings better."""

@@ -22,6 +22,9 @@ from dch.training.teacher import Teacher
 FIRST_SCALE = 8.0
 """Of the logits at the start, divided by bits: the largest logit is 8. From 14 on it did harm."""
 
+LEAST_SCORE = 1e-3
+"""Of the teacher's usual score: where it says nothing, its softmax stays finite."""
+
 MOST_DRAWN = 4000
 """Items that a large catalogue raises a step to: of Amazon's 30,000, 3,000 to 4,000 give what 8,000 give."""
 
@@ -39,7 +42,8 @@ class RankingSteps:
     ) -> None:
         self._nets, self._sides, self._config, self._rng = nets, sides, config, rng
         device = torch.device(config.device)
-        self._teacher_users = torch.from_numpy(teacher.users / np.float32(config.temperature)).to(device)
+        temperature = config.temperature * max(teacher.usual_score(sides[0]), LEAST_SCORE)
+        self._teacher_users = torch.from_numpy(teacher.users / np.float32(temperature)).to(device)
         self._teacher_items = torch.from_numpy(teacher.items).to(device)
         self._users = rounds(len(sides[0]), config.batch, rng)
         self.scale = nn.Parameter(torch.tensor(FIRST_SCALE / config.bits, device=device))

@@ -14,6 +14,10 @@ from dch.training.sides import Side
 Floats = NDArray[np.float32]
 
 
+ASKED = 2000
+"""Users that tell the usual score well enough."""
+
+
 @dataclass(frozen=True)
 class Teacher:
     """Factors whose products rank the items of each user; used in the fit and then thrown away."""
@@ -23,6 +27,22 @@ class Teacher:
 
     items: Floats
     """(n_items, factors)."""
+
+    unit: float | None = None
+    """What temperatures are in units of; None: ``usual_score``."""
+
+    def usual_score(self, side: Side) -> float:
+        """Return the mean score of what a user rated, over at most ASKED users, evenly chosen.
+
+        The scores of sparse data are far below 1: a temperature means nothing without it.
+        """
+        if self.unit is not None:
+            return self.unit
+        users = np.unique(np.linspace(0, len(side) - 1, ASKED).astype(np.int64))
+        means = [
+            self.items[side.tokens[side.starts[user] : side.starts[user + 1]]].mean(axis=0) for user in users
+        ]
+        return float((self.users[users] * np.array(means)).sum(axis=1).mean())
 
 
 def fit_teacher(user_side: Side, config: DchConfig) -> Teacher:

@@ -101,7 +101,8 @@ def _of_update(config: DchConfig, model: Model) -> DchConfig:
 def _first_nets(model: Model, scale: Scale, sides: Sides, config: DchConfig) -> Nets:
     """Return the model's towers; rows of new ids come from their codes, as a refit's from its teacher."""
     bare = _as_nets(continue_from(model, Material(config, scale, sides, None, None)), config)
-    codes = Teacher(*(_encode(net, side, config)[0].numpy() for net, side in zip(bare, sides, strict=True)))
+    users, items = (_encode(net, side, config)[0].numpy() for net, side in zip(bare, sides, strict=True))
+    codes = Teacher(users, items)
     return _as_nets(continue_from(model, Material(config, scale, sides, None, codes)), config)
 
 
@@ -131,9 +132,9 @@ def _self_teacher(nets: Nets, sides: Sides, config: DchConfig) -> Teacher:
         _encode(net, side, config) for net, side in zip(nets, sides, strict=True)
     )
     if vectors.shape[1]:  # their products are logits
-        return Teacher((config.temperature * vectors).numpy(), item_vectors.numpy())
+        return Teacher((config.temperature * vectors).numpy(), item_vectors.numpy(), unit=1.0)
     sharpness = config.temperature * CODE_SHARPNESS * FIRST_SCALE / config.bits
-    return Teacher((sharpness * codes).numpy(), torch.where(item_codes > 0, 1.0, -1.0).numpy())
+    return Teacher((sharpness * codes).numpy(), torch.where(item_codes > 0, 1.0, -1.0).numpy(), unit=1.0)
 
 
 def _freeze(model: Model, nets: Nets, sides: Sides, config: DchConfig, metrics: dict[str, float]) -> Model:

@@ -7,7 +7,7 @@ from dch.config import DchConfig
 from dch.errors import MissingExtraError
 from dch.training.scale import read_scale
 from dch.training.sides import make_sides
-from dch.training.teacher import fit_teacher
+from dch.training.teacher import Teacher, fit_teacher
 from tests.dch.training.data import clusters
 
 CONFIG = DchConfig(teacher_factors=8, teacher_alpha=5.0, teacher_regularization=1.0)
@@ -40,3 +40,19 @@ def test_without_implicit_the_error_says_what_to_install(monkeypatch):
         match=r"needs implicit, which is not installed; run: pip install 'dch-streams\[fit\]'",
     ):
         fit_teacher(_user_side(), CONFIG)
+
+
+def test_the_usual_score_is_the_mean_over_users_of_the_mean_over_what_they_rated():
+    side = _user_side()
+    teacher = fit_teacher(side, CONFIG)
+    scores = teacher.users @ teacher.items.T
+    rows = [side.tokens[a:b] for a, b in zip(side.starts[:-1], side.starts[1:], strict=True)]
+    expected = np.mean([scores[user, row].mean() for user, row in enumerate(rows)])
+    assert teacher.usual_score(side) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_teacher_of_another_scale_teaches_the_same():
+    side = _user_side()
+    teacher = fit_teacher(side, CONFIG)
+    double = Teacher(2 * teacher.users, teacher.items)
+    assert double.usual_score(side) == pytest.approx(2 * teacher.usual_score(side), rel=1e-5)
