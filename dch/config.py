@@ -120,7 +120,7 @@ class DchConfig:
     """Weight of the same loss on ranking vectors, beside that on codes."""
 
     temperature: float = 0.13
-    """Temperature of the teacher's softmax, in units of its usual score of what a user rated; small is sharp."""
+    """Temperature of the teacher's softmax, in units of its usual score of what a user rated."""
 
     teacher_factors: int | None = None
     """Factors of the teacher (implicit ALS); None: 64 or 128, whichever foresees held-out ratings better."""
