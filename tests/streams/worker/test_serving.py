@@ -233,10 +233,19 @@ def test_a_request_without_a_reply_topic_is_answered_on_the_default_one(world):
     assert list(record.headers) == aliases
 
 
-def test_the_metrics_of_a_worker_tell_what_it_did(world):
-    world.ask("u1", k=1)
+def metrics_of(world):
     with urllib.request.urlopen(f"http://127.0.0.1:{world.settings.metrics_port}/metrics") as answer:
-        lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+        return dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+
+
+def test_the_metrics_of_a_worker_tell_what_it_did(world):
+    code = code_of(world, "u1")
+    world.rate(("u1", "i3", None, 5000))
+    wait_for(world, "u1", not_code=code)
+    world.rate(("u1", "i3", 5, 6000))  # a trial: i3 has a code, and u1 does not rate it now
+    trials = 'dch_prequential_trials_total{cohort="existing_user_existing_item"}'
+    eventually(lambda: float(metrics_of(world)[trials]) > 0)
+    lines = metrics_of(world)
     for name in (
         'dch_events_total{outcome="applied",topic="ratings"}',
         'dch_events_total{outcome="applied",topic="item-ratings"}',
@@ -244,7 +253,6 @@ def test_the_metrics_of_a_worker_tell_what_it_did(world):
         'dch_events_total{outcome="applied",topic="requests"}',
         "dch_event_to_visible_seconds_count",
         'dch_request_duration_seconds_count{outcome="ok",strategy="codes+rerank"}',
-        'dch_prequential_trials_total{cohort="existing_user_existing_item"}',
         'dch_store_codes{kind="user"}',
         'dch_store_codes{kind="item"}',
         "dch_store_bytes",
