@@ -46,7 +46,7 @@ def test_ratings_given_make_lists_better_and_features_alone_help_new_items(outco
     assert users[0] == _row(ndcg, "new users", "popular")[0] == _row(ndcg, "new users", "iALS, 64 floats")[0]
     assert users[-1] > 1.5 * users[0]
     items = "new items, among themselves"
-    assert _row(ndcg, items, "codes")[0] > 1.5 * _row(ndcg, items, "popular")[0]
+    assert _row(ndcg, items, "codes")[0] > _row(ndcg, items, "popular")[0] + 0.1
     assert _row(ndcg, items, "iALS, 64 floats")[0] is None
     assert _row(ndcg, items, "iALS, 64 floats")[-1] > 0
 
