@@ -70,6 +70,10 @@ class Found:
             self._outcomes.setdefault((job.data, job.what), []).append(outcome)
         self.data = list(dict.fromkeys(data for data, _ in self._outcomes))
 
+    def was_run(self, data: str, row: Row) -> bool:
+        """Say whether a method was measured on a data set."""
+        return (data, row.what) in self._outcomes
+
     def quality(self, data: str, row: Row, case: str, metric: str) -> Spread | None:
         """Return what a method reaches, None where it cannot answer or was not run."""
         return self._over_seeds(data, row, "cases", case, row.strategy, metric)
@@ -125,14 +129,19 @@ def _figures(found: Found, row: Row, case: str, metric: str) -> Iterator[Cell]:
 
 
 def _cells(found: Found) -> Table:
-    """Tell for every cell whether DCH-2 is above DCF and CH; a rival that cannot answer is below."""
+    """Tell for every cell whether DCH-2 is above DCF and CH.
+
+    A rival that cannot answer is below; where one of the three was not run there is nothing to tell.
+    """
     rows: list[list[Cell]] = []
     for metric in METRICS:
         for data in found.data:
             for case in CASES:
                 figures = [found.quality(data, row, case, metric) for row in (OURS, DCF, CH)]
                 ours, *others = figures
-                is_above = ours is not None and all(other is None or ours > other for other in others)
+                is_above = None
+                if all(found.was_run(data, row) for row in (OURS, DCF, CH)):
+                    is_above = ours is not None and all(other is None or ours > other for other in others)
                 margin = _margin(ours, others)
                 rows.append([metric.upper(), _name(data), case, *figures, margin, is_above])
     n_above = sum(bool(row[-1]) for row in rows)

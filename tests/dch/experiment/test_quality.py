@@ -52,6 +52,21 @@ def test_every_cell_says_whether_ours_is_above_both(figures, n_above):
     assert sum(row[-1] for row in table.rows) == n_above
 
 
+@pytest.mark.parametrize("missing", ["dcf", "ch", "dch-2-ranking"])
+def test_a_cell_tells_nothing_where_one_of_the_three_was_not_run(missing):
+    found = {name: one for name, one in outcomes().items() if missing not in name}
+    table = page(found, "tables_cells")
+    assert ": 0 of 6 cells" in table.title
+    assert [row[-1] for row in table.rows] == [None] * 6
+
+
+def test_a_rival_that_was_run_and_cannot_answer_is_below():
+    found = outcomes()
+    for seed in (0, 1):
+        del found[f"tables/yelp/ch/{seed}"]["cases"]["NUEI"]
+    assert ": 6 of 6 cells" in page(found, "tables_cells").title
+
+
 def test_missing_outcomes_leave_dashes_and_none_leave_no_pages():
     found = {"tables/yelp/dcf/0": outcome(0.3)}
     assert "0 of 6 cells" in page(found, "tables_cells").title
