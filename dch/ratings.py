@@ -140,6 +140,10 @@ class Ratings:
         """The ratings of each item, oldest first; columns are user rows."""
         return _compress(self.items, self.users, self.values, self.n_items)
 
+    def pairs(self) -> NDArray[np.int64]:
+        """Return one number for each rating that is the same for the same user and item, (n_ratings,)."""
+        return pairs_of(self.users, self.items)
+
     def subset(self, which: NDArray[np.bool_] | NDArray[np.integer]) -> "Ratings":
         """Return part of the ratings, chosen by mask or positions, over the same id tables."""
         picked = np.flatnonzero(which) if which.dtype == bool else np.sort(which)
@@ -152,6 +156,12 @@ class Ratings:
         )
 
 
+def pairs_of(users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return one number for each user and item, (n,), ascending by user, then item."""
+    pairs: NDArray[np.int64] = (users.astype(np.int64) << 32) | items
+    return pairs
+
+
 def latest(
     users: NDArray[np.int32], items: NDArray[np.int32], timestamps: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -160,7 +170,7 @@ def latest(
     Ties in time go to the later position.
     """
     order = np.argsort(timestamps, kind="stable")
-    pairs = (users[order].astype(np.int64) << 32) | items[order]
+    pairs = pairs_of(users[order], items[order])
     _, last_from_end = np.unique(pairs[::-1], return_index=True)
     kept: NDArray[np.int64] = order[np.sort(len(pairs) - 1 - last_from_end)]
     return kept

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dch.config import DchConfig
 from dch.evaluation.fitting import Fit, default_fit, serve, timed_fit, warm_up
@@ -44,7 +43,7 @@ def evaluate_given(
     """
     train, test = over_one_table(train, test)
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
-    is_new = ~np.isin(_pairs(test), _pairs(train))
+    is_new = ~np.isin(test.pairs(), train.pairs())
     protocol = describe("given split", train, config, seeds)
     warm_up(fit, config)
     measured, seconds = [], []
@@ -86,7 +85,3 @@ def over_one_table(train: Ratings, test: Ratings) -> tuple[Ratings, Ratings]:
     users = user_ids.rows(test.user_ids)[test.users]
     items = item_ids.rows(test.item_ids)[test.items]
     return joined, replace(joined, users=users, items=items, values=test.values, timestamps=test.timestamps)
-
-
-def _pairs(ratings: Ratings) -> NDArray[np.int64]:
-    return (ratings.users.astype(np.int64) << 32) | ratings.items

@@ -17,7 +17,7 @@ def join(train: Ratings, given: Ratings) -> tuple[Ratings, Bools]:
 
     A given rating replaces one of the same pair.
     """
-    old = train.subset(~np.isin(_pairs(train), _pairs(given)))
+    old = train.subset(~np.isin(train.pairs(), given.pairs()))
     timestamps = np.concatenate((old.timestamps, given.timestamps))
     order = np.argsort(timestamps, kind="stable")
     joined = replace(
@@ -61,7 +61,3 @@ def _picked(starts: Starts, rows: NDArray[np.int64]) -> tuple[Starts, NDArray[np
     lengths = np.diff(starts)
     ends = np.cumsum(lengths[rows])
     return np.concatenate(([0], ends)).astype(np.int64), np.flatnonzero(np.repeat(is_picked, lengths))
-
-
-def _pairs(ratings: Ratings) -> NDArray[np.int64]:
-    return (ratings.users.astype(np.int64) << 32) | ratings.items
