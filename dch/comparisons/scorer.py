@@ -25,14 +25,12 @@ class Scorer(Protocol):
 class Fitted(Protocol):
     """A fitted method. It knows the ratings it was fitted on."""
 
-    def fold_in(self, given: Ratings) -> Scorer | None:
+    def fold_in(self, given: Ratings) -> Scorer:
         """Return the scores that hold once these ratings have come too, with what was learned kept as it is.
 
         Args:
             given: new ratings over the same id tables, maybe none: of known users and items, of new users
-                (without any rating in the fit) and of new items.
-
-        Returns:
-            None where the method has no way to place new users or items and some were given.
+                (without any rating in the fit) and of new items. A method that has no way to place new users
+                or items leaves them unknown: -inf.
         """
         ...

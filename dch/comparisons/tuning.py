@@ -161,8 +161,6 @@ def _try(fit: Callable[..., Fitted], settings: Settings, split: Holdout, asked: 
     fitted = fit(split.train, **settings, seed=seed)
     fit_s = time.perf_counter() - started
     scorer = fitted.fold_in(split.train.subset(np.zeros(len(split.train), np.bool_)))
-    if scorer is None:
-        raise ConfigError("a method without scores for known users and items cannot be tuned")
     least = read_scale(split.train.values, DchConfig(), graded=False).positive_from
     lists = scorer_lists(scorer, asked, precedence=precedences(split.train, least))
     found = relevance(lists, *asked.relevant)

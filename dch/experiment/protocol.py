@@ -79,8 +79,8 @@ def measure_tables(
         return _measured(
             table_questions(split), lambda question: make_lists(state, question, n_threads=n_threads)
         )
-    scorer = method.fold_in(given) or method.fold_in(split.known_given)
-    return _measured(table_questions(split), _scored(scorer, join(parts.train, given), parts.train))
+    answer = _scored(method.fold_in(given), join(parts.train, given), parts.train)
+    return _measured(table_questions(split), answer)
 
 
 def goal_cases(
@@ -96,8 +96,7 @@ def goal_cases(
     least = relevant_from(split.train)
     if isinstance(method, Model):
         return measure_holdout(method, split, least, n_threads=n_threads)
-    nothing = split.train.subset(split.train.users < 0)
-    scorer = method.fold_in(join(split.user_given, split.item_given)) or method.fold_in(nothing)
+    scorer = method.fold_in(join(split.user_given, split.item_given))
     counted = join(split.train, split.item_given)  # what a state counts there: items have read these
     return _measured(holdout_questions(split, least), _scored(scorer, counted, split.train))
 
@@ -147,12 +146,12 @@ def _measured(questions: Mapping[str, Question], answer: Answer) -> dict[Key, Me
     return measured
 
 
-def _scored(scorer: Scorer | None, counted: Ratings, train: Ratings) -> Answer:
+def _scored(scorer: Scorer, counted: Ratings, train: Ratings) -> Answer:
     """Answer by a compared method; ties go by the positive ratings counted so far."""
     precedence = precedences(counted, relevant_from(train))
 
     def answer(question: Question) -> dict[str, Lists]:
-        if scorer is None or not can_rank(scorer, question):
+        if not can_rank(scorer, question):
             return {}
         return {SCORES: scorer_lists(scorer, question, precedence=precedence)}
 
