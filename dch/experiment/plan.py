@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -85,13 +84,13 @@ class Plan:
         """
         hidden = max(self.config.hidden, bits)
         config = replace(self.config, bits=bits, hidden=hidden, objective=objective, seed=seed)
-        digest = sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:12]
-        folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest}"
-        if (folder / "seconds.json").exists():
-            return load_model(folder / "model"), float(json.loads((folder / "seconds.json").read_text()))
+        folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(asdict(config))}"
+        before = read_json(folder / "seconds.json", float)
+        if before is not None:
+            return load_model(folder / "model"), before
         model, seconds = timed_fit(default_fit, self.split(name, seed).holdout.train, config, progress=False)
         save_model(folder / "model", model)
-        (folder / "seconds.json").write_text(json.dumps(seconds))
+        write_json(folder / "seconds.json", seconds)  # last: a model without it was cut short
         return model, seconds
 
 
