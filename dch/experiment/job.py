@@ -20,6 +20,9 @@ class Job:
 
     run: Callable[[], Outcome]
 
+    of_rival: bool = False
+    """What it finds is a compared method's alone: other settings of ours are no reason to run it again."""
+
 
 class Part(Protocol):
     """One of the modules in ``parts``."""

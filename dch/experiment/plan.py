@@ -47,22 +47,28 @@ class Plan:
     config: DchConfig = field(default_factory=DchConfig)
     """Settings of every fit, but for bits, objective and seed."""
 
-    def settings(self, name: str | None) -> str:
-        """Return a digest of what an outcome on a data set (None: on none) depends on beside the seed."""
+    def settings(self, name: str | None, *, of_rival: bool = False) -> str:
+        """Return a digest of what an outcome depends on beside the seed.
+
+        Args:
+            name: the data set; None: there is none.
+            of_rival: the outcome is a compared method's, and no setting of ours changes it.
+        """
         size = size_of(self.data[name]) if name is not None else 0
-        return digest_of({"config": asdict(self.config), "quick": self.quick, "bytes": size})
+        config = {} if of_rival else _no_threads(self.config)
+        return digest_of({"config": config, "quick": self.quick, "bytes": size})
 
     def shared(
         self, name: str, key: str, compute: Callable[[], Mapping[str, object]]
     ) -> Mapping[str, object]:
-        """Return what was computed once on a data set, for all jobs, parts and runs with the same settings.
+        """Return what was found once about a compared method, for all jobs, parts and runs.
 
         Args:
             name: the data set.
             key: says what it is, and is part of a file name: ``ials-settings``.
             compute: makes it, JSON-able; called where it is not on disk yet.
         """
-        path = self.out / "shared" / f"{name}-{key}-{self.settings(name)}.json"
+        path = self.out / "shared" / f"{name}-{key}-{self.settings(name, of_rival=True)}.json"
         if read_json(path, dict[str, object]) is None:
             write_json(path, compute())
         return json.loads(path.read_text())  # type: ignore[no-any-return] # just written, or checked
@@ -84,7 +90,7 @@ class Plan:
         """
         hidden = max(self.config.hidden, bits)
         config = replace(self.config, bits=bits, hidden=hidden, objective=objective, seed=seed)
-        folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(asdict(config))}"
+        folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(_no_threads(config))}"
         before = read_json(folder / "seconds.json", float)
         if before is not None:
             return load_model(folder / "model"), before
@@ -92,6 +98,11 @@ class Plan:
         save_model(folder / "model", model)
         write_json(folder / "seconds.json", seconds)  # last: a model without it was cut short
         return model, seconds
+
+
+def _no_threads(config: DchConfig) -> dict[str, object]:
+    """Return the settings without the number of threads, which changes times and last bits alone."""
+    return {name: value for name, value in asdict(config).items() if name != "threads"}
 
 
 @lru_cache(maxsize=1)

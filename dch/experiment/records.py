@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from dch.experiment.files import read_json, write_json, write_text
-from dch.experiment.job import Outcome
+from dch.experiment.job import Job, Outcome
 from dch.experiment.origin import Origin
 from dch.experiment.plan import Plan
 
@@ -38,12 +38,12 @@ class Records:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def read(self, job: str) -> Record | None:
+    def read(self, job: Job) -> Record | None:
         """Return the record of a job, or None where it was not done with these settings."""
-        record = read_json(self._path(job), Record)
+        record = read_json(self._path(job.name), Record)
         return record if record is not None and record.settings == self._settings(job) else None
 
-    def write(self, job: str, outcome: Outcome, seconds: float, origin: Origin) -> Record:
+    def write(self, job: Job, outcome: Outcome, seconds: float, origin: Origin) -> Record:
         """Write what a job found, and return it as it will be read."""
         record = {
             "outcome": outcome,
@@ -52,9 +52,9 @@ class Records:
             "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": self._settings(job),
         }
-        write_json(self._path(job), record)
-        self._failure(job).unlink(missing_ok=True)
-        return msgspec.json.decode(self._path(job).read_bytes(), type=Record)
+        write_json(self._path(job.name), record)
+        self._failure(job.name).unlink(missing_ok=True)
+        return msgspec.json.decode(self._path(job.name).read_bytes(), type=Record)
 
     def write_failure(self, job: str, story: str) -> Path:
         """Write how a job failed, beside the jobs that are done, and return where."""
@@ -67,6 +67,6 @@ class Records:
     def _failure(self, job: str) -> Path:
         return self._plan.out / "failed" / f"{job}.txt"
 
-    def _settings(self, job: str) -> str:
-        named = [name for name in job.split("/")[1:] if name in self._plan.data]
-        return self._plan.settings(named[0] if named else None)
+    def _settings(self, job: Job) -> str:
+        named = [name for name in job.name.split("/")[1:] if name in self._plan.data]
+        return self._plan.settings(named[0] if named else None, of_rival=job.of_rival)

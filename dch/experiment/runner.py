@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from rich.console import Console
 
@@ -61,16 +62,16 @@ def run_experiment(
         plan: what to work with.
         parts: by name, in the order in which they run and are shown.
         origin: where this run comes from.
-        only: the parts whose jobs are run; of the others what is there is shown. None for all.
+        only: the jobs to run, as ``is_asked`` reads it; of the others what is there is shown. None for all.
         console: where progress is shown.
     """
     write_text(plan.out / ".gitignore", IGNORED)
     run, records = Run(), Records(plan)
     _check_drawing(run, console)
     jobs = {name: _listed(name, part, plan, run) for name, part in parts.items()}
-    every = [job.name for of_part in jobs.values() for job in of_part]
-    run.records |= {name: record for name in every if (record := records.read(name))}
-    asked = [of_part for name, of_part in jobs.items() if only is None or name in only]
+    every = [job for of_part in jobs.values() for job in of_part]
+    run.records |= {job.name: record for job in every if (record := records.read(job))}
+    asked = [[job for job in of_part if is_asked(job.name, only)] for of_part in jobs.values()]
     with JobBar(console, [job.name for of_part in asked for job in of_part], run.records) as bar:
         for of_part in asked:
             n_before = run.n_new
@@ -81,6 +82,14 @@ def run_experiment(
                 _write_pages(plan, parts, origin, run)
     _write_pages(plan, parts, origin, run)
     return run
+
+
+def is_asked(job: str, only: Collection[str] | None) -> bool:
+    """Say whether a job is named: by its part, by the start of its name, or by either with wildcards.
+
+    ``tables``, ``tables/yelp``, ``tables/*/dcf`` and ``*/1`` all name ``tables/yelp/dcf/1``.
+    """
+    return only is None or any(fnmatchcase(job, name) or fnmatchcase(job, f"{name}/*") for name in only)
 
 
 def _check_drawing(run: Run, console: Console) -> None:
@@ -104,7 +113,7 @@ def _do(job: Job, records: Records, origin: Origin, run: Run, bar: JobBar) -> No
     start = time.perf_counter()
     try:
         outcome = job.run()
-        record = records.write(job.name, outcome, time.perf_counter() - start, origin)
+        record = records.write(job, outcome, time.perf_counter() - start, origin)
     except Exception as error:  # noqa: BLE001 - whatever one job does wrong, the others go on
         path = records.write_failure(job.name, traceback.format_exc())
         run.failed[job.name] = f"{_reason(error)} (see {path})"

@@ -50,7 +50,8 @@ def experiment(
         str,
         typer.Option(
             metavar="PART,PART",
-            help="goals, tables, length, cold, drift; the others are shown as they are.",
+            help="goals, tables, length, cold, drift, or jobs of theirs: 'tables/yelp', 'goals/*/ials'; "
+            "the others are shown as they are.",
             show_default=False,
         ),
     ] = "",

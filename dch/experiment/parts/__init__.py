@@ -1,6 +1,7 @@
 """The parts of an experiment: each lists its jobs, and turns their results into pages."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import cast
 
@@ -17,11 +18,12 @@ def load() -> dict[str, Part]:
 
 
 def check(names: Sequence[str]) -> None:
-    """Refuse a name that no part has.
+    """Refuse names of jobs that begin with no part.
 
     Raises:
         ConfigError: there is no part of that name.
     """
     for name in names:
-        if name not in NAMES:
-            raise ConfigError(f"parts are {', '.join(NAMES)}; got {name!r}")
+        part = name.partition("/")[0]
+        if not any(fnmatchcase(known, part) for known in NAMES):
+            raise ConfigError(f"parts are {', '.join(NAMES)}; got {part!r}")

@@ -52,7 +52,7 @@ Cases = dict[str, dict[str, dict[str, dict[str, float]]]]
 def jobs(plan: Plan) -> list[Job]:
     """Return a job for each data set, seed, and method."""
     return [
-        Job(f"cold/{name}/{what}/{seed}", partial(run, plan, name, seed))
+        Job(f"cold/{name}/{what}/{seed}", partial(run, plan, name, seed), what == "ials")
         for name in plan.data
         if name not in LEFT_OUT
         for seed in plan.seeds

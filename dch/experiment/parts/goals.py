@@ -6,7 +6,7 @@ from functools import partial
 from dch.evaluation.collapse import Bits
 from dch.experiment.exposure_pages import exposure_pages
 from dch.experiment.goal_list import GOALS, Found, Goal, shown
-from dch.experiment.goal_measures import EVERYWHERE, IN_DEPTH, Measure
+from dch.experiment.goal_measures import EVERYWHERE, IN_DEPTH, RIVAL, Measure
 from dch.experiment.job import Job, Outcome
 from dch.experiment.page import Cell, Page, Spread, Table
 from dch.experiment.plan import Plan
@@ -40,7 +40,7 @@ their code with an item whose set of raters is another; the goal is at most 1%."
 def jobs(plan: Plan) -> list[Job]:
     """Return every measure of every data set that has goals; in quick mode of all data sets at hand."""
     return [
-        Job(f"goals/{name}/{what}/{seed}", partial(measure, plan, name, seed))
+        Job(f"goals/{name}/{what}/{seed}", partial(measure, plan, name, seed), what == RIVAL)
         for name in (plan.data if plan.quick else GOALS)
         if name in plan.data
         for seed in plan.seeds

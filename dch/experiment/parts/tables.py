@@ -42,7 +42,7 @@ def _settings_job(plan: Plan, name: str, search: str) -> Job:
         except ConfigError as error:  # too large for the method: said in the table, no failure
             return {"left_out": str(error)}
 
-    return Job(f"tables/{name}/{search}-settings/{plan.seeds[0]}", run)
+    return Job(f"tables/{name}/{search}-settings/{plan.seeds[0]}", run, of_rival=True)
 
 
 def _method_job(plan: Plan, name: str, seed: int, key: str) -> Job:
@@ -62,7 +62,7 @@ def _method_job(plan: Plan, name: str, seed: int, key: str) -> Job:
             "bytes_per_item": method.bytes_per_item(split.holdout.train),
         }
 
-    return Job(f"tables/{name}/{key}/{seed}", run)
+    return Job(f"tables/{name}/{key}/{seed}", run, of_rival=True)
 
 
 def _frozen_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:

@@ -16,10 +16,11 @@ class GivenPart:
 
     found: dict
     name: str = "fake"
+    of_rival: bool = False
     ran: list = field(default_factory=list)
 
     def jobs(self, plan):
-        return [Job(name, lambda name=name: self._run(name)) for name in self.found]
+        return [Job(name, lambda name=name: self._run(name), self.of_rival) for name in self.found]
 
     def _run(self, name):
         self.ran.append(name)

@@ -79,6 +79,42 @@ def test_other_settings_or_data_run_a_job_again(tmp_path, changed):
     assert done.records[A].outcome == {"value": 0.75}
 
 
+def test_other_settings_of_ours_leave_what_is_known_of_a_rival(tmp_path):
+    plan = plan_in(tmp_path)
+    run(plan, GivenPart({A: 0.25}, of_rival=True))
+    again = GivenPart({A: 0.75, B: 0.5}, of_rival=True)
+    done, _ = run(replace(plan, config=DchConfig(steps=3)), again)
+    assert (again.ran, done.records[A].outcome) == ([B], {"value": 0.25})
+    run(replace(plan, quick=True), again)
+    assert again.ran == [B, A, B]
+
+
+def test_another_number_of_threads_is_no_reason_to_run_again(tmp_path):
+    plan = plan_in(tmp_path)
+    run(plan, GivenPart({A: 0.25}))
+    again = GivenPart({A: 0.75})
+    run(replace(plan, config=DchConfig(threads=1)), again)
+    assert again.ran == []
+
+
+@pytest.mark.parametrize(
+    ("only", "asked"),
+    [
+        (None, [A, B]),
+        (["fake"], [A, B]),
+        (["fake/tiny/b"], [B]),
+        (["*/a"], [A]),
+        (["*/1", "none"], [B]),
+        (["fak", "tiny"], []),
+    ],
+)
+def test_jobs_are_named_by_part_by_the_start_of_their_name_or_with_wildcards(tmp_path, only, asked):
+    part = GivenPart({A: 0.25, B: 0.5})
+    console = Console(file=io.StringIO())
+    run_experiment(plan_in(tmp_path), {"fake": part}, ORIGIN, only=only, console=console)
+    assert part.ran == asked
+
+
 def test_a_failed_job_is_told_and_the_others_go_on_and_it_is_tried_again(tmp_path):
     plan = plan_in(tmp_path)
     done, shown = run(plan, GivenPart({A: ConfigError("bits must be 8"), B: 0.5}))

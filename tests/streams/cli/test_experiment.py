@@ -24,6 +24,7 @@ MAY_BE_ZERO = ("cold_hit", "cold_ndcg")
         ("", "give the folder of the data sets: --data DIR, or the variable DCH_DATA"),
         ("--data {tmp}", "holds none of the folders ml-1m, amazon-books, yelp, amazon-timed"),
         ("--quick --only guess", "parts are goals, tables, length, cold, drift; got 'guess'"),
+        ("--quick --only tales/yelp,goals", "parts are goals, tables, length, cold, drift; got 'tales'"),
         ("--quick --seeds a", "--seeds must be whole numbers with commas between, got 'a'"),
         ("--quick --threads 0", "threads must be positive"),
     ],
