@@ -62,8 +62,8 @@ class DchConfig:
     steps: int | None = None
     """Updates of a fit; None: the tried number of the objective, fewer on small data."""
 
-    refit_share: float = 0.5
-    """Share of the steps that a refit from a previous model takes."""
+    refit_share: float = 0.2
+    """Share of the steps that a refit from a previous model takes, at a third of the rate."""
 
     batch: int = 1024
     """Users of one step."""
@@ -76,8 +76,11 @@ class DchConfig:
 
     # Early stopping
 
-    early_stopping: bool = True
-    """Keep the weights that were best on held-out ratings, taken out of the training data by user."""
+    early_stopping: bool | None = None
+    """Keep the weights that were best on held-out ratings, which the fit then does not learn from.
+
+    None: for ``rating`` alone. The last weights of ``ranking`` are better than those that a check prefers.
+    """
 
     validation_users: float = 0.05
     """Share of the users, at most 500 of them, that lose a fifth of their ratings to validation."""
@@ -118,6 +121,9 @@ class DchConfig:
 
     vector_weight: float = 0.05
     """Weight of the same loss on ranking vectors, beside that on codes."""
+
+    spread_weight: float = 0.001
+    """Weight of what keeps codes of items apart; 0: as many items share a code as may."""
 
     temperature: float = 0.13
     """Temperature of the teacher's softmax, in units of its usual score of what a user rated."""
@@ -175,6 +181,7 @@ class DchConfig:
         for name in (
             "feature_weight",
             "vector_weight",
+            "spread_weight",
             "teacher_regularization",
             "lambda_user",
             "lambda_item",

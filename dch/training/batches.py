@@ -29,6 +29,22 @@ class HeldBack:
     """Their weights as targets; 0 where not liked."""
 
 
+@dataclass(frozen=True)
+class Thinning:
+    """What is left out of bags by chance."""
+
+    dropout: float
+    """At most this share of a history; the share is drawn anew for each row, evenly from 0."""
+
+    feature_weight: float
+
+    feature_dropout: float
+    """Chance that a row loses its feature tokens."""
+
+    cold_share: float = 0.0
+    """Chance that a row with features loses all ratings and keeps its features."""
+
+
 def rounds(n: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Yield batches of rows for ever; each row comes once before any comes again."""
     waiting = np.empty(0, np.int64)
@@ -41,32 +57,33 @@ def rounds(n: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.
 
 def whole_bags(side: Side, rows: NDArray[np.integer], feature_weight: float) -> Bags:
     """Return the bags of these rows with nothing left out."""
-    ones = np.ones(len(rows), np.float32)
-    return _draw(side, rows, ones, ones > 0, np.zeros(_size(side, rows), np.float32), feature_weight)[0]
+    ones, chances = np.ones(len(rows), np.float32), np.zeros(_size(side, rows), np.float32)
+    return _draw(side, rows, ones, ones > 0, chances, feature_weight)[0]
 
 
 def thin_bags(
     side: Side,
     rows: NDArray[np.integer],
     rng: np.random.Generator,
-    *,
-    dropout: float,
-    feature_weight: float,
-    feature_dropout: float,
-    cold_share: float = 0.0,
+    by: Thinning,
 ) -> tuple[Bags, HeldBack]:
     """Return the bags of these rows with a random part left out, and that part.
 
-    The share kept of a row is drawn evenly from 1 - dropout to 1, so that the tower meets short and long
-    histories; then each rating stays with that chance. A cold row keeps its features alone.
+    Histories come short and long, so that the tower meets both.
+
+    Args:
+        side: whose rows these are.
+        rows: (n,).
+        rng: where chance comes from.
+        by: how much is left out.
     """
-    keep = 1 - dropout * rng.random(len(rows), dtype=np.float32)
-    with_features = rng.random(len(rows), dtype=np.float32) >= feature_dropout
-    cold = rng.random(len(rows), dtype=np.float32) < cold_share
+    keep = 1 - by.dropout * rng.random(len(rows), dtype=np.float32)
+    with_features = rng.random(len(rows), dtype=np.float32) >= by.feature_dropout
+    cold = rng.random(len(rows), dtype=np.float32) < by.cold_share
     cold &= side.feature_starts[rows + 1] > side.feature_starts[rows]
     keep[cold], with_features[cold] = 0, True
     chances = rng.random(_size(side, rows), dtype=np.float32)
-    return _draw(side, rows, keep, with_features, chances, feature_weight)
+    return _draw(side, rows, keep, with_features, chances, by.feature_weight)
 
 
 def _size(side: Side, rows: NDArray[np.integer]) -> int:

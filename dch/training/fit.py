@@ -1,7 +1,7 @@
 """Fit a model: from ratings and settings to two frozen towers of one generation."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from dch.ids import IdTable
 from dch.model import Model
 from dch.ratings import Ratings
 from dch.training.batches import whole_bags
-from dch.training.loop import Best, Objective, Progress, run_steps
+from dch.training.loop import Best, Objective, Progress, peak_rate, run_steps
 from dch.training.material import Material, prepare
 from dch.training.measure import make_measure
 from dch.training.net import TowerNet
@@ -36,6 +36,9 @@ EPOCHS = 30
 
 MOST_STEPS = 3000
 """What many users can raise the steps to: about half an hour on two cores."""
+
+REFIT_RATE = 1 / 3
+"""Of a fit's learning rate: a refit has few steps, and much to lose."""
 
 WORTH_THREADS = 300_000
 """Ratings from which on threads pay; below, on a busy machine, waiting for each other costs more."""
@@ -69,15 +72,15 @@ def fit_model(
     _check_device(config.device)
     rng = np.random.default_rng(config.seed)
     with torch_threads(_threads(len(ratings), config)), showing(progress) as report:
-        material = prepare(ratings, config, start, rng)
+        material = prepare(ratings, config, start)
         nets = _first_nets(material, config, start, rng)
         objective = _objective(nets, material, config, rng)
         both = nn.ModuleList(nets)
         validation = material.validation
         best = Best(both, make_measure(nets, material.sides, validation, config)) if validation else None
-        done = run_steps(
-            both, objective, config, _steps(len(ratings), len(material.sides[0]), config, start), best, report
-        )
+        if start and best:
+            best.check()  # where nothing is gained, the weights stay as they were
+        done = run_steps(both, objective, *_schedule(material, config, start, len(ratings)), best, report)
     metrics = {"steps": float(done)} | ({"validation_ndcg@20": best.value} if best else {})
     return _freeze(nets, material, config, generation, metrics)
 
@@ -134,12 +137,22 @@ def _objective(
     return RankingSteps(nets, material.sides, material.teacher, config, rng)
 
 
-def _steps(n_ratings: int, n_users: int, config: DchConfig, start: Model | None) -> int:
+def _schedule(
+    material: Material, config: DchConfig, start: Model | None, n_ratings: int
+) -> tuple[DchConfig, int]:
+    """Return the settings with the learning rate, and the number of steps."""
+    steps = _steps(n_ratings, len(material.sides[0]), config)
+    if start is None:
+        return config, steps
+    rate = config.learning_rate or REFIT_RATE * peak_rate(config)
+    return replace(config, learning_rate=rate), max(1, round(steps * config.refit_share))
+
+
+def _steps(n_ratings: int, n_users: int, config: DchConfig) -> int:
     tried = round(STEPS[config.objective] * max(0.25, min(1.0, (n_ratings / SMALL) ** 0.5)))
     if config.objective == "ranking":
         tried = max(tried, min(EPOCHS * n_users // config.batch, MOST_STEPS))
-    steps = config.steps or tried
-    return steps if start is None else max(1, round(steps * config.refit_share))
+    return config.steps or tried
 
 
 def _freeze(

@@ -89,13 +89,18 @@ def run_steps(
 
 
 def _optimizer(nets: nn.ModuleList, objective: Objective, config: DchConfig) -> torch.optim.Optimizer:
-    rate = config.learning_rate or LEARNING_RATES[config.objective, config.optimizer]
+    rate = peak_rate(config)
     groups = [{"params": list(nets.parameters()), "lr": rate}]
     if slow := objective.slow_parameters():
         groups.append({"params": slow, "lr": rate / 10})
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+
+
+def peak_rate(config: DchConfig) -> float:
+    """Return the peak of the schedule: what is set, or the tried value."""
+    return config.learning_rate or LEARNING_RATES[config.objective, config.optimizer]
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:

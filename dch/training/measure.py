@@ -1,9 +1,11 @@
-"""Held-out NDCG@20 of the towers as they stand: whole bags, codes, plain distance."""
+"""Held-out NDCG@20 of the towers as they stand: whole bags, lists by codes and by ranking vectors."""
 
 from collections.abc import Callable
+from statistics import fmean
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dch.config import DchConfig
 from dch.training.batches import whole_bags
@@ -15,15 +17,23 @@ from dch.training.validation import Validation
 def make_measure(
     nets: tuple[TowerNet, TowerNet], sides: tuple[Side, Side], validation: Validation, config: DchConfig
 ) -> Callable[[], float]:
-    """Return a function that takes the NDCG@20 of the codes of the validation users."""
+    """Return a function that takes the NDCG@20 of the validation users, the mean of both kinds of lists.
+
+    Codes alone are good long before the vectors are: a fit that heeds them alone stops too early.
+    """
     users = whole_bags(sides[0], validation.users, config.feature_weight)
     items = whole_bags(sides[1], np.arange(len(sides[1])), config.feature_weight)
 
+    def ndcg(of_users: Tensor, of_items: Tensor) -> float:
+        return validation.ndcg(lambda block: (of_users[block] @ of_items.T).cpu().numpy())
+
     @torch.no_grad()
     def measure() -> float:
-        user_signs, item_signs = (
-            torch.where(net(bags) > 0, 1.0, -1.0) for net, bags in zip(nets, (users, items), strict=True)
-        )
-        return validation.ndcg(lambda block: (user_signs[block] @ item_signs.T).cpu().numpy())
+        pairs = [net.codes_and_vectors(bags) for net, bags in zip(nets, (users, items), strict=True)]
+        (user_codes, user_vectors), (item_codes, item_vectors) = pairs
+        found = [ndcg(*(torch.where(codes > 0, 1.0, -1.0) for codes in (user_codes, item_codes)))]
+        if item_vectors.shape[1]:
+            found.append(ndcg(user_vectors, item_vectors))
+        return fmean(found)
 
     return measure

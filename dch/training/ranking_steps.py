@@ -1,5 +1,7 @@
 """One step of the ranking objective: draw users and items, thin their bags, compare codes with the target."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 
 from dch.config import DchConfig
 from dch.training.bag import Bags
-from dch.training.batches import HeldBack, rounds, thin_bags
+from dch.training.batches import HeldBack, Thinning, rounds, thin_bags
 from dch.training.net import TowerNet, hard_sign
 from dch.training.ranking import (
     NOT_DRAWN,
@@ -17,6 +19,7 @@ from dch.training.ranking import (
     target_distribution,
 )
 from dch.training.sides import Side
+from dch.training.spread import spread_loss
 from dch.training.teacher import Teacher
 
 FIRST_SCALE = 8.0
@@ -41,6 +44,10 @@ class RankingSteps:
         rng: np.random.Generator,
     ) -> None:
         self._nets, self._sides, self._config, self._rng = nets, sides, config, rng
+        self._user_thinning = Thinning(config.user_dropout, config.feature_weight, config.feature_dropout)
+        self._item_thinning = replace(
+            self._user_thinning, dropout=config.item_dropout, cold_share=config.cold_share
+        )
         device = torch.device(config.device)
         temperature = config.temperature * max(teacher.usual_score(sides[0]), LEAST_SCORE)
         self._teacher_users = torch.from_numpy(teacher.users / np.float32(temperature)).to(device)
@@ -66,17 +73,19 @@ class RankingSteps:
             )
         user_relaxed, user_vectors = self._nets[0].codes_and_vectors(bags)
         item_relaxed, item_vectors = self._nets[1].codes_and_vectors(item_bags)
-        loss = ranking_loss(self.scale * hard_sign(user_relaxed) @ hard_sign(item_relaxed).T, target, kept)
-        if self._config.vector_size == 0:
-            return loss
-        return loss + self._config.vector_weight * ranking_loss(user_vectors @ item_vectors.T, target, kept)
+        user_signs, item_signs = hard_sign(user_relaxed), hard_sign(item_relaxed)
+        loss = ranking_loss(self.scale * user_signs @ item_signs.T, target, kept)
+        if self._config.spread_weight:
+            loss = loss + self._config.spread_weight * spread_loss(item_signs)
+        if self._config.vector_size:
+            by_vectors = ranking_loss(user_vectors @ item_vectors.T, target, kept)
+            loss = loss + self._config.vector_weight * by_vectors
+        return loss
 
     def _draw_bags(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> tuple[Bags, HeldBack, Bags]:
-        config, (user_side, item_side) = self._config, self._sides
-        features = {"feature_weight": config.feature_weight, "feature_dropout": config.feature_dropout}
-        bags, held_back = thin_bags(user_side, users, self._rng, dropout=config.user_dropout, **features)
-        features["cold_share"] = config.cold_share
-        item_bags, _ = thin_bags(item_side, items, self._rng, dropout=config.item_dropout, **features)
+        user_side, item_side = self._sides
+        bags, held_back = thin_bags(user_side, users, self._rng, self._user_thinning)
+        item_bags, _ = thin_bags(item_side, items, self._rng, self._item_thinning)
         return bags, held_back, item_bags
 
     def _draw_items(self) -> NDArray[np.int64]:

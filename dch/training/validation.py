@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.config import DchConfig
 from dch.ids import UNKNOWN, IdTable
+from dch.jit import kernel
 from dch.ratings import Ratings
+from dch.training.chance import drawn_by, drawn_by_pair
 from dch.training.sides import Side
 
 Floats = NDArray[np.float32]
@@ -66,34 +67,58 @@ class Validation:
     """(n_items,) in [0, 1): larger for more popular items."""
 
     def ndcg(self, scores: Callable[[slice], Floats]) -> float:
-        """Return the mean NDCG@20 for these users; equal scores go by popularity.
+        """Return the mean of ``ndcg_by_user``."""
+        return float(self.ndcg_by_user(scores).mean())
+
+    def ndcg_by_user(self, scores: Callable[[slice], Floats]) -> NDArray[np.float64]:
+        """Return the NDCG@20 of each of these users, (n,); equal scores go by popularity.
 
         Args:
             scores: returns the scores of a block of these users, (block, n_items).
         """
         blocks = [slice(start, start + BLOCK) for start in range(0, len(self.users), BLOCK)]
-        return float(np.concatenate([self._ndcg(block, scores(block)) for block in blocks]).mean())
+        return np.concatenate([self._ndcg(block, scores(block)) for block in blocks])
 
     def _ndcg(self, block: slice, scores: Floats) -> NDArray[np.float64]:
         """Return the NDCG@20 of each user of a block."""
-        keys = scores.astype(np.float64) + 1e-6 * self.ties  # (block, n_items)
-        keys[self.seen.cells(block)] = -np.inf
-        relevant = np.zeros(keys.shape, bool)
-        relevant[self.relevant.cells(block)] = True
-        depth = min(DEPTH, keys.shape[1])
-        top = np.argpartition(-keys, depth - 1, axis=1)[:, :depth]
-        top = np.take_along_axis(top, np.argsort(-np.take_along_axis(keys, top, 1), axis=1), 1)
-        gains = 1 / np.log2(np.arange(2, depth + 2))
-        gained = (np.take_along_axis(relevant, top, 1) * gains).sum(axis=1)
-        possible = np.cumsum(gains)[np.minimum(relevant.sum(axis=1), depth) - 1]
-        ratios: NDArray[np.float64] = gained / possible
-        return ratios
+        scores = np.array(scores, np.float32)
+        scores[self.seen.cells(block)] = -np.inf
+        starts = self.relevant.starts[block.start : block.stop + 1]
+        return _ndcg(scores, self.ties, starts, self.relevant.columns)
+
+
+@kernel
+def _ndcg(
+    scores: Floats, ties: Floats, starts: NDArray[np.int64], columns: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Count what stands before each relevant item; no list is made."""
+    ratios = np.empty(len(scores), np.float64)
+    for i in range(len(scores)):
+        gained, possible = 0.0, 0.0
+        for place in range(starts[i], starts[i + 1]):
+            score, tie = scores[i, columns[place]], ties[columns[place]]
+            ahead = 0
+            for row in range(scores.shape[1]):
+                other = scores[i, row]
+                ahead += (other > score) | ((other == score) & (ties[row] > tie))
+            if ahead < DEPTH:
+                gained += 1 / np.log2(ahead + 2)
+            if place - starts[i] < DEPTH:
+                possible += 1 / np.log2(place - starts[i] + 2)
+        ratios[i] = gained / possible
+    return ratios
 
 
 def split_validation(
-    ratings: Ratings, config: DchConfig, rng: np.random.Generator
+    ratings: Ratings, *, share: float, seed: int, most: int = MOST_USERS
 ) -> tuple[Ratings, NDArray[np.int64]]:
-    """Take a fifth of the ratings of a few users out of the training data.
+    """Take a fifth of the ratings of a few users out of the training data; the same ones for equal ids.
+
+    Args:
+        ratings: the training data.
+        share: of the users that lose ratings.
+        seed: start of the draw.
+        most: at most this many users.
 
     Returns:
         The ratings left, and the positions of those taken; none when there are too few to measure by.
@@ -102,11 +127,17 @@ def split_validation(
     able = np.flatnonzero(counts >= FEWEST_RATINGS)
     if len(able) < FEWEST_USERS:
         return ratings, np.empty(0, np.int64)
-    wanted = max(config.validation_users * len(able), min(100, 0.2 * len(able)))
-    chosen = np.zeros(ratings.n_users, bool)
-    chosen[rng.choice(able, min(MOST_USERS, int(wanted)), replace=False)] = True
-    taken = chosen[ratings.users] & (rng.random(len(ratings)) < HELD_SHARE)
-    return ratings.subset(~taken), np.flatnonzero(taken)
+    wanted = int(min(most, max(share * len(able), min(100, 0.2 * len(able)))))
+    user_ids = ratings.user_ids.ids()
+    draws = drawn_by([user_ids[row] for row in able.tolist()], seed)
+    chosen = np.zeros(ratings.n_users, np.bool_)
+    chosen[able[np.argsort(draws, kind="stable")[:wanted]]] = True
+    places = np.flatnonzero(chosen[ratings.users])
+    rows = ratings.users[places], ratings.items[places]
+    taken = places[drawn_by_pair((user_ids, ratings.item_ids.ids()), rows, seed) < HELD_SHARE]
+    is_taken = np.zeros(len(ratings), np.bool_)
+    is_taken[taken] = True
+    return ratings.subset(~is_taken), taken
 
 
 def make_validation(

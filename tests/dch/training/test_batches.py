@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dch.config import DchConfig
-from dch.training.batches import rounds, thin_bags, whole_bags
+from dch.training.batches import Thinning, rounds, thin_bags, whole_bags
 from dch.training.scale import read_scale
 from dch.training.sides import make_sides
 from tests.dch.training.data import clusters, four_ratings
@@ -39,9 +39,7 @@ def test_each_rating_is_either_in_the_bag_or_held_back(seed, dropout, feature_dr
     side = _user_side(clusters(n_users=8, n_items=12))
     rows = np.array([3, 3, 0, 7])
     rng = np.random.default_rng(seed)
-    bags, left = thin_bags(
-        side, rows, rng, dropout=dropout, feature_weight=1.0, feature_dropout=feature_dropout
-    )
+    bags, left = thin_bags(side, rows, rng, Thinning(dropout, 1.0, feature_dropout))
     for i, row in enumerate(rows):
         mine = side.tokens[side.starts[row] : side.starts[row + 1]]
         kept = bags.tokens[bags.starts[i] : bags.starts[i + 1]]
@@ -54,15 +52,8 @@ def test_each_rating_is_either_in_the_bag_or_held_back(seed, dropout, feature_dr
 
 
 def test_a_cold_row_keeps_its_features_alone():
-    bags, left = thin_bags(
-        _user_side(four_ratings()),
-        np.array([0]),
-        np.random.default_rng(0),
-        dropout=0.0,
-        feature_weight=1.0,
-        feature_dropout=1.0,
-        cold_share=1.0,
-    )
+    thinning = Thinning(dropout=0.0, feature_weight=1.0, feature_dropout=1.0, cold_share=1.0)
+    bags, left = thin_bags(_user_side(four_ratings()), np.array([0]), np.random.default_rng(0), thinning)
     assert (bags.tokens.tolist(), bags.counts.tolist(), left.tokens.tolist()) == ([2], [0], [0, 1])
 
 

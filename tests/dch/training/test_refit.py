@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ def test_rows_are_carried_over_by_id_and_new_ids_start_from_the_teacher():
     old = clusters(n_users=60, n_items=40)
     start = fit_model(old, CONFIG)
     new = clusters(n_users=80, n_items=48)
-    material = prepare(new, CONFIG, start, np.random.default_rng(0))
+    material = prepare(new, CONFIG, start)
     user, item = continue_from(start, material)
     assert np.array_equal(user.output, start.user_tower.output)
     for place, id_ in enumerate(material.sides[1].ids):
@@ -42,3 +44,13 @@ def test_a_start_of_another_size_is_an_error_that_names_both():
         match="start has bits=16, hidden=32, vector_size=64, the settings ask for bits=64, hidden=256",
     ):
         fit_model(clusters(), DchConfig(), start=start)
+
+
+def test_a_refit_that_only_loses_leaves_the_weights_as_they_were():
+    config, ratings = replace(CONFIG, early_stopping=True), clusters()
+    start = fit_model(ratings, config)
+    wild = replace(config, learning_rate=100.0, steps=20, checks=2)
+    refitted = fit_model(ratings, wild, start=start, generation=2)
+    assert refitted.metrics["steps"] == 4
+    assert np.array_equal(refitted.user_tower.bag, start.user_tower.bag)
+    assert np.array_equal(refitted.item_tower.output, start.item_tower.output)

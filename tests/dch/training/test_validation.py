@@ -48,7 +48,7 @@ def test_blocks_of_users_give_what_one_dense_computation_gives(n_users, n_items)
     ties = (rng.permutation(n_items) / n_items).astype(np.float32)
     scores = rng.integers(-4, 5, (n_users, n_items)).astype(np.float32)
     found = _validation(relevant, seen, ties).ndcg(lambda block: scores[block])
-    assert found == _dense_ndcg(relevant, seen, ties, scores)
+    assert found == pytest.approx(_dense_ndcg(relevant, seen, ties, scores), rel=1e-12)
 
 
 def test_scores_are_asked_for_a_few_users_at_a_time_and_once_each():
@@ -85,7 +85,7 @@ def test_without_popularity_equal_scores_go_by_chance_and_others_as_before():
 
 def test_the_validation_part_leaves_the_training_data_and_is_measured():
     ratings = clusters(n_users=200)
-    train, taken = split_validation(ratings, DchConfig(), np.random.default_rng(0))
+    train, taken = split_validation(ratings, share=0.05, seed=0)
     assert len(train) + len(taken) == len(ratings)
     touched = np.unique(ratings.users[taken])
     assert len(touched) <= 40
@@ -106,5 +106,23 @@ def test_the_validation_part_leaves_the_training_data_and_is_measured():
 
 
 def test_with_few_users_nothing_is_taken():
-    train, taken = split_validation(four_ratings(), DchConfig(), np.random.default_rng(0))
+    train, taken = split_validation(four_ratings(), share=1.0, seed=0)
     assert (len(train), len(taken)) == (4, 0)
+
+
+def test_more_ratings_leave_out_what_was_left_out_before_whatever_the_order():
+    ratings = clusters(n_users=300)
+    is_old = np.random.default_rng(0).random(len(ratings)) < 0.9
+    shuffled = ratings.subset(np.random.default_rng(1).permutation(len(ratings)))
+    _, taken = split_validation(ratings.subset(is_old), share=1.0, seed=3)
+    _, later = split_validation(shuffled, share=1.0, seed=3)
+    before, after = set(ratings.subset(is_old).pairs()[taken]), set(shuffled.pairs()[later])
+    assert before < after
+    _, other = split_validation(shuffled, share=1.0, seed=4)
+    assert len(set(shuffled.pairs()[other]) & after) < 0.4 * len(after)
+
+
+def test_at_most_so_many_users_lose_ratings():
+    ratings = clusters(n_users=300)
+    _, taken = split_validation(ratings, share=1.0, seed=0, most=60)
+    assert 40 < len(np.unique(ratings.users[taken])) <= 60

@@ -1,0 +1,120 @@
+"""Settings that hang on the ratings: what ratings weigh, and what the teacher is best told.
+
+They are tried on ratings held out for that alone, of many users: what there is to tell apart is small.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.config import DchConfig
+from dch.ratings import Ratings
+from dch.training.scale import read_scale
+from dch.training.sides import make_sides
+from dch.training.teacher import fit_teacher
+from dch.training.validation import make_validation, split_validation
+
+Floats = NDArray[np.float64]
+
+MOST_USERS = 4000
+"""Held-out users: with these, NDCG@20 of two teachers on sparse data differs by more than chance."""
+
+CHOICES: Mapping[str, tuple[Any, Any]] = {
+    "rating_weights": ("graded", "binary"),
+    "teacher_alpha": (5.0, 20.0),
+    "teacher_factors": (64, 128),
+}
+"""What to take where nothing can be tried, and what else there is: sparse data wants more confidence, many
+items more factors, and ratings that hardly say how much is liked want no heights."""
+
+SWEEPS = 8
+"""Of a teacher that is only compared: ML-1M .255, after all 15 .256; the order of the choices is the same."""
+
+CLEARLY = 2.0
+"""Standard errors of the mean difference over users, from which on it is no chance."""
+
+OPEN = (None, "auto")
+
+
+def settled(config: DchConfig, train: Ratings, before: Mapping[str, Any] | None) -> DchConfig:
+    """Return the settings with none of CHOICES left open.
+
+    Args:
+        config: what is given in it, stays.
+        train: the training data.
+        before: settings of the model that a refit starts from, which are kept; None for a first fit.
+
+    Raises:
+        RatingsError: no rating is liked.
+        MissingExtraError: the teacher is not installed.
+    """
+    first = {
+        name: _or_else((before or {}).get(name), values[0])
+        for name, values in CHOICES.items()
+        if getattr(config, name) in OPEN
+    }
+    begin = replace(config, **first)
+    if before is not None or config.objective == "rating":
+        return begin
+    return _best(begin, _asked(config, train), train)
+
+
+def _or_else(value: Any, other: Any) -> Any:  # noqa: ANN401 - a setting of any kind
+    return other if value in OPEN else value
+
+
+def _asked(config: DchConfig, train: Ratings) -> list[str]:
+    """Return the names of what is open and makes a difference."""
+    asked = [name for name in CHOICES if getattr(config, name) in OPEN]
+    is_flat = config.rating_knots is not None or train.values.min() == train.values.max()
+    return [name for name in asked if not (is_flat and name == "rating_weights")]
+
+
+def _best(begin: DchConfig, asked: list[str], train: Ratings) -> DchConfig:
+    rest, taken = split_validation(train, share=1.0, seed=begin.seed + 1, most=MOST_USERS)
+    if not asked or not len(taken):
+        return begin
+
+    @cache
+    def quality(config: DchConfig) -> Floats:
+        return _quality(config, train, rest, taken)
+
+    def of_best_alpha(config: DchConfig) -> DchConfig:
+        values = CHOICES["teacher_alpha"] if "teacher_alpha" in asked else (config.teacher_alpha,)
+        return max(
+            (replace(config, teacher_alpha=value) for value in values), key=lambda one: quality(one).mean()
+        )
+
+    best = begin
+    if "rating_weights" in asked:  # the same for all, unless heights clearly tell more
+        best, graded = (of_best_alpha(replace(begin, rating_weights=name)) for name in ("binary", "graded"))
+        best = graded if _is_clear(quality(graded) - quality(best)) else best
+    else:
+        best = of_best_alpha(begin)
+    if "teacher_factors" in asked:
+        more = replace(best, teacher_factors=CHOICES["teacher_factors"][1])
+        best = more if _is_clear(quality(more) - quality(best)) else best
+    return best
+
+
+def _is_clear(gains: Floats) -> bool:
+    """Say whether a gain, by user, is more than chance."""
+    return bool(gains.mean() > CLEARLY * gains.std() / np.sqrt(len(gains)))
+
+
+def _quality(config: DchConfig, train: Ratings, rest: Ratings, taken: NDArray[np.int64]) -> Floats:
+    """Return the teacher's NDCG@20 for each user on what was taken out of the training data."""
+    scale = read_scale(rest.values, config, graded=config.rating_weights == "graded")
+    sides = make_sides(rest, scale, min_token_count=config.min_token_count)
+    validation = make_validation(train, taken, sides, scale.positive_from)
+    if validation is None:
+        return np.zeros(1)
+    teacher = fit_teacher(
+        sides[0], replace(config, teacher_iterations=min(SWEEPS, config.teacher_iterations))
+    )
+    users, items = teacher.users[validation.users], teacher.items
+    return validation.ndcg_by_user(lambda block: users[block] @ items.T)
