@@ -122,7 +122,7 @@ class DchConfig:
     vector_weight: float = 0.05
     """Weight of the same loss on ranking vectors, beside that on codes."""
 
-    spread_weight: float = 0.001
+    spread_weight: float = 0.01
     """Weight of what keeps codes of items apart; 0: as many items share a code as may."""
 
     temperature: float = 0.13
