@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CODE = ("dch", "streams")
-"""What makes figures; results of an earlier run beside it change nothing."""
+CODE = ("dch/*.py", "streams/*.py")
+"""What makes figures, at any depth; results of an earlier run beside it change nothing."""
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,18 @@ def checkout(tmp_path):
 
 def test_a_clean_checkout_is_its_commit_and_results_beside_the_code_change_nothing(checkout):
     root, commit = checkout
-    (root / "results.csv").write_text("new\n")
+    (root / "dch" / "results").mkdir()
+    (root / "dch" / "results" / "goals.csv").write_text("new\n")
     found = commit_of(root)
     assert len(found) >= 10
     assert commit.startswith(found)
 
 
-def test_changed_code_is_said(checkout):
+@pytest.mark.parametrize("path", ["dch/code.py", "dch/new.py", "dch/deep/new.py"])
+def test_changed_code_is_said(checkout, path):
     root, _ = checkout
-    (root / "dch" / "code.py").write_text("2\n")
+    (root / path).parent.mkdir(exist_ok=True)
+    (root / path).write_text("2\n")
     assert commit_of(root).endswith(" + changes")
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import time
 
 import pytest
 
@@ -85,9 +84,7 @@ def is_share(name, value):
 
 def check_second(dch, out):
     made = {path: path.stat().st_mtime_ns for path in (out / "jobs").rglob("*.json")}
-    start = time.perf_counter()
     ran = dch("experiment", out, "--quick")
-    assert time.perf_counter() - start < 10
     assert ran.code == 0
     assert f"{len(made)} jobs are done, 0 of them now" in ran.out
     assert {path: path.stat().st_mtime_ns for path in (out / "jobs").rglob("*.json")} == made
