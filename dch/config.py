@@ -63,7 +63,7 @@ class DchConfig:
     """Updates of a fit; None: the tried number of the objective, fewer on small data."""
 
     refit_share: float = 0.2
-    """Share of the steps that a refit from a previous model takes, at a third of the rate."""
+    """Share of the steps that a refit from a previous model takes; at a third of the rate, if none is set."""
 
     batch: int = 1024
     """Users of one step."""
@@ -86,7 +86,7 @@ class DchConfig:
     """Share of the users, at most 500 of them, that lose a fifth of their ratings to validation."""
 
     checks: int = 8
-    """How often in one fit NDCG@20 is taken on the held-out ratings."""
+    """How often in one fit with early stopping NDCG@20 is taken on the held-out ratings."""
 
     patience: int = 6
     """Stop after this many checks in a row without a new best; with few, the peak rate ends the fit."""
@@ -123,13 +123,13 @@ class DchConfig:
     """Weight of the same loss on ranking vectors, beside that on codes."""
 
     spread_weight: float = 0.01
-    """Weight of what keeps codes of items apart; 0: as many items share a code as may."""
+    """Weight of what keeps codes of items apart; 0: off."""
 
     temperature: float = 0.13
     """Temperature of the teacher's softmax, in units of its usual score of what a user rated."""
 
     teacher_factors: int | None = None
-    """Factors of the teacher (implicit ALS); None: 64 or 128, whichever foresees held-out ratings better."""
+    """Factors of the teacher (implicit ALS); None: 64, or 128 where they clearly foresee more."""
 
     teacher_alpha: float | None = None
     """Confidence that the teacher puts on a rating of weight 1; None: 5 or 20, likewise."""

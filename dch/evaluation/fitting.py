@@ -32,7 +32,7 @@ def default_fit(ratings: Ratings, config: DchConfig, *, progress: bool = False) 
 def warm_up(fit: Fit, config: DchConfig) -> None:
     """Compile what a fit needs, on a few ratings drawn by chance and for two steps."""
     rng = np.random.default_rng(0)
-    n_users, n_items, n = 80, 60, 2400  # enough users that early stopping measures, too
+    n_users, n_items, n = 80, 60, 2400  # enough users that settings are tried, too
     users, items = rng.integers(n_users, size=n), rng.integers(n_items, size=n)
     ratings = Ratings.from_events(
         [f"u{row}" for row in users],

@@ -25,7 +25,6 @@ MORE_RATINGS = 0.1
 
 def codes(plan: Plan, name: str, seed: int, *, bits: int = 64) -> Outcome:
     """Measure the codes in all cases, and how long the fit took with kernels compiled beforehand."""
-    _warm_up(plan, bits)
     model, seconds = plan.model(name, seed, bits=bits)
     measured = goal_cases(model, plan.split(name, seed).holdout, n_threads=plan.config.threads)
     return {"cases": by_case(measured), "seconds": seconds}
@@ -63,7 +62,8 @@ def refit(plan: Plan, name: str, seed: int) -> Outcome:
 
     split, config = plan.split(name, seed).holdout, replace(plan.config, seed=seed)
     is_early = np.random.default_rng([seed, 4]).random(len(split.train)) < 1 / (1 + MORE_RATINGS)
-    _warm_up(plan)
+    if not plan.quick:  # there, times mean nothing
+        warm_up(default_fit, config)
     first, first_s = timed_fit(default_fit, split.train.subset(is_early), config, progress=False)
     start = time.perf_counter()
     warm = fit_model(split.train, config, generation=2, start=first)
@@ -102,12 +102,6 @@ def unrated(plan: Plan, name: str, seed: int) -> Outcome:
         )
         found[what] = measured._asdict() if measured else {}
     return found
-
-
-def _warm_up(plan: Plan, bits: int = 64) -> None:
-    """Compile what is timed; in quick mode times mean nothing."""
-    if not plan.quick:
-        warm_up(default_fit, replace(plan.config, bits=bits))
 
 
 Measure = Callable[[Plan, str, int], Outcome]

@@ -1,5 +1,6 @@
 """The index of an experiment's folder: every table and plot, the protocol, and how to run it again."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,8 +60,17 @@ def index(plan: Plan, sections: Sequence[Section], origin: Origin, seconds: floa
     for section in shown:
         blocks += [f"## {_heading(section)}", *map(_page, section.pages), f"_{section.origin.sentence()}_"]
     blocks += ["## The protocol", PROTOCOL, "## Files", FILES, "## Run it again"]
-    blocks.append(AGAIN.format(command=origin.command))
+    blocks.append(AGAIN.format(command=_whole(origin.command)))
     return "\n\n".join(blocks) + "\n"
+
+
+def _whole(command: str) -> str:
+    """Return a command without what made it run a part alone."""
+    words = shlex.split(command)
+    if "--only" in words:
+        at = words.index("--only")
+        del words[at : at + 2]
+    return shlex.join(word for word in words if not word.startswith("--only="))
 
 
 def _head(plan: Plan, origin: Origin, seconds: float) -> str:

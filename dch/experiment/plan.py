@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dch.artifact import load_model, save_model
 from dch.config import DchConfig, Objective
-from dch.evaluation.fitting import default_fit, timed_fit
+from dch.evaluation.fitting import default_fit, timed_fit, warm_up
 from dch.evaluation.holdout import SHARES
 from dch.experiment.files import digest_of, read_json, size_of, write_json
 from dch.model import Model
@@ -61,14 +61,14 @@ class Plan:
     def shared(
         self, name: str, key: str, compute: Callable[[], Mapping[str, object]]
     ) -> Mapping[str, object]:
-        """Return what was found once about a compared method, for all jobs, parts and runs.
+        """Return what was found on the first seed's split about a compared method, for all jobs and runs.
 
         Args:
             name: the data set.
             key: says what it is, and is part of a file name: ``ials-settings``.
             compute: makes it, JSON-able; called where it is not on disk yet.
         """
-        path = self.out / "shared" / f"{name}-{key}-{self.settings(name, of_rival=True)}.json"
+        path = self.out / "shared" / f"{name}-{key}-{self.seeds[0]}-{self.settings(name, of_rival=True)}.json"
         if read_json(path, dict[str, object]) is None:
             write_json(path, compute())
         return json.loads(path.read_text())  # type: ignore[no-any-return] # just written, or checked
@@ -86,7 +86,8 @@ class Plan:
     ) -> tuple[Model, float]:
         """Return the model fitted on the training part of the split, and the seconds that its fit took.
 
-        Fitted once and kept in ``out/models`` by settings, for the parts and runs that follow.
+        Fitted once and kept in ``out/models`` by settings, for the parts and runs that follow, with the
+        seconds of that one fit, whatever its threads. Kernels are compiled beforehand, but in quick mode.
         """
         hidden = max(self.config.hidden, bits)
         config = replace(self.config, bits=bits, hidden=hidden, objective=objective, seed=seed)
@@ -94,6 +95,8 @@ class Plan:
         before = read_json(folder / "seconds.json", float)
         if before is not None:
             return load_model(folder / "model"), before
+        if not self.quick:
+            warm_up(default_fit, config)
         model, seconds = timed_fit(default_fit, self.split(name, seed).holdout.train, config, progress=False)
         save_model(folder / "model", model)
         write_json(folder / "seconds.json", seconds)  # last: a model without it was cut short

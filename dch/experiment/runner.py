@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from rich.console import Console
 
-from dch.errors import MissingExtraError
+from dch.errors import ConfigError, MissingExtraError
 from dch.experiment.draw import require_matplotlib
 from dch.experiment.files import write_text
 from dch.experiment.index import Section
@@ -64,11 +64,15 @@ def run_experiment(
         origin: where this run comes from.
         only: the jobs to run, as ``is_asked`` reads it; of the others what is there is shown. None for all.
         console: where progress is shown.
+
+    Raises:
+        ConfigError: a name in ``only`` is nobody's.
     """
     write_text(plan.out / ".gitignore", IGNORED)
     run, records = Run(), Records(plan)
     _check_drawing(run, console)
     jobs = {name: _listed(name, part, plan, run) for name, part in parts.items()}
+    _check_names(only or (), jobs)
     every = [job for of_part in jobs.values() for job in of_part]
     run.records |= {job.name: record for job in every if (record := records.read(job))}
     asked = [[job for job in of_part if is_asked(job.name, only)] for of_part in jobs.values()]
@@ -85,11 +89,20 @@ def run_experiment(
 
 
 def is_asked(job: str, only: Collection[str] | None) -> bool:
-    """Say whether a job is named: by its part, by the start of its name, or by either with wildcards.
+    """Say whether a job is named: by its part, by the first words of its name, or by either with wildcards.
 
     ``tables``, ``tables/yelp``, ``tables/*/dcf`` and ``*/1`` all name ``tables/yelp/dcf/1``.
     """
     return only is None or any(fnmatchcase(job, name) or fnmatchcase(job, f"{name}/*") for name in only)
+
+
+def _check_names(only: Collection[str], jobs: Mapping[str, Sequence[Job]]) -> None:
+    """Refuse a name within a part that has jobs, none of them so named; a part may lack its data set."""
+    for name in only:
+        part = name.partition("/")[0]
+        near = [job.name for of, listed in jobs.items() if fnmatchcase(of, part) for job in listed]
+        if near and not any(is_asked(job, [name]) for job in near):
+            raise ConfigError(f"no job is named {name!r}; there is, for example, {near[0]}")
 
 
 def _check_drawing(run: Run, console: Console) -> None:

@@ -31,12 +31,13 @@ class HeldBack:
 
 @dataclass(frozen=True)
 class Thinning:
-    """What is left out of bags by chance."""
+    """How bags are made: what is left out by chance, and what a feature token weighs."""
 
     dropout: float
     """At most this share of a history; the share is drawn anew for each row, evenly from 0."""
 
     feature_weight: float
+    """Of one token, where a liked item has about 1."""
 
     feature_dropout: float
     """Chance that a row loses its feature tokens."""

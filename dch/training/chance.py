@@ -1,6 +1,7 @@
 """Chance that hangs on ids alone: an id, or a pair, draws the same number in every fit of one seed.
 
-So a refit takes the same ratings out for validation as the fit before it, which then never learned from them.
+So a refit takes nearly the same ratings out for validation as the fit before it, which had not learned
+from them.
 """
 
 import zlib
@@ -14,14 +15,20 @@ Words = NDArray[np.uint64]
 
 
 def drawn_by(ids: Sequence[str], seed: int) -> Draws:
-    """Return a number in [0, 1) for each id, (n,)."""
+    """Return a number in [0, 1) for each id, (n,); any whole number is a seed."""
     return _unit(_mixed(_checksums(ids) + _of(seed)))
 
 
 def drawn_by_pair(
     ids: tuple[Sequence[str], Sequence[str]], rows: tuple[NDArray[np.int32], NDArray[np.int32]], seed: int
 ) -> Draws:
-    """Return a number in [0, 1) for each pair of ids, (n,); the rows say which ids make a pair."""
+    """Return a number in [0, 1) for each pair of ids, (n,).
+
+    Args:
+        ids: of both sides.
+        rows: (n,) and (n,): which ids make a pair.
+        seed: any whole number.
+    """
     first, second = (_checksums(of_side)[at] for of_side, at in zip(ids, rows, strict=True))
     return _unit(_mixed(_mixed(first + _of(seed)) ^ second))
 

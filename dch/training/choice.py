@@ -5,18 +5,18 @@ They are tried on ratings held out for that alone, of many users: what there is 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.config import DchConfig
+from dch.model import Model
 from dch.ratings import Ratings
 from dch.training.scale import read_scale
 from dch.training.sides import make_sides
 from dch.training.teacher import fit_teacher
-from dch.training.validation import make_validation, split_validation
+from dch.training.validation import FEWEST_USERS, make_validation, split_validation
 
 Floats = NDArray[np.float64]
 
@@ -40,31 +40,34 @@ CLEARLY = 2.0
 OPEN = (None, "auto")
 
 
-def settled(config: DchConfig, train: Ratings, before: Mapping[str, Any] | None) -> DchConfig:
+def settled(config: DchConfig, train: Ratings, start: Model | None) -> DchConfig:
     """Return the settings with none of CHOICES left open.
 
     Args:
         config: what is given in it, stays.
         train: the training data.
-        before: settings of the model that a refit starts from, which are kept; None for a first fit.
+        start: the model that a refit starts from, whose choices are kept; None for a first fit.
 
     Raises:
         RatingsError: no rating is liked.
         MissingExtraError: the teacher is not installed.
     """
+    before = _choices_of(start) if start is not None else {}
     first = {
-        name: _or_else((before or {}).get(name), values[0])
+        name: before.get(name) or values[0]
         for name, values in CHOICES.items()
         if getattr(config, name) in OPEN
     }
-    begin = replace(config, **first)
-    if before is not None or config.objective == "rating":
+    begin, asked = replace(config, **first), _asked(config, train)
+    if start is not None or config.objective == "rating" or not asked:
         return begin
-    return _best(begin, _asked(config, train), train)
+    return _best(begin, asked, train)
 
 
-def _or_else(value: Any, other: Any) -> Any:  # noqa: ANN401 - a setting of any kind
-    return other if value in OPEN else value
+def _choices_of(model: Model) -> dict[str, Any]:
+    """Return what a model was fitted with; old ones say "auto" of their weights, and their knots tell."""
+    weights = "binary" if len(model.rating_knots) == 1 else "graded"
+    return {**model.settings, "rating_weights": weights}
 
 
 def _asked(config: DchConfig, train: Ratings) -> list[str]:
@@ -76,12 +79,13 @@ def _asked(config: DchConfig, train: Ratings) -> list[str]:
 
 def _best(begin: DchConfig, asked: list[str], train: Ratings) -> DchConfig:
     rest, taken = split_validation(train, share=1.0, seed=begin.seed + 1, most=MOST_USERS)
-    if not asked or not len(taken):
-        return begin
+    tried: dict[tuple[Any, ...], Floats] = {}
 
-    @cache
     def quality(config: DchConfig) -> Floats:
-        return _quality(config, train, rest, taken)
+        key = tuple(getattr(config, name) for name in CHOICES)
+        if key not in tried:
+            tried[key] = _quality(config, train, rest, taken)
+        return tried[key]
 
     def of_best_alpha(config: DchConfig) -> DchConfig:
         values = CHOICES["teacher_alpha"] if "teacher_alpha" in asked else (config.teacher_alpha,)
@@ -89,12 +93,12 @@ def _best(begin: DchConfig, asked: list[str], train: Ratings) -> DchConfig:
             (replace(config, teacher_alpha=value) for value in values), key=lambda one: quality(one).mean()
         )
 
-    best = begin
+    if len(quality(begin)) < FEWEST_USERS:
+        return begin
+    best = of_best_alpha(begin)
     if "rating_weights" in asked:  # the same for all, unless heights clearly tell more
-        best, graded = (of_best_alpha(replace(begin, rating_weights=name)) for name in ("binary", "graded"))
-        best = graded if _is_clear(quality(graded) - quality(best)) else best
-    else:
-        best = of_best_alpha(begin)
+        plain = of_best_alpha(replace(begin, rating_weights="binary"))
+        best = best if _is_clear(quality(best) - quality(plain)) else plain
     if "teacher_factors" in asked:
         more = replace(best, teacher_factors=CHOICES["teacher_factors"][1])
         best = more if _is_clear(quality(more) - quality(best)) else best
@@ -103,16 +107,16 @@ def _best(begin: DchConfig, asked: list[str], train: Ratings) -> DchConfig:
 
 def _is_clear(gains: Floats) -> bool:
     """Say whether a gain, by user, is more than chance."""
-    return bool(gains.mean() > CLEARLY * gains.std() / np.sqrt(len(gains)))
+    return bool(gains.mean() > CLEARLY * gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
 def _quality(config: DchConfig, train: Ratings, rest: Ratings, taken: NDArray[np.int64]) -> Floats:
-    """Return the teacher's NDCG@20 for each user on what was taken out of the training data."""
+    """Return the teacher's NDCG@20 for each user, maybe none, on what was taken out of the training data."""
     scale = read_scale(rest.values, config, graded=config.rating_weights == "graded")
     sides = make_sides(rest, scale, min_token_count=config.min_token_count)
     validation = make_validation(train, taken, sides, scale.positive_from)
     if validation is None:
-        return np.zeros(1)
+        return np.empty(0)
     teacher = fit_teacher(
         sides[0], replace(config, teacher_iterations=min(SWEEPS, config.teacher_iterations))
     )

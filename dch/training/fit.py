@@ -25,7 +25,7 @@ from dch.training.start import random_start, teacher_start, vector_size
 from dch.training.vectors import in_whole_steps
 
 STEPS = {"ranking": 700, "rating": 300}
-"""Tried on a million ratings; half as many lose about .003 of NDCG@20, twice as many win as much."""
+"""Tried on a million ratings; half as many lose about .003 of NDCG@20, twice as many win nothing."""
 
 SMALL = 1_000_000
 """Below this many ratings, the steps shrink with the square root of the share, to a quarter at most: in a
@@ -39,6 +39,12 @@ MOST_STEPS = 3000
 
 REFIT_RATE = 1 / 3
 """Of a fit's learning rate: a refit has few steps, and much to lose."""
+
+GROWN = 1.5
+"""Times as many ratings as the last fit from nothing had: refits were tried after a tenth more."""
+
+FITTED = "fitted_ratings"
+"""The metric of a model that says how many those were."""
 
 WORTH_THREADS = 300_000
 """Ratings from which on threads pay; below, on a busy machine, waiting for each other costs more."""
@@ -54,7 +60,8 @@ def fit_model(
 ) -> Model:
     """Fit both towers to ratings.
 
-    Early stopping measures on ratings taken out of these; nothing else is looked at.
+    Early stopping, and what is tried before the first step, measure on ratings taken out of these; nothing
+    else is looked at.
 
     Args:
         ratings: the training data, with the features of users and items.
@@ -80,8 +87,10 @@ def fit_model(
         best = Best(both, make_measure(nets, material.sides, validation, config)) if validation else None
         if start and best:
             best.check()  # where nothing is gained, the weights stay as they were
-        done = run_steps(both, objective, *_schedule(material, config, start, len(ratings)), best, report)
-    metrics = {"steps": float(done)} | ({"validation_ndcg@20": best.value} if best else {})
+        config, steps = _schedule(material, config, start, len(ratings))
+        done = run_steps(both, objective, config, steps, best, report)
+    metrics = {"steps": float(done), FITTED: _fitted(ratings, start)}
+    metrics |= {"validation_ndcg@20": best.value} if best else {}
     return _freeze(nets, material, config, generation, metrics)
 
 
@@ -108,6 +117,19 @@ def has_shape(model: Model, config: DchConfig) -> bool:
     tower = model.user_tower
     wanted = (config.bits, config.hidden, vector_size(config))
     return (tower.bits, tower.hidden, tower.vector_size) == wanted
+
+
+def has_outgrown(model: Model, ratings: Ratings) -> bool:
+    """Say whether ratings have become so many that a model's weights, and what was tried then, are of no use.
+
+    A refit has few steps, enough for some more ratings, and never tries settings.
+    """
+    return len(ratings) > GROWN * model.metrics.get(FITTED, len(ratings))
+
+
+def _fitted(ratings: Ratings, start: Model | None) -> float:
+    """Return how many ratings the last fit from nothing had."""
+    return float(len(ratings)) if start is None else start.metrics.get(FITTED, float(len(ratings)))
 
 
 def _check_device(device: str) -> None:

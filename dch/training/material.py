@@ -34,7 +34,12 @@ class Material:
 
 
 def prepare(ratings: Ratings, config: DchConfig, start: Model | None) -> Material:
-    """Take the validation part out, then make sides and teacher of the rest.
+    """Settle what hangs on the ratings and make sides and teacher, less the validation part if there is one.
+
+    Args:
+        ratings: the training data.
+        config: the settings.
+        start: the model that a refit starts from, whose scale and choices are kept.
 
     Raises:
         RatingsError: there are no ratings, or none of them is liked.
@@ -45,7 +50,7 @@ def prepare(ratings: Ratings, config: DchConfig, start: Model | None) -> Materia
     train, taken = ratings, np.empty(0, np.int64)
     if config.early_stopping or (config.early_stopping is None and config.objective == "rating"):
         train, taken = split_validation(ratings, share=config.validation_users, seed=config.seed)
-    config = settled(config, train, start.settings if start else None)
+    config = settled(config, train, start)
     if start is None:
         scale = read_scale(train.values, config, graded=config.rating_weights == "graded")
     else:

@@ -20,6 +20,12 @@ def make_measure(
     """Return a function that takes the NDCG@20 of the validation users, the mean of both kinds of lists.
 
     Codes alone are good long before the vectors are: a fit that heeds them alone stops too early.
+
+    Args:
+        nets: the towers, which the function reads anew at each call.
+        sides: what their bags are made of.
+        validation: who is asked for, and what is relevant.
+        config: the settings of the fit.
     """
     users = whole_bags(sides[0], validation.users, config.feature_weight)
     items = whole_bags(sides[1], np.arange(len(sides[1])), config.feature_weight)

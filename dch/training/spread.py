@@ -1,4 +1,4 @@
-"""Codes of items kept apart: two items share a code only where nothing tells them from each other."""
+"""Codes of items pushed apart, so that few items share one whose raters differ."""
 
 import torch
 from torch import Tensor

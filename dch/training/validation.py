@@ -1,4 +1,4 @@
-"""Held-out NDCG@20 of the codes during a fit, on ratings taken out of the training data.
+"""Held-out NDCG@20 before and during a fit, on ratings taken out of the training data.
 
 Measured a block of users at a time: nothing of the size users x items is ever made.
 """
@@ -24,7 +24,7 @@ FEWEST_RATINGS = 5
 """A user needs this many ratings to lose one."""
 
 FEWEST_USERS = 50
-"""With fewer users that can lose one, NDCG is noise, and early stopping is off."""
+"""With fewer users that can lose one, NDCG is noise: there is no early stopping, and nothing is tried."""
 
 
 BLOCK = 32
@@ -101,7 +101,7 @@ def _ndcg(
             for row in range(scores.shape[1]):
                 other = scores[i, row]
                 ahead += (other > score) | ((other == score) & (ties[row] > tie))
-            if ahead < DEPTH:
+            if ahead < DEPTH and score > -np.inf:  # a diverged fit scores NaN, and earns nothing
                 gained += 1 / np.log2(ahead + 2)
             if place - starts[i] < DEPTH:
                 possible += 1 / np.log2(place - starts[i] + 2)
@@ -112,11 +112,11 @@ def _ndcg(
 def split_validation(
     ratings: Ratings, *, share: float, seed: int, most: int = MOST_USERS
 ) -> tuple[Ratings, NDArray[np.int64]]:
-    """Take a fifth of the ratings of a few users out of the training data; the same ones for equal ids.
+    """Take a fifth of the ratings of some users out of the training data; of equal ids mostly the same.
 
     Args:
         ratings: the training data.
-        share: of the users that lose ratings.
+        share: of the users with FEWEST_RATINGS, how many lose ratings; 100 or a fifth of them at least.
         seed: start of the draw.
         most: at most this many users.
 
@@ -143,7 +143,14 @@ def split_validation(
 def make_validation(
     ratings: Ratings, taken: NDArray[np.int64], sides: tuple[Side, Side], liked_from: float
 ) -> Validation | None:
-    """Arrange the held-out ratings by the rows of the sides; None when none of them is liked."""
+    """Arrange the held-out ratings by the rows of the sides; None when none of them is liked.
+
+    Args:
+        ratings: the whole.
+        taken: (n_taken,) positions of the held-out ones.
+        sides: made of the others.
+        liked_from: the least rating that is relevant.
+    """
     user_side, item_side = sides
     liked = taken[ratings.values[taken] >= liked_from]
     users = _places(ratings.user_ids, user_side.ids)[ratings.users[liked]]

@@ -44,7 +44,12 @@ def experiment(
         ),
     ] = None,
     seeds: Annotated[
-        str, typer.Option(metavar="0,1,2", help="One split and fit for each; --quick: 0.", show_default=False)
+        str,
+        typer.Option(
+            metavar="0,1,2",
+            help="One split and fit for each; tables show these alone. --quick: 0.",
+            show_default=False,
+        ),
     ] = "",
     only: Annotated[
         str,

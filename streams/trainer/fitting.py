@@ -74,10 +74,11 @@ def fit(job: Job, folder: Path) -> Fitted:
         DchError: the ratings do not suffice, or something that a fit needs is missing.
     """
     # torch takes seconds to import: the trainer itself goes without
-    from dch.training import fit_model, has_shape
+    from dch.training import fit_model, has_outgrown, has_shape
 
     current = _current(job)
-    start = current if current is not None and has_shape(current, job.config) else None
+    fits = current is not None and has_shape(current, job.config) and not has_outgrown(current, job.ratings)
+    start = current if fits else None
     model = fit_model(job.ratings, job.config, generation=job.generation, start=start)
     found = Fitted()
     if job.newest is not None and current is not None:

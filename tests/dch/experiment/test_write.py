@@ -1,6 +1,7 @@
 """Pages become files: CSV with every digit, Markdown for readers, PNG, and an index with all of it."""
 
 import csv
+from dataclasses import replace
 
 from dch.experiment.index import Section
 from dch.experiment.origin import Origin
@@ -54,6 +55,13 @@ def test_the_index_shows_tables_plots_protocol_and_command(tmp_path):
     assert "1 h 57 min" in text
     assert "Cold start" not in text
     assert "figures mean nothing" not in text
+
+
+def test_the_index_says_how_to_run_all_of_it_again_whatever_the_last_run_was(tmp_path):
+    plan = plan_in(tmp_path)
+    last = replace(ORIGIN, command="dch experiment out --only 'tables/*/dcf' --data 'my data'")
+    write_all(plan, [], last, seconds=3.0)
+    assert "    dch experiment out --data 'my data'\n" in (plan.out / "README.md").read_text()
 
 
 def test_a_quick_run_says_so(tmp_path):

@@ -114,7 +114,7 @@ def test_tiny_data_is_fitted_without_complaint(objective, bits):
 def test_almost_no_data_is_fitted_too(objective, ratings):
     model = fit_model(ratings, DchConfig(bits=8, hidden=16, objective=objective, steps=3))
     assert np.isfinite(model.encode_items(ratings.by_item, ratings.user_ids)).all()
-    assert model.metrics == {"steps": 3.0}
+    assert model.metrics == {"steps": 3.0, "fitted_ratings": len(ratings)}
 
 
 def test_no_ratings_are_an_error():

@@ -5,7 +5,8 @@ import pytest
 
 from dch.config import DchConfig
 from dch.errors import ConfigError
-from dch.training import fit_model
+from dch.training import fit, fit_model, has_outgrown
+from dch.training.loop import peak_rate, run_steps
 from dch.training.material import prepare
 from dch.training.refit import continue_from
 from tests.dch.training.data import clusters
@@ -54,3 +55,38 @@ def test_a_refit_that_only_loses_leaves_the_weights_as_they_were():
     assert refitted.metrics["steps"] == 4
     assert np.array_equal(refitted.user_tower.bag, start.user_tower.bag)
     assert np.array_equal(refitted.item_tower.output, start.item_tower.output)
+
+
+@pytest.mark.parametrize(("given", "rate"), [(None, 1 / 3), (0.5, 0.5)], ids=["a third", "as given"])
+def test_a_refit_takes_a_third_of_the_rate_unless_one_is_set(monkeypatch, given, rate):
+    rates = []
+
+    def run(nets, objective, config, steps, *others):
+        rates.append(config.learning_rate)
+        return run_steps(nets, objective, config, steps, *others)
+
+    monkeypatch.setattr(fit, "run_steps", run)
+    start = fit_model(clusters(), CONFIG)
+    fit_model(clusters(), replace(CONFIG, learning_rate=given), start=start, generation=2)
+    assert rates == [None, rate if given else rate * peak_rate(CONFIG)]
+
+
+def test_a_model_is_outgrown_when_ratings_are_half_as_many_again_as_its_last_fit_from_nothing_had():
+    first = clusters(n_users=100)
+    start = fit_model(first, CONFIG)
+    refitted = fit_model(clusters(n_users=140), CONFIG, start=start, generation=2)
+    for model in (start, refitted):
+        assert not has_outgrown(model, clusters(n_users=150))
+        assert has_outgrown(model, clusters(n_users=151))
+    assert not has_outgrown(replace(start, metrics={}), clusters(n_users=300))  # an old one does not say
+
+
+@pytest.mark.parametrize(
+    ("objective", "early_stopping", "takes"),
+    [("ranking", None, False), ("ranking", True, True), ("rating", None, True), ("rating", False, False)],
+)
+def test_ratings_are_held_out_of_a_fit_for_early_stopping_alone(objective, early_stopping, takes):
+    ratings = clusters(n_users=200)
+    material = prepare(ratings, replace(CONFIG, objective=objective, early_stopping=early_stopping), None)
+    assert (material.validation is not None) == takes
+    assert (len(material.sides[0].tokens) < len(ratings)) == takes

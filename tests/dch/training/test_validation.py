@@ -110,6 +110,18 @@ def test_with_few_users_nothing_is_taken():
     assert (len(train), len(taken)) == (4, 0)
 
 
+def test_scores_that_are_no_numbers_earn_nothing():
+    measure = _validation([[1, 0, 1, 0]], [[0, 1, 0, 0]], [0.9, 0.25, 0.5, 0.75])
+    assert measure.ndcg(lambda _: np.full((1, 4), np.nan)) == 0
+
+
+def test_the_users_who_lose_ratings_are_the_same_whatever_the_order():
+    ratings = clusters(n_users=300)
+    shuffled = ratings.subset(np.random.default_rng(1).permutation(len(ratings)))
+    once, again = (split_validation(of, share=1.0, seed=3, most=60)[1] for of in (ratings, shuffled))
+    assert set(ratings.pairs()[once]) == set(shuffled.pairs()[again])
+
+
 def test_more_ratings_leave_out_what_was_left_out_before_whatever_the_order():
     ratings = clusters(n_users=300)
     is_old = np.random.default_rng(0).random(len(ratings)) < 0.9

@@ -181,6 +181,18 @@ def test_after_a_model_of_another_size_in_service_the_fit_begins_anew(tmp_path):
     assert (model.user_tower.vector_size, model.metrics["steps"]) == (16, 10)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "steps"), [(0.9, 2), (0.5, 10)], ids=["a few more", "twice as many"])
+def test_once_ratings_have_outgrown_the_model_in_service_the_fit_begins_anew(tmp_path, share, steps):
+    config = DchConfig(bits=64, hidden=64, steps=10, vector_size=16)
+    everything = ratings_of(planted(n=3000))
+    some = everything.subset(np.arange(int(share * len(everything))))
+    fit(Job(some, None, config, generation=1, in_service=None), tmp_path / "before")
+    in_service = (str(tmp_path / "before"), manifest_sha256(tmp_path / "before"))
+    fit(Job(everything, None, config, generation=2, in_service=in_service), tmp_path / "model")
+    assert load_model(tmp_path / "model").metrics["steps"] == steps
+
+
 def test_a_fitted_model_beats_a_random_one_on_planted_ratings(tmp_path):
     everything = ratings_of(planted(n=3000))
     ratings, newest = hold_back(everything, np.ones(len(everything), bool))
