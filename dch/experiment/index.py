@@ -19,6 +19,15 @@ HEADINGS = {
     "drift": "Drift",
 }
 
+WORDS = """\
+EUEI: existing users, existing items; NUEI: new users; EUNI: new items (EUNI-new: among themselves, EUNI-all:
+among all items). Codes: lists by plain Hamming distance of 64 bits; reranked: the nearest 200 of them in the
+order of ranking vectors. DCH-1: new ratings folded in through frozen towers; DCH-2: after a few update steps
+besides. (rating): the objective is Equation 1 of the paper; (ranking): ours. Published: Li, Wang, Pan, Peng,
+Yang, Cambria, Knowledge-Based Systems 172 (2019) 64-75, and its poster. The goals and the code length are
+measured on the whole test part, the tables on half of it: their figures differ. More under
+[the protocol](#the-protocol)."""
+
 QUICK = """\
 > **A quick run, to see that all of it works: little data, hardly any training. Its figures mean nothing.**"""
 
@@ -28,8 +37,10 @@ found, with its command, commit, machine, date and seconds; `shared/` the settin
 compared methods; `models/`, not meant for committing, the fitted models."""
 
 AGAIN = """\
-    pip install 'dch-streams[experiment]'
+    pip install -c constraints.txt '.[experiment]'
     {command}
+
+The first line is for a clone in an environment of your own; after `make setup` it is not needed.
 
 Jobs that have a file in `jobs/` with the same settings are not run again; delete the file, or the folder, to
 have them run. `--data` names a folder that holds the folders of the data sets; `--quick` needs none."""
@@ -56,7 +67,7 @@ def index(plan: Plan, sections: Sequence[Section], origin: Origin, seconds: floa
     """
     shown = [section for section in sections if section.pages]
     blocks = ["# Results of the experiments", *([QUICK] if plan.quick else []), _head(plan, origin, seconds)]
-    blocks.append("\n".join(_entry(section) for section in shown))
+    blocks += [WORDS, "\n".join(_entry(section) for section in shown)]
     for section in shown:
         blocks += [f"## {_heading(section)}", *map(_page, section.pages), f"_{section.origin.sentence()}_"]
     blocks += ["## The protocol", PROTOCOL, "## Files", FILES, "## Run it again"]

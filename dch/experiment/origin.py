@@ -38,6 +38,8 @@ def origin_of(command: str) -> Origin:
 
 def commit_of(root: Path) -> str:
     """Return the commit of a checkout, with "+ changes" where its code differs; "unknown" without git."""
+    if not (root / ".git").exists():  # installed as a copy: the checkout around it is somebody else's
+        return "unknown"
     commit = _git(root, "rev-parse", "--short=10", "HEAD")
     if not commit:
         return "unknown"

@@ -20,6 +20,6 @@ def demo(
     ] = False,
 ) -> None:
     """Fit, start broker, worker and trainer, stream ratings, refit on the way, and show lists changing."""
-    from streams.demo import run
+    from streams.demo.script import run
 
     run(data, keep=keep)

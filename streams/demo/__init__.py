@@ -1,5 +1,1 @@
-"""``dch demo``: the whole service on one machine, on real ratings, in a few minutes."""
-
-from streams.demo.script import run
-
-__all__ = ["run"]
+"""``dch demo``: the whole service on one machine, on real ratings, in a few minutes. Starts in ``script``."""

@@ -83,15 +83,16 @@ def search_ms(bits: int, n_codes: int, rng: np.random.Generator) -> float:
 
 
 def levels_off(quality: Mapping[int, float]) -> int | None:
-    """Return the first length after which doubling gains less than LEVEL; None while it never does.
+    """Return the first length after which no doubling gains LEVEL any more; None where the last one does.
 
     Args:
         quality: by length, each twice the one before.
     """
+    level = None
     for (bits, before), (_, after) in pairwise(sorted(quality.items())):
-        if after < before * (1 + LEVEL):
-            return bits
-    return None
+        gains = after >= before * (1 + LEVEL)
+        level = None if gains else level or bits
+    return level
 
 
 def _pages(data: str, outcomes: Mapping[str, Outcome]) -> list[Page]:

@@ -10,13 +10,14 @@ from dch.experiment.parts.length import levels_off, pages, search_ms
 @pytest.mark.parametrize(
     ("quality", "bits"),
     [
-        ({8: 0.1, 16: 0.2, 32: 0.202, 64: 0.3}, 16),
+        ({8: 0.1, 16: 0.2, 32: 0.202, 64: 0.203}, 16),
+        ({8: 0.1, 16: 0.09, 32: 0.202, 64: 0.203}, 32),
         ({8: 0.1, 16: 0.2, 32: 0.3}, None),
         ({32: 0.3, 8: 0.1, 16: 0.2, 64: 0.29}, 32),
         ({8: 0.1}, None),
     ],
 )
-def test_gains_level_off_after_the_first_length_whose_double_gains_less_than_two_in_a_hundred(quality, bits):
+def test_gains_level_off_after_the_first_length_past_which_none_is_two_in_a_hundred(quality, bits):
     assert levels_off(quality) == bits
 
 

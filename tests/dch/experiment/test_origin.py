@@ -44,6 +44,11 @@ def test_without_a_checkout_the_commit_is_unknown(tmp_path):
     assert commit_of(tmp_path) == "unknown"
 
 
+def test_a_copy_within_somebody_s_checkout_is_of_an_unknown_commit(checkout):
+    root, _ = checkout
+    assert commit_of(root / "dch") == "unknown"
+
+
 def test_the_machine_has_cores():
     assert machine().endswith(" cores")
 
