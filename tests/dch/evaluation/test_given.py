@@ -1,11 +1,16 @@
 """A given split is measured as it is: what cannot be found counts, what was trained on does not."""
 
+import csv
+
 import numpy as np
+import pytest
 
 from dch.config import DchConfig
 from dch.evaluation import evaluate_given
 from dch.evaluation.given import over_one_table
+from dch.evaluation.holdout import measure_holdout
 from dch.ratings import Ratings
+from dch.splits import holdout
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 CONFIG = DchConfig(bits=16, hidden=16)
@@ -43,3 +48,26 @@ def test_a_relevant_item_outside_the_training_file_counts_as_missed():
     report = evaluate_given(train, test, CONFIG, fit=random_fit)
     recalls = {result.mean for result in report.results if result.metric == "recall@20"}
     assert recalls == {0.5}
+
+
+def test_our_own_hold_out_written_as_files_gives_its_own_figures(tmp_path):
+    whole = random_ratings(4000, n_users=80, n_items=70)
+    parts = holdout(whole, np.random.default_rng(0))
+    model = random_fit(parts.train, CONFIG)
+    is_known = (parts.train.by_user.counts() > 0)[parts.test.users]
+    is_known &= (parts.train.by_item.counts() > 0)[parts.test.items]
+    for name, part in (("train", parts.train), ("test", parts.test.subset(is_known))):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            lines = csv.writer(file)
+            lines.writerow(["user", "item", "rating"])
+            for at in np.random.default_rng(1).permutation(len(part)):  # rows are given in another order
+                lines.writerow(
+                    [part.user_ids[part.users[at]], part.item_ids[part.items[at]], part.values[at]]
+                )
+    train, test = Ratings.read(tmp_path / "train.csv"), Ratings.read(tmp_path / "test.csv")
+    report = evaluate_given(train, test, CONFIG, relevant_from=4.0, fit=lambda *_, **__: model)
+    own = measure_holdout(model, parts, 4.0)
+    given = {(result.strategy, result.metric): result.mean for result in report.results}
+    expected = {(key.strategy, key.metric): found.mean for key, found in own.items() if key.case == "EUEI"}
+    assert len(expected) >= 6
+    assert given == pytest.approx(expected)
