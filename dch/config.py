@@ -175,7 +175,8 @@ class DchConfig:
             _check(self, name, getattr(self, name) >= 1, "at least 1")
         _check(self, "teacher_iterations", self.teacher_iterations >= 1, "at least 1")
         for name in ("threads", "steps", "learning_rate", "teacher_factors", "teacher_alpha"):
-            _check(self, name, getattr(self, name) is None or getattr(self, name) > 0, "positive, or None")
+            value = getattr(self, name)
+            _check(self, name, value is None or 0 < value < math.inf, "positive, or None")
         for name in ("temperature", "mu"):
             _check(self, name, 0 < getattr(self, name) < math.inf, "a positive number")
         for name in (

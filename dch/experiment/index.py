@@ -11,6 +11,8 @@ from dch.experiment.progress import duration
 from dch.experiment.protocol import PROTOCOL
 from dch.experiment.text import markdown
 
+TITLE = "# Results of the experiments"
+
 HEADINGS = {
     "goals": "Goals",
     "tables": "The published tables",
@@ -66,7 +68,7 @@ def index(plan: Plan, sections: Sequence[Section], origin: Origin, seconds: floa
         seconds: what all jobs took together.
     """
     shown = [section for section in sections if section.pages]
-    blocks = ["# Results of the experiments", *([QUICK] if plan.quick else []), _head(plan, origin, seconds)]
+    blocks = [TITLE, *([QUICK] if plan.quick else []), _head(plan, origin, seconds)]
     blocks += [WORDS, "\n".join(_entry(section) for section in shown)]
     for section in shown:
         blocks += [f"## {_heading(section)}", *map(_page, section.pages), f"_{section.origin.sentence()}_"]

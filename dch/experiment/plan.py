@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.artifact import load_model, save_model
 from dch.config import DchConfig, Objective
+from dch.errors import ArtifactError
 from dch.evaluation.fitting import default_fit, timed_fit, warm_up
 from dch.evaluation.holdout import SHARES
 from dch.experiment.files import digest_of, read_json, size_of, write_json
@@ -94,7 +97,9 @@ class Plan:
         folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(_no_threads(config))}"
         before = read_json(folder / "seconds.json", float)
         if before is not None:
-            return load_model(folder / "model"), before
+            with suppress(ArtifactError):  # one that cannot be read is made again
+                return load_model(folder / "model"), before
+        rmtree(folder, ignore_errors=True)
         if not self.quick:
             warm_up(default_fit, config)
         model, seconds = timed_fit(default_fit, self.split(name, seed).holdout.train, config, progress=False)

@@ -8,13 +8,14 @@ import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from rich.console import Console
 
 from dch.errors import ConfigError, MissingExtraError
 from dch.experiment.draw import require_matplotlib
 from dch.experiment.files import write_text
-from dch.experiment.index import Section
+from dch.experiment.index import TITLE, Section
 from dch.experiment.job import Job, Part
 from dch.experiment.origin import Origin, joined
 from dch.experiment.page import Page
@@ -66,13 +67,15 @@ def run_experiment(
         console: where progress is shown.
 
     Raises:
-        ConfigError: a name in ``only`` is nobody's.
+        ConfigError: a name in ``only`` is nobody's, or the folder has a README.md of something else.
     """
-    write_text(plan.out / ".gitignore", IGNORED)
+    _check_folder(plan.out)
     run, records = Run(), Records(plan)
     _check_drawing(run, console)
     jobs = {name: _listed(name, part, plan, run) for name, part in parts.items()}
     _check_names(only or (), jobs)
+    if not (plan.out / ".gitignore").exists():
+        write_text(plan.out / ".gitignore", IGNORED)
     every = [job for of_part in jobs.values() for job in of_part]
     run.records |= {job.name: record for job in every if (record := records.read(job))}
     asked = [[job for job in of_part if is_asked(job.name, only)] for of_part in jobs.values()]
@@ -94,6 +97,15 @@ def is_asked(job: str, only: Collection[str] | None) -> bool:
     ``tables``, ``tables/yelp``, ``tables/*/dcf`` and ``*/1`` all name ``tables/yelp/dcf/1``.
     """
     return only is None or any(fnmatchcase(job, name) or fnmatchcase(job, f"{name}/*") for name in only)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse to write over somebody's README.md."""
+    path = out / "README.md"
+    if path.is_file() and not path.read_text(errors="replace").startswith(TITLE):
+        raise ConfigError(
+            f"{path} is not of an experiment, and would be overwritten; give a folder of its own"
+        )
 
 
 def _check_names(only: Collection[str], jobs: Mapping[str, Sequence[Job]]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dch.config import DchConfig
-from dch.errors import ConfigError
+from dch.errors import ConfigError, DchError
 from dch.ids import IdTable
 from dch.model import Model
 from dch.ratings import Ratings
@@ -74,6 +74,7 @@ def fit_model(
         RatingsError: there are no ratings, or none of them is liked.
         ConfigError: start has another size than the settings ask for, or the device is not there.
         MissingExtraError: the ranking objective's teacher is not installed.
+        DchError: the fit diverged.
     """
     _check_start(start, config)
     _check_device(config.device)
@@ -185,6 +186,10 @@ def _freeze(
     metrics: dict[str, float],
 ) -> Model:
     users, items = material.sides
+    if not all(weight.isfinite().all() for net in nets for weight in net.parameters()):
+        raise DchError(
+            "the fit diverged: a weight is no finite number; lower learning_rate, or look for wild ratings"
+        )
     with torch.no_grad():
         every = whole_bags(items, np.arange(len(items)), config.feature_weight)
         item_vectors = nets[1].codes_and_vectors(every)[1].cpu().numpy()

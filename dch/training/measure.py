@@ -36,6 +36,8 @@ def make_measure(
     @torch.no_grad()
     def measure() -> float:
         pairs = [net.codes_and_vectors(bags) for net, bags in zip(nets, (users, items), strict=True)]
+        if not all(part.isfinite().all() for pair in pairs for part in pair):
+            return 0.0  # a fit that diverged; else codes that are all alike earned what popularity earns
         (user_codes, user_vectors), (item_codes, item_vectors) = pairs
         found = [ndcg(*(torch.where(codes > 0, 1.0, -1.0) for codes in (user_codes, item_codes)))]
         if item_vectors.shape[1]:

@@ -51,6 +51,7 @@ def evaluate(
 ) -> None:
     """Fit, recommend and measure hit, NDCG and recall at 20, for codes, codes reranked, and popularity."""
     from dch.config import DchConfig
+    from dch.errors import RatingsError
 
     config = DchConfig(bits=bits, objective=objective)  # type: ignore[arg-type] # it checks by itself
     numbers = parse_seeds(seeds)
@@ -63,6 +64,11 @@ def evaluate(
     else:
         raise SettingsError(
             "give either a file of ratings, or both --train and --test; see dch evaluate --help"
+        )
+    if not any(result.users for result in report.results):
+        raise RatingsError(
+            "nothing to measure: no user has a relevant rating in the test part of an item not rated before; "
+            "give more ratings, or lower --relevant-from"
         )
     if json is not None:
         json.write_text(report.to_json() + "\n")

@@ -52,14 +52,14 @@ def experiment(
         ),
     ] = "",
     only: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="PART,PART",
             help="goals, tables, length, cold, drift, or jobs of theirs: 'tables/yelp', 'goals/*/ials'; "
             "the others are shown as they are.",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Of the fits and searches.", show_default="the cores there are")
     ] = None,
@@ -74,7 +74,9 @@ def experiment(
     from dch.experiment.runner import run_experiment
 
     plan = _plan(out, quick, data, seeds, threads)
-    names = [part.strip() for part in only.split(",")] if only else NAMES
+    if not str(out).strip("."):
+        raise SettingsError(f"OUT must be a folder of its own, got {str(out)!r}")
+    names = [part.strip() for part in only.split(",")] if only is not None else NAMES
     check(names)
     _require_folder(out)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED_WIDTH)

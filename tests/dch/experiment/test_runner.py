@@ -199,3 +199,24 @@ def test_a_part_without_jobs_may_be_named(tmp_path):
     parts = {"fake": GivenPart({A: 0.25}), "empty": GivenPart({}, "empty")}
     done = run_experiment(plan_in(tmp_path), parts, ORIGIN, only=["empty"], console=console)
     assert (done.n_new, done.failed) == (0, {})
+
+
+def test_somebody_s_own_files_are_not_written_over(tmp_path):
+    plan = plan_in(tmp_path)
+    plan.out.mkdir()
+    (plan.out / ".gitignore").write_text("mine")
+    run(plan, GivenPart({A: 0.25}))
+    assert (plan.out / ".gitignore").read_text() == "mine"
+    (plan.out / "README.md").write_text("# My project")
+    part = GivenPart({B: 0.5})
+    with pytest.raises(ConfigError, match=r"README.md is not of an experiment.*give a folder of its own"):
+        run(plan, part)
+    assert (part.ran, (plan.out / "README.md").read_text()) == ([], "# My project")
+
+
+def test_a_refused_run_writes_nothing(tmp_path):
+    plan = plan_in(tmp_path)
+    console = Console(file=io.StringIO())
+    with pytest.raises(ConfigError):
+        run_experiment(plan, {"fake": GivenPart({A: 0.1})}, ORIGIN, only=["fake/no"], console=console)
+    assert not plan.out.exists()

@@ -5,7 +5,7 @@ import pytest
 
 from dch.codes import pack
 from dch.config import DchConfig
-from dch.errors import ConfigError, RatingsError
+from dch.errors import ConfigError, DchError, RatingsError
 from dch.ratings import Ratings
 from dch.training import fit_model
 from dch.training.scale import Scale
@@ -139,3 +139,10 @@ def test_where_heights_say_nothing_ratings_weigh_one():
     ratings = clusters()
     flat = replace(ratings, values=np.full(len(ratings), 5.0, np.float32))
     assert fit_model(flat, replace(SMALL, steps=2)).rating_knots.tolist() == [[5.0, 1.0]]
+
+
+@pytest.mark.parametrize("objective", ["ranking", "rating"])
+def test_a_fit_that_diverges_gives_no_model(objective):
+    config = replace(SMALL, objective=objective, learning_rate=1e30, steps=5, early_stopping=False)
+    with pytest.raises(DchError, match="the fit diverged"):
+        fit_model(clusters(), config)

@@ -34,3 +34,13 @@ def test_it_is_the_mean_over_lists_by_codes_and_by_vectors_where_there_are_any(v
     found = [validation.ndcg(lambda block, of=of[validation.users]: of[block]) for of in scores]
     expected = fmean(found) if vector_size else found[0]
     assert make_measure(nets, material.sides, validation, config)() == pytest.approx(expected)
+
+
+def test_towers_that_diverged_earn_nothing_not_even_by_popularity():
+    material = prepare(clusters(n_users=200), CONFIG, None)
+    nets = tuple(TowerNet(random_start(side, CONFIG, np.random.default_rng(0))) for side in material.sides)
+    measure = make_measure(nets, material.sides, material.validation, CONFIG)
+    assert measure() > 0
+    with torch.no_grad():
+        nets[0].output.fill_(torch.nan)
+    assert measure() == 0

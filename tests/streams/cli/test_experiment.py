@@ -22,6 +22,7 @@ MAY_BE_ZERO = ("cold_hit", "cold_ndcg")
     [
         ("", "give the folder of the data sets: --data DIR, or the variable DCH_DATA"),
         ("--data {tmp}", "holds none of the folders ml-1m, amazon-books, yelp, amazon-timed"),
+        ("--quick --only ,", "parts are goals, tables, length, cold, drift; got ''"),
         ("--quick --only guess", "parts are goals, tables, length, cold, drift; got 'guess'"),
         ("--quick --only tales/yelp,goals", "parts are goals, tables, length, cold, drift; got 'tales'"),
         ("--quick --seeds a", "--seeds must be whole numbers with commas between, got 'a'"),
@@ -34,6 +35,12 @@ def test_what_it_cannot_work_with_is_one_sentence(dch, tmp_path, monkeypatch, ar
     assert ran.code == 2
     assert sentence in ran.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_one_stands_in_is_no_place_for_results(dch):
+    for out in ("", "."):
+        ran = dch("experiment", out, "--quick")
+        assert (ran.code, "OUT must be a folder of its own" in ran.err) == (2, True)
 
 
 def test_the_data_sets_that_are_there_are_taken_from_the_environment_too(dch, tmp_path, monkeypatch):

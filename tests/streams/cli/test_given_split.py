@@ -63,3 +63,11 @@ def test_a_split_made_elsewhere_gives_the_quality_of_our_own_hold_out(dch, tmp_p
     given, own = ndcg(found["given"]), ndcg(found["holdout"])
     assert given == pytest.approx(own, abs=NOISE)
     assert given["codes"] > given["popular"] + 2 * NOISE  # so near is not by chance
+
+
+def test_where_nothing_can_be_measured_an_error_says_so(dch, tmp_path):
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,item,rating\na,x,3\na,y,5\nb,x,4\n")
+    ran = dch("evaluate", "--train", path, "--test", path, "--seeds", "0", "--json", tmp_path / "out.json")
+    assert ran.code == 1
+    assert "nothing to measure: no user has a relevant rating in the test part" in ran.err
