@@ -67,7 +67,7 @@ def experiment(
     """Run every experiment and write tables, plots and an index to OUT/README.md.
 
     What was done is kept in OUT/jobs and not done again: a run that was cut goes on where it was. A job that
-    fails is told, the others go on, and the exit code is 1. On two cores the whole takes a night.
+    fails is told, the others go on, and the exit code is 1. On two cores the whole takes two to three hours.
     """
     from dch.experiment.origin import origin_of
     from dch.experiment.parts import NAMES, check, load
