@@ -8,8 +8,8 @@ hits = recommender.recommend("a new user", k=20)
 
 from dch.answers import Hit
 from dch.config import DchConfig
-from dch.model import Model
-from dch.ratings import Ratings
+from dch.data.ratings import Ratings
+from dch.models.model import Model
 from dch.recommender import Recommender
 
 __all__ = ["DchConfig", "Hit", "Model", "Ratings", "Recommender"]

@@ -18,15 +18,27 @@ from safetensors import SafetensorError
 from safetensors.numpy import save as to_safetensors
 
 from dch.errors import ArtifactError, DchError
-from dch.model import Model
-from dch.packing import memory_tensors, model_of, model_tensors, saved_of, tensors_of
-from dch.snapshot import Memory, Saved
+from dch.models.model import Model
+from dch.state.snapshot import History, Saved
+from dch.tensors import history_tensors, model_of, model_tensors, saved_of, tensors_of
 
 Value = TypeVar("Value")
 
 FORMAT = "dch-artifact"
 FORMAT_VERSION = 1
 MANIFEST, MODEL, RATINGS = "manifest.json", "model.safetensors", "ratings.safetensors"
+
+NAMES_ON_DISK: Mapping[str, str] = {
+    # settings of a fit
+    "sampled_items": "drawn_items",
+    "uniformity_weight": "spread_weight",
+    # tensors of a history
+    "user_forgotten_before": "user_floors",
+    "item_forgotten_before": "item_floors",
+}
+"""What code calls by a better name than files do: the name in code, the name in files and in JSON."""
+
+_NAMES_IN_CODE = {on_disk: name for name, on_disk in NAMES_ON_DISK.items()}
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -50,16 +62,26 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, FileEntry]
 
 
+def on_disk(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the same values under the names that files and JSON use."""
+    return {NAMES_ON_DISK.get(name, name): value for name, value in named.items()}
+
+
+def in_code(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Undo ``on_disk``."""
+    return {_NAMES_IN_CODE.get(name, name): value for name, value in named.items()}
+
+
 def save_model(folder: str | PathLike[str], model: Model) -> None:
     """Write a model to a folder that ``load_model`` reads; an artifact already there is replaced."""
     _write(Path(folder), model, {MODEL: to_safetensors(model_tensors(model))})
 
 
-def save_recommender(folder: str | PathLike[str], model: Model, memory: Memory) -> None:
+def save_recommender(folder: str | PathLike[str], model: Model, history: History) -> None:
     """Write a model and the ratings it has folded in; an artifact already there is replaced."""
     files = {
         MODEL: to_safetensors(model_tensors(model)),
-        RATINGS: to_safetensors(memory_tensors(memory)),
+        RATINGS: to_safetensors(on_disk(history_tensors(history))),
     }
     _write(Path(folder), model, files)
 
@@ -85,7 +107,7 @@ def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Saved | None]:
     if RATINGS not in manifest.files:
         return model, None
     content = _checked(path, RATINGS, manifest)
-    return model, _decoded(path / RATINGS, lambda: saved_of(tensors_of(content)))
+    return model, _decoded(path / RATINGS, lambda: saved_of(in_code(tensors_of(content))))
 
 
 def manifest_sha256(folder: str | PathLike[str]) -> str:
@@ -101,7 +123,7 @@ def _write(folder: Path, model: Model, files: Mapping[str, bytes]) -> None:
         bits=model.bits,
         feature_weight=model.feature_weight,
         positive_from=model.positive_from,
-        settings=dict(model.settings),
+        settings=on_disk(model.settings),
         metrics=dict(model.metrics),
         files={
             name: FileEntry(len(content), hashlib.sha256(content).hexdigest())
@@ -154,7 +176,7 @@ def _model(folder: Path, manifest: Manifest) -> Model:
             generation=manifest.generation,
             feature_weight=manifest.feature_weight,
             positive_from=manifest.positive_from,
-            settings=manifest.settings,
+            settings=in_code(manifest.settings),
             metrics=manifest.metrics,
         ),
     )

@@ -68,7 +68,7 @@ class DchConfig:
     batch: int = 1024
     """Users of one step."""
 
-    drawn_items: int = 1200
+    sampled_items: int = 1200
     """Items of one step: the softmax of ``ranking`` is over these, ``rating`` takes their ratings.
 
     A tenth of all items where that is more, up to 4,000, for ``ranking``.
@@ -122,7 +122,7 @@ class DchConfig:
     vector_weight: float = 0.05
     """Weight of the same loss on ranking vectors, beside that on codes."""
 
-    spread_weight: float = 0.01
+    uniformity_weight: float = 0.01
     """Weight of what keeps codes of items apart; 0: off."""
 
     temperature: float = 0.13
@@ -171,7 +171,7 @@ class DchConfig:
             raise ConfigError(f"device must be cpu, cuda or cuda:<n>, got {self.device!r}")
 
     def _check_numbers(self) -> None:
-        for name in ("batch", "drawn_items", "checks", "patience", "min_token_count"):
+        for name in ("batch", "sampled_items", "checks", "patience", "min_token_count"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
         _check(self, "teacher_iterations", self.teacher_iterations >= 1, "at least 1")
         for name in ("threads", "steps", "learning_rate", "teacher_factors", "teacher_alpha"):
@@ -182,7 +182,7 @@ class DchConfig:
         for name in (
             "feature_weight",
             "vector_weight",
-            "spread_weight",
+            "uniformity_weight",
             "teacher_regularization",
             "lambda_user",
             "lambda_item",

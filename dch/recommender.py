@@ -10,17 +10,16 @@ from os import PathLike
 
 import numpy as np
 
-from dch.answers import Answer, Hit, Strategy, answer
+from dch.answers import Answer, Hit, Query, Strategy, answer, query_history, query_item, query_user
 from dch.artifact import load_recommender, save_recommender
-from dch.bulk import fold_in_ratings, restore
 from dch.config import DchConfig
+from dch.data.ids import UNKNOWN
+from dch.data.ratings import Ratings
 from dch.errors import RatingsError
-from dch.ids import UNKNOWN
-from dch.model import Model
-from dch.queries import Query, query_history, query_item, query_user
-from dch.ratings import Ratings
-from dch.snapshot import Snapshot
-from dch.state import NO_ROWS, State
+from dch.models.model import Model
+from dch.state.restore import fold_in_ratings, restore
+from dch.state.snapshot import Snapshot
+from dch.state.state import NO_ROWS, State
 
 
 class Recommender:
@@ -171,7 +170,7 @@ class Recommender:
         new_item_share: float | None = None,
     ) -> Answer:
         """Search for a query; see ``recommend``. Runs beside the writer, without its lock."""
-        ids = self.state.memory.item_ids
+        ids = self.state.history.item_ids
         barred = ids.rows(exclude)
         chosen = None if only is None else ids.rows(only)
         return answer(
@@ -186,7 +185,7 @@ class Recommender:
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write model, histories and features to a folder that ``load`` reads."""
-        save_recommender(folder, self.model, self.state.memory)
+        save_recommender(folder, self.model, self.state.history)
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> "Recommender":

@@ -14,7 +14,7 @@ import fsspec
 
 from dch.artifact import MANIFEST, load_model, manifest_sha256
 from dch.errors import ArtifactError
-from dch.model import Model
+from dch.models.model import Model
 
 
 def location_of(artifacts: str, generation: int) -> str:

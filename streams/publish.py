@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dch import Ratings
-from dch.features import Features
+from dch.data.features import Features
 from streams import topics
-from streams.loop import Sink
+from streams.kafka.producer import Sink
+from streams.kafka.records import Output
 from streams.messages import RatingEvent, encode_features, encode_rating
-from streams.records import Output
 from streams.settings import Settings
 
 CHUNK_S = 0.05  # what is sent between two looks at the clock

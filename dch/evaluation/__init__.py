@@ -1,14 +1,14 @@
 """Offline evaluation through the code that serves: hold-out cases, a given split, prequential by time."""
 
-from dch.evaluation.given import evaluate_given
+from dch.evaluation.fixed_split import evaluate_fixed_split
 from dch.evaluation.holdout import evaluate_holdout
-from dch.evaluation.prequential import evaluate_prequential
+from dch.evaluation.prequential_stream import evaluate_prequential
 from dch.evaluation.report import Report, Result, table_rows
 
 __all__ = [
     "Report",
     "Result",
-    "evaluate_given",
+    "evaluate_fixed_split",
     "evaluate_holdout",
     "evaluate_prequential",
     "table_rows",

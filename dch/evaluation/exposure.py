@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dch.evaluation.fitting import events_of, serve
+from dch.data.splits import Holdout
+from dch.evaluation.fit_and_serve import events_of, serve
 from dch.evaluation.lists import Lists, Question, make_lists, make_question, sets_of
+from dch.evaluation.metrics import hit_at, ndcg_at, relevance
 from dch.evaluation.report import DEPTH
-from dch.metrics import hit_at, ndcg_at, relevance
-from dch.model import Model
-from dch.splits import Holdout
-from dch.state import State
+from dch.models.model import Model
+from dch.state.state import State
 
 
 class Asked(NamedTuple):

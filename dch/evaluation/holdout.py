@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.config import DchConfig
-from dch.evaluation.fitting import Fit, default_fit, events_of, serve, timed_fit, warm_up
+from dch.data.ratings import Ratings
+from dch.data.splits import Holdout, holdout
+from dch.evaluation.fit_and_serve import Fit, default_fit, events_of, serve, timed_fit, warm_up
 from dch.evaluation.lists import Question, make_lists, make_question, measure
 from dch.evaluation.protocol import describe, least_relevant
 from dch.evaluation.report import Key, Measured, Report, summarise
-from dch.model import Model
-from dch.ratings import Ratings
-from dch.splits import Holdout, holdout
+from dch.models.model import Model
 
 SHARES = {"test_share": 0.2, "user_share": 0.1, "item_share": 0.1}
 

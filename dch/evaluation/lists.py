@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.data.ratings import Ratings
+from dch.evaluation.metrics import METRICS, relevance
 from dch.evaluation.report import DEPTH, Key, Measured
 from dch.jit import kernel
-from dch.metrics import METRICS, relevance
-from dch.ratings import Ratings
 from dch.search import CANDIDATES, nearest_many
 from dch.search.reserve import reserve, reserved_places
-from dch.state import State
+from dch.state.state import State
 
 Lists = NDArray[np.int32]
 """(n, k) item rows, best first, -1 past the end."""

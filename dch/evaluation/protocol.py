@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from dch.artifact import on_disk
 from dch.config import DchConfig
+from dch.data.ratings import Ratings
 from dch.errors import ConfigError
 from dch.evaluation.report import DEPTH
-from dch.model import Model
-from dch.ratings import Ratings
+from dch.models.model import Model
 from dch.search import CANDIDATES
 
 
@@ -44,7 +45,7 @@ def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int
         },
         "averaging": "over users with something relevant, then over seeds; std over seeds (n - 1)",
         "fit_seconds": "mean over seeds, kernels compiled beforehand",
-        "settings": asdict(config),
+        "settings": on_disk(asdict(config)),
     }
 
 

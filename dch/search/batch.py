@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import Words, pack, to_words
 from dch.jit import kernel
+from dch.models.codes import Words, pack, to_words
 from dch.search.order import Float32s, Int32s, Integers, _order_by_score
 from dch.search.reserve import reserve
 from dch.search.scan import _scan

@@ -6,8 +6,8 @@ That takes: one flat slice of words, a stride known when compiling, and uint16 t
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import MAX_BITS, Words
 from dch.jit import kernel
+from dch.models.codes import MAX_BITS, Words
 from dch.search.popcount import popcount
 
 Distances = NDArray[np.uint16]

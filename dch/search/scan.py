@@ -8,8 +8,8 @@ about one read of the codes.
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import Words
 from dch.jit import kernel
+from dch.models.codes import Words
 from dch.search.distances import block_distances
 from dch.search.order import Float32s, Int32s, Integers, _offer, _sort
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import Words
 from dch.config import MAX_VECTOR_SIZE
 from dch.jit import kernel
+from dch.models.codes import Words
 
 Floats = NDArray[np.float32]
 Vectors = NDArray[np.int8]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dch.jit import kernel
 from dch.training.bag import Bags
-from dch.training.sides import Side
+from dch.training.training_bags import TrainingBags
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -56,14 +56,14 @@ def rounds(n: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.
         waiting = waiting[min(n, batch) :]
 
 
-def whole_bags(side: Side, rows: NDArray[np.integer], feature_weight: float) -> Bags:
+def whole_bags(side: TrainingBags, rows: NDArray[np.integer], feature_weight: float) -> Bags:
     """Return the bags of these rows with nothing left out."""
     ones, chances = np.ones(len(rows), np.float32), np.zeros(_size(side, rows), np.float32)
     return _draw(side, rows, ones, ones > 0, chances, feature_weight)[0]
 
 
 def thin_bags(
-    side: Side,
+    side: TrainingBags,
     rows: NDArray[np.integer],
     rng: np.random.Generator,
     by: Thinning,
@@ -87,12 +87,12 @@ def thin_bags(
     return _draw(side, rows, keep, with_features, chances, by.feature_weight)
 
 
-def _size(side: Side, rows: NDArray[np.integer]) -> int:
+def _size(side: TrainingBags, rows: NDArray[np.integer]) -> int:
     return int((side.starts[rows + 1] - side.starts[rows]).sum())
 
 
 def _draw(
-    side: Side,
+    side: TrainingBags,
     rows: NDArray[np.integer],
     keep: Floats,
     with_features: NDArray[np.bool_],

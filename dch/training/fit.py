@@ -8,21 +8,21 @@ import torch
 from torch import nn
 
 from dch.config import DchConfig
+from dch.data.ids import IdTable
+from dch.data.ratings import Ratings
 from dch.errors import ConfigError, DchError
-from dch.ids import IdTable
-from dch.model import Model
-from dch.ratings import Ratings
+from dch.models.model import Model
 from dch.training.batches import whole_bags
+from dch.training.fit_progress import showing, torch_threads
 from dch.training.loop import Best, Objective, Progress, peak_rate, run_steps
-from dch.training.material import Material, prepare
-from dch.training.measure import make_measure
 from dch.training.net import TowerNet
-from dch.training.progress import showing, torch_threads
+from dch.training.quantize import quantize_towers
 from dch.training.ranking_steps import RankingSteps
 from dch.training.rating_steps import RatingSteps
 from dch.training.refit import continue_from
 from dch.training.start import random_start, teacher_start, vector_size
-from dch.training.vectors import in_whole_steps
+from dch.training.training_data import TrainingData, prepare
+from dch.training.validation_measure import make_measure
 
 STEPS = {"ranking": 700, "rating": 300}
 """Tried on a million ratings; half as many lose about .003 of NDCG@20, twice as many win nothing."""
@@ -141,7 +141,7 @@ def _check_device(device: str) -> None:
 
 
 def _first_nets(
-    material: Material, config: DchConfig, start: Model | None, rng: np.random.Generator
+    material: TrainingData, config: DchConfig, start: Model | None, rng: np.random.Generator
 ) -> tuple[TowerNet, TowerNet]:
     if start is not None:
         user, item = continue_from(start, material)
@@ -153,7 +153,7 @@ def _first_nets(
 
 
 def _objective(
-    nets: tuple[TowerNet, TowerNet], material: Material, config: DchConfig, rng: np.random.Generator
+    nets: tuple[TowerNet, TowerNet], material: TrainingData, config: DchConfig, rng: np.random.Generator
 ) -> Objective:
     if material.teacher is None:
         return RatingSteps(nets, material.sides, config, rng)
@@ -161,7 +161,7 @@ def _objective(
 
 
 def _schedule(
-    material: Material, config: DchConfig, start: Model | None, n_ratings: int
+    material: TrainingData, config: DchConfig, start: Model | None, n_ratings: int
 ) -> tuple[DchConfig, int]:
     """Return the settings with the learning rate, and the number of steps."""
     steps = _steps(n_ratings, len(material.sides[0]), config)
@@ -180,7 +180,7 @@ def _steps(n_ratings: int, n_users: int, config: DchConfig) -> int:
 
 def _freeze(
     nets: tuple[TowerNet, TowerNet],
-    material: Material,
+    material: TrainingData,
     config: DchConfig,
     generation: int,
     metrics: dict[str, float],
@@ -193,7 +193,7 @@ def _freeze(
     with torch.no_grad():
         every = whole_bags(items, np.arange(len(items)), config.feature_weight)
         item_vectors = nets[1].codes_and_vectors(every)[1].cpu().numpy()
-    user_tower, item_tower = in_whole_steps(nets[0].freeze(), nets[1].freeze(), item_vectors)
+    user_tower, item_tower = quantize_towers(nets[0].freeze(), nets[1].freeze(), item_vectors)
     return Model(
         generation=generation,
         user_tower=user_tower,

@@ -1,4 +1,4 @@
-"""The towers as torch modules: the trainable twins of the frozen tower in ``dch.towers``."""
+"""The towers as torch modules: the trainable twins of the frozen tower in ``dch.models.towers``."""
 
 from dataclasses import fields
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dch.towers import COUNT_CENTRE, COUNT_SPREAD, NORM_EPSILON, TowerWeights
+from dch.models.towers import COUNT_CENTRE, COUNT_SPREAD, NORM_EPSILON, TowerWeights
 from dch.training.bag import Bags, bag_sum
 
 

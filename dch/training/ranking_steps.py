@@ -18,9 +18,9 @@ from dch.training.ranking import (
     ranking_loss,
     target_distribution,
 )
-from dch.training.sides import Side
-from dch.training.spread import spread_loss
 from dch.training.teacher import Teacher
+from dch.training.training_bags import TrainingBags
+from dch.training.uniformity import uniformity_loss
 
 FIRST_SCALE = 8.0
 """Of the logits at the start, divided by bits: the largest logit is 8. From 14 on it did harm."""
@@ -38,7 +38,7 @@ class RankingSteps:
     def __init__(
         self,
         nets: tuple[TowerNet, TowerNet],
-        sides: tuple[Side, Side],
+        sides: tuple[TrainingBags, TrainingBags],
         teacher: Teacher,
         config: DchConfig,
         rng: np.random.Generator,
@@ -75,8 +75,8 @@ class RankingSteps:
         item_relaxed, item_vectors = self._nets[1].codes_and_vectors(item_bags)
         user_signs, item_signs = hard_sign(user_relaxed), hard_sign(item_relaxed)
         loss = ranking_loss(self.scale * user_signs @ item_signs.T, target, kept)
-        if self._config.spread_weight:
-            loss = loss + self._config.spread_weight * spread_loss(item_signs)
+        if self._config.uniformity_weight:
+            loss = loss + self._config.uniformity_weight * uniformity_loss(item_signs)
         if self._config.vector_size:
             by_vectors = ranking_loss(user_vectors @ item_vectors.T, target, kept)
             loss = loss + self._config.vector_weight * by_vectors
@@ -90,5 +90,5 @@ class RankingSteps:
 
     def _draw_items(self) -> NDArray[np.int64]:
         n = len(self._sides[1])
-        drawn = max(self._config.drawn_items, min(n // 10, MOST_DRAWN))
+        drawn = max(self._config.sampled_items, min(n // 10, MOST_DRAWN))
         return self._rng.choice(n, min(n, drawn), replace=False)

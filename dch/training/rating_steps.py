@@ -20,7 +20,7 @@ from dch.training.rating import (
     scaled_ratings,
     squared_norm,
 )
-from dch.training.sides import Side
+from dch.training.training_bags import TrainingBags
 
 UPDATE_EVERY = 25
 """Steps between updates of copies and multipliers: each needs all codes of both sides."""
@@ -61,7 +61,7 @@ class RatingSteps:
     def __init__(
         self,
         nets: tuple[TowerNet, TowerNet],
-        sides: tuple[Side, Side],
+        sides: tuple[TrainingBags, TrainingBags],
         config: DchConfig,
         rng: np.random.Generator,
     ) -> None:
@@ -69,7 +69,7 @@ class RatingSteps:
         values = sides[1].values
         self._low, self._high = float(values.min()), float(values.max())
         self._users = rounds(len(sides[0]), config.batch, rng)
-        self._items = rounds(len(sides[1]), config.drawn_items, rng)
+        self._items = rounds(len(sides[1]), config.sampled_items, rng)
         self.duals = Dual.first(self._encode_all(0)), Dual.first(self._encode_all(1))
         self._step = 0
 
@@ -119,7 +119,7 @@ class RatingSteps:
 
 
 def observed(
-    side: Side, users: NDArray[np.int64], items: NDArray[np.int64]
+    side: TrainingBags, users: NDArray[np.int64], items: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Return the ratings of these users on these items: place in users, place in items, rating.
 

@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.model import Model, Vocabulary
-from dch.towers import TowerWeights
-from dch.training.material import Material
-from dch.training.sides import Side
+from dch.models.model import Model, Vocabulary
+from dch.models.towers import TowerWeights
+from dch.training.quantize import evened
 from dch.training.start import ridge
-from dch.training.vectors import evened
+from dch.training.training_bags import TrainingBags
+from dch.training.training_data import TrainingData
 
 Floats = NDArray[np.float32]
 
 
-def continue_from(start: Model, material: Material) -> tuple[TowerWeights, TowerWeights]:
+def continue_from(start: Model, material: TrainingData) -> tuple[TowerWeights, TowerWeights]:
     """Return the weights of a previous model, arranged for the ids and features of new ratings.
 
     Ids that it did not know start from the teacher, mapped onto the previous rows by what both know; from
@@ -31,7 +31,11 @@ def continue_from(start: Model, material: Material) -> tuple[TowerWeights, Tower
 
 
 def _carry(
-    weights: TowerWeights, vocabulary: Vocabulary, side: Side, others: list[str], factors: Floats | None
+    weights: TowerWeights,
+    vocabulary: Vocabulary,
+    side: TrainingBags,
+    others: list[str],
+    factors: Floats | None,
 ) -> TowerWeights:
     bag = np.zeros((side.n_tokens, weights.hidden), np.float32)
     old = vocabulary.others.rows(others)

@@ -5,11 +5,11 @@ import torch
 from numpy.typing import NDArray
 
 from dch.config import DchConfig
-from dch.towers import TowerWeights
+from dch.models.towers import TowerWeights
 from dch.training.bag import bag_sum
 from dch.training.batches import whole_bags
-from dch.training.sides import Side
 from dch.training.teacher import Teacher
+from dch.training.training_bags import TrainingBags
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ RIDGE = 1.0
 ITQ_SWEEPS = 30
 
 
-def random_start(side: Side, config: DchConfig, rng: np.random.Generator) -> TowerWeights:
+def random_start(side: TrainingBags, config: DchConfig, rng: np.random.Generator) -> TowerWeights:
     """Draw first weights; the output layer starts near a projection."""
     hidden, bits = config.hidden, config.bits
     zeros, ones = np.zeros(hidden, np.float32), np.ones(hidden, np.float32)
@@ -45,7 +45,7 @@ def vector_size(config: DchConfig) -> int:
 
 
 def teacher_start(
-    sides: tuple[Side, Side], teacher: Teacher, config: DchConfig, rng: np.random.Generator
+    sides: tuple[TrainingBags, TrainingBags], teacher: Teacher, config: DchConfig, rng: np.random.Generator
 ) -> tuple[TowerWeights, TowerWeights]:
     """Return first weights of both towers whose codes are near the teacher's binary quantisation.
 
@@ -81,7 +81,7 @@ def _polar(matrix: Floats) -> Floats:
 
 
 def _aim(
-    side: Side,
+    side: TrainingBags,
     factors: Floats,
     vectors: Floats,
     rotation: Floats,
@@ -102,7 +102,7 @@ def _aim(
     return weights
 
 
-def bag_sums(factors: Floats, side: Side) -> Floats:
+def bag_sums(factors: Floats, side: TrainingBags) -> Floats:
     """Return the sum of factors of each whole bag, (n, n_factors); feature tokens add nothing."""
     padded = np.zeros((side.n_tokens, factors.shape[1]), np.float32)
     padded[: side.n_other] = factors

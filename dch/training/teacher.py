@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dch.config import DchConfig
 from dch.errors import MissingExtraError
-from dch.training.sides import Side
+from dch.training.training_bags import TrainingBags
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ class Teacher:
     unit: float | None = None
     """What temperatures are in units of; None: ``usual_score``."""
 
-    def usual_score(self, side: Side) -> float:
+    def usual_score(self, side: TrainingBags) -> float:
         """Return the mean score of what a user rated, over at most ASKED users, evenly chosen.
 
         The scores of sparse data are far below 1: a temperature means nothing without it.
@@ -45,7 +45,7 @@ class Teacher:
         return float((self.users[users] * np.array(means)).sum(axis=1).mean())
 
 
-def fit_teacher(user_side: Side, config: DchConfig) -> Teacher:
+def fit_teacher(user_side: TrainingBags, config: DchConfig) -> Teacher:
     """Factorise the rating weights, by settings that leave nothing of the teacher's open.
 
     Raises:

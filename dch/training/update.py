@@ -10,26 +10,26 @@ import torch
 from torch import Tensor, nn
 
 from dch.config import DchConfig
-from dch.ids import IdTable
-from dch.model import Model, Vocabulary
-from dch.ratings import Ratings
-from dch.towers import TowerWeights
+from dch.data.ids import IdTable
+from dch.data.ratings import Ratings
+from dch.models.model import Model, Vocabulary
+from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
-from dch.training.focus import focused, join
+from dch.training.fit_progress import torch_threads
 from dch.training.loop import Objective, run_steps
-from dch.training.material import Material
 from dch.training.net import TowerNet
-from dch.training.progress import torch_threads
+from dch.training.quantize import quantize_towers
 from dch.training.ranking_steps import FIRST_SCALE, RankingSteps
 from dch.training.rating_steps import RatingSteps
 from dch.training.refit import continue_from
 from dch.training.scale import Scale
-from dch.training.sides import Side, make_sides
 from dch.training.teacher import Teacher
-from dch.training.vectors import in_whole_steps
+from dch.training.training_bags import TrainingBags, make_training_bags
+from dch.training.training_data import TrainingData
+from dch.training.update_targets import join, with_update_targets
 
 Nets = tuple[TowerNet, TowerNet]
-Sides = tuple[Side, Side]
+Sides = tuple[TrainingBags, TrainingBags]
 
 STEPS = 60
 LEARNING_RATES = {"ranking": 1e-3, "rating": 3e-4}
@@ -76,10 +76,10 @@ def update_model(
         return model
     joined, is_new = join(train, given)
     scale = Scale(model.rating_knots, model.positive_from)
-    sides = make_sides(joined, scale, min_token_count=config.min_token_count)
+    sides = make_training_bags(joined, scale, min_token_count=config.min_token_count)
     config = _of_update(config, model)
     nets = _first_nets(model, scale, sides, config)
-    focus = focused(sides[0], is_new[np.argsort(joined.users, kind="stable")])
+    focus = with_update_targets(sides[0], is_new[np.argsort(joined.users, kind="stable")])
     objective = _objective(nets, (focus, sides[1]), config, np.random.default_rng(seed))
     with torch_threads(config.threads or torch.get_num_threads()):
         done = run_steps(nn.ModuleList(nets), objective, config, steps or STEPS, None, lambda *_: None)
@@ -94,16 +94,16 @@ def _of_update(config: DchConfig, model: Model) -> DchConfig:
         hidden=model.user_tower.hidden,
         vector_size=model.user_tower.vector_size,
         learning_rate=config.learning_rate or LEARNING_RATES[config.objective],
-        drawn_items=max(config.drawn_items, DRAWN_ITEMS),
+        sampled_items=max(config.sampled_items, DRAWN_ITEMS),
     )
 
 
 def _first_nets(model: Model, scale: Scale, sides: Sides, config: DchConfig) -> Nets:
     """Return the model's towers; rows of new ids come from their codes, as a refit's from its teacher."""
-    bare = _as_nets(continue_from(model, Material(config, scale, sides, None, None)), config)
+    bare = _as_nets(continue_from(model, TrainingData(config, scale, sides, None, None)), config)
     users, items = (_encode(net, side, config)[0].numpy() for net, side in zip(bare, sides, strict=True))
     codes = Teacher(users, items)
-    return _as_nets(continue_from(model, Material(config, scale, sides, None, codes)), config)
+    return _as_nets(continue_from(model, TrainingData(config, scale, sides, None, codes)), config)
 
 
 def _as_nets(towers: tuple[TowerWeights, TowerWeights], config: DchConfig) -> Nets:
@@ -112,7 +112,7 @@ def _as_nets(towers: tuple[TowerWeights, TowerWeights], config: DchConfig) -> Ne
 
 
 @torch.no_grad()
-def _encode(net: TowerNet, side: Side, config: DchConfig) -> tuple[Tensor, Tensor]:
+def _encode(net: TowerNet, side: TrainingBags, config: DchConfig) -> tuple[Tensor, Tensor]:
     """Return relaxed codes, (n, bits), and ranking vectors, (n, vector_size), of whole bags."""
     parts = [np.arange(a, min(len(side), a + ROWS_AT_ONCE)) for a in range(0, len(side), ROWS_AT_ONCE)]
     made = [net.codes_and_vectors(whole_bags(side, part, config.feature_weight)) for part in parts]
@@ -140,7 +140,7 @@ def _self_teacher(nets: Nets, sides: Sides, config: DchConfig) -> Teacher:
 def _freeze(model: Model, nets: Nets, sides: Sides, config: DchConfig, metrics: dict[str, float]) -> Model:
     users, items = sides
     _, item_vectors = _encode(nets[1], items, config)
-    towers = in_whole_steps(nets[0].freeze(), nets[1].freeze(), item_vectors.numpy())
+    towers = quantize_towers(nets[0].freeze(), nets[1].freeze(), item_vectors.numpy())
     of_users = _extended(model.user_tower, model.user_vocabulary, towers[0], users, items.ids)
     of_items = _extended(model.item_tower, model.item_vocabulary, towers[1], items, users.ids)
     return replace(
@@ -157,7 +157,7 @@ def _freeze(model: Model, nets: Nets, sides: Sides, config: DchConfig, metrics: 
 
 
 def _extended(
-    old: TowerWeights, vocabulary: Vocabulary, new: TowerWeights, side: Side, others: list[str]
+    old: TowerWeights, vocabulary: Vocabulary, new: TowerWeights, side: TrainingBags, others: list[str]
 ) -> tuple[TowerWeights, Vocabulary]:
     """Return the new tower over all tokens: those of before in their order, then those that came."""
     ids, names = IdTable([*vocabulary.others, *others]), IdTable([*vocabulary.features, *side.feature_names])

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.ids import UNKNOWN, IdTable
+from dch.data.ids import UNKNOWN, IdTable
+from dch.data.ratings import Ratings
 from dch.jit import kernel
-from dch.ratings import Ratings
-from dch.training.chance import drawn_by, drawn_by_pair
-from dch.training.sides import Side
+from dch.training.id_hash import drawn_by, drawn_by_pair
+from dch.training.training_bags import TrainingBags
 
 Floats = NDArray[np.float32]
 
@@ -141,7 +141,7 @@ def split_validation(
 
 
 def make_validation(
-    ratings: Ratings, taken: NDArray[np.int64], sides: tuple[Side, Side], liked_from: float
+    ratings: Ratings, taken: NDArray[np.int64], sides: tuple[TrainingBags, TrainingBags], liked_from: float
 ) -> Validation | None:
     """Arrange the held-out ratings by the rows of the sides; None when none of them is liked.
 

@@ -25,8 +25,8 @@ def start(
 
     One process, no replication: for production point --bootstrap-servers at Apache Kafka instead.
     """
-    from streams.broker.embedded import run
     from streams.cli.logs import log_to_stderr
+    from streams.demo.broker.embedded import run
 
     log_to_stderr()
     console = Console(soft_wrap=True, highlight=False)

@@ -20,6 +20,6 @@ def demo(
     ] = False,
 ) -> None:
     """Fit, start broker, worker and trainer, stream ratings, refit on the way, and show lists changing."""
-    from streams.demo.script import run
+    from streams.demo.main import run
 
     run(data, keep=keep)

@@ -92,12 +92,12 @@ def _split_given(
     train: Path, test: Path, config: "DchConfig", seeds: Sequence[int], relevant_from: float | None
 ) -> "Report":
     from dch import Ratings
-    from dch.evaluation import evaluate_given
+    from dch.evaluation import evaluate_fixed_split
 
     require_input(train)
     require_input(test)
     parts = Ratings.read(train), Ratings.read(test)
-    return evaluate_given(*parts, config, seeds=seeds, relevant_from=relevant_from, progress=True)
+    return evaluate_fixed_split(*parts, config, seeds=seeds, relevant_from=relevant_from, progress=True)
 
 
 def parse_seeds(text: str) -> list[int]:

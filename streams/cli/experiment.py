@@ -13,8 +13,8 @@ from streams.cli.evaluate import PIPED_WIDTH
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
-    from dch.experiment.plan import Plan
-    from dch.experiment.runner import Run
+    from dch.experiments.plan import Plan
+    from dch.experiments.runner import Run
 
 DATA_SETS = ("ml-1m", "amazon-books", "yelp", "amazon-timed")
 QUICK_DATA = "ml-100k"
@@ -69,19 +69,19 @@ def experiment(
     What was done is kept in OUT/jobs and not done again: a run that was cut goes on where it was. A job that
     fails is told, the others go on, and the exit code is 1. On two cores the whole takes two to three hours.
     """
-    from dch.experiment.origin import origin_of
-    from dch.experiment.parts import NAMES, check, load
-    from dch.experiment.runner import run_experiment
+    from dch.experiments.origin import origin_of
+    from dch.experiments.parts import PARTS, check_names
+    from dch.experiments.runner import run_experiment
 
     plan = _plan(out, quick, data, seeds, threads)
     if not str(out).strip("."):
         raise SettingsError(f"OUT must be a folder of its own, got {str(out)!r}")
-    names = [part.strip() for part in only.split(",")] if only is not None else NAMES
-    check(names)
+    names = [part.strip() for part in only.split(",")] if only is not None else list(PARTS)
+    check_names(names)
     _require_folder(out)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED_WIDTH)
     origin = origin_of(shlex.join(["dch", *sys.argv[1:]]))
-    run = run_experiment(plan, load(), origin, only=names, console=console)
+    run = run_experiment(plan, PARTS, origin, only=names, console=console)
     _print(run, out)
     if run.failed:
         raise typer.Exit(1)
@@ -89,18 +89,18 @@ def experiment(
 
 def _plan(out: Path, quick: bool, data: Path | None, seeds: str, threads: int | None) -> "Plan":
     from dch.config import DchConfig
-    from dch.experiment.plan import Plan
+    from dch.experiments.plan import Plan
     from streams.cli.evaluate import parse_seeds
 
     numbers = tuple(parse_seeds(seeds or ("0" if quick else "0,1,2")))
     if quick:  # hardly any training
-        config = DchConfig(steps=20, hidden=128, batch=256, drawn_items=400, threads=threads)
+        config = DchConfig(steps=20, hidden=128, batch=256, sampled_items=400, threads=threads)
         return Plan(_quick_data(), out, numbers, quick, config)
     return Plan(_data(data), out, numbers, quick, DchConfig(threads=threads))
 
 
 def _quick_data() -> Mapping[str, Path]:
-    from streams.demo.data import wheel_data
+    from streams.demo.demo_data import wheel_data
 
     return {QUICK_DATA: wheel_data("run without --quick on data of your own: --data DIR")}
 
@@ -130,9 +130,9 @@ def _require_folder(out: Path) -> None:
 
 def _print(run: "Run", out: Path) -> None:
     """Show the goals and how the run ended."""
-    from dch.experiment.page import Table
-    from dch.experiment.progress import duration
-    from dch.experiment.show import to_rich
+    from dch.experiments.job_bar import duration
+    from dch.experiments.reports.page import Table
+    from dch.experiments.reports.terminal import to_rich
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for page in run.pages:

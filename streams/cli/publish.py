@@ -35,7 +35,7 @@ def publish(
     """Send the ratings of a file in time order, keyed by user, after the metadata found beside it."""
     from dch import Ratings
     from streams import publish, topics
-    from streams.clients import Admin, Producer
+    from streams.kafka import Admin, Producer
 
     require_input(file)
     topics.require(Admin(settings), settings, (topics.RATINGS, topics.USERS, topics.ITEMS))

@@ -31,10 +31,10 @@ def recommend(
     settings: Settings,
 ) -> None:
     """Send a request over Kafka and print the reply of the worker that owns this user."""
-    from streams.ask import Asker
+    from streams.client import RecommendClient
     from streams.messages import ErrorReply, RecommendRequest, encode_reply
 
-    with Asker(settings) as asker:
+    with RecommendClient(settings) as asker:
         reply = asker.ask(RecommendRequest(user=user, k=k))
     if isinstance(reply, ErrorReply):
         raise StreamError(f"the worker refused: {reply.error}")

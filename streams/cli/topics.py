@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 def create(*, settings: Settings) -> None:
     """Create the topics that are missing; those that exist are not changed, only checked."""
     from streams import topics
-    from streams.clients import Admin
+    from streams.kafka import Admin
 
     admin, console = Admin(settings), Console(soft_wrap=True, highlight=False)
     made = topics.create(admin, settings)
@@ -33,7 +33,7 @@ def create(*, settings: Settings) -> None:
 def check(*, settings: Settings) -> None:
     """Say whether every topic exists with the partitions and settings that are needed; exit code 2 if not."""
     from streams import topics
-    from streams.clients import Admin
+    from streams.kafka import Admin
 
     topics.require(Admin(settings), settings)
     Console(soft_wrap=True, highlight=False).print(f"{len(topics.EVERY_TOPIC)} topics are as needed")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from streams.demo.data import Story
+from streams.demo.demo_data import Story
 from streams.demo.processes import DemoError
 from streams.messages import RecommendReply
 

@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from streams.errors import StreamError
-from streams.parent import end_with_parent
+from streams.lifecycle import end_with_parent
 
 STOP_S = 25.0  # a role leaves within seconds, and the broker may write for 20; what does not is killed
 LOG_LINES = 12

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from streams.errors import BadRecord
+from streams.kafka.records import Headers, Record, header
 from streams.messages.fields import Fields, shown
-from streams.records import Headers, Record, header
 
 FRAME_BYTES = 5  # byte 0 and a schema id; JSON never begins with byte 0
 STRUCTURED = b"application/cloudevents+json"

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import msgspec
 
 from streams.errors import BadRecord
+from streams.kafka.records import Record
 from streams.messages.envelope import open_record
 from streams.messages.fields import id_text, shown
-from streams.records import Record
 
 
 class FeatureRecord(msgspec.Struct, frozen=True):

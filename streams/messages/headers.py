@@ -8,8 +8,8 @@ import struct
 import msgspec
 
 from streams.errors import BadRecord
+from streams.kafka.records import Headers, header
 from streams.messages.fields import shown
-from streams.records import Headers, header
 
 CORRELATION_ID = "kafka_correlationId"
 REPLY_TOPIC = "kafka_replyTopic"

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 import msgspec
 
 from streams.errors import BadRecord
+from streams.kafka.records import Record
 from streams.messages.envelope import UNREADABLE, open_record
 from streams.messages.fields import MAX_TIME_MS, Fields
 from streams.messages.ratings import FiniteRating, ShortId, TimeMs
-from streams.records import Record
 
 MAX_OFFSET = 2**63 - 1
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import msgspec
 
 from streams.errors import BadRecord
+from streams.kafka.records import Record
 from streams.messages.envelope import UNREADABLE, open_record
 from streams.messages.fields import MAX_ID_BYTES, MAX_RATING, MAX_TIME_MS, Fields
-from streams.records import Record
 
 # 64 characters are at most 256 bytes of UTF-8; longer ids are measured the slow way.
 ShortId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES // 4)]

@@ -3,9 +3,9 @@
 import msgspec
 
 from streams.errors import BadRecord
+from streams.kafka.records import Record
 from streams.messages.envelope import UNREADABLE, open_record
 from streams.messages.fields import MAX_TIME_MS, Fields, shown
-from streams.records import Record
 
 STRATEGIES = ("codes+rerank", "codes", "popular")
 MAX_K = 1000

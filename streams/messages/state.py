@@ -6,10 +6,10 @@ import msgspec
 
 from dch.config import MAX_BITS, MAX_VECTOR_SIZE
 from streams.errors import BadRecord
+from streams.kafka.records import Record
 from streams.messages.envelope import open_record
 from streams.messages.features import key_id
 from streams.messages.fields import MAX_TIME_MS, Fields, shown
-from streams.records import Record
 
 MODEL_KEY = b"model"
 MAX_INT = 2**63 - 1

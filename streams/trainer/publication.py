@@ -6,24 +6,24 @@ from pathlib import Path
 
 from dch.artifact import load_model
 from streams import artifacts, topics
-from streams.clients import Producer
+from streams.kafka import Producer
+from streams.kafka.records import Output
 from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
-from streams.records import Output
 from streams.settings import Settings
-from streams.trainer.fitting import Fitted
-from streams.trainer.material import Marks
+from streams.trainer.fit import FitResult
+from streams.trainer.rating_log import Watermarks
 
 log = logging.getLogger("streams.trainer")
 
 
-def is_good_enough(found: Fitted, margin: float) -> bool:
+def is_good_enough(found: FitResult, margin: float) -> bool:
     """Say whether a candidate may replace the model in service: not worse than it by more than the margin."""
     if found.candidate is None or found.in_service is None:
         return True
     return found.candidate >= found.in_service - margin
 
 
-def publish(settings: Settings, folder: Path, generation: int, watermarks: Marks) -> ModelPointer:
+def publish(settings: Settings, folder: Path, generation: int, watermarks: Watermarks) -> ModelPointer:
     """Put an artifact into the store, then its pointer on the topic: who reads the pointer finds the files.
 
     Raises:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from streams import topics
-from streams.catch_up import CatchUp
-from streams.clients import BEGINNING, Consumer, Partition
 from streams.errors import BadRecord
+from streams.kafka import BEGINNING, Consumer, Partition
+from streams.kafka.records import Record
+from streams.kafka.replay import ReplayProgress
 from streams.messages import ModelPointer, decode_item, decode_model_pointer, decode_user
-from streams.records import Record
 from streams.settings import Settings
-from streams.trainer.material import Marks, Material
+from streams.trainer.rating_log import RatingLog, Watermarks
 
 POLL_S = 0.2
 
@@ -18,7 +18,7 @@ class Source:
     """Reads `ratings`, `users`, `items` and `models` from the beginning, and on."""
 
     def __init__(self, settings: Settings) -> None:
-        self.material = Material()
+        self.log = RatingLog()
         self.in_service: ModelPointer | None = None
         self._ratings, self._users, self._items, self._models = (
             settings.topic(topic.name)
@@ -26,7 +26,7 @@ class Source:
         )
         self._partitions = range(settings.partitions)
         self._consumer = Consumer(settings, group=settings.group_of("trainer"), start="earliest")
-        self._catch_up = CatchUp()
+        self._catch_up = ReplayProgress()
         places = [Partition(self._models, 0)] + [
             Partition(name, partition)
             for name in (self._ratings, self._users, self._items)
@@ -44,12 +44,12 @@ class Source:
         """Read what is there; return whether a newer generation came into service."""
         before = self.in_service
         records = self._consumer.poll(POLL_S)
-        self.material.add_ratings([record for record in records if record.topic == self._ratings])
+        self.log.add_ratings([record for record in records if record.topic == self._ratings])
         self._describe([record for record in records if record.topic != self._ratings])
         self._catch_up.note({Partition(found.topic, found.partition): found.offset + 1 for found in records})
         return self.in_service is not before
 
-    def positions(self) -> Marks:
+    def positions(self) -> Watermarks:
         """Return the first offset of each partition of `ratings` that was not read."""
         places = [Partition(self._ratings, number) for number in self._partitions]
         return {place.partition: self._consumer.position(place) or 0 for place in places}
@@ -62,9 +62,9 @@ class Source:
         for record in records:
             try:
                 if record.topic == self._users:
-                    self.material.add_user(decode_user(record), record.timestamp_ms, record.offset)
+                    self.log.add_user(decode_user(record), record.timestamp_ms, record.offset)
                 elif record.topic == self._items:
-                    self.material.add_item(decode_item(record), record.timestamp_ms, record.offset)
+                    self.log.add_item(decode_item(record), record.timestamp_ms, record.offset)
                 else:
                     self._take(decode_model_pointer(record))
             except BadRecord:
@@ -75,7 +75,7 @@ class Source:
             self.in_service = pointer
 
 
-def marks_of(pointer: ModelPointer | None) -> Marks:
+def watermarks_of(pointer: ModelPointer | None) -> Watermarks:
     """Return the watermarks of a pointer by partition number."""
     watermarks = {} if pointer is None else pointer.watermarks
     return {int(partition): offset for partition, offset in watermarks.items() if partition.isdecimal()}

@@ -1,5 +1,5 @@
 """The worker: keeps codes fresh from rating events, and answers requests from them."""
 
-from streams.worker.role import run, serve
+from streams.worker.main import run, serve
 
 __all__ = ["run", "serve"]

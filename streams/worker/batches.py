@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.errors import BadRecord
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Record
 from streams.messages import RatingEvent, decode_ratings
 from streams.messages.item_ratings import ItemRating, decode_item_ratings
-from streams.partitioner import partition_for
-from streams.records import Record
 
 
 @dataclass(frozen=True)

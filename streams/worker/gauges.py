@@ -3,11 +3,11 @@
 import time
 from collections.abc import Sequence
 
-from dch.state import State
-from streams.clients import Consumer
+from dch.state.state import State
+from streams.kafka import Consumer
+from streams.kafka.records import Record
 from streams.metrics import CONSUMER_LAG_RECORDS, CONSUMER_LAG_SECONDS, STORE_BYTES, STORE_CODES
-from streams.records import Record
-from streams.worker.service import now_ms
+from streams.worker.context import now_ms
 
 EVERY_S = 1.0
 

@@ -6,19 +6,19 @@ import time
 from collections.abc import Sequence
 
 from dch.recommender import Recommender
-from streams.clients import Consumer, Partition, Producer, Starts
-from streams.dead_letters import dead_letter
 from streams.errors import BadRecord
-from streams.partitioner import partition_for
-from streams.records import Output, Record
-from streams.worker.counting import count_dead_letter, count_events
+from streams.kafka import Consumer, Partition, Producer, Starts
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Output, Record
+from streams.worker.assignment import Share
+from streams.worker.context import NewModel, Service, TableBatch
+from streams.worker.counters import count_dead_letter, count_events
 from streams.worker.gauges import Gauges
-from streams.worker.generations import Generations
 from streams.worker.item_codes import ItemCodes
-from streams.worker.rating_records import RatingRecords
-from streams.worker.service import NewModel, Service, TableBatch
-from streams.worker.share import Share
-from streams.worker.user_records import UserRecords
+from streams.worker.models import Generations
+from streams.worker.ratings import RatingRecords
+from streams.worker.users import UserRecords
 from streams.worker.warm_up import warm_up
 
 log = logging.getLogger("streams.worker")
@@ -176,7 +176,7 @@ class Ingest:
         self._tell()
         if lost:
             count = self._service.settings.partitions
-            known = self._state.memory.user_ids
+            known = self._state.history.user_ids
             self._state.release_users([id_ for id_ in known if partition_for(id_.encode(), count) in lost])
             self._state.release_items(self._items.items_of(lost))
         return starts

@@ -11,16 +11,16 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.codes import from_words, to_words
-from dch.histories import slots_of
-from dch.model import Model
-from dch.snapshot import Snapshot
-from dch.state import State
-from dch.store import CodeStore
+from dch.models.codes import from_words, to_words
+from dch.models.model import Model
+from dch.state.code_store import CodeStore
+from dch.state.histories import slots_of
+from dch.state.snapshot import Snapshot
+from dch.state.state import State
 from streams import topics
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Output
 from streams.messages import ItemCode, encode_item_code
-from streams.partitioner import partition_for
-from streams.records import Output
 from streams.settings import Settings
 
 Rows = NDArray[np.int32]
@@ -38,7 +38,7 @@ class ItemCodes:
         self.owned: frozenset[int] = frozenset()
         self._settings = settings
         self._state = state
-        self._ids = state.memory.item_ids
+        self._ids = state.history.item_ids
         self._published: dict[Shape, CodeStore] = {}  # what the topic says
         self._homes = np.empty(0, np.int32)
 
@@ -110,7 +110,7 @@ class ItemCodes:
         state = self._state
         with state.lock:
             state.snapshot.items.store.remove(others)
-            state.snapshot.catalogue.update(others, state.memory.unavailable)
+            state.snapshot.catalogue.update(others, state.history.unavailable)
 
     def _take_published(self, snapshot: Snapshot, rows: Rows) -> None:
         """Give these rows of a snapshot the codes that the topic has; the others stay as they are."""
@@ -122,7 +122,7 @@ class ItemCodes:
         with self._state.lock:
             store.put(known, published.words[known], published.vectors[known])
             store.popularity[known] = published.popularity[known]
-            snapshot.catalogue.update(known, self._state.memory.unavailable)
+            snapshot.catalogue.update(known, self._state.history.unavailable)
 
     def _news(self, snapshot: Snapshot, rows: Rows) -> list[Output]:
         store = snapshot.items.store
@@ -145,7 +145,7 @@ class ItemCodes:
         store, key = snapshot.items.store, self._ids[row].encode()
         value = None
         if store.present[row]:
-            pairs = self._state.memory.item_histories.pairs
+            pairs = self._state.history.item_histories.pairs
             raters = len(slots_of(pairs, row)) if row < len(pairs.newest) else 0
             positives = int(store.popularity[row])
             vector = store.vectors[row].tobytes().hex()

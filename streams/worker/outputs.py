@@ -1,10 +1,10 @@
 """What a worker writes beside replies and item codes: records sent home, and ratings keyed by item."""
 
 from streams import topics
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Output, Record
 from streams.messages import RatingEvent, encode_rating
 from streams.messages.item_ratings import ItemRating, encode_item_rating
-from streams.partitioner import partition_for
-from streams.records import Output, Record
 from streams.settings import Settings
 
 FORWARDED = "dch-forwarded"

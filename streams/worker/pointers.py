@@ -4,14 +4,14 @@ import logging
 import time
 
 from dch.errors import ArtifactError
-from dch.model import Model
+from dch.models.model import Model
 from streams import artifacts
+from streams.kafka.records import Record
 from streams.messages import ModelPointer, decode_model_pointer
 from streams.metrics import MODELS_REFUSED
-from streams.records import Record
 from streams.settings import Settings
-from streams.worker.generations import refuse_older
-from streams.worker.service import NewModel
+from streams.worker.context import NewModel
+from streams.worker.models import refuse_older
 
 log = logging.getLogger("streams.worker")
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.histories import Events
-from dch.model import Model
-from dch.snapshot import Snapshot
-from dch.trials import NOT_TRIED, Ranks
+from dch.models.model import Model
+from dch.state.histories import Events
+from dch.state.prequential import NOT_TRIED, Ranks
+from dch.state.snapshot import Snapshot
 from streams.metrics import (
     COHORTS,
     PREQUENTIAL_HITS,

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from dch.answers import Answer
+from dch.answers import Answer, Query, query_history, query_item, query_user
 from dch.errors import DchError
-from dch.queries import Query, query_history, query_item, query_user
 from dch.recommender import Recommender
 from streams import topics
 from streams.errors import BadRecord
+from streams.kafka.records import Output, Record
 from streams.messages import (
     ErrorReply,
     RecommendedItem,
@@ -17,7 +17,6 @@ from streams.messages import (
     encode_reply,
 )
 from streams.messages.headers import ReplyAddress, echoed
-from streams.records import Output, Record
 from streams.settings import Settings
 
 TITLES = ("title", "name")
@@ -38,7 +37,7 @@ def reply_to(recommender: Recommender, request: RecommendRequest, staleness_s: f
         include_rated=request.include_rated,
         new_item_share=None if request.similar_to is None else 0.0,  # likeness is no matter of policy
     )
-    ids, features = recommender.state.memory.item_ids, recommender.state.memory.item_features
+    ids, features = recommender.state.history.item_ids, recommender.state.history.item_features
     return RecommendReply(
         user=request.user,
         items=tuple(

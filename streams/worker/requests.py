@@ -10,18 +10,18 @@ from collections.abc import Sequence
 
 from dch.recommender import Recommender
 from streams import topics
-from streams.clients import Consumer, Partition, Producer
-from streams.dead_letters import dead_letter
 from streams.errors import BadRecord
+from streams.kafka import Consumer, Partition, Producer
+from streams.kafka.dead_letters import dead_letter
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Output, Record
 from streams.messages import RecommendReply, RecommendRequest, decode_request
 from streams.messages.headers import ReplyAddress
 from streams.metrics import REQUEST_DURATION_SECONDS, REQUESTS_EXPIRED
-from streams.partitioner import partition_for
-from streams.records import Output, Record
-from streams.worker.counting import count_dead_letter, count_events
+from streams.worker.context import Service, now_ms
+from streams.worker.counters import count_dead_letter, count_events
 from streams.worker.outputs import FORWARDED, forwarded
 from streams.worker.replies import address_of, error_output, output_of, try_reply_to
-from streams.worker.service import Service, now_ms
 
 log = logging.getLogger("streams.worker")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dch.model import Model
+from dch.models.model import Model
 from dch.recommender import Recommender
 
 

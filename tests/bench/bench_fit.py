@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dch.config import DchConfig
-from dch.ratings import Ratings
+from dch.data.ratings import Ratings
 from dch.training import fit_model
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -20,7 +20,7 @@ import numpy as np
 from record import record
 from stand import data, model_for, start_worker, world_on
 
-from streams.clients import Consumer, Partition
+from streams.kafka import Consumer, Partition
 from streams.publish import Pace, publish_ratings
 from tests.streams.brokers import eventually, real_broker
 

@@ -21,7 +21,7 @@ import numpy as np
 from record import record
 from stand import data, model_for, world_on
 
-from streams.ask import Asker
+from streams.client import RecommendClient
 from streams.messages import RecommendRequest
 from streams.publish import Pace, publish_ratings
 from tests.streams.brokers import embedded_broker, eventually, real_broker
@@ -52,7 +52,7 @@ def main(name):
         settings = replace(world.settings, request_timeout_s=60.0)
         world.publish(model_for(ratings))
         publish(world, ratings, 0, HISTORY)
-        with worker_process(settings, Path(text) / "worker.log"), Asker(settings) as asker:
+        with worker_process(settings, Path(text) / "worker.log"), RecommendClient(settings) as asker:
             eventually(lambda: n_committed(world) >= HISTORY, 120, every_s=0.5)
             ask_on(asker, users, lambda n: n < 50)
             report(name, "idle", ask_on(asker, users, lambda n: n < IDLE_N))

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from models import KNOTS, random_tower
+from random_models import KNOTS, random_tower
 
 from dch import Ratings
-from dch.model import Model
+from dch.models.model import Model
 from streams.settings import Settings
 from tests.streams.brokers import ROOT, free_ports
 from tests.streams.world import World, environ

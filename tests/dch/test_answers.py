@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import random_model
+from random_models import random_model
 
 from dch import Recommender
 from dch.answers import STRATEGIES
@@ -30,7 +30,7 @@ def filled(events=(), n_new=N_NEW, bits=8, **settings):
 def order_of(recommender, strategy):
     """What a list is sorted by, best first, told by its hits alone."""
     precedence = recommender.state.snapshot.catalogue.view().precedence
-    row = recommender.state.memory.item_ids.row
+    row = recommender.state.history.item_ids.row
 
     def key(hit):
         own = -int(precedence[row(hit.item)])
@@ -104,7 +104,7 @@ def test_an_item_is_new_until_a_generation_was_fitted_on_it():
     recommender.swap(recommender.state.prepare(refitted))
     assert not recommender.state.snapshot.catalogue.view().is_new.any()
     recommender.fold_in("u1", "just come", 5.0)
-    row = recommender.state.memory.item_ids.row("just come")
+    row = recommender.state.history.item_ids.row("just come")
     assert np.flatnonzero(recommender.state.snapshot.catalogue.view().is_new).tolist() == [row]
 
 

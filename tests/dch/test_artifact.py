@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from models import random_model
+from random_models import random_model
 
 from dch import Recommender
 from dch.artifact import load_model, manifest_sha256, save_model
 from dch.errors import ArtifactError
-from dch.packing import model_tensors
+from dch.tensors import model_tensors
 
 MODEL = random_model(user_tokens=["age=25"], item_tokens=["genres=Drama", "ü=ß"])
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models import random_model
+from random_models import random_model
 
 from dch import Ratings, Recommender
-from dch.bulk import fold_in_ratings
-from dch.catalogue import precedence_of
-from dch.codes import hamming, pack, unpack
+from dch.answers import query_user
 from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
-from dch.queries import query_user
+from dch.models.codes import hamming, pack, unpack
 from dch.search.scores import WHOLE_LARGEST
-from dch.snapshot import Snapshot
+from dch.state.item_index import precedence_of
+from dch.state.restore import fold_in_ratings
+from dch.state.snapshot import Snapshot
 
 NAN = float("nan")
 USERS = [f"u{row}" for row in range(8)]  # u6 and u7 are not in the model
@@ -41,7 +41,7 @@ def codes_of(recommender):
     store = recommender.state.snapshot.items.store
     items = {
         item: store.code(row)
-        for row, item in enumerate(recommender.state.memory.item_ids)
+        for row, item in enumerate(recommender.state.history.item_ids)
         if row < len(store.present) and store.present[row]
     }
     return {user: recommender.user_code(user) for user in USERS}, items
@@ -76,13 +76,13 @@ def test_codes_are_those_of_a_pure_encode_of_the_history(events):
 def full_sort(recommender, user, strategy):
     """Every eligible item in order, by the definitions."""
     state = recommender.state
-    row = np.array([state.memory.user_ids.row(user)], np.int32)
+    row = np.array([state.history.user_ids.row(user)], np.int32)
     (relaxed,), (vector,) = state.snapshot.users.encoded(row)
     whole = np.rint(vector / (np.abs(vector).max(initial=1e-30) / WHOLE_LARGEST)).astype(int)
-    seen = set(state.memory.user_histories.of(int(row[0]))[0].tolist())
+    seen = set(state.history.user_histories.of(int(row[0]))[0].tolist())
     store, bits = state.snapshot.items.store, state.snapshot.model.bits
     found = []
-    for item_row, item in enumerate(state.memory.item_ids):
+    for item_row, item in enumerate(state.history.item_ids):
         if not store.present[item_row] or item_row in seen:
             continue
         code = np.frombuffer(store.code(item_row), np.uint8)[None]
@@ -136,9 +136,9 @@ def test_of_a_stranger_nothing_is_known_so_the_popular_items_come_most_popular_f
 
 def test_an_inline_history_gets_what_the_same_stored_history_gets_and_stores_nothing():
     recommender = folded(EVENTS)
-    before = len(recommender.state.memory.user_ids)
+    before = len(recommender.state.history.user_ids)
     inline = recommender.recommend_history([("i1", 5.0), ("i2", 1.0), ("unheard of", 5.0)], 5)
-    assert len(recommender.state.memory.user_ids) == before
+    assert len(recommender.state.history.user_ids) == before
     recommender.state.fold_in_users(recommender.state.events(["n", "n"], ["i1", "i2"], [5.0, 1.0], [1, 1]))
     assert recommender.recommend("n", 5) == inline
     assert recommender.recommend_history([("unheard of", 5.0)], 1)[0].distance is None
@@ -256,10 +256,10 @@ def test_memory_is_reported_and_grows_with_what_is_known():
 )
 def test_an_event_that_makes_no_sense_is_refused_and_changes_nothing(wrong, message):
     recommender = folded(EVENTS)
-    before = codes_of(recommender), len(recommender.state.memory.item_ids)
+    before = codes_of(recommender), len(recommender.state.history.item_ids)
     with pytest.raises(RatingsError, match=message):
         recommender.fold_in(*wrong)
-    assert (codes_of(recommender), len(recommender.state.memory.item_ids)) == before
+    assert (codes_of(recommender), len(recommender.state.history.item_ids)) == before
 
 
 def test_a_reader_beside_a_writer_always_meets_a_whole_catalogue_without_hidden_items():
@@ -272,7 +272,7 @@ def test_a_reader_beside_a_writer_always_meets_a_whole_catalogue_without_hidden_
         while not stop.is_set():
             catalogue = recommender.state.snapshot.catalogue.view()
             lengths = {len(column) for column in catalogue}
-            row = recommender.state.memory.item_ids.row("i3")
+            row = recommender.state.history.item_ids.row("i3")
             if len(lengths) != 1 or catalogue.allowed[row]:
                 wrong.append(lengths)
 

@@ -2,7 +2,7 @@
 
 import fsspec
 import pytest
-from models import random_model
+from random_models import random_model
 
 from dch.artifact import MANIFEST, MODEL, save_model
 from dch.errors import ArtifactError

@@ -5,9 +5,9 @@ import pytest
 
 from dch import Ratings
 from streams import topics
-from streams.clients import BEGINNING, Admin, Consumer, Partition, Producer
+from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
+from streams.kafka.partitioner import partition_for
 from streams.messages import RatingEvent, decode_item, decode_rating, decode_user
-from streams.partitioner import partition_for
 from streams.publish import Pace, events, publish_features, publish_ratings
 from streams.settings import Settings
 from tests.streams.brokers import eventually

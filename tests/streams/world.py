@@ -14,13 +14,15 @@ from dataclasses import fields
 from functools import cached_property
 
 import numpy as np
-from models import random_model
+from random_models import random_model
 
 from dch.artifact import save_model
 from dch.recommender import Recommender
 from streams import artifacts, topics
-from streams.ask import Asker
-from streams.clients import Admin, Consumer, Partition, Producer
+from streams.client import RecommendClient
+from streams.kafka import Admin, Consumer, Partition, Producer
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Output
 from streams.messages import (
     MODEL_KEY,
     ModelPointer,
@@ -32,8 +34,6 @@ from streams.messages import (
     encode_model_pointer,
     encode_rating,
 )
-from streams.partitioner import partition_for
-from streams.records import Output
 from streams.worker import serve
 from tests.streams.brokers import ROOT, eventually
 
@@ -100,7 +100,7 @@ class World:
 
     @cached_property
     def asker(self):
-        return Asker(self.settings)
+        return RecommendClient(self.settings)
 
     def ask(self, user=None, **kwargs):
         return self.asker.ask(RecommendRequest(user=user, **kwargs))
@@ -194,7 +194,7 @@ class Expected(Recommender):
         """Return (generation, code, positives) of every item that has a code."""
         store = self.state.snapshot.items.store
         return {
-            self.state.memory.item_ids[row]: (
+            self.state.history.item_ids[row]: (
                 store.generation,
                 store.code(row).hex(),
                 int(store.popularity[row]),

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from dch.ids import IdTable
-from dch.model import Model
-from dch.ratings import Ratings
-from tests.dch.models import KNOTS, random_tower
+from dch.data.ids import IdTable
+from dch.data.ratings import Ratings
+from dch.models.model import Model
+from tests.dch.random_models import KNOTS, random_tower
 
 
 def random_ratings(n=300, *, n_users=20, n_items=15, seed=0, timed=True, **features):

@@ -5,10 +5,10 @@ import pytest
 
 from dch import Recommender
 from dch.config import DchConfig
+from dch.data.splits import holdout
 from dch.evaluation.exposure import ask_about_new, even_shares, measure_exposure, state_with_new
 from dch.evaluation.holdout import measure_holdout
 from dch.evaluation.report import Key
-from dch.splits import holdout
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 RATINGS = random_ratings(900, n_users=30, n_items=150)

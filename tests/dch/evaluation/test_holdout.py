@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from dch.config import DchConfig
+from dch.data.splits import holdout
 from dch.errors import ConfigError
 from dch.evaluation import evaluate_holdout
-from dch.evaluation.fitting import serve
+from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.holdout import CASES, measure_holdout
 from dch.evaluation.lists import make_lists
-from dch.splits import holdout
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 CONFIG = DchConfig(bits=16, hidden=16)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dch.config import DchConfig
-from dch.evaluation.fitting import serve
+from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.lists import Question, make_lists, make_question, measure, sets_of
 from dch.recommender import Recommender
 from tests.dch.evaluation.stand_in import random_fit, random_ratings

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from dch.config import DchConfig
-from dch.evaluation import evaluate_given, evaluate_holdout, evaluate_prequential
+from dch.evaluation import evaluate_fixed_split, evaluate_holdout, evaluate_prequential
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 CONFIG = DchConfig(bits=16, hidden=16)
 PROTOCOLS = {
-    "given": lambda ratings, **how: evaluate_given(
+    "given": lambda ratings, **how: evaluate_fixed_split(
         ratings.subset(ratings.timestamps < 1300), ratings.subset(ratings.timestamps >= 1300), CONFIG, **how
     ),
     "holdout": lambda ratings, **how: evaluate_holdout(ratings, CONFIG, seeds=[0], **how),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dch.ratings import Ratings
+from dch.data.ratings import Ratings
 
 
 def clusters(*, n_users=120, n_items=60, n_clusters=4, share=0.5, seed=0, features=False):

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from dch.config import DchConfig
 from dch.training.batches import Thinning, rounds, thin_bags, whole_bags
 from dch.training.scale import read_scale
-from dch.training.sides import make_sides
+from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters, four_ratings
 
 
 def _user_side(ratings):
-    return make_sides(ratings, read_scale(ratings.values, DchConfig(), graded=True), min_token_count=1)[0]
+    return make_training_bags(
+        ratings, read_scale(ratings.values, DchConfig(), graded=True), min_token_count=1
+    )[0]
 
 
 def test_a_whole_bag_holds_the_history_then_the_features_scaled_to_length_one():

@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dch.codes import pack
 from dch.config import DchConfig
+from dch.data.ratings import Ratings
 from dch.errors import ConfigError, DchError, RatingsError
-from dch.ratings import Ratings
+from dch.models.codes import pack
 from dch.training import fit_model
 from dch.training.scale import Scale
-from dch.training.sides import make_sides
+from dch.training.training_bags import make_training_bags
 from dch.training.validation import make_validation
 from tests.dch.training.data import clusters, four_ratings
 
@@ -31,7 +31,7 @@ def _halves(ratings, seed=0):
 
 def _ndcg(ratings, train, test, scores_of):
     scale = Scale(np.array([[1.0, 1.0]], np.float32), 4.0)
-    sides = make_sides(train, scale, min_token_count=1)
+    sides = make_training_bags(train, scale, min_token_count=1)
     validation = make_validation(ratings, test, sides, 4.0)
     scores = scores_of(*sides)[validation.users]
     return validation.ndcg(lambda block: scores[block])

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dch.config import DchConfig
-from dch.ids import IdTable
-from dch.model import Model
-from dch.towers import TowerWeights
+from dch.data.ids import IdTable
+from dch.models.model import Model
+from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
 from dch.training.net import TowerNet, hard_sign
 from dch.training.scale import read_scale
-from dch.training.sides import make_sides
 from dch.training.start import random_start
+from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
 
 CONFIG = DchConfig(bits=16, hidden=24)
@@ -33,7 +33,7 @@ def _weights(side, seed):
 def test_the_frozen_tower_is_its_torch_twin(seed, feature_weight):
     ratings = clusters(n_users=12, n_items=20, features=True)
     scale = read_scale(ratings.values, CONFIG, graded=True)
-    users, items = make_sides(ratings, scale, min_token_count=1)
+    users, items = make_training_bags(ratings, scale, min_token_count=1)
     nets = TowerNet(_weights(users, seed)), TowerNet(_weights(items, seed + 1))
     model = Model(
         generation=1,
@@ -55,7 +55,7 @@ def test_the_frozen_tower_is_its_torch_twin(seed, feature_weight):
 
 
 def test_an_empty_bag_has_a_code():
-    side = make_sides(
+    side = make_training_bags(
         clusters(), read_scale(np.array([1, 5], np.float32), CONFIG, graded=True), min_token_count=1
     )[0]
     net = TowerNet(_weights(side, 0))

@@ -7,8 +7,8 @@ from dch.config import DchConfig
 from dch.errors import ConfigError
 from dch.training import fit, fit_model, has_outgrown
 from dch.training.loop import peak_rate, run_steps
-from dch.training.material import prepare
 from dch.training.refit import continue_from
+from dch.training.training_data import prepare
 from tests.dch.training.data import clusters
 
 CONFIG = DchConfig(bits=16, hidden=32, teacher_factors=8, teacher_regularization=1.0, steps=10, batch=64)

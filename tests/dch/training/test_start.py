@@ -6,9 +6,9 @@ from dch.config import DchConfig
 from dch.training.batches import whole_bags
 from dch.training.net import TowerNet
 from dch.training.scale import read_scale
-from dch.training.sides import make_sides
 from dch.training.start import bag_sums, itq, random_start, ridge, teacher_start
 from dch.training.teacher import fit_teacher
+from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
 
 
@@ -40,7 +40,7 @@ def test_ridge_finds_a_linear_map_again():
 def test_the_first_codes_already_tell_the_clusters_apart():
     config = DchConfig(bits=32, hidden=64, teacher_factors=8, teacher_alpha=5.0, rating_weights="graded")
     ratings = clusters()
-    sides = make_sides(ratings, read_scale(ratings.values, config, graded=True), min_token_count=3)
+    sides = make_training_bags(ratings, read_scale(ratings.values, config, graded=True), min_token_count=3)
     teacher = fit_teacher(sides[0], config)
     starts = teacher_start(sides, teacher, config, np.random.default_rng(0))
     users, items = (
@@ -55,14 +55,16 @@ def test_the_first_codes_already_tell_the_clusters_apart():
 def test_bag_sums_pass_over_feature_tokens():
     config = DchConfig(bits=8, hidden=8)
     ratings = clusters(n_users=8, n_items=8, features=True)
-    item_side = make_sides(ratings, read_scale(ratings.values, config, graded=True), min_token_count=1)[1]
+    item_side = make_training_bags(
+        ratings, read_scale(ratings.values, config, graded=True), min_token_count=1
+    )[1]
     sums = bag_sums(np.ones((item_side.n_other, 2), np.float32), item_side)
     first = item_side.weights[: item_side.starts[1]]
     np.testing.assert_allclose(sums[0], first.sum() / np.sqrt(np.square(first).sum()), rtol=1e-5)
 
 
 def test_a_random_start_is_drawn_from_the_generator_it_is_given():
-    side = make_sides(
+    side = make_training_bags(
         clusters(), read_scale(np.array([1, 5], np.float32), DchConfig(), graded=True), min_token_count=1
     )[0]
     config = DchConfig(bits=8, hidden=8)

@@ -6,8 +6,8 @@ import pytest
 from dch.config import DchConfig
 from dch.errors import MissingExtraError
 from dch.training.scale import read_scale
-from dch.training.sides import make_sides
 from dch.training.teacher import Teacher, fit_teacher
+from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
 
 CONFIG = DchConfig(teacher_factors=8, teacher_alpha=5.0, teacher_regularization=1.0)
@@ -15,7 +15,7 @@ CONFIG = DchConfig(teacher_factors=8, teacher_alpha=5.0, teacher_regularization=
 
 def _user_side():
     ratings = clusters()
-    return make_sides(ratings, read_scale(ratings.values, CONFIG, graded=True), min_token_count=3)[0]
+    return make_training_bags(ratings, read_scale(ratings.values, CONFIG, graded=True), min_token_count=3)[0]
 
 
 def test_the_teacher_scores_items_of_the_own_cluster_higher():

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from dch.config import DchConfig
-from dch.evaluation.fitting import serve
+from dch.data.ratings import Ratings
+from dch.data.splits import holdout
+from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.lists import make_lists, make_question, measure
 from dch.evaluation.report import Key
-from dch.ratings import Ratings
-from dch.splits import holdout
 from dch.training import fit_model
-from dch.training.focus import join
 from dch.training.update import update_model
+from dch.training.update_targets import join
 from tests.dch.training.data import clusters
 
 CONFIG = DchConfig(

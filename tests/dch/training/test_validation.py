@@ -3,7 +3,7 @@ import pytest
 
 from dch.config import DchConfig
 from dch.training.scale import read_scale
-from dch.training.sides import make_sides
+from dch.training.training_bags import make_training_bags
 from dch.training.validation import (
     BLOCK,
     DEPTH,
@@ -90,7 +90,7 @@ def test_the_validation_part_leaves_the_training_data_and_is_measured():
     touched = np.unique(ratings.users[taken])
     assert len(touched) <= 40
     scale = read_scale(train.values, DchConfig(), graded=True)
-    sides = make_sides(train, scale, min_token_count=1)
+    sides = make_training_bags(train, scale, min_token_count=1)
     found = make_validation(ratings, taken, sides, scale.positive_from)
     liked = list(zip(*found.relevant.cells(slice(0, len(found.users))), strict=True))
     assert len(liked) == (ratings.values[taken] >= 4).sum()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dch import Recommender
-from streams.clients import Admin
+from streams.kafka import Admin
 from streams.settings import Settings
 from tests.streams.cli.running import dch
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dch.experiment.parts import NAMES
+from dch.experiments.parts import PARTS
 from tests.streams.cli.running import dch
 
 __all__ = ["dch"]
@@ -57,7 +57,7 @@ def test_a_quick_run_makes_everything_and_a_second_one_nothing_new(dch, tmp_path
     ran = dch("experiment", out, "--quick")
     assert ran.code == 0, ran.out + ran.err
     assert "The goals of the model" in ran.out
-    assert {path.name for path in (out / "jobs").iterdir()} == set(NAMES)
+    assert {path.name for path in (out / "jobs").iterdir()} == set(PARTS)
     index = (out / "README.md").read_text()
     plots = set(re.findall(r"!\[.*?\]\((.*?)\)", index))
     assert plots == {path.name for path in out.glob("*.png")}

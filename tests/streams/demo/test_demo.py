@@ -6,13 +6,13 @@ import json
 import pytest
 from rich.console import Console
 
-from dch.ratings import Ratings
+from dch.data.ratings import Ratings
 from streams import metrics
-from streams.demo.data import read_story
+from streams.demo.demo_data import read_story
 from streams.demo.newcomer import NEWCOMER, play
-from streams.demo.pages import cohort_table, newcomer_table, summary
 from streams.demo.processes import DemoError, Processes
-from streams.demo.watch import Cohort, Reading, read_worker
+from streams.demo.report import cohort_table, newcomer_table, summary
+from streams.demo.worker_metrics import Cohort, Reading, read_worker
 from streams.errors import SettingsError
 from streams.health import Health
 from streams.messages import RecommendedItem, RecommendReply

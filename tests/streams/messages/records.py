@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
-from streams.records import Record
+from streams.kafka.records import Record
 
 
 def decoded(decode, *args, **kwargs):

@@ -11,21 +11,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from models import KNOTS, random_model
+from random_models import KNOTS, random_model
 
 from dch.artifact import load_model, manifest_sha256, save_model
 from dch.config import DchConfig
-from dch.ids import IdTable
-from dch.model import Model
-from dch.ratings import Ratings
-from dch.towers import TowerWeights
+from dch.data.ids import IdTable
+from dch.data.ratings import Ratings
+from dch.models.model import Model
+from dch.models.towers import TowerWeights
 from streams import artifacts
 from streams.messages import decode_model_pointer
 from streams.metrics import REFITS
 from streams.trainer import serve
-from streams.trainer.fitting import Fitted, Job, compare, fit
+from streams.trainer.fit import FitRequest, FitResult, compare, fit
+from streams.trainer.main import ENOUGH, FitFailedError, hold_back
 from streams.trainer.publication import is_good_enough
-from streams.trainer.role import ENOUGH, FitFailedError, hold_back
 from tests.streams.brokers import ROOT, eventually
 from tests.streams.world import environ, is_ready, worker
 
@@ -164,10 +164,10 @@ def test_too_few_new_ratings_are_not_measured_on():
 
 
 def test_a_candidate_may_lose_the_margin_and_no_more():
-    assert is_good_enough(Fitted(candidate=0.5, in_service=0.5), 0.0)
-    assert is_good_enough(Fitted(candidate=0.48, in_service=0.5), 0.02)
-    assert not is_good_enough(Fitted(candidate=0.47, in_service=0.5), 0.02)
-    assert is_good_enough(Fitted(), 0.0)
+    assert is_good_enough(FitResult(candidate=0.5, in_service=0.5), 0.0)
+    assert is_good_enough(FitResult(candidate=0.48, in_service=0.5), 0.02)
+    assert not is_good_enough(FitResult(candidate=0.47, in_service=0.5), 0.02)
+    assert is_good_enough(FitResult(), 0.0)
 
 
 @pytest.mark.slow
@@ -175,8 +175,8 @@ def test_after_a_model_of_another_size_in_service_the_fit_begins_anew(tmp_path):
     config = DchConfig(bits=64, hidden=64, steps=10, vector_size=16)
     save_model(tmp_path / "before", truth(60, 40, 2))  # no ranking vectors, as earlier versions made none
     in_service = (str(tmp_path / "before"), manifest_sha256(tmp_path / "before"))
-    job = Job(ratings_of(planted()), None, config, generation=2, in_service=in_service)
-    assert fit(job, tmp_path / "model") == Fitted()
+    job = FitRequest(ratings_of(planted()), None, config, generation=2, in_service=in_service)
+    assert fit(job, tmp_path / "model") == FitResult()
     model = load_model(tmp_path / "model")
     assert (model.user_tower.vector_size, model.metrics["steps"]) == (16, 10)
 
@@ -187,17 +187,17 @@ def test_once_ratings_have_outgrown_the_model_in_service_the_fit_begins_anew(tmp
     config = DchConfig(bits=64, hidden=64, steps=10, vector_size=16)
     everything = ratings_of(planted(n=3000))
     some = everything.subset(np.arange(int(share * len(everything))))
-    fit(Job(some, None, config, generation=1, in_service=None), tmp_path / "before")
+    fit(FitRequest(some, None, config, generation=1, in_service=None), tmp_path / "before")
     in_service = (str(tmp_path / "before"), manifest_sha256(tmp_path / "before"))
-    fit(Job(everything, None, config, generation=2, in_service=in_service), tmp_path / "model")
+    fit(FitRequest(everything, None, config, generation=2, in_service=in_service), tmp_path / "model")
     assert load_model(tmp_path / "model").metrics["steps"] == steps
 
 
 def test_a_fitted_model_beats_a_random_one_on_planted_ratings(tmp_path):
     everything = ratings_of(planted(n=3000))
     ratings, newest = hold_back(everything, np.ones(len(everything), bool))
-    job = Job(ratings, None, DchConfig(bits=64, steps=60), generation=1, in_service=None)
-    assert fit(job, tmp_path / "model") == Fitted()
+    job = FitRequest(ratings, None, DchConfig(bits=64, steps=60), generation=1, in_service=None)
+    assert fit(job, tmp_path / "model") == FitResult()
     model = artifacts.load_model(tmp_path / "model")
     rival = random_model(n_users=60, n_items=40, bits=64, hidden=256)
     found = compare(model, rival, ratings, newest)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
+from streams.kafka.partitioner import partition_for
 from streams.messages import RatingEvent, decode_rating, encode_rating
 from streams.messages.item_ratings import ItemRating, encode_item_rating
-from streams.partitioner import partition_for
 from streams.worker.batches import column_of, sort_item_ratings, sort_ratings
 from tests.streams.messages.records import decoded, record
 

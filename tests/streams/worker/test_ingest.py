@@ -2,18 +2,18 @@
 
 import threading
 
-from models import random_model
+from random_models import random_model
 
 from dch.recommender import Recommender
-from streams.clients import Partition
+from streams.kafka import Partition
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Record
 from streams.messages import ModelPointer, RatingEvent, encode_rating
 from streams.messages.item_ratings import decode_item_ratings
-from streams.partitioner import partition_for
-from streams.records import Record
 from streams.settings import Settings
+from streams.worker.context import NewModel, Service
 from streams.worker.ingest import Ingest
-from streams.worker.service import NewModel, Service
-from tests.streams.worker.test_share import Log, places
+from tests.streams.worker.test_assignment import Log, places
 
 SETTINGS = Settings(partitions=3)
 USERS_0, RATINGS_0 = Partition("users", 0), Partition("ratings", 0)

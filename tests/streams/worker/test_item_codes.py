@@ -2,13 +2,13 @@
 
 import msgspec
 import pytest
-from models import random_model
+from random_models import random_model
 
 from dch.recommender import Recommender
+from streams.kafka.partitioner import partition_for
+from streams.kafka.records import Record
 from streams.messages import ItemCode
 from streams.messages.state import decode_item_code
-from streams.partitioner import partition_for
-from streams.records import Record
 from streams.settings import Settings
 from streams.worker.item_codes import ItemCodes
 
@@ -57,7 +57,7 @@ def test_a_changed_item_of_ours_is_published_once(recommender):
     assert all(partition == 0 for _, partition, _ in published)
     store = recommender.state.snapshot.items.store
     for id_, _, code in published:
-        row = recommender.state.memory.item_ids.row(id_)
+        row = recommender.state.history.item_ids.row(id_)
         assert code == ItemCode(
             1, store.code(row).hex(), ratings=1, positives=1, vector=store.vectors[row].tobytes().hex()
         )
@@ -92,7 +92,7 @@ def test_codes_of_others_are_served_and_ours_are_not_overwritten(recommender):
 
 
 def code_of(recommender, item):
-    return recommender.state.snapshot.items.store.code(recommender.state.memory.item_ids.row(item))
+    return recommender.state.snapshot.items.store.code(recommender.state.history.item_ids.row(item))
 
 
 def test_features_of_an_item_of_others_do_not_hide_its_code(recommender):
@@ -195,8 +195,8 @@ def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommen
     recommender.state.release_items(found.items_of(frozenset({0})))
     found.refresh()
     assert {item: code_of(recommender, item) for item in OURS} == before
-    row = recommender.state.memory.item_ids.row(OURS[0])
-    assert recommender.state.memory.item_features[row] == {"title": "A title"}
+    row = recommender.state.history.item_ids.row(OURS[0])
+    assert recommender.state.history.item_features[row] == {"title": "A title"}
     found.owned = frozenset({0})  # and back: the replay of its ratings leads to the same codes
     rate(recommender, OURS)
     assert found.refresh() == []

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from models import random_model
+from random_models import random_model
 
-from streams.ask import Asker
+from streams.client import RecommendClient
 from streams.messages import RecommendRequest
 from streams.metrics import MODELS_REFUSED
 from tests.streams.brokers import eventually
@@ -52,7 +52,7 @@ def test_every_reply_is_of_one_generation_while_another_is_swapped_in(world):
     stop, replies = threading.Event(), []
 
     def ask_on():
-        with Asker(world.settings) as asker:
+        with RecommendClient(world.settings) as asker:
             while not stop.is_set():
                 replies.append(asker.ask(RecommendRequest(user="u1", k=3)))
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from models import random_model
+from random_models import random_model
 
-from dch.histories import Events
-from dch.state import State
-from dch.trials import NOT_TRIED, OUTSIDE, Ranks
+from dch.state.histories import Events
+from dch.state.prequential import NOT_TRIED, OUTSIDE, Ranks
+from dch.state.state import State
 from streams.metrics import COHORTS, PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
 from streams.settings import Settings
 from streams.worker.prequential import Trials
@@ -48,8 +48,8 @@ def test_a_share_of_them_is_always_the_same_one(share):
 
 def test_trials_and_hits_are_counted_by_cohort():
     state = State(MODEL)
-    users = state.memory.user_ids.intern_many(["u0", "stranger"])
-    items = state.memory.item_ids.intern_many(["i0", "novelty"])
+    users = state.history.user_ids.intern_many(["u0", "stranger"])
+    items = state.history.item_ids.intern_many(["i0", "novelty"])
     state.prepare(MODEL)
     state.fold_in_users(state.events(["u0"], ["i0"], [1.0], [0]))  # makes room for both
     rows = np.array([(u, i) for u in users for i in items], np.int32)

@@ -6,8 +6,8 @@ import pytest
 
 from streams.settings import Settings
 from streams.worker import requests
+from streams.worker.context import Service
 from streams.worker.requests import Requests
-from streams.worker.service import Service
 
 SETTINGS = Settings(delivery_timeout_s=60)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from models import random_model
+from random_models import random_model
 
 from streams.errors import DeliveryError
 from tests.streams.brokers import eventually, free_ports

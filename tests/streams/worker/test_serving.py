@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer as ForeignProducer
-from models import random_model
+from random_models import random_model
 
-from streams.ask import Asker
+from streams.client import RecommendClient
 from streams.errors import ReplyTimeout
+from streams.kafka.records import header
 from streams.messages import ErrorReply, RatedItem, RecommendRequest, decode_reply, request_headers
 from streams.metrics import REQUESTS_EXPIRED
-from streams.records import header
 from streams.settings import Settings
 from tests.streams.brokers import ROOT, eventually, free_ports
 from tests.streams.world import SETTINGS, World, worker
@@ -268,7 +268,7 @@ def test_the_metrics_of_a_worker_tell_what_it_did(world):
 def test_an_expired_request_is_dropped(world):
     past = int(time.time() * 1000) - 1000
     expired = REQUESTS_EXPIRED._value.get()
-    with Asker(replace(world.settings, request_timeout_s=1.5)) as asker:
+    with RecommendClient(replace(world.settings, request_timeout_s=1.5)) as asker:
         with pytest.raises(ReplyTimeout):
             asker.ask(RecommendRequest(user="u1", deadline=past))
         assert asker.ask(RecommendRequest(user="u1", deadline=past + 60_000)).generation == 1

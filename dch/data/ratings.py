@@ -1,0 +1,192 @@
+"""Ratings as columns: who rated what, how, and when; the latest rating wins.
+
+A ``Ratings`` is immutable. Its rows are numbered by two id tables that its parts share, so that the rows of
+a split still mean the same users and items.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.data.features import Features
+from dch.data.ids import IdTable
+from dch.data.readers import read_file
+from dch.errors import RatingsError
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Compressed rows: row i holds ``columns[starts[i]:starts[i + 1]]``, oldest rating first."""
+
+    starts: NDArray[np.int64]
+    """(n + 1,)."""
+
+    columns: NDArray[np.int32]
+    """(n_ratings,) rows of the other side."""
+
+    values: NDArray[np.float32]
+    """(n_ratings,) ratings."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return the length of each row, (n,)."""
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The latest rating of each (user, item) pair, as columns of one length, oldest first."""
+
+    users: NDArray[np.int32]
+    """(n_ratings,) rows of user_ids."""
+
+    items: NDArray[np.int32]
+    """(n_ratings,) rows of item_ids."""
+
+    values: NDArray[np.float32]
+    """(n_ratings,) finite ratings."""
+
+    timestamps: NDArray[np.int64]
+    """(n_ratings,) milliseconds since 1970, ascending; 0 where the source has no time."""
+
+    user_ids: IdTable
+    item_ids: IdTable
+
+    user_features: Mapping[str, Features] = field(default_factory=dict)
+    """Feature record by user id; may name users without ratings."""
+
+    item_features: Mapping[str, Features] = field(default_factory=dict)
+    """Feature record by item id; may name items without ratings."""
+
+    @classmethod
+    def from_events(
+        cls,
+        users: Sequence[str],
+        items: Sequence[str],
+        values: Sequence[float] | NDArray[np.floating],
+        timestamps: Sequence[int] | NDArray[np.integer] | None = None,
+        *,
+        user_features: Mapping[str, Features] | None = None,
+        item_features: Mapping[str, Features] | None = None,
+    ) -> "Ratings":
+        """Build from rating events in any order; the latest by (timestamp, position) wins per pair.
+
+        Args:
+            users: (n,) user ids.
+            items: (n,) item ids.
+            values: (n,) ratings; NaN withdraws the pair.
+            timestamps: (n,) milliseconds since 1970; None when the source has no time: position decides.
+            user_features: feature record by user id.
+            item_features: feature record by item id.
+
+        Raises:
+            RatingsError: the columns differ in length, or a rating is infinite.
+        """
+        stamps = np.zeros(len(users), np.int64) if timestamps is None else np.asarray(timestamps, np.int64)
+        rates = np.asarray(values, np.float32)
+        if not len(users) == len(items) == len(rates) == len(stamps):
+            raise RatingsError(
+                f"columns differ in length: {len(users)} users, {len(items)} items, "
+                f"{len(rates)} ratings, {len(stamps)} timestamps"
+            )
+        if np.isinf(rates).any():
+            raise RatingsError(f"ratings[{int(np.isinf(rates).argmax())}]: expected a finite number, got inf")
+        user_ids, item_ids = IdTable(), IdTable()
+        user_rows, item_rows = user_ids.intern_many(users), item_ids.intern_many(items)
+        kept = latest(user_rows, item_rows, stamps)
+        kept = kept[~np.isnan(rates[kept])]
+        columns = (user_rows[kept], item_rows[kept], rates[kept], stamps[kept])
+        user_features, item_features = user_features or {}, item_features or {}
+        user_ids.intern_many(list(user_features))
+        item_ids.intern_many(list(item_features))
+        return cls(*columns, user_ids, item_ids, user_features, item_features)
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> "Ratings":
+        """Read a file of ratings, its format told by its name, and the metadata files beside it.
+
+        Raises:
+            RatingsError: naming the file, the line and what was found there.
+        """
+        columns, user_features, item_features = read_file(path)
+        return cls.from_events(
+            columns.users,
+            columns.items,
+            columns.ratings,
+            columns.timestamps,
+            user_features=user_features,
+            item_features=item_features,
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users known by id, with or without ratings."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items known by id, with or without ratings."""
+        return len(self.item_ids)
+
+    @cached_property
+    def by_user(self) -> Rows:
+        """The ratings of each user, oldest first; columns are item rows."""
+        return _compress(self.users, self.items, self.values, self.n_users)
+
+    @cached_property
+    def by_item(self) -> Rows:
+        """The ratings of each item, oldest first; columns are user rows."""
+        return _compress(self.items, self.users, self.values, self.n_items)
+
+    def pairs(self) -> NDArray[np.int64]:
+        """Return one number for each rating that is the same for the same user and item, (n_ratings,)."""
+        return pairs_of(self.users, self.items)
+
+    def subset(self, which: NDArray[np.bool_] | NDArray[np.integer]) -> "Ratings":
+        """Return part of the ratings, chosen by mask or positions, over the same id tables."""
+        picked = np.flatnonzero(which) if which.dtype == bool else np.sort(which)
+        return replace(
+            self,
+            users=self.users[picked],
+            items=self.items[picked],
+            values=self.values[picked],
+            timestamps=self.timestamps[picked],
+        )
+
+
+def pairs_of(users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return one number for each user and item, (n,), ascending by user, then item."""
+    pairs: NDArray[np.int64] = (users.astype(np.int64) << 32) | items
+    return pairs
+
+
+def latest(
+    users: NDArray[np.int32], items: NDArray[np.int32], timestamps: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the positions of the latest event of each (user, item) pair, oldest first.
+
+    Ties in time go to the later position.
+    """
+    order = np.argsort(timestamps, kind="stable")
+    pairs = pairs_of(users[order], items[order])
+    _, last_from_end = np.unique(pairs[::-1], return_index=True)
+    kept: NDArray[np.int64] = order[np.sort(len(pairs) - 1 - last_from_end)]
+    return kept
+
+
+def _compress(
+    rows: NDArray[np.int32], columns: NDArray[np.int32], values: NDArray[np.float32], n: int
+) -> Rows:
+    starts = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=n), out=starts[1:])
+    order = np.argsort(rows, kind="stable")
+    return Rows(starts, columns[order], values[order])

@@ -1,0 +1,64 @@
+"""Fit for an evaluation, timed with kernels compiled beforehand, and serve by the state that serves live."""
+
+import time
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from dch.config import DchConfig
+from dch.data.ratings import Ratings
+from dch.models.model import Model
+from dch.state.histories import Events
+from dch.state.restore import fold_in_ratings
+from dch.state.state import State
+
+
+class Fit(Protocol):
+    """Makes a model; ``dch.training.fit_model``, or a stand-in that needs no torch."""
+
+    def __call__(self, ratings: Ratings, config: DchConfig, *, progress: bool = False) -> Model:
+        """Fit."""
+        ...
+
+
+def default_fit(ratings: Ratings, config: DchConfig, *, progress: bool = False) -> Model:
+    """Fit with torch."""
+    from dch.training import fit_model  # torch takes seconds to import; only an evaluation needs it
+
+    return fit_model(ratings, config, progress=progress)
+
+
+def warm_up(fit: Fit, config: DchConfig) -> None:
+    """Compile what a fit needs, on a few ratings drawn by chance and for two steps."""
+    rng = np.random.default_rng(0)
+    n_users, n_items, n = 80, 60, 2400  # enough users that settings are tried, too
+    users, items = rng.integers(n_users, size=n), rng.integers(n_items, size=n)
+    ratings = Ratings.from_events(
+        [f"u{row}" for row in users],
+        [f"i{row}" for row in items],
+        rng.integers(1, 6, size=n).astype(np.float32),
+    )
+    fit(ratings, replace(config, steps=2))
+
+
+def timed_fit(fit: Fit, ratings: Ratings, config: DchConfig, *, progress: bool) -> tuple[Model, float]:
+    """Return the model and how many seconds the fit took."""
+    start = time.perf_counter()
+    model = fit(ratings, config, progress=progress)
+    return model, time.perf_counter() - start
+
+
+def serve(model: Model, ratings: Ratings) -> State:
+    """Return the state of a worker that has read these ratings and all features; its rows are theirs."""
+    state = State(model)
+    state.history.user_ids.intern_many(ratings.user_ids.ids())
+    state.history.item_ids.intern_many(ratings.item_ids.ids())
+    fold_in_ratings(state, ratings)
+    return state
+
+
+def events_of(state: State, ratings: Ratings) -> Events:
+    """Return ratings over the tables that the state was made with, as events."""
+    places = state.places(len(ratings))
+    return Events(ratings.users, ratings.items, ratings.values, ratings.timestamps, places)

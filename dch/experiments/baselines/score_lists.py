@@ -1,0 +1,121 @@
+"""Ranked lists from the scores of a compared method, for many users at once.
+
+Scores are asked for a block of users at a time: there is never an array of all users and all items.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.data.ratings import Ratings
+from dch.evaluation.lists import Lists, Question
+from dch.evaluation.report import DEPTH
+from dch.experiments.baselines.scorer import Scorer
+from dch.jit import kernel
+from dch.state.item_index import precedence_of
+
+BLOCK = 1 << 23
+"""Scores at a time, 32 MB of float32: a few hundred users of a large catalogue, products stay fast."""
+
+
+def scorer_lists(
+    scorer: Scorer, question: Question, *, precedence: NDArray[np.int64], k: int = DEPTH
+) -> Lists:
+    """Return the k candidates of highest score that each user has not given; equal scores go by precedence.
+
+    What scores -inf is not listed. A user for whom nothing could be listed so gets the popular list: the
+    candidates by precedence.
+
+    Args:
+        scorer: scores every item for some users.
+        question: who is asked for, and what may be listed.
+        precedence: (n_items,) breaks ties, larger first: see ``precedences``.
+        k: length of a list.
+
+    Returns:
+        (n, k) item rows of the users asked for, best first, -1 past the end.
+    """
+    rows = np.flatnonzero(question.candidates).astype(np.int32)
+    order = rows[np.argsort(-precedence[rows], kind="stable")]
+    lists = np.full((len(question.users), k), -1, np.int32)
+    is_given = np.zeros(len(question.candidates), np.bool_)
+    block = max(1, BLOCK // len(question.candidates))
+    for start in range(0, len(lists), block):
+        part = slice(start, start + block)
+        scores = np.ascontiguousarray(scorer(question.users[part]), np.float32)
+        starts = question.given.starts[start : start + len(scores) + 1]
+        _list_best(scores, order, starts, question.given.columns, is_given, lists[part])
+    return lists
+
+
+def precedences(ratings: Ratings, positive_from: float) -> NDArray[np.int64]:
+    """Return what orders items of equal score, (n_items,): number of positive ratings, then a checksum."""
+    counts = positive_counts(ratings, positive_from)
+    pairs = zip(ratings.item_ids, counts.tolist(), strict=True)
+    return np.array([precedence_of(id_, count) for id_, count in pairs], np.int64)
+
+
+def positive_counts(ratings: Ratings, positive_from: float) -> NDArray[np.int64]:
+    """Return the number of ratings of positive_from or more that each item has, (n_items,)."""
+    counts: NDArray[np.int64] = np.bincount(
+        ratings.items[ratings.values >= positive_from], minlength=ratings.n_items
+    )
+    return counts
+
+
+def can_rank(scorer: Scorer, question: Question, *, sample: int = 100) -> bool:
+    """Tell whether the scorer places any candidate for any of the first users asked for.
+
+    Where it does not, all lists are popular lists, and say nothing about the method.
+    """
+    return bool(np.isfinite(scorer(question.users[:sample])[:, question.candidates]).any())
+
+
+@kernel
+def _list_best(
+    scores: NDArray[np.float32],
+    order: Lists,
+    starts: NDArray[np.int64],
+    columns: NDArray[np.int32],
+    is_given: NDArray[np.bool_],
+    lists: Lists,
+) -> None:
+    """Fill each list; the order of the candidates breaks ties, and is the list where nothing has a score."""
+    k = lists.shape[1]
+    best = np.empty(k, np.float32)
+    for i in range(len(lists)):
+        for at in range(starts[i], starts[i + 1]):
+            is_given[columns[at]] = True
+        n, least = 0, np.float32(-np.inf)
+        for row in order:
+            score = scores[i, row]
+            if score > least and not is_given[row]:
+                n = _insert(best, lists[i], n, score, row)
+                if n == k:
+                    least = best[k - 1]
+        if n == 0:
+            _head(order, is_given, lists[i])
+        for at in range(starts[i], starts[i + 1]):
+            is_given[columns[at]] = False
+
+
+@kernel
+def _insert(best: NDArray[np.float32], rows: NDArray[np.int32], n: int, score: float, row: int) -> int:
+    """Put a row into a list of n, after those of equal or higher score; return the new length."""
+    place = min(n, len(best) - 1)
+    while place > 0 and best[place - 1] < score:
+        best[place], rows[place] = best[place - 1], rows[place - 1]
+        place -= 1
+    best[place], rows[place] = score, row
+    return min(n + 1, len(best))
+
+
+@kernel
+def _head(order: Lists, is_given: NDArray[np.bool_], rows: NDArray[np.int32]) -> None:
+    """Fill a list with the head of the order, without what the user has given."""
+    place = 0
+    for row in order:
+        if place == len(rows):
+            break
+        if not is_given[row]:
+            rows[place] = row
+            place += 1

@@ -1,0 +1,1 @@
+"""From the outcomes of jobs to tables, plots and one index page."""

@@ -1,0 +1,124 @@
+"""Tensors and back: models and memories as named arrays, ids as one array of UTF-8 bytes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as from_safetensors
+
+from dch.data.features import Features
+from dch.data.ids import IdTable
+from dch.models.model import Model
+from dch.models.towers import TowerWeights
+from dch.state.snapshot import History, Saved
+
+Tensors = dict[str, NDArray[Any]]
+
+TABLES = ("user_ids", "item_ids", "user_tokens", "item_tokens")
+TOWERS = ("user_tower", "item_tower")
+
+
+def tensors_of(content: bytes) -> Tensors:
+    """Parse the bytes of a safetensors file."""
+    tensors: Tensors = from_safetensors(content)
+    return tensors
+
+
+def model_tensors(model: Model) -> Tensors:
+    """Name the arrays of a model."""
+    tensors: Tensors = {"rating_knots": model.rating_knots}
+    for tower in TOWERS:
+        weights = getattr(model, tower)
+        tensors |= {f"{tower}.{field.name}": getattr(weights, field.name) for field in fields(TowerWeights)}
+    for name in TABLES:
+        tensors |= _pack_strings(name, getattr(model, name))
+    return tensors
+
+
+def model_of(
+    tensors: Tensors,
+    *,
+    generation: int,
+    feature_weight: float,
+    positive_from: float,
+    settings: Mapping[str, object],
+    metrics: Mapping[str, float],
+) -> Model:
+    """Undo ``model_tensors``; the keywords are what the manifest holds."""
+    user_tower, item_tower = (
+        TowerWeights(
+            **{
+                field.name: tensors[name]
+                for field in fields(TowerWeights)
+                if (name := f"{tower}.{field.name}") in tensors
+                or field.default_factory is MISSING  # all but vectors, which earlier versions did not make
+            }
+        )
+        for tower in TOWERS
+    )
+    return Model(
+        generation=generation,
+        user_tower=user_tower,
+        item_tower=item_tower,
+        **{name: IdTable(_unpack_strings(name, tensors)) for name in TABLES},
+        rating_knots=tensors["rating_knots"].astype(np.float32),
+        feature_weight=feature_weight,
+        positive_from=positive_from,
+        settings=settings,
+        metrics=metrics,
+    )
+
+
+def history_tensors(history: History) -> Tensors:
+    """Name the arrays of all that is known: pairs in order of time, ids, features, what was forgotten."""
+    history.reserve(0)
+    pairs, n = history.user_histories.pairs, len(history.user_histories)
+    item_pairs = history.item_histories.pairs
+    order = np.lexsort((pairs.offsets[:n], pairs.timestamps[:n]))
+    return {
+        "users": pairs.own[order],
+        "items": pairs.other[order],
+        "values": pairs.ratings[order],
+        "timestamps": pairs.timestamps[order],
+        "user_forgotten_before": pairs.forgotten_before[: len(history.user_ids)].copy(),
+        "item_forgotten_before": item_pairs.forgotten_before[: len(history.item_ids)].copy(),
+        **_pack_strings("user_ids", history.user_ids),
+        **_pack_strings("item_ids", history.item_ids),
+        **_pack_features("user_features", history.user_features, history.user_ids),
+        **_pack_features("item_features", history.item_features, history.item_ids),
+    }
+
+
+def saved_of(tensors: Tensors) -> Saved:
+    """Undo ``history_tensors``."""
+    return Saved(
+        user_ids=_unpack_strings("user_ids", tensors),
+        item_ids=_unpack_strings("item_ids", tensors),
+        users=tensors["users"].astype(np.int32),
+        items=tensors["items"].astype(np.int32),
+        values=tensors["values"].astype(np.float32),
+        timestamps=tensors["timestamps"].astype(np.int64),
+        user_forgotten_before=tensors["user_forgotten_before"].astype(np.int64),
+        item_forgotten_before=tensors["item_forgotten_before"].astype(np.int64),
+        user_features=msgspec.json.decode(tensors["user_features"].tobytes()),
+        item_features=msgspec.json.decode(tensors["item_features"].tobytes()),
+    )
+
+
+def _pack_strings(name: str, strings: Iterable[str]) -> Tensors:
+    encoded = [string.encode() for string in strings]
+    ends = np.cumsum([len(string) for string in encoded], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(encoded), np.uint8), f"{name}.ends": ends}
+
+
+def _unpack_strings(name: str, tensors: Tensors) -> list[str]:
+    content, ends = tensors[name].tobytes(), tensors[f"{name}.ends"].tolist()
+    return [content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _pack_features(name: str, features: Mapping[int, Features], ids: IdTable) -> Tensors:
+    by_id = {ids[row]: record for row, record in features.items()}
+    return {name: np.frombuffer(msgspec.json.encode(by_id), np.uint8)}

@@ -1,0 +1,143 @@
+"""Run the embedded broker: the binary of the noida-db wheel as a child process, the proxy in front of it."""
+
+import asyncio
+import errno
+import logging
+import re
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from dch.errors import MissingExtraError
+from streams.demo.broker.proxy import Proxy
+from streams.errors import EmbeddedBrokerError
+from streams.lifecycle import end_with_parent
+
+log = logging.getLogger("streams.demo.broker")
+HOST = "127.0.0.1"
+START_S = 30.0  # it starts in 15 ms; reading a large data folder takes longer
+STOP_S = 20.0  # it writes its state when it ends: 4 s for 600,000 records
+
+
+def run(data: Path, port: int, announce: Callable[[str], None]) -> None:
+    """Run the broker until SIGINT or SIGTERM.
+
+    Args:
+        data: the folder that keeps everything; made if it is not there.
+        port: where clients connect; 0 takes any free port.
+        announce: told the address once clients may connect.
+
+    Raises:
+        MissingExtraError: noida-db is not installed.
+        EmbeddedBrokerError: the folder, the port or the child make it impossible.
+    """
+    asyncio.run(_run(binary(), _folder(data), port, announce))
+
+
+def binary() -> Path:
+    """Return the noida-db binary of the wheel; its Python starter would not pass signals on.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    found = find_spec("noida_db")
+    if found is None or found.origin is None:
+        raise MissingExtraError(
+            "the embedded broker needs noida-db, which is not installed; run: pip install 'dch-streams[demo]'"
+        )
+    return Path(found.origin).with_name("noida-db")
+
+
+def _folder(data: Path) -> Path:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        probe = data / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise EmbeddedBrokerError(
+            f"the data folder {str(data)!r} cannot be written: {error.strerror}; choose another --data"
+        ) from error
+    return data.resolve()
+
+
+async def _run(program: Path, data: Path, port: int, announce: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with _child(program, data) as (child, upstream), _proxy(port, upstream) as proxy:
+        announce(f"{HOST}:{proxy.port}")
+        ended = asyncio.create_task(child.wait())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not stop.is_set():
+            raise EmbeddedBrokerError(f"noida-db ended by itself with exit code {child.returncode}")
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def _proxy(port: int, upstream: int) -> AsyncIterator[Proxy]:
+    proxy = Proxy(HOST, port, upstream)
+    try:
+        server = await proxy.serve()
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+        raise EmbeddedBrokerError(
+            f"port {port} of {HOST} {reason}; choose another --port (0 takes any free one)"
+        ) from error
+    expiring = asyncio.create_task(proxy.expire_members())
+    try:
+        yield proxy
+    finally:
+        expiring.cancel()
+        server.close()
+
+
+@asynccontextmanager
+async def _child(program: Path, data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Start noida-db on a port of its own choice; yields the process and the port; stops it in the end."""
+    child = await asyncio.create_subprocess_exec(
+        *(program, "start", "--only", "kafka", "--kafka-port", "0", "--host", HOST, "--data-dir", data),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on, after the clients are gone
+        preexec_fn=end_with_parent,
+    )
+    assert child.stdout is not None
+    try:
+        port = await asyncio.wait_for(_port(child.stdout), START_S)
+        draining = asyncio.create_task(_drain(child.stdout))
+        yield child, port
+        draining.cancel()
+    finally:
+        await _end(child)
+
+
+async def _drain(lines: asyncio.StreamReader) -> None:
+    """Read on, lest the child wait for room in the pipe, and keep nothing."""
+    while await lines.read(1 << 16):
+        pass
+
+
+async def _port(lines: asyncio.StreamReader) -> int:
+    said = ""
+    while line := (await lines.readline()).decode(errors="replace").strip():
+        if found := re.search(rf"kafka\s+{re.escape(HOST)}:(\d+)", line):
+            return int(found[1])
+        said = line.removeprefix("error: ") if line.startswith(("error:", "noida-db:")) or not said else said
+    raise EmbeddedBrokerError(f"noida-db did not start: {said or 'it said nothing'}")
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        await asyncio.wait_for(child.wait(), STOP_S)
+    except TimeoutError:
+        log.warning("noida-db did not end within %s s and is killed", STOP_S)
+        child.kill()
+        await child.wait()

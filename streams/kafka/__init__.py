@@ -1,0 +1,8 @@
+"""Talk to Kafka: the only place that imports ``confluent_kafka``. Nothing here knows what records mean."""
+
+from streams.kafka.admin import Admin
+from streams.kafka.consumer import Consumer
+from streams.kafka.partitions import BEGINNING, END, Partition, Starts
+from streams.kafka.producer import Producer
+
+__all__ = ["BEGINNING", "END", "Admin", "Consumer", "Partition", "Producer", "Starts"]

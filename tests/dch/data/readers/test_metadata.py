@@ -1,0 +1,121 @@
+"""Metadata beside the ratings becomes feature records, whatever the source calls them."""
+
+import pytest
+
+from dch.data.ratings import Ratings
+from dch.errors import RatingsError
+
+
+def write(folder, **files):
+    """Write files; two underscores in a name stand for a dot."""
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_bytes(text.encode("latin-1"))
+
+
+U_DATA = "1\t7\t4\t978300760\n"
+
+
+def test_json_lines_are_feature_records_by_id(tmp_path):
+    write(
+        tmp_path,
+        ratings__csv="user,item,rating\n1,7,4\n",
+        items__jsonl='{"item": 7, "title": "Seven", "genres": ["Crime"]}\n'
+        '{"item": "new", "title": "ColdItems"}\n',
+        users__jsonl='{"user": 1, "age": 24}\n',
+    )
+    ratings = Ratings.read(tmp_path)
+    assert ratings.item_features == {
+        "7": {"title": "Seven", "genres": ["Crime"]},
+        "new": {"title": "ColdItems"},
+    }
+    assert ratings.user_features == {"1": {"age": 24}}
+    assert ratings.n_items == 2
+
+
+def test_movielens_100k(tmp_path):
+    flags = "|".join("1" if at in (5, 8) else "0" for at in range(19))
+    write(
+        tmp_path,
+        u__data=U_DATA,
+        u__item=f"7|Caf\xe9 (1995)|01-Jan-1995||http://x|{flags}\n8|No date||||{flags}\n",
+        u__user="1|24|M|technician|85711\n",
+    )
+    ratings = Ratings.read(tmp_path)
+    assert ratings.item_features["7"] == {
+        "title": "Caf\xe9 (1995)",
+        "year": "1995",
+        "genres": ["Comedy", "Drama"],
+    }
+    assert ratings.item_features["8"] == {"title": "No date", "genres": ["Comedy", "Drama"]}
+    assert ratings.user_features == {
+        "1": {"age": "24", "gender": "M", "occupation": "technician", "zip": "85711"}
+    }
+
+
+def test_movielens_1m(tmp_path):
+    write(
+        tmp_path,
+        ratings__dat="1::7::4::978300760\n",
+        movies__dat="7::Caf\xe9 (1995)::Comedy|Drama\n",
+        users__dat="1::F::25::10::48067\n",
+    )
+    ratings = Ratings.read(tmp_path)
+    assert ratings.item_features == {"7": {"title": "Caf\xe9 (1995)", "genres": ["Comedy", "Drama"]}}
+    assert ratings.user_features["1"]["age"] == "25"
+
+
+def test_movielens_latest(tmp_path):
+    write(
+        tmp_path,
+        ratings__csv="userId,movieId,rating,timestamp\n1,7,4,978300760\n",
+        movies__csv='movieId,title,genres\n7,"Seven, or so (1995)",Crime|Thriller\n',
+        tags__csv="userId,movieId,tag,timestamp\n",
+    )
+    ratings = Ratings.read(tmp_path)
+    assert ratings.item_features == {"7": {"title": "Seven, or so (1995)", "genres": ["Crime", "Thriller"]}}
+
+
+def test_recbole(tmp_path):
+    write(
+        tmp_path,
+        ml__inter="user_id:token\titem_id:token\trating:float\n1\t7\t4\n",
+        ml__item="item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\tprice:float\n"
+        "7\tToy Story\t1995\tAnimation Comedy\t9.5\n8\tNo year\t\tDrama\t\n",
+        ml__user="user_id:token\tage:token\tzip_code:token\n1\t24\t85711\n",
+    )
+    ratings = Ratings.read(tmp_path)
+    assert ratings.item_features == {
+        "7": {"title": "Toy Story", "year": "1995", "genres": ["Animation", "Comedy"], "price": 9.5},
+        "8": {"title": "No year", "genres": ["Drama"]},
+    }
+    assert ratings.user_features == {"1": {"age": "24", "zip": "85711"}}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"items__jsonl": '{"title": "x"}\n'}, "items.jsonl:1: item: expected an id, got nothing"),
+        ({"users__dat": "1::F\n"}, "users.dat:1: expected 5 columns, found 2"),
+        ({"movies__csv": "movieId,title,genres\n1,x\n"}, "movies.csv:2: expected 3 columns, found 2"),
+        (
+            {"movies__csv": "movieId,title,genres\n1,x,y\n" + '"' + "2,x,y\n" * 40_000},
+            "movies.csv:3: cannot be read as CSV: field larger than field limit",
+        ),
+        ({"items__jsonl": '{"item": ' + "[" * 100_000}, "items.jsonl:1: expected a JSON object, got"),
+        ({"u__user": "\n1\tx\n"}, "u.user:2: expected 5 columns, found 1"),
+    ],
+)
+def test_bad_metadata_is_named_by_file_and_line(tmp_path, files, message):
+    write(tmp_path, u__data=U_DATA, **files)
+    with pytest.raises(RatingsError, match=message):
+        Ratings.read(tmp_path)
+
+
+def test_bad_metadata_of_recbole_is_named_by_file_and_line(tmp_path):
+    write(
+        tmp_path,
+        ml__inter="user_id:token\titem_id:token\trating:float\n1\t7\t4\n",
+        ml__item="item_id:token\tprice:float\n7\t9.5\n8\tdear\n",
+    )
+    with pytest.raises(RatingsError, match=r"ml.item:3: price: expected a number, got 'dear'"):
+        Ratings.read(tmp_path)

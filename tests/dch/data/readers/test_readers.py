@@ -1,0 +1,215 @@
+"""Every format gives the same ratings; what cannot be read is named by file and line."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dch.data.ratings import Ratings
+from dch.errors import RatingsError
+
+EVENTS = [("u1", "i1", 4.0, 978300760), ("u2", "i1", 2.5, 978300761), ("u1", "i2", 5.0, 978300762)]
+
+
+def delimited(separator, header):
+    lines = [header] if header else []
+    return "\n".join(lines + [separator.join(map(str, event)) for event in EVENTS]) + "\n"
+
+
+def json_lines():
+    keys = ("user", "item", "rating", "timestamp")
+    return "\n".join(json.dumps(dict(zip(keys, event, strict=True))) for event in EVENTS)
+
+
+TEXTS = {
+    "ratings.csv": delimited(",", "user,item,rating,timestamp"),
+    "anything.tsv": delimited("\t", "user_id\titem_id\trating\ttimestamp"),
+    "quoted.csv": delimited(",", "userId,movieId,rating,timestamp").replace("u1", '"u1"'),
+    "u.data": delimited("\t", None),
+    "ratings.dat": delimited("::", None),
+    "ml.inter": delimited("\t", "user_id:token\titem_id:token\trating:float\ttimestamp:float"),
+    "ratings.jsonl": json_lines(),
+    "ratings.ndjson": json_lines() + "\n\n",
+}
+
+
+def events_of(ratings):
+    """Return the ratings as tuples, oldest first."""
+    users = [ratings.user_ids[row] for row in ratings.users]
+    items = [ratings.item_ids[row] for row in ratings.items]
+    return list(zip(users, items, ratings.values.tolist(), ratings.timestamps.tolist(), strict=True))
+
+
+IN_MILLISECONDS = [(user, item, rating, 1000 * time) for user, item, rating, time in EVENTS]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_text_format_gives_the_same_ratings(tmp_path, name):
+    (tmp_path / name).write_text(TEXTS[name])
+    assert events_of(Ratings.read(tmp_path / name)) == IN_MILLISECONDS
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_text_format_may_be_gzipped(tmp_path, name):
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(TEXTS[name].encode()))
+    assert events_of(Ratings.read(tmp_path / f"{name}.gz")) == IN_MILLISECONDS
+
+
+def test_parquet_gives_the_same_ratings(tmp_path):
+    users, items, ratings, times = zip(*EVENTS, strict=True)
+    columns = {"note": [None] * 3, "user_id": users, "item_id": items, "rating": ratings, "timestamp": times}
+    pq.write_table(pa.table(columns), tmp_path / "ratings.parquet")
+    assert events_of(Ratings.read(tmp_path / "ratings.parquet")) == IN_MILLISECONDS
+
+
+def test_parquet_knows_typed_times_and_whole_number_ids(tmp_path):
+    times = pa.array([1000 * time for *_, time in EVENTS], pa.timestamp("ms"))
+    table = pa.table({"user": [1, 2, 1], "item": [7, 7, 8], "rating": [4, 2, 5], "timestamp": times})
+    pq.write_table(table, tmp_path / "ratings.parquet")
+    found = events_of(Ratings.read(tmp_path / "ratings.parquet"))
+    assert found[0] == ("1", "7", 4.0, 978300760000)
+
+
+def test_a_rating_of_null_withdraws(tmp_path):
+    lines = [
+        '{"user": "u", "item": "i", "rating": 5, "timestamp": 1700000000000}',
+        '{"user": "u", "item": "j", "rating": 4, "timestamp": 1700000000000}',
+        '{"user": "u", "item": "i", "rating": null, "timestamp": 1700000000001}',
+    ]
+    (tmp_path / "ratings.jsonl").write_text("\n".join(lines))
+    assert events_of(Ratings.read(tmp_path / "ratings.jsonl")) == [("u", "j", 4.0, 1700000000000)]
+    pq.write_table(
+        pa.table({"user": ["u", "u"], "item": ["i", "i"], "rating": [5.0, None]}), tmp_path / "r.parquet"
+    )
+    assert len(Ratings.read(tmp_path / "r.parquet")) == 0
+
+
+def test_a_file_without_time_keeps_the_last_rating_of_a_pair(tmp_path):
+    (tmp_path / "ratings.csv").write_text("rating,item,user,split\n1,i,u,0\n5,i,u,1\n")
+    assert events_of(Ratings.read(tmp_path / "ratings.csv")) == [("u", "i", 5.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("written", "milliseconds"), [("99999999999", 99999999999000), ("100000000000", 10**11)]
+)
+def test_timestamps_below_1e11_are_seconds(tmp_path, written, milliseconds):
+    (tmp_path / "ratings.csv").write_text(f"user,item,rating,timestamp\nu,i,1,{written}\n")
+    assert Ratings.read(tmp_path / "ratings.csv").timestamps.tolist() == [milliseconds]
+
+
+def test_fractions_of_a_second_are_kept(tmp_path):
+    (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\nu,i,1,978300760.25\n")
+    assert Ratings.read(tmp_path / "ratings.csv").timestamps.tolist() == [978300760250]
+
+
+def test_a_file_of_a_header_alone_has_no_ratings(tmp_path):
+    (tmp_path / "ratings.csv").write_text("user,item,rating\n")
+    assert len(Ratings.read(tmp_path / "ratings.csv")) == 0
+
+
+BAD = [
+    ("a.csv", "user,item,rating\nu,i,1\nu,j,abc\n", ":3: rating: expected a finite number, got 'abc'"),
+    ("a.csv", "user,item,rating\nu,i,\n", ":2: rating: expected a finite number, got ''"),
+    ("a.csv", "user,item,rating\nu,i,nan\n", ":2: rating: expected a finite number, got 'nan'"),
+    ("a.csv", "user,item,rating\nu,i,1e39\n", ":2: rating: expected a finite number, got '1e39'"),
+    ("a.csv", "user,item,rating\nu,,1\n", ":2: item: expected an id, got ''"),
+    ("a.csv", "user,item,rating\nu,i,1\nu,i\n", ":3: expected 3 columns, found 2"),
+    (
+        "a.csv",
+        "user,item\nu,i\n",
+        ":1: no column for the rating, found 'user, item'; name it 'rating' or 'ratings'",
+    ),
+    ("a.csv", "", ":1: no column for the user, found ''; name it 'user' or 'userid'"),
+    (
+        "a.csv",
+        "user,item,rating,timestamp\nu,i,1,1700000000000000\n",
+        ":2: timestamp: expected seconds or milliseconds since 1970, got '1700000000000000'",
+    ),
+    ("u.data", "u\ti\t1\t978300760\nu\tj\tx\t978300760\n", ":2: rating: expected a finite number, got 'x'"),
+    ("r.dat", "u::i::1::x\n", ":1: timestamp: expected seconds or milliseconds since 1970, got 'x'"),
+    ("r.inter", "user_id:token\titem_id:token\trating:float\nu\ti\n", ":2: expected 3 columns, found 2"),
+    ("r.jsonl", '{"user": "u", "item": "i", "rating": 1}\n{"user": 1\n', ":2: expected a JSON object, got"),
+    ("r.jsonl", "[1]\n", ":1: expected a JSON object, got '[1]'"),
+    (
+        "r.jsonl",
+        '\n{"user": "u", "item": "i"}\n',
+        ":2: rating: expected a number, or null to withdraw, got nothing",
+    ),
+    ("r.jsonl", '{"user": "u", "item": true, "rating": 1}\n', ":1: item: expected an id, got True"),
+    ("r.jsonl", '{"item": "i", "rating": 1}\n', ":1: user: expected an id, got None"),
+    (
+        "r.jsonl",
+        '{"user": "u", "item": "i", "rating": 4}\n{"user": "u", "item": "j", "rating": 4, "timestamp": 1}',
+        ":2: timestamp: expected none, as on the lines before",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "message"), BAD)
+def test_a_bad_line_is_named_with_what_was_found(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RatingsError) as error:
+        Ratings.read(tmp_path / name)
+    assert str(error.value).startswith(f"{tmp_path / name}{message}")
+
+
+ENDLESS = '"' + "u,i,1\n" * 40_000
+"""A quote that nobody closes, longer than a cell of CSV may be."""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", f"user,item,rating\nu,i,1\n{ENDLESS}", ":3: cannot be read as CSV: field larger than"),
+        ("a.tsv", f"user\titem\trating\n{ENDLESS}", ":2: cannot be read as CSV: field larger than"),
+        ("a.csv", f"{ENDLESS}", ":1: cannot be read as CSV: field larger than"),
+        ("a.csv", "user,item,rating\ru,i,1\r", ":1: cannot be read as CSV: new-line character seen"),
+        ("a.csv", "user,item,rating\nu,i,1\ru,j,x\r", ":2: cannot be read as CSV: new-line character seen"),
+        ("a.jsonl", '{"user": ' + "[" * 100_000, ":1: expected a JSON object, got"),
+        ("a.jsonl", "\n" + "[" * 50_000 + "]" * 50_000, ":2: expected a JSON object, got"),
+    ],
+)
+def test_a_file_that_breaks_the_parser_is_named_by_file_and_line(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text, newline="")
+    with pytest.raises(RatingsError) as error:
+        Ratings.read(tmp_path / name)
+    assert str(error.value).startswith(f"{tmp_path / name}{message}")
+    assert len(str(error.value)) < len(str(tmp_path)) + 250
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"user,item,rating\nu\xff,i,1\n")
+    with pytest.raises(RatingsError, match=r"a.csv:2: expected text in utf-8, found b'\\xff'"):
+        Ratings.read(tmp_path / "a.csv")
+
+
+def test_a_truncated_gzip_file_is_named(tmp_path):
+    whole = gzip.compress((TEXTS["ratings.csv"] + "u,i,1,978300760\n" * 100).encode())
+    (tmp_path / "a.csv.gz").write_bytes(whole[:-20])
+    with pytest.raises(RatingsError, match=r"a.csv.gz:\d+: cannot be read: "):
+        Ratings.read(tmp_path / "a.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("rating", [1.0, float("inf")], "row 2: rating: expected a finite number, got inf"),
+        ("rating", ["1", "x"], "row 2: rating: expected a finite number, got 'x'"),
+        ("item", ["i", None], "row 2: item: expected an id, got None"),
+        ("timestamp", [1, None], "row 2: timestamp: expected seconds or milliseconds since 1970, got None"),
+    ],
+)
+def test_a_bad_row_of_parquet_is_named(tmp_path, column, values, message):
+    columns = {"user": ["u", "v"], "item": ["i", "j"], "rating": [1.0, 2.0]} | {column: values}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(RatingsError) as error:
+        Ratings.read(tmp_path / "a.parquet")
+    assert str(error.value) == f"{tmp_path / 'a.parquet'}: {message}"
+
+
+def test_what_is_not_parquet_is_said_to_be_none(tmp_path):
+    (tmp_path / "a.parquet").write_text("user,item,rating\n")
+    with pytest.raises(RatingsError, match=r"a.parquet: cannot be read as Parquet"):
+        Ratings.read(tmp_path / "a.parquet")

@@ -1,0 +1,65 @@
+"""Prequential: each trial sees what came before it and nothing else."""
+
+import numpy as np
+import pytest
+
+from dch.config import DchConfig
+from dch.data.splits import by_time
+from dch.errors import RatingsError
+from dch.evaluation import evaluate_prequential
+from dch.evaluation.fit_and_serve import serve
+from dch.evaluation.prequential_stream import COHORTS, cohorts_of, stream
+from dch.recommender import Recommender
+from dch.state.prequential import NOT_TRIED
+from tests.dch.evaluation.stand_in import random_fit, random_ratings
+
+CONFIG = DchConfig(bits=16, hidden=16)
+
+
+@pytest.mark.parametrize("refresh_every", [1, 7])
+def test_ranks_are_places_in_the_lists_asked_for_just_before(refresh_every):
+    train, rest = by_time(random_ratings(160, n_users=12), 0.5)
+    model = random_fit(train, CONFIG)
+    ranks = stream(serve(model, train), rest, rest.values >= 4, refresh_every=refresh_every)
+    recommender = Recommender(model)
+    recommender.state = state = serve(model, train)
+    tried = 0
+    for at in range(len(rest)):
+        user, item = rest.user_ids[rest.users[at]], rest.item_ids[rest.items[at]]
+        if ranks.codes[at] != NOT_TRIED:
+            tried += 1
+            for strategy, rank in (("codes+rerank", ranks.codes[at]), ("popular", ranks.popular[at])):
+                hits = recommender.recommend(user, 100, strategy=strategy)
+                assert [hit.item for hit in hits].index(item) == rank
+        event = state.events([user], [item], [rest.values[at]], [rest.timestamps[at]])
+        state.fold_in_users(event)
+        state.fold_in_items(event)
+        if at % refresh_every == refresh_every - 1:
+            state.refresh_items()
+    assert tried > 10
+
+
+def test_cohorts_tell_who_and_what_the_fit_knew():
+    train, rest = by_time(random_ratings(60, n_users=40, n_items=30), 0.5)
+    cohorts = cohorts_of(random_fit(train, CONFIG), rest)
+    users, items = set(train.users.tolist()), set(train.items.tolist())
+    for user, item, cohort in zip(rest.users.tolist(), rest.items.tolist(), cohorts, strict=True):
+        expected = (
+            f"{'existing' if user in users else 'new'}_user_{'existing' if item in items else 'new'}_item"
+        )
+        assert COHORTS[cohort] == expected
+
+
+def test_the_report_names_cohorts_trials_and_both_strategies():
+    report = evaluate_prequential(random_ratings(400, n_users=60, n_items=40), CONFIG, fit=random_fit)
+    cases = {result.case for result in report.results}
+    assert cases <= {"all", *COHORTS}
+    assert {"all", "existing_user_existing_item"} <= cases
+    assert {result.strategy for result in report.results} == {"codes+rerank", "popular"}
+    assert sum(report.protocol["trials"].values()) > 0
+    assert np.isfinite([result.mean for result in report.results]).all()
+
+
+def test_ratings_without_time_are_refused_before_any_fit():
+    with pytest.raises(RatingsError, match="no timestamps"):
+        evaluate_prequential(random_ratings(timed=False), CONFIG, fit=None)

@@ -1,0 +1,25 @@
+"""The exposure curve as a table and a plot, over seeds."""
+
+import pytest
+
+from dch.experiments.reports.exposure_report import COLUMNS, exposure_pages
+
+
+def outcome(first, second):
+    curve = {"new_item_share": [0.0, 0.1], **{what: [first, second] for what in COLUMNS}}
+    return {"even": {"of_catalogue": 0.1, "of_relevant": 0.08}, "curves": {"codes": curve}}
+
+
+def test_a_row_has_the_mean_and_spread_over_seeds_of_one_reserved_share():
+    found = {("exposure", 0): outcome(0.1, 0.3), ("exposure", 1): outcome(0.2, 0.3), ("codes", 0): {}}
+    table, plot = exposure_pages({"ml-1m": found})
+    assert [row[:3] for row in table.rows] == [("ml-1m", "codes", "0%"), ("ml-1m", "codes", "10%")]
+    assert table.rows[0][3].mean == pytest.approx(0.15)
+    assert table.rows[1][3] == (pytest.approx(0.3), 0)
+    assert "10.0% of the catalogue and have 8.0% of the relevant ratings" in table.note
+    line = plot.panels[0].lines["codes"]
+    assert (line.x, line.y) == ([0, 10], pytest.approx([15, 30]))
+
+
+def test_without_outcomes_there_is_nothing_to_show():
+    assert exposure_pages({"ml-1m": {("codes", 0): {}}}) == []

@@ -1,0 +1,51 @@
+"""Goals: ratios of each seed, then the mean; met as they are shown."""
+
+from math import sqrt
+
+import pytest
+
+from dch.experiments.reports.goal_list import GOALS, Goal
+
+SHARE = Goal("a share", ("codes", "cases", "EUEI"), ("ials", "EUEI"), at_least=0.95)
+
+
+def outcomes(codes, ials):
+    found = {("codes", seed): {"cases": {"EUEI": value}} for seed, value in enumerate(codes)}
+    return found | {("ials", seed): {"EUEI": value} for seed, value in enumerate(ials)}
+
+
+def test_a_ratio_is_that_of_each_seed_and_then_averaged():
+    found = SHARE.measured(outcomes([0.1, 0.4], [0.2, 0.4]))
+    assert found.mean == pytest.approx((0.5 + 1) / 2)
+    assert found.std == pytest.approx(0.5 / sqrt(2))
+
+
+def test_a_seed_that_lacks_one_of_the_two_is_left_out():
+    assert SHARE.measured(outcomes([0.1, 0.4], [0.2])).mean == pytest.approx(0.5)
+    assert SHARE.measured(outcomes([0.1], [])) is None
+    assert SHARE.measured(outcomes([0.1], [0.0])) is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "asked", "is_met"),
+    [
+        (SHARE, 0.9496, ">= 95%", True),  # shown as 95.0%
+        (SHARE, 0.9494, ">= 95%", False),
+        (Goal("a time", ("x",), at_most=45, unit="s"), 45.6, "<= 45 s", False),
+        (Goal("a time", ("x",), at_most=45, unit="s"), 44.0, "<= 45 s", True),
+        (Goal("a factor", ("x",), at_least=3, unit="x"), 3.1, ">= 3.00 x", True),
+        (Goal("no goal", ("x",)), 0.5, "report", None),
+    ],
+)
+def test_a_figure_is_compared_as_it_is_shown(goal, value, asked, is_met):
+    assert goal.asked() == asked
+    assert goal.met(value) is is_met
+
+
+def test_the_bounds_are_those_that_were_asked_for():
+    bounds = {name: [goal.at_least or goal.at_most for goal in goals] for name, goals in GOALS.items()}
+    assert bounds["yelp"] == [0.97, 1.02, 0.01]
+    assert bounds["amazon-books"] == [0.95, 1.0, 180, 0.01]
+    assert [bound for bound in bounds["ml-1m"] if bound] == [
+        *(0.95, 1.0, 0.97, 0.92, 0.98, 45, 0.25, 1.0, 3.0, 0.01)
+    ]

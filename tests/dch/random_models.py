@@ -1,0 +1,43 @@
+"""Small hand-made models for tests: real towers with random weights, no fit."""
+
+import numpy as np
+
+from dch.data.ids import IdTable
+from dch.models.model import Model
+from dch.models.towers import TowerWeights
+
+KNOTS = np.array([[1, 0.1], [2, 0.2], [3, 0.5], [4, 1], [5, 1.5]], np.float32)
+
+
+def random_tower(rng, n_tokens, hidden, bits, vector_size=0, vector_scale=0.5):
+    shapes = [(n_tokens, hidden), hidden, hidden, hidden, hidden, (hidden, bits), bits]
+    parts = [rng.normal(0, 0.5, shape).astype(np.float32) for shape in shapes]
+    shapes = [(hidden, vector_size), vector_size]
+    return TowerWeights(*parts, *(rng.normal(0, vector_scale, shape).astype(np.float32) for shape in shapes))
+
+
+def random_model(
+    *,
+    n_users=6,
+    n_items=8,
+    bits=16,
+    hidden=24,
+    generation=1,
+    seed=0,
+    user_tokens=(),
+    item_tokens=(),
+    knots=KNOTS,
+    vector_size=12,
+):
+    """Users are u0, u1, ..., items i0, i1, ...; the recommender may meet others."""
+    rng = np.random.default_rng(seed)
+    return Model(
+        generation=generation,
+        user_tower=random_tower(rng, n_items + len(user_tokens), hidden, bits, vector_size),
+        item_tower=random_tower(rng, n_users + len(item_tokens), hidden, bits, vector_size, 10.0),
+        user_ids=IdTable(f"u{row}" for row in range(n_users)),
+        item_ids=IdTable(f"i{row}" for row in range(n_items)),
+        user_tokens=IdTable(user_tokens),
+        item_tokens=IdTable(item_tokens),
+        rating_knots=knots,
+    )

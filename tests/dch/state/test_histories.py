@@ -1,0 +1,100 @@
+"""Histories against a dictionary of pairs."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dch.state.histories import Histories, put
+
+EVENT = st.tuples(
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.sampled_from([1.0, 2.0, float("nan")]),
+    st.integers(0, 3),
+)
+
+
+def apply(histories, events, forgotten_before=()):
+    histories.reserve(len(events), 4)
+    for row, floor in forgotten_before:
+        histories.pairs.forgotten_before[row] = floor
+    for offset, own, other, rating, timestamp in events:
+        put(histories.pairs, own, other, rating, timestamp, offset)
+
+
+def oracle(events, forgotten_before=()):
+    latest = {}
+    for offset, own, other, rating, timestamp in events:
+        if timestamp <= dict(forgotten_before).get(own, -1):
+            continue
+        before = latest.get((own, other), (-1, -1, None))
+        if (timestamp, offset) > before[:2]:
+            latest[own, other] = (timestamp, offset, rating)
+    return {pair: rating for pair, (_, _, rating) in latest.items() if not np.isnan(rating)}
+
+
+def state(histories):
+    return {
+        (own, int(other)): float(rating)
+        for own in range(4)
+        for other, rating in zip(*histories.of(own), strict=True)
+    }
+
+
+@given(st.lists(EVENT, max_size=40), st.randoms(use_true_random=False))
+def test_the_state_is_the_latest_rating_per_pair_whatever_the_order_and_however_often(drawn, random):
+    events = [(offset, *event) for offset, event in enumerate(drawn)]
+    histories = Histories()
+    apply(histories, events)
+    assert state(histories) == oracle(events)
+
+    again = events + random.sample(events, len(events) // 2)
+    random.shuffle(again)
+    shuffled = Histories()
+    apply(shuffled, again)
+    assert state(shuffled) == oracle(events)
+
+
+@given(st.lists(EVENT, max_size=40), st.integers(0, 3), st.integers(0, 3))
+def test_events_up_to_the_floor_are_forgotten(drawn, row, floor):
+    events = [(offset, *event) for offset, event in enumerate(drawn)]
+    histories = Histories()
+    apply(histories, events, forgotten_before=[(row, floor)])
+    assert state(histories) == oracle(events, forgotten_before=[(row, floor)])
+
+
+def test_growing_keeps_every_pair():
+    rng = np.random.default_rng(0)
+    histories, expected = Histories(), {}
+    for offset in range(3000):
+        own, other = int(rng.integers(300)), int(rng.integers(50))
+        histories.reserve(1, own + 1)
+        put(histories.pairs, own, other, float(offset), offset, offset)
+        expected[own, other] = float(offset)
+    found = {
+        (own, int(other)): float(rating)
+        for own in range(300)
+        for other, rating in zip(*histories.of(own), strict=True)
+    }
+    assert found == expected
+    assert len(histories) == len(histories.live()) == len(expected)
+    assert histories.nbytes > 0
+
+
+def test_a_row_beyond_the_arrays_has_an_empty_history():
+    others, ratings = Histories().of(99)
+    assert len(others) == len(ratings) == 0
+
+
+@pytest.mark.parametrize("rating", [3.0, float("nan")])
+def test_put_tells_what_it_replaced(rating):
+    histories = Histories()
+    histories.reserve(2, 1)
+    first, before = put(histories.pairs, 0, 0, 5.0, 1, 0)
+    assert first
+    assert np.isnan(before)
+    assert put(histories.pairs, 0, 0, rating, 2, 1) == (True, 5.0)
+    late, kept = put(histories.pairs, 0, 0, 1.0, 1, 9)
+    assert not late
+    assert kept == pytest.approx(rating, nan_ok=True)

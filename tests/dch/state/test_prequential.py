@@ -1,0 +1,85 @@
+"""Ranks of prequential trials against the lists that would have been given."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_models import random_model
+
+from dch import Recommender
+from dch.models.codes import pack, to_words
+from dch.search import CANDIDATES
+from dch.state.prequential import NOT_TRIED, OUTSIDE, sign_words
+
+N_ITEMS = 30
+EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_ITEMS + 1), st.sampled_from([1.0, 4.0, 5.0]))
+
+
+def fresh(vector_size=12):
+    """A recommender over 30 items that all have codes, and users u0 to u5 of the model."""
+    recommender = Recommender(random_model(n_items=N_ITEMS, bits=8, vector_size=vector_size))
+    rng = np.random.default_rng(2)
+    for item in range(N_ITEMS):
+        for user in rng.choice(6, 2, replace=False):
+            recommender.fold_in(f"fan{item}", f"i{item}", 5.0, 1)
+            recommender.fold_in(f"u{user}", f"i{item}", 3.0, 1)
+    return recommender
+
+
+def expected_ranks(recommender, user, item):
+    lists = {
+        strategy: [hit.item for hit in recommender.recommend(user, 1000, strategy=strategy)]
+        for strategy in ("codes+rerank", "popular")
+    }
+    return tuple(found.index(item) if item in found else NOT_TRIED for found in lists.values())
+
+
+@given(st.lists(EVENT, min_size=1, max_size=20), st.sampled_from([0, 12]))
+def test_a_rank_is_the_place_in_the_list_that_the_user_would_have_got_just_before(drawn, vector_size):
+    recommender, twin = fresh(vector_size), fresh(vector_size)
+    columns = [
+        [f"u{user}" for user, _, _ in drawn],
+        [f"i{item}" for _, item, _ in drawn],
+        [rating for *_, rating in drawn],
+        list(range(10, 10 + len(drawn))),
+    ]
+    events = recommender.state.events(*columns)
+    ranks = recommender.state.fold_in_users(events, np.ones(len(drawn), np.bool_))
+
+    for place, (user, item, rating, timestamp) in enumerate(zip(*columns, strict=True)):
+        assert (ranks.codes[place], ranks.popular[place]) == expected_ranks(twin, user, item)
+        event = twin.state.events([user], [item], [rating], [timestamp])
+        twin.state.fold_in_users(event)  # the item side stands still, as it does within a batch
+
+
+def test_an_item_beyond_the_candidates_is_outside_and_one_within_has_its_place():
+    recommender = Recommender(random_model(n_items=300, bits=8))
+    items = [f"i{row}" for row in range(300)]
+    users = [f"u{row * row % 5}" for row in range(300)]
+    recommender.state.fold_in_items(recommender.state.events(users, items, [5.0] * 300, [1] * 300))
+    recommender.state.refresh_items()
+    recommender.fold_in("u5", "i0", 5.0, 1)
+    candidates = [hit.item for hit in recommender.recommend("u5", CANDIDATES)]
+    for item in items[1:]:
+        before = recommender.state.events(["u5", "u5"], [item, item], [5.0, float("nan")], [2, 3])
+        ranks = recommender.state.fold_in_users(before, np.array([True, False]))
+        recommender.state.release_users(["u5"])
+        recommender.fold_in("u5", "i0", 5.0, 1)
+        assert ranks.codes[0] == (candidates.index(item) if item in candidates else OUTSIDE)
+
+
+def test_events_not_to_be_tried_and_items_already_rated_have_no_rank():
+    recommender = fresh()
+    events = recommender.state.events(["u9", "u9", "u9"], ["i1", "i2", "i2"], [5.0] * 3, [9] * 3)
+    ranks = recommender.state.fold_in_users(events, np.array([False, True, True]))
+    assert (ranks.codes >= 0).tolist() == (ranks.popular >= 0).tolist() == [False, True, False]
+    assert ranks.codes[0] == NOT_TRIED
+
+
+@pytest.mark.parametrize("bits", [8, 40, 64, 72, 256])
+def test_the_code_made_in_a_kernel_is_the_packed_one(bits):
+    relaxed = np.random.default_rng(bits).normal(size=(1, bits)).astype(np.float32)
+    expected = to_words(pack(relaxed))[0]
+    words = np.empty_like(expected)
+    sign_words(relaxed[0], words)
+    assert words.tolist() == expected.tolist()

@@ -1,0 +1,44 @@
+import numpy as np
+
+from dch.config import DchConfig
+from dch.training.scale import read_scale
+from dch.training.training_bags import make_training_bags
+from tests.dch.training.data import four_ratings
+
+
+def _sides(min_token_count=1):
+    ratings = four_ratings()
+    return make_training_bags(
+        ratings, read_scale(ratings.values, DchConfig(), graded=True), min_token_count=min_token_count
+    )
+
+
+def test_the_vocabulary_holds_who_and_what_was_rated_and_nothing_else():
+    users, items = _sides()
+    assert (users.ids, items.ids) == (["a", "b"], ["x", "y"])
+    assert (users.n_other, items.n_other) == (2, 2)
+
+
+def test_each_rating_is_in_the_bags_of_both_sides():
+    users, items = _sides()
+    assert users.tokens.tolist() == [0, 1, 1, 0]
+    assert users.values.tolist() == [5, 1, 4, 3]
+    assert users.targets.tolist() == [1.5, 0, 1, 0]
+    assert items.tokens.tolist() == [0, 1, 0, 1]
+    assert items.values.tolist() == [5, 3, 1, 4]
+    assert items.popularity.tolist() == [1, 1]
+
+
+def test_feature_tokens_come_after_the_other_sides_ids():
+    users, items = _sides()
+    assert users.feature_names == ["age=20"]
+    assert users.feature_tokens.tolist() == [2, 2]
+    assert items.feature_names == ["genres=Drama", "genres=War"]
+    assert (items.feature_starts.tolist(), items.feature_tokens.tolist()) == ([0, 2, 2], [2, 3])
+    assert items.n_tokens == 4
+
+
+def test_rare_tokens_are_left_out():
+    users, items = _sides(min_token_count=2)
+    assert (users.feature_names, items.feature_names) == (["age=20"], [])
+    assert np.array_equal(items.feature_starts, [0, 0, 0])

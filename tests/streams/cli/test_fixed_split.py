@@ -1,0 +1,73 @@
+"""``dch evaluate --train --test`` on a split made by Python's csv and random, none of our own code."""
+
+import csv
+import json
+import random
+
+import pytest
+
+from streams.demo.demo_data import wheel_data
+from tests.streams.cli.running import dch
+
+__all__ = ["dch"]
+
+SHARES = {"users": 0.1, "items": 0.1, "tested": 0.2}
+"""Those of our own hold-out: users and items left out, and ratings of the others tested."""
+
+NOISE = 0.03
+"""Of NDCG@20 between two draws of split and fit: pairs of them differed by .002 to .012."""
+
+
+def split_elsewhere(folder, out, seed):
+    """Write train.csv and test.csv; return their numbers of ratings."""
+    rng = random.Random(seed)
+    with (folder / "ml-100k.inter").open(newline="") as file:
+        _, *rows = csv.reader(file, delimiter="\t")
+    left_out = []
+    for column, side in enumerate(("users", "items")):
+        ids = sorted({row[column] for row in rows})
+        left_out.append(set(rng.sample(ids, round(SHARES[side] * len(ids)))))
+    rows = [row for row in rows if row[0] not in left_out[0] and row[1] not in left_out[1]]
+    tested = [rng.random() < SHARES["tested"] for _ in rows]
+    for name, wanted in (("train", False), ("test", True)):
+        with (out / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["user", "item", "rating", "timestamp"])
+            writer.writerows(row for row, is_tested in zip(rows, tested, strict=True) if is_tested == wanted)
+    return len(rows) - sum(tested), sum(tested)
+
+
+def ndcg(report):
+    """Return the NDCG@20 of known users for each strategy."""
+    return {
+        result["strategy"]: result["mean"]
+        for result in report["results"]
+        if (result["case"], result["metric"]) == ("EUEI", "ndcg@20")
+    }
+
+
+@pytest.mark.slow
+def test_a_split_made_elsewhere_gives_the_quality_of_our_own_hold_out(dch, tmp_path):
+    folder = wheel_data("skip this test")
+    n_train, n_test = split_elsewhere(folder, tmp_path, seed=1)
+    found = {}
+    for name, data in (
+        ("given", ["--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]),
+        ("holdout", [folder]),
+    ):
+        ran = dch("evaluate", *data, "--seeds", "0", "--json", tmp_path / f"{name}.json")
+        assert ran.code == 0, ran.err
+        found[name] = json.loads((tmp_path / f"{name}.json").read_text())
+    protocol = found["given"]["protocol"]
+    assert (protocol["ratings"], protocol["test_ratings"]) == (n_train, n_test)
+    given, own = ndcg(found["given"]), ndcg(found["holdout"])
+    assert given == pytest.approx(own, abs=NOISE)
+    assert given["codes"] > given["popular"] + 2 * NOISE  # so near is not by chance
+
+
+def test_where_nothing_can_be_measured_an_error_says_so(dch, tmp_path):
+    path = tmp_path / "ratings.csv"
+    path.write_text("user,item,rating\na,x,3\na,y,5\nb,x,4\n")
+    ran = dch("evaluate", "--train", path, "--test", path, "--seeds", "0", "--json", tmp_path / "out.json")
+    assert ran.code == 1
+    assert "nothing to measure: no user has a relevant rating in the test part" in ran.err

@@ -1,0 +1,80 @@
+"""Asking over Kafka: the reply with the asker's own correlation id, or a sentence when none comes."""
+
+import threading
+
+import pytest
+
+from streams import topics
+from streams.client import RecommendClient
+from streams.errors import ReplyTimeout, TopicError
+from streams.kafka import Admin, Consumer, Partition, Producer
+from streams.kafka.records import Output
+from streams.messages import (
+    ErrorReply,
+    RecommendReply,
+    RecommendRequest,
+    decode_reply_address,
+    decode_request,
+    encode_reply,
+)
+from streams.settings import Settings
+
+
+@pytest.fixture
+def answered(settings):
+    """Settings of a service that answers a request with its user's name, after a reply to a stranger."""
+    admin = Admin(settings)
+    topics.create(admin, settings)
+    stop = threading.Event()
+    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest", fill_s=0)
+    consumer.assign({Partition(settings.topic("requests"), i): 0 for i in range(4)})
+    thread = threading.Thread(target=answer_all, args=(consumer, Producer(settings, linger_ms=0), stop))
+    thread.start()
+    yield settings
+    stop.set()
+    thread.join()
+    admin.delete([settings.topic(topic.name) for topic in topics.EVERY_TOPIC])
+
+
+def answer_all(consumer, producer, stop):
+    while not stop.is_set():
+        for record in consumer.poll(0.05):
+            address = decode_reply_address(record.headers)
+            strange = [("kafka_correlationId", b"somebody else's")]
+            for headers in (strange, address.headers):
+                producer.send(Output(address.topic, record.key, reply_to(record), address.partition, headers))
+    producer.flush()
+    consumer.close()
+
+
+def reply_to(record):
+    request = decode_request(record)
+    if request.user == "bad":
+        return encode_reply(ErrorReply("user: no such thing"))
+    return encode_reply(
+        RecommendReply(user=request.user, items=(), generation=7, strategy="codes", staleness_s=0.5)
+    )
+
+
+def test_each_question_gets_its_own_reply(answered):
+    with RecommendClient(answered) as asker:
+        for user in ("u1", "u2", "u1"):
+            reply = asker.ask(RecommendRequest(user=user))
+            assert (reply.user, reply.generation) == (user, 7)
+        assert asker.ask(RecommendRequest(user="bad")) == ErrorReply("user: no such thing")
+        assert asker.ask(RecommendRequest(similar_to="i1")).user is None
+
+
+@pytest.mark.broker
+def test_without_a_worker_a_sentence_says_so(embedded, prefix):
+    settings = Settings(bootstrap_servers=embedded, prefix=prefix, request_timeout_s=0.3)
+    with pytest.raises(TopicError, match="is missing; run: dch topics create"):
+        RecommendClient(settings)
+    admin = Admin(settings)
+    topics.create(admin, settings)
+    with (
+        RecommendClient(settings) as asker,
+        pytest.raises(ReplyTimeout, match=r"no reply to request \w+ within 0.3 s; is a worker"),
+    ):
+        asker.ask(RecommendRequest(user="u1"))
+    admin.delete([settings.topic(topic.name) for topic in topics.EVERY_TOPIC])

@@ -1,0 +1,22 @@
+"""How a role is asked to end."""
+
+import os
+import signal
+
+import pytest
+
+from streams.lifecycle import stop_on_signals
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_asks_to_stop_and_a_second_would_end_the_process(name):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        stop = stop_on_signals()
+        assert not stop.is_set()
+        os.kill(os.getpid(), getattr(signal, name))
+        assert stop.wait(5)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
