@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from dch.models.codes import from_words, to_words
 from dch.models.model import Model
-from dch.state.code_store import CodeStore
-from dch.state.histories import slots_of
+from dch.state.item_index import ItemCodes as CodeColumns
+from dch.state.item_index import ItemIndex
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 from streams import topics
@@ -39,7 +39,7 @@ class ItemCodes:
         self._settings = settings
         self._state = state
         self._ids = state.history.item_ids
-        self._published: dict[Shape, CodeStore] = {}  # what the topic says
+        self._published: dict[Shape, ItemIndex] = {}  # what the topic says
         self._homes = np.empty(0, np.int32)
 
     def learn(self, codes: Codes) -> None:
@@ -66,9 +66,10 @@ class ItemCodes:
 
     def n_missing(self, model: Model) -> int:
         """Count the items of other workers that have a code now, and none of that model yet."""
-        rows = np.flatnonzero(self._state.snapshot.items.store.present).astype(np.int32)
+        rows = self._state.snapshot.item_index.rows_with_code()
         others = rows[~self._is_owned(rows)]
-        return len(others) - int(np.count_nonzero(_present(self._store(_shape_of_model(model)), others)))
+        published = self._index(_shape_of_model(model))
+        return len(others) - int(np.count_nonzero(published.has_code(others)))
 
     def complete(self, snapshot: Snapshot) -> None:
         """Put the codes of others into a snapshot that is to be swapped in; forget generations before it."""
@@ -84,19 +85,20 @@ class ItemCodes:
         return [self._ids[row] for row in np.flatnonzero(np.isin(homes, list(partitions))).tolist()]
 
     def _put(self, shape: Shape, codes: dict[str, ItemCode]) -> None:
-        store = self._store(shape)
+        index = self._index(shape)
         rows = self._ids.intern_many(list(codes))
         for other, outdated in self._published.items():
             if other[0] == shape[0] and other != shape:  # the topic has one code of an item
                 outdated.remove(rows)
         packed = bytes.fromhex("".join(code.code for code in codes.values()))
         vectors = bytes.fromhex("".join(code.vector for code in codes.values()))
-        store.put(
-            rows,
-            to_words(np.frombuffer(packed, np.uint8).reshape(len(rows), store.bits // 8)),
-            np.frombuffer(vectors, np.int8).reshape(len(rows), store.vector_size),
+        columns = CodeColumns(
+            to_words(np.frombuffer(packed, np.uint8).reshape(len(rows), index.bits // 8)),
+            np.frombuffer(vectors, np.int8).reshape(len(rows), index.vector_size),
+            np.array([min(code.positives, 2**31 - 1) for code in codes.values()], np.int32),
+            np.ones(len(rows), np.bool_),
         )
-        store.popularity[rows] = [min(code.positives, 2**31 - 1) for code in codes.values()]
+        index.put(rows, columns)
         snapshot = self._state.snapshot
         if shape == _shape_of_model(snapshot.model):
             self._take_published(snapshot, rows[~self._is_owned(rows)])
@@ -104,62 +106,49 @@ class ItemCodes:
     def _remove(self, ids: list[str]) -> None:
         rows = self._ids.rows(ids)
         rows = rows[rows >= 0]
-        for store in self._published.values():
-            store.remove(rows)
-        others = rows[~self._is_owned(rows)]
-        state = self._state
-        with state.lock:
-            state.snapshot.items.store.remove(others)
-            state.snapshot.catalogue.update(others, state.history.unavailable)
+        for index in self._published.values():
+            index.remove(rows)
+        self._state.remove_item_codes(rows[~self._is_owned(rows)])
 
     def _take_published(self, snapshot: Snapshot, rows: Rows) -> None:
         """Give these rows of a snapshot the codes that the topic has; the others stay as they are."""
         published = self._published.get(_shape_of_model(snapshot.model))
-        store = snapshot.items.store
         if published is None or not len(rows):
             return
-        known = rows[_present(published, rows)]
-        with self._state.lock:
-            store.put(known, published.words[known], published.vectors[known])
-            store.popularity[known] = published.popularity[known]
-            snapshot.catalogue.update(known, self._state.history.unavailable)
+        known = rows[published.has_code(rows)]
+        self._state.put_item_codes(known, published.codes(known), snapshot)
 
     def _news(self, snapshot: Snapshot, rows: Rows) -> list[Output]:
-        store = snapshot.items.store
-        published = self._store(_shape_of_model(snapshot.model))
-        published.reserve(len(self._ids))
-        store.reserve(len(self._ids))
-        is_new = store.present[rows] != published.present[rows]
-        is_new |= (store.words[rows] != published.words[rows]).any(axis=1)
-        is_new |= (store.vectors[rows] != published.vectors[rows]).any(axis=1)
-        is_new |= store.popularity[rows] != published.popularity[rows]
-        news = rows[is_new]
-        present = store.present[news]
-        published.remove(news[~present])
-        published.put(news[present], store.words[news[present]], store.vectors[news[present]])
-        published.popularity[news] = store.popularity[news]
-        codes = from_words(store.words[news], store.bits)
-        return [self._output(snapshot, row, codes[at].tobytes()) for at, row in enumerate(news.tolist())]
+        published = self._index(_shape_of_model(snapshot.model))
+        served, known = snapshot.item_index.codes(rows), published.codes(rows)
+        is_new = served.present != known.present
+        is_new |= (served.words != known.words).any(axis=1)
+        is_new |= (served.vectors != known.vectors).any(axis=1)
+        is_new |= served.popularity != known.popularity
+        rows = rows[is_new]
+        news = snapshot.item_index.codes(rows)
+        published.put(rows, news)
+        return [self._output(snapshot, row, news.part(at, at + 1)) for at, row in enumerate(rows.tolist())]
 
-    def _output(self, snapshot: Snapshot, row: int, code: bytes) -> Output:
-        store, key = snapshot.items.store, self._ids[row].encode()
+    def _output(self, snapshot: Snapshot, row: int, code: CodeColumns) -> Output:
+        index, key = snapshot.item_index, self._ids[row].encode()
         value = None
-        if store.present[row]:
-            pairs = self._state.history.item_histories.pairs
-            raters = len(slots_of(pairs, row)) if row < len(pairs.newest) else 0
-            positives = int(store.popularity[row])
-            vector = store.vectors[row].tobytes().hex()
-            value = encode_item_code(ItemCode(store.generation, code.hex(), raters, positives, vector))
+        if code.present[0]:
+            packed = from_words(code.words, index.bits).tobytes().hex()
+            vector, positives = code.vectors.tobytes().hex(), int(code.popularity[0])
+            raters = self._state.n_raters(row)
+            value = encode_item_code(ItemCode(index.generation, packed, raters, positives, vector))
         home = int(self._homes_of(row + 1)[row])
         return Output(self._settings.topic(topics.ITEM_CODES.name), key, value, home)
 
-    def _store(self, shape: Shape) -> CodeStore:
+    def _index(self, shape: Shape) -> ItemIndex:
         """Return what the topic says of codes of one shape."""
-        store = self._published.get(shape)
-        if store is None:
+        index = self._published.get(shape)
+        if index is None:
             generation, bits, vector_size = shape
-            store = self._published[shape] = CodeStore(self._ids, bits, generation, vector_size)
-        return store
+            index = ItemIndex(self._ids, generation=generation, bits=bits, vector_size=vector_size)
+            self._published[shape] = index
+        return index
 
     def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:
         return np.isin(self._homes_of(len(self._ids))[rows], list(self.owned))
@@ -180,9 +169,3 @@ def _shape_of(code: ItemCode) -> Shape:
 
 def _shape_of_model(model: Model) -> Shape:
     return model.generation, model.bits, model.item_tower.vector_size
-
-
-def _present(store: CodeStore, rows: Rows) -> NDArray[np.bool_]:
-    store.reserve(len(store.ids))
-    present: NDArray[np.bool_] = store.present[rows]
-    return present

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from dch.models.model import Model
 from dch.state.histories import Events
 from dch.state.prequential import NOT_TRIED, Ranks
-from dch.state.snapshot import Snapshot
 from streams.metrics import (
     COHORTS,
     PREQUENTIAL_HITS,
@@ -47,12 +46,10 @@ class Trials:
             chosen &= place < self._share * 2**32
         return chosen
 
-    def count(self, ranks: Ranks, events: Events, snapshot: Snapshot) -> None:
-        """Count trials and hits by cohort."""
+    def count(self, ranks: Ranks, cohorts: NDArray[np.int64]) -> None:
+        """Count trials and hits by cohort; cohorts are positions in COHORTS, one per event."""
         tried = np.flatnonzero(ranks.codes != NOT_TRIED)
-        user_is_new = snapshot.items.token_of[events.users[tried]] < 0
-        item_is_new = snapshot.users.token_of[events.items[tried]] < 0
-        cohorts = 2 * user_is_new + item_is_new  # places in COHORTS
+        cohorts = cohorts[tried]
         for counter, which in (
             (PREQUENTIAL_TRIALS, np.ones(len(tried), np.bool_)),
             (PREQUENTIAL_HITS, ranks.codes[tried] < self._k),

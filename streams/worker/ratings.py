@@ -57,7 +57,7 @@ class RatingRecords:
         )
         trials = self._generations.trials
         ranks = self._state.fold_in_users(events, trials.choose(events, partitions, live))
-        trials.count(ranks, events, self._state.snapshot)
+        trials.count(ranks, self._state.cohorts(events))
         self._pass_on(batch, events, live)
         self._take_note(records[0].topic, batch, live)
 
@@ -110,7 +110,7 @@ class RatingRecords:
         A rating from before its user was forgotten does not count here, so it may not count there. It may be
         there already: passed on, and not committed when a worker was killed. So silence would not do.
         """
-        forgotten_before = self._state.history.user_histories.pairs.forgotten_before[events.users]
+        forgotten_before = self._state.forgotten_before(events.users)
         forbidden = events.timestamps <= forgotten_before
         for at in np.flatnonzero(live).tolist():
             event = batch.events[at]

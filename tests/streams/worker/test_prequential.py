@@ -56,7 +56,7 @@ def test_trials_and_hits_are_counted_by_cohort():
     before = counts()
     ranks = Ranks(np.array([0, 19, 20, NOT_TRIED], np.int32), np.array([OUTSIDE, 0, 3, NOT_TRIED], np.int32))
     Trials(Settings(), MODEL, {}).count(
-        ranks, events([5] * 4, [0] * 4, rows[:, 0], rows[:, 1]), state.snapshot
+        ranks, state.cohorts(events([5] * 4, [0] * 4, rows[:, 0], rows[:, 1]))
     )
     moved = {key: value - before[key] for key, value in counts().items() if value != before[key]}
     assert moved == {
