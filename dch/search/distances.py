@@ -1,24 +1,40 @@
-"""Distances of a block of codes to a query: one loop per number of words, of a form that LLVM vectorises.
+"""Hamming distances of a block of codes to a query, with one loop for each number of words per code.
 
-That takes: one flat slice of words, a stride known when compiling, and uint16 throughout.
+LLVM vectorizes these loops because each reads one flat slice of words, has a stride that is known at compile
+time, and uses uint16 throughout.
 """
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dch.jit import kernel
 from dch.models.codes import MAX_BITS, Words
-from dch.search.popcount import popcount
 
 Distances = NDArray[np.uint16]
 
 
+def _popcount(_typing_context: Any, _word: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numba's types are not public
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+popcount = cast(Callable[[int], int], intrinsic(_popcount))
+"""Count the set bits of a uint64 in one machine instruction. For kernels only."""
+
+
 @kernel
 def block_distances(block: Words, query: Words, distances: Distances) -> int:
-    """Fill the distances of a block of codes and return the least of them.
+    """Write the distances of a block of codes and return the smallest one.
 
     Args:
-        block: (n * n_words,) uint64, code after code.
+        block: (n * n_words,) uint64, one code after the other.
         query: (n_words,) uint64.
         distances: (n,) uint16, written.
     """

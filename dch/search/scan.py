@@ -1,8 +1,8 @@
 """The exact scan: one pass over all codes that keeps the nearest k.
 
-Distances are computed block by block into a scratch of a kilobyte, which vectorises; only rows within the
-distance of the current k-th nearest are looked at one by one. Once k are found these are few: the pass costs
-about one read of the codes.
+Distances are computed block by block into one kilobyte of scratch memory, which vectorizes. Only rows no
+farther than the current k-th nearest are then looked at one by one. Once k are found these are few, so the
+pass costs little more than reading the codes.
 """
 
 import numpy as np
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from dch.jit import kernel
 from dch.models.codes import Words
+from dch.models.towers import Floats, Ints
 from dch.search.distances import block_distances
-from dch.search.order import Float32s, Int32s, Integers, _offer, _sort
+from dch.search.order import Integers, keep_nearest, sort_results
 
 BLOCK = 512  # rows; a block of distances stays in the first-level cache, and most blocks hold no candidate
 
 
 @kernel
-def _is_allowed(row: int, allowed: NDArray[np.uint8], skip: Int32s) -> bool:
+def _is_allowed(row: int, allowed: NDArray[np.uint8], skip: Ints) -> bool:
     if len(allowed) > 0 and not allowed[row]:
         return False
     if len(skip) == 0:
@@ -27,32 +28,32 @@ def _is_allowed(row: int, allowed: NDArray[np.uint8], skip: Int32s) -> bool:
 
 
 @kernel
-def _scan(
+def scan(
     words: Words,
     query: Words,
     k: int,
     allowed: NDArray[np.uint8],
-    skip: Int32s,
+    skip: Ints,
     popularity: Integers,
-    rows: Int32s,
-    distances: Int32s,
-    scores: Float32s,
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
 ) -> int:
-    """Find the nearest k; writes to the last three arrays, each at least (min(k, n),).
+    """Write the nearest k to the last three arrays, each at least (min(k, n),).
 
     Args:
         words: (n, n_words) uint64, contiguous.
         query: (n_words,) uint64.
         k: list length.
-        allowed: (n,) uint8, 0 where a row may not be found; or empty: all may.
-        skip: (m,) int32 rows that may not be found, ascending.
-        popularity: (n,) integers that break ties; or empty: row decides.
+        allowed: (n,) uint8, 0 where a row must not be found; empty if every row may be.
+        skip: (m,) int32 rows that must not be found, ascending.
+        popularity: (n,) integers that break ties; empty if the row alone breaks them.
         rows: written, nearest first.
         distances: written.
         scores: written, 64 * n_words - 2 * distance.
 
     Returns:
-        How many were found: k, or all that are allowed when they are fewer.
+        The number of rows found: k, or all that are allowed if these are fewer.
     """
     n, n_words = words.shape
     if k <= 0:
@@ -69,8 +70,8 @@ def _scan(
             if distance > threshold or not _is_allowed(row, allowed, skip):
                 continue
             score = np.float32(64 * n_words - 2 * distance)
-            found = _offer(k, found, row, distance, score, rows, distances, scores, popularity)
+            found = keep_nearest(k, found, row, distance, score, rows, distances, scores, popularity)
             if found == k:
                 threshold = int(distances[0])
-    _sort(False, found, rows, distances, scores, popularity)
+    sort_results(False, found, rows, distances, scores, popularity)
     return found

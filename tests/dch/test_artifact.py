@@ -83,17 +83,17 @@ def edit(**changes):
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("model.safetensors", truncate, "bytes, the manifest says"),
+        ("model.safetensors", truncate, "bytes, but the manifest lists"),
         ("model.safetensors", corrupt, "does not match its SHA-256"),
         ("model.safetensors", lambda path: path.unlink(), "cannot be read"),
         ("manifest.json", lambda path: path.unlink(), "no artifact at"),
         ("manifest.json", lambda path: path.write_text("{"), "cannot be decoded"),
         ("manifest.json", lambda path: path.write_bytes(b"\xff\xfe"), "cannot be decoded"),
-        ("manifest.json", lambda path: path.write_text("[]"), "is not of a dch-artifact"),
-        ("manifest.json", edit(format="other"), "is not of a dch-artifact"),
-        ("manifest.json", edit(format_version=99), "has format_version 99, this program reads 1"),
+        ("manifest.json", lambda path: path.write_text("[]"), "is not the manifest of a dch-artifact"),
+        ("manifest.json", edit(format="other"), "is not the manifest of a dch-artifact"),
+        ("manifest.json", edit(format_version=99), "has format_version 99, but this program reads 1"),
         ("manifest.json", edit(generation="one"), "cannot be decoded"),
-        ("manifest.json", edit(files={}), "names no model.safetensors"),
+        ("manifest.json", edit(files={}), "does not list model.safetensors"),
     ],
 )
 def test_a_damaged_artifact_says_what_is_wrong_with_it(folder, name, damage, message):

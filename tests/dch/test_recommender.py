@@ -13,7 +13,7 @@ from dch import Ratings, Recommender
 from dch.answers import query_user
 from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
 from dch.models.codes import pack, unpack
-from dch.search.scores import WHOLE_LARGEST
+from dch.search.scores import LARGEST_QUERY
 from dch.state.item_index import precedence_of
 from dch.state.restore import fold_in_ratings
 from dch.state.snapshot import Snapshot
@@ -77,7 +77,7 @@ def full_sort(recommender, user, strategy):
     state = recommender.state
     row = np.array([state.history.user_ids.row(user)], np.int32)
     (relaxed,), (vector,) = state.snapshot.users.encode(row)
-    whole = np.rint(vector / (np.abs(vector).max(initial=1e-30) / WHOLE_LARGEST)).astype(int)
+    whole = np.rint(vector / (np.abs(vector).max(initial=1e-30) / LARGEST_QUERY)).astype(int)
     seen = set(state.history.user_histories.of(int(row[0]))[0].tolist())
     vectors, bits = state.snapshot.item_index.view().vectors, state.snapshot.model.bits
     found = []
@@ -156,7 +156,7 @@ def test_similar_items_are_the_nearest_codes_without_the_item_itself():
     }
     assert {hit.item: hit.distance for hit in hits} == expected
     assert [hit.distance for hit in hits] == sorted(expected.values())
-    with pytest.raises(UnknownIdError, match="no code is known of item 'i9'"):
+    with pytest.raises(UnknownIdError, match="item 'i9' has no code"):
         recommender.similar_items("i9")
 
 

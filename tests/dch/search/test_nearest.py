@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from random_models import hamming
 
 from dch.errors import CodeShapeError
-from dch.models.codes import hamming, pack, to_words, unpack
+from dch.models.codes import pack, to_words, unpack
 from dch.search import Nearest, nearest, nearest_many, rerank
 from dch.search.scan import BLOCK
-from dch.search.scores import WHOLE_LARGEST, make_scorer
+from dch.search.scores import LARGEST_QUERY, make_scorer
 
 QUARTERS = st.sampled_from([-1.0, -0.5, -0.25, 0.25, 0.5])  # sums of these are exact in any order
 
@@ -27,7 +28,7 @@ class Case:
         self.relaxed = draw(hnp.arrays(np.float32, self.bits, elements=QUARTERS))
         self.query = pack(self.relaxed[None])[0]
         self.vectors = rng.integers(-3, 4, (self.n, 8)).astype(np.int8)
-        self.vector = WHOLE_LARGEST * rng.integers(-1, 2, 8).astype(np.float32)  # rounds to itself
+        self.vector = LARGEST_QUERY * rng.integers(-1, 2, 8).astype(np.float32)  # rounds to itself
         self.popularity = rng.integers(3, size=self.n).astype(np.int32)
         self.eligible = rng.random(self.n) < draw(st.sampled_from([0, 0.1, 0.9]))
         self.skip = rng.integers(max(self.n, 1), size=draw(st.integers(0, 30))).astype(np.int32)
@@ -136,7 +137,7 @@ def test_rerank_leaves_its_candidates_as_they_are():
 
 def test_what_does_not_fit_the_codes_is_refused():
     words = np.zeros((5, 2), np.uint64)
-    with pytest.raises(CodeShapeError, match="codes are 2 words wide, the query has shape \\(1,\\)"):
+    with pytest.raises(CodeShapeError, match="codes have 2 words, but the query has shape \\(1,\\)"):
         nearest(words, np.zeros(1, np.uint64), 3)
     with pytest.raises(CodeShapeError, match="eligible must have one value for each of 5 codes"):
         nearest(words, words[0], 3, eligible=np.ones(4, np.bool_))
