@@ -12,7 +12,7 @@ from dch.jit import kernel
 from dch.models.sums import RunningSums
 from dch.models.towers import Floats, Head, Ints, encode_row
 from dch.search import CANDIDATES
-from dch.search.distances import block_distances
+from dch.search.scan import block_distances
 from dch.search.scores import make_scorer, score_of
 from dch.state.fold_in import BagArrays, fold_in
 from dch.state.histories import NONE, Pairs

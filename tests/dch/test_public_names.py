@@ -1,4 +1,4 @@
-"""``dch`` names everything public in one list."""
+"""All public names of ``dch`` are in one list."""
 
 from types import ModuleType
 
@@ -17,7 +17,7 @@ def test_the_list_of_public_names_is_complete_and_sorted():
 
 
 @pytest.mark.parametrize("name", [name for name in dch.__all__ if name != "__version__"])
-def test_every_public_name_has_a_docstring_of_its_own(name):
+def test_every_public_name_has_its_own_docstring(name):
     assert vars(getattr(dch, name))["__doc__"].strip()
 
 

@@ -1,4 +1,4 @@
-"""Codes: packing and words, against obvious twins."""
+"""Codes: packing, and reading as words."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_to_words_then_from_words_is_identity(codes):
 
 
 @pytest.mark.parametrize("bits", [0, 4, 60, 264, -8])
-def test_a_length_that_no_code_has_is_refused(bits):
+def test_an_invalid_length_is_refused(bits):
     with pytest.raises(ConfigError, match=f"bits must be a multiple of 8 from 8 to 256, got {bits}"):
         width(bits)
 

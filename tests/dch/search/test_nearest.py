@@ -17,7 +17,7 @@ QUARTERS = st.sampled_from([-1.0, -0.5, -0.25, 0.25, 0.5])  # sums of these are 
 
 
 class Case:
-    """Codes, a query and everything that a search may be given."""
+    """Codes, a query and all optional arguments of a search."""
 
     def __init__(self, draw):
         self.n = draw(st.integers(0, 60) | st.integers(BLOCK - 2, BLOCK + 2))
@@ -40,7 +40,7 @@ flags = st.tuples(st.booleans(), st.booleans(), st.booleans())
 
 
 def by_full_sort(case, use_skip, use_eligible, use_popularity):
-    """Return (distance, -popularity, row) of all that may be found, in order."""
+    """Return (distance, -popularity, row) of all rows that may be found, in order."""
     distances = hamming(case.codes, case.query) if case.n else np.zeros(0, np.int32)
     return sorted(
         (int(distances[row]), -int(case.popularity[row]) if use_popularity else 0, row)
@@ -95,7 +95,9 @@ def test_rerank_sorts_the_candidates_by_score(case, k, with_vectors):
 
 
 @given(cases(), st.integers(0, 5), st.sampled_from([0, 20]), st.integers(1, 3), st.booleans())
-def test_many_searches_find_what_each_alone_finds(case, n_queries, n_candidates, n_threads, with_vectors):
+def test_a_batch_finds_what_single_searches_find(
+    case, n_queries, n_candidates, n_threads, with_vectors
+):
     relaxed = np.array([np.roll(case.relaxed, turn) for turn in range(n_queries)], np.float32)
     relaxed = relaxed.reshape(n_queries, case.bits)
     vectors = np.array([np.roll(case.vector, turn) for turn in range(n_queries)], np.float32)
@@ -125,7 +127,7 @@ def test_many_searches_find_what_each_alone_finds(case, n_queries, n_candidates,
         assert row.tolist() == rows + [-1] * (case.k - len(rows))
 
 
-def test_rerank_leaves_its_candidates_as_they_are():
+def test_rerank_does_not_change_the_candidates():
     columns = np.array([0, 1]), np.array([0, 1]), np.array([2, 1])
     candidates = Nearest(*(column.astype(kind) for column, kind in zip(columns, "iif", strict=True)))
     vectors, words = np.array([[1], [2]], np.int8), np.zeros((2, 1), np.uint64)
@@ -135,7 +137,7 @@ def test_rerank_leaves_its_candidates_as_they_are():
     assert candidates.scores.tolist() == [2, 1]
 
 
-def test_what_does_not_fit_the_codes_is_refused():
+def test_arguments_that_do_not_fit_the_codes_are_refused():
     words = np.zeros((5, 2), np.uint64)
     with pytest.raises(CodeShapeError, match="codes have 2 words, but the query has shape \\(1,\\)"):
         nearest(words, np.zeros(1, np.uint64), 3)

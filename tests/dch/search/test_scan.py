@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from random_models import hamming
 
 from dch.models.codes import to_words, unpack
-from dch.search.distances import block_distances
+from dch.search.scan import block_distances
 
 
 @st.composite
