@@ -95,9 +95,7 @@ def test_rerank_sorts_the_candidates_by_score(case, k, with_vectors):
 
 
 @given(cases(), st.integers(0, 5), st.sampled_from([0, 20]), st.integers(1, 3), st.booleans())
-def test_a_batch_finds_what_single_searches_find(
-    case, n_queries, n_candidates, n_threads, with_vectors
-):
+def test_a_batch_finds_what_single_searches_find(case, n_queries, n_candidates, n_threads, with_vectors):
     relaxed = np.array([np.roll(case.relaxed, turn) for turn in range(n_queries)], np.float32)
     relaxed = relaxed.reshape(n_queries, case.bits)
     vectors = np.array([np.roll(case.vector, turn) for turn in range(n_queries)], np.float32)
