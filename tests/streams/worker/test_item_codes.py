@@ -7,8 +7,7 @@ from random_models import random_model
 from dch.recommender import Recommender
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
-from streams.messages import ItemCode
-from streams.messages.state import decode_item_code
+from streams.messages import ItemCode, decode_item_code
 from streams.settings import Settings
 from streams.worker.item_codes import ItemCodes
 
