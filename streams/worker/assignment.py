@@ -45,8 +45,8 @@ class Share:
         """
         owned = _numbers(places, self.names)
         lost, gained = self.owned - owned, owned - self.owned
-        committed, ends = consumer.committed(places), consumer.ends(places)
-        beginnings = consumer.starts(place for place in places if place.partition in gained)
+        committed, ends = consumer.committed(places), consumer.end_offsets(places)
+        beginnings = consumer.beginning_offsets(place for place in places if place.partition in gained)
         positions = {place: beginnings.get(place, self.applied.get(place, 0)) for place in places}
         for place, offset in committed.items():
             self._committed[place.topic][place.partition] = offset

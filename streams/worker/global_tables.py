@@ -75,9 +75,9 @@ class Tables:
 
     def _read_from(self, starts: dict[Partition, int | None]) -> None:
         self._consumer.assign(starts)
-        beginnings = self._consumer.starts(starts)
+        beginnings = self._consumer.beginning_offsets(starts)
         at = {place: max(beginnings[place], start or 0) for place, start in starts.items()}
-        self._catch_up.expect(at, self._consumer.ends(starts))
+        self._catch_up.expect(at, self._consumer.end_offsets(starts))
 
     def _poll(self) -> list[Record]:
         records = self._consumer.poll(POLL_S)
@@ -169,4 +169,4 @@ class Tables:
             if place.partition not in self._service.owned
             or (self._consumer.position(place) or 0) < self._committed[place]
         ]
-        self._consumer.commit(but=others)
+        self._consumer.commit(skip=others)

@@ -138,7 +138,7 @@ class Ingest:
 
     def _commit(self) -> None:
         held = {Partition(self._share.users, partition) for partition in self._users.holding}
-        self._consumer.commit(but=held.union(self._share.replaying()))
+        self._consumer.commit(skip=held.union(self._share.replaying()))
 
     def _take_handed_over(self, wait_s: float = 0.0) -> None:
         """Take what tables has found; no more than what is there now, so that records do not wait."""

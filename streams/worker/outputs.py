@@ -18,7 +18,7 @@ def forwarded(record: Record, home: int, key: bytes | None) -> Output:
         key=key,
         value=record.value,
         partition=home,
-        headers=[*record.headers, (FORWARDED, record.place.encode())],
+        headers=[*record.headers, (FORWARDED, record.position.encode())],
         timestamp_ms=record.timestamp_ms or None,
     )
 

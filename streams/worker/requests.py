@@ -80,7 +80,7 @@ class Requests:
         self._commit()
         places = [Partition(self._topic, number) for number in sorted(partitions)]
         gained = [place for place in places if place not in self._starts]
-        committed, ends = self._consumer.committed(gained), self._consumer.ends(gained)
+        committed, ends = self._consumer.committed(gained), self._consumer.end_offsets(gained)
         self._starts = {
             place: self._consumer.position(place) or self._starts[place]
             if place in self._starts

@@ -21,10 +21,10 @@ class Log:
     def committed(self, places):
         return {place: self.found["committed"].get(place, 0) for place in places}
 
-    def ends(self, places):
+    def end_offsets(self, places):
         return {place: self.found["ends"].get(place, 0) for place in places}
 
-    def starts(self, places):
+    def beginning_offsets(self, places):
         return dict.fromkeys(places, 0)
 
     def position(self, place):
