@@ -31,7 +31,7 @@ Shape = tuple[int, int, int]
 """Generation, bits, and length of a ranking vector: what codes must have in common."""
 
 
-class ItemCodes:
+class ItemCodeTable:
     """The item codes of one worker. Only the ingest thread uses it."""
 
     def __init__(self, settings: Settings, state: State) -> None:
@@ -42,7 +42,7 @@ class ItemCodes:
         self._published: dict[Shape, CodeStore] = {}  # what the topic says
         self._homes = np.empty(0, np.int32)
 
-    def learn(self, codes: Codes) -> None:
+    def update(self, codes: Codes) -> None:
         """Take over what was read from the topic; codes of past generations are no use to anybody."""
         current = self._state.snapshot.model.generation
         for shape, group in groupby(codes, lambda found: _shape_of(found[2]) if found[2] else None):

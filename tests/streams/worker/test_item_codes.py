@@ -10,7 +10,7 @@ from streams.kafka.records import Record
 from streams.messages import ItemCode
 from streams.messages.state import decode_item_code
 from streams.settings import Settings
-from streams.worker.item_codes import ItemCodes
+from streams.worker.item_codes import ItemCodeTable
 
 SETTINGS = Settings(partitions=2)
 MODEL = random_model()
@@ -26,7 +26,7 @@ def recommender():
 
 
 def codes(recommender, owned=(0,)):
-    found = ItemCodes(SETTINGS, recommender.state)
+    found = ItemCodeTable(SETTINGS, recommender.state)
     found.owned = frozenset(owned)
     return found
 
@@ -70,7 +70,7 @@ def test_after_a_restart_only_what_the_topic_does_not_say_is_published(recommend
     known = read(codes(recommender).refresh())
     again = Recommender(MODEL)
     found = codes(again)
-    found.learn(known[1:])
+    found.update(known[1:])
     rate(again, OURS)
     assert read(found.refresh()) == known[:1]
 
@@ -83,7 +83,7 @@ def test_codes_of_others_are_served_and_ours_are_not_overwritten(recommender):
     rate(recommender, OURS, rating=1.0)
     found.refresh()
     mine = {item: code_of(recommender, item) for item in OURS}
-    found.learn(told)
+    found.update(told)
     assert served(recommender) == set(ITEMS)
     assert {item: code_of(recommender, item) for item in OURS} == mine
     assert {item: code_of(recommender, item) for item in THEIRS} == {
@@ -99,7 +99,7 @@ def test_features_of_an_item_of_others_do_not_hide_its_code(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
     found = codes(recommender)
-    found.learn(read(codes(other, owned=(0, 1)).refresh()))
+    found.update(read(codes(other, owned=(0, 1)).refresh()))
     recommender.state.set_item(THEIRS[0], {"title": "A title"})
     found.refresh()
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
@@ -114,9 +114,9 @@ def test_an_item_that_loses_its_ratings_is_taken_from_the_topic_and_from_lists(r
     assert (gone.key, gone.value) == (OURS[0].encode(), None)
     other = Recommender(MODEL)
     others = codes(other, owned=(1,))
-    others.learn(read(codes_of_all(recommender)))
+    others.update(read(codes_of_all(recommender)))
     assert set(OURS[1:]) == served(other)
-    others.learn([(OURS[1], 0, None)])
+    others.update([(OURS[1], 0, None)])
     assert set(OURS[2:]) == served(other)
 
 
@@ -131,7 +131,7 @@ def test_codes_of_the_next_generation_wait_for_the_swap_and_of_the_last_are_drop
     found = codes(recommender)
     rate(recommender, OURS)
     found.refresh()
-    found.learn(read(codes_of_all(other)))
+    found.update(read(codes_of_all(other)))
     assert served(recommender) == set(OURS)
     snapshot = recommender.state.prepare(other.model)
     found.complete(snapshot)
@@ -140,7 +140,7 @@ def test_codes_of_the_next_generation_wait_for_the_swap_and_of_the_last_are_drop
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
     past = Recommender(MODEL)
     rate(past, THEIRS)
-    found.learn(read(codes_of_all(past)))
+    found.update(read(codes_of_all(past)))
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
 
 
@@ -148,7 +148,7 @@ def test_what_others_have_yet_to_publish_is_counted(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
     found = codes(recommender)
-    found.learn(read(codes(other, owned=(0, 1)).refresh()))
+    found.update(read(codes(other, owned=(0, 1)).refresh()))
     assert found.n_missing(MODEL) == 0
     assert found.n_missing(random_model(generation=2)) == len(THEIRS)
 
@@ -163,7 +163,7 @@ def test_the_next_generation_may_be_of_another_shape(recommender, sizes):
     snapshot = recommender.state.prepare(other.model)
     assert [id_ for id_, _, _ in read(found.changes(snapshot))] == OURS
     assert found.n_missing(other.model) == 0  # nobody has said yet that there are others
-    found.learn(read(codes_of_all(other)))
+    found.update(read(codes_of_all(other)))
     found.complete(snapshot)
     recommender.swap(snapshot)
     assert served(recommender) == set(ITEMS)
@@ -175,13 +175,13 @@ def test_codes_of_an_earlier_version_have_no_vectors_and_are_published_anew(reco
     told = read(codes(other, owned=(0, 1)).refresh())
     earlier = [(id_, place, msgspec.structs.replace(code, vector="")) for id_, place, code in told]
     found = codes(recommender)
-    found.learn(earlier)
+    found.update(earlier)
     rate(recommender, OURS)
     assert [id_ for id_, _, _ in read(found.refresh())] == OURS
     assert served(recommender) == set(OURS)
-    found.learn(told)
+    found.update(told)
     assert served(recommender) == set(ITEMS)
-    found.learn(earlier)  # over ours: its item was with a worker of an earlier version for a while
+    found.update(earlier)  # over ours: its item was with a worker of an earlier version for a while
     assert [id_ for id_, _, _ in read(found.changes(recommender.state.snapshot))] == OURS
 
 
