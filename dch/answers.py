@@ -15,7 +15,7 @@ from dch.models.towers import Floats
 from dch.search import CANDIDATES, Nearest, nearest, rerank
 from dch.search.reserve import reserve, reserved_places
 from dch.search.scores import make_scorer
-from dch.state.item_index import Catalogue
+from dch.state.item_index import ItemColumns
 from dch.state.snapshot import Snapshot
 from dch.state.state import NO_ROWS, State
 
@@ -47,12 +47,12 @@ def query_user(state: State, user: str) -> Query:
         return Query(state.snapshot, None, None, NO_ROWS)
     with state.lock:
         snapshot, seen = state.snapshot, state.history.user_histories.of(row)[0]
-        if row >= len(snapshot.users.sums.squares):  # interned, and nothing folded in yet
+        if row >= len(snapshot.users.bags.sums.squares):  # interned, and nothing folded in yet
             return Query(snapshot, None, None, seen)
         rows = np.array([row], np.int32)
         if not snapshot.users.has_code(rows)[0]:
             return Query(snapshot, None, None, seen)
-        relaxed, vectors = snapshot.users.encoded(rows)
+        relaxed, vectors = snapshot.users.encode(rows)
         return Query(snapshot, relaxed[0], vectors[0] if vectors.size else None, seen)
 
 
@@ -85,13 +85,14 @@ def query_item(state: State, item: str) -> Query:
         UnknownIdError: the item has no code.
     """
     snapshot, row = state.snapshot, state.history.item_ids.row(item)
-    store = snapshot.items.store
-    if row == UNKNOWN or row >= len(store.present) or not store.present[row]:
+    rows = np.array([row], np.int32)
+    if not snapshot.item_index.has_code(rows)[0]:
         raise UnknownIdError(
             f"no code is known of item {item!r}; it needs a rating by a user of the fit, or known features"
         )
-    signs = unpack(from_words(store.words[row : row + 1], store.bits), store.bits)[0]
-    return Query(snapshot, signs.astype(np.float32), None, np.array([row], np.int32))
+    bits = snapshot.item_index.bits
+    signs = unpack(from_words(snapshot.item_index.view().words[rows], bits), bits)[0]
+    return Query(snapshot, signs.astype(np.float32), None, rows)
 
 
 class Hit(NamedTuple):
@@ -149,15 +150,15 @@ def answer(
         ConfigError: k, the strategy or the share is out of range.
     """
     _check(k, strategy, new_item_share)
-    catalogue = _restricted(query.snapshot.catalogue.view(), only)
+    columns = _restricted(query.snapshot.item_index.view(), only)
     used: Strategy = "popular" if query.relaxed is None else strategy
     n_new = reserved_places(k, new_item_share)
-    found = _best(query, catalogue, k, skip, used)
+    found = _best(query, columns, k, skip, used)
     if n_new:
-        new = _best_new(query, catalogue, n_new, skip, used)
+        new = _best_new(query, columns, n_new, skip, used)
         by_score = used == "codes+rerank"
-        reserve(by_score, len(found.rows), *found, *new, catalogue.is_new, catalogue.precedence)
-    return Answer(_hits(found, catalogue, ids, used), used, query.snapshot.model.generation, query.code)
+        reserve(by_score, len(found.rows), *found, *new, columns.is_new, columns.precedence)
+    return Answer(_hits(found, columns, ids, used), used, query.snapshot.model.generation, query.code)
 
 
 def _check(k: int, strategy: str, new_item_share: float) -> None:
@@ -169,74 +170,74 @@ def _check(k: int, strategy: str, new_item_share: float) -> None:
         raise ConfigError(f"new_item_share must be from 0 to 1, got {new_item_share}")
 
 
-def _restricted(catalogue: Catalogue, only: NDArray[np.int32] | None) -> Catalogue:
+def _restricted(columns: ItemColumns, only: NDArray[np.int32] | None) -> ItemColumns:
     if only is None:
-        return catalogue
-    chosen = only[only < len(catalogue.allowed)]
-    allowed = np.zeros_like(catalogue.allowed)
-    allowed[chosen] = catalogue.allowed[chosen]
-    return catalogue._replace(allowed=allowed)
+        return columns
+    chosen = only[only < len(columns.allowed)]
+    allowed = np.zeros_like(columns.allowed)
+    allowed[chosen] = columns.allowed[chosen]
+    return columns._replace(allowed=allowed)
 
 
 def _best(
     query: Query,
-    catalogue: Catalogue,
+    columns: ItemColumns,
     k: int,
     skip: NDArray[np.int32],
     strategy: Strategy,
 ) -> Nearest:
     if strategy == "popular" or query.relaxed is None:
-        return _popular(catalogue, k, skip)
+        return _popular(columns, k, skip)
     if strategy == "codes":
-        return _nearest(query.relaxed, catalogue, k, skip)
-    candidates = _nearest(query.relaxed, catalogue, max(k, CANDIDATES), skip)
+        return _nearest(query.relaxed, columns, k, skip)
+    candidates = _nearest(query.relaxed, columns, max(k, CANDIDATES), skip)
     vector = NO_VECTOR if query.vector is None else query.vector
-    scorer = make_scorer(catalogue.words, catalogue.vectors, query.relaxed, vector)
-    return rerank(candidates, k, scorer, popularity=catalogue.precedence)
+    scorer = make_scorer(columns.words, columns.vectors, query.relaxed, vector)
+    return rerank(candidates, k, scorer, popularity=columns.precedence)
 
 
 def _best_new(
     query: Query,
-    catalogue: Catalogue,
+    columns: ItemColumns,
     k: int,
     skip: NDArray[np.int32],
     strategy: Strategy,
 ) -> Nearest:
-    allowed = catalogue.allowed & catalogue.is_new
+    allowed = columns.allowed & columns.is_new
     allowed[skip[skip < len(allowed)]] = 0
     rows = np.flatnonzero(allowed.view(np.bool_))
     # Copied: a mask over all codes, with few of them allowed, takes ten times as long.
-    columns: list[Any] = [column.take(rows, axis=0) for column in catalogue._replace(allowed=allowed)]
-    found = _best(query, Catalogue(*columns), k, skip[:0], strategy)
+    chosen: list[Any] = [column.take(rows, axis=0) for column in columns._replace(allowed=allowed)]
+    found = _best(query, ItemColumns(*chosen), k, skip[:0], strategy)
     return found._replace(rows=rows[found.rows].astype(np.int32))
 
 
-def _nearest(relaxed: NDArray[np.float32], catalogue: Catalogue, k: int, skip: NDArray[np.int32]) -> Nearest:
+def _nearest(relaxed: NDArray[np.float32], columns: ItemColumns, k: int, skip: NDArray[np.int32]) -> Nearest:
     return nearest(
-        catalogue.words,
+        columns.words,
         to_words(pack(relaxed[None]))[0],
         k,
         skip=skip,
-        eligible=catalogue.allowed.view(np.bool_),
-        popularity=catalogue.precedence,
+        eligible=columns.allowed.view(np.bool_),
+        popularity=columns.precedence,
         bits=len(relaxed),
     )
 
 
-def _popular(catalogue: Catalogue, k: int, skip: NDArray[np.int32]) -> Nearest:
-    allowed = catalogue.allowed.copy()
+def _popular(columns: ItemColumns, k: int, skip: NDArray[np.int32]) -> Nearest:
+    allowed = columns.allowed.copy()
     allowed[skip[skip < len(allowed)]] = 0
     rows = np.flatnonzero(allowed).astype(np.int32)
-    if len(rows) > k:  # a full sort of a large catalogue for twenty items would be the slowest answer of all
-        rows = rows[np.argpartition(-catalogue.precedence[rows], k)[:k]]
-    rows = rows[np.argsort(-catalogue.precedence[rows], kind="stable")]
+    if len(rows) > k:  # a full sort of a large columns for twenty items would be the slowest answer of all
+        rows = rows[np.argpartition(-columns.precedence[rows], k)[:k]]
+    rows = rows[np.argsort(-columns.precedence[rows], kind="stable")]
     return Nearest(rows, np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float32))
 
 
-def _hits(found: Nearest, catalogue: Catalogue, ids: IdTable, strategy: Strategy) -> list[Hit]:
+def _hits(found: Nearest, columns: ItemColumns, ids: IdTable, strategy: Strategy) -> list[Hit]:
     rows = found.rows.tolist()
     if strategy == "popular":
-        counts = (catalogue.precedence[found.rows] >> 32).tolist()
+        counts = (columns.precedence[found.rows] >> 32).tolist()
         return [Hit(ids[row], None, float(count)) for row, count in zip(rows, counts, strict=True)]
-    columns = (rows, found.distances.tolist(), found.scores.tolist())
-    return [Hit(ids[row], distance, score) for row, distance, score in zip(*columns, strict=True)]
+    table = (rows, found.distances.tolist(), found.scores.tolist())
+    return [Hit(ids[row], distance, score) for row, distance, score in zip(*table, strict=True)]

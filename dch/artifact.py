@@ -19,7 +19,8 @@ from safetensors.numpy import save as to_safetensors
 
 from dch.errors import ArtifactError, DchError
 from dch.models.model import Model
-from dch.state.snapshot import History, Saved
+from dch.state.histories import History
+from dch.state.restore import Saved
 from dch.tensors import history_tensors, model_of, model_tensors, saved_of, tensors_of
 
 Value = TypeVar("Value")

@@ -13,7 +13,8 @@ from dch.data.features import Features
 from dch.data.ids import IdTable
 from dch.models.model import Model
 from dch.models.towers import TowerWeights
-from dch.state.snapshot import History, Saved
+from dch.state.histories import History
+from dch.state.restore import Saved
 
 Tensors = dict[str, NDArray[Any]]
 

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from dch.data.ratings import Ratings
 from dch.models.codes import Codes, from_words, unpack
-from dch.state.encoder import Side
 from dch.state.state import State
 
 
@@ -54,8 +53,11 @@ class CodeCollisions(NamedTuple):
 def measure_code_collisions(state: State, ratings: Ratings) -> CodeCollisions:
     """Measure the codes of whoever has one of these ratings; the state folded them in, and has their rows."""
     bits = state.snapshot.model.bits
-    _, user_codes = codes_of(state.snapshot.users, np.unique(ratings.users))
-    items, item_codes = codes_of(state.snapshot.items, np.unique(ratings.items))
+    users, items = np.unique(ratings.users), np.unique(ratings.items)
+    store, index = state.snapshot.users.store, state.snapshot.item_index
+    user_codes = from_words(store.columns.words[users[store.has_code(users)]], bits)
+    items = items[index.has_code(items)]
+    item_codes = from_words(index.view().words[items], bits)
     sharing = measure_sharing(item_codes, rater_sets(ratings, items))
     return CodeCollisions(measure_bits(user_codes, bits), measure_bits(item_codes, bits), sharing)
 
@@ -97,10 +99,3 @@ def rater_sets(ratings: Ratings, items: NDArray[np.int32]) -> list[bytes]:
     order = np.lexsort((ratings.users, ratings.items))
     users, starts = ratings.users[order], ratings.by_item.starts
     return [users[starts[item] : starts[item + 1]].tobytes() for item in items.tolist()]
-
-
-def codes_of(side: Side, rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], Codes]:
-    """Return those of the rows that have a code, and their codes, (n, width) uint8."""
-    store = side.store
-    rows = rows[store.present[rows]]
-    return rows, from_words(store.words[rows], store.bits)

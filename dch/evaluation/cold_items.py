@@ -52,7 +52,7 @@ def measure_cold_items(
         n_threads: of the search; None for the cores there are.
     """
     state = serve(model, split.train)
-    ranked = split.new_items & state.snapshot.catalogue.view().allowed.view(np.bool_)
+    ranked = split.new_items & state.snapshot.item_index.view().allowed.view(np.bool_)
     users = split.train.by_user.counts() > 0
     tested = tested.subset(ranked[tested.items])  # what has no code could only be missed
     question = make_question(users, ranked, given=[split.train], test=tested, relevant_from=relevant_from)

@@ -82,7 +82,7 @@ def state_with_new(model: Model, split: Holdout) -> State:
 
 def even_shares(state: State, split: Holdout, asked: Asked) -> Even:
     """Return the shares that exposure is to be compared with."""
-    allowed = state.snapshot.catalogue.view().allowed.view(np.bool_) & asked.everyone.candidates
+    allowed = state.snapshot.item_index.view().allowed.view(np.bool_) & asked.everyone.candidates
     n_new, n_old = len(asked.new.relevant.columns), len(asked.old.relevant.columns)
     return Even(float(split.new_items[allowed].mean()), n_new / (n_new + n_old))
 

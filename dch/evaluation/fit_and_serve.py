@@ -60,5 +60,5 @@ def serve(model: Model, ratings: Ratings) -> State:
 
 def events_of(state: State, ratings: Ratings) -> Events:
     """Return ratings over the tables that the state was made with, as events."""
-    places = state.places(len(ratings))
-    return Events(ratings.users, ratings.items, ratings.values, ratings.timestamps, places)
+    offsets = state.next_offsets(len(ratings))
+    return Events(ratings.users, ratings.items, ratings.values, ratings.timestamps, offsets)

@@ -78,9 +78,9 @@ def make_lists(
     """Return the lists of each strategy, (n_users, k); each as ``Recommender.recommend`` gives it."""
     n_new = reserved_places(k, new_item_share)
     popular = popular_lists(state, question, k, n_new=n_new)
-    catalogue, side = state.snapshot.catalogue.view(), state.snapshot.users
+    catalogue, side = state.snapshot.item_index.view(), state.snapshot.users
     known = side.has_code(question.users)
-    relaxed, vectors = side.encoded(question.users)
+    relaxed, vectors = side.encode(question.users)
     lists = {}
     for strategy, n_candidates in (("codes", 0), ("codes+rerank", CANDIDATES)):
         found = nearest_many(
@@ -107,7 +107,7 @@ def popular_lists(state: State, question: Question, k: int, *, n_new: int = 0) -
 
     At least n_new of them are items that the fit never saw, where there are so many.
     """
-    catalogue = state.snapshot.catalogue.view()
+    catalogue = state.snapshot.item_index.view()
     rows = np.flatnonzero(question.candidates & catalogue.allowed.view(np.bool_)).astype(np.int32)
     order = rows[np.argsort(-catalogue.precedence[rows], kind="stable")]
     lists = _heads(order, question, k)

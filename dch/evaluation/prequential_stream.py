@@ -17,16 +17,8 @@ from dch.evaluation.fit_and_serve import Fit, default_fit, events_of, serve, tim
 from dch.evaluation.protocol import describe, least_relevant
 from dch.evaluation.report import DEPTH, Key, Measured, Report, summarise
 from dch.models.model import Model
-from dch.state.prequential import NOT_TRIED, Ranks
+from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
 from dch.state.state import State
-
-COHORTS = (
-    "existing_user_existing_item",
-    "existing_user_new_item",
-    "new_user_existing_item",
-    "new_user_new_item",
-)
-"""By the bits (user is new, item is new); new: not in the training part."""
 
 CASES = (
     "a trial is a rating of relevant_from or more, of an item that has a code and that the user had not "

@@ -16,8 +16,14 @@ Codes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 """The same codes as little-endian words, (n, n_words) or (n_words,)."""
 
+Vectors = NDArray[np.int8]
+"""Quantized ranking vectors, (n, vector_size)."""
+
 MAX_BITS = 256
 WORD_BITS = 64
+
+LARGEST = 127
+"""Largest element of a quantized ranking vector; the smallest is -127."""
 
 
 def width(bits: int) -> int:
@@ -124,6 +130,19 @@ def from_words(words: Words, bits: int) -> Codes:
         raise CodeShapeError(f"codes of {bits} bits take {n_words(bits)} words, got {words.shape[1]}")
     codes = np.ascontiguousarray(words, "<u8").view(np.uint8)
     return np.ascontiguousarray(codes[:, : width(bits)])
+
+
+def quantize(vectors: NDArray[np.float32]) -> Vectors:
+    """Round ranking vectors to int8; elements beyond -127 or 127 are clipped.
+
+    Args:
+        vectors: (n, vector_size) float32.
+
+    Returns:
+        (n, vector_size) int8.
+    """
+    rounded: Vectors = np.clip(np.rint(vectors), -LARGEST, LARGEST).astype(np.int8)
+    return rounded
 
 
 def _check_width(codes: Codes, bits: int) -> None:

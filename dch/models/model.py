@@ -146,7 +146,7 @@ class Model:
         for row, record in enumerate(features):
             self.add_features(sums, row, tower, vocabulary.of_features(record))
         rows = np.arange(len(histories), dtype=np.int32)
-        outputs: Floats = encode_rows(rows, *sums, tower.head())
+        outputs: Floats = encode_rows(rows, sums.sums, sums.squares, sums.n_ratings, tower.head())
         return outputs
 
     def add_features(

@@ -1,7 +1,7 @@
-"""Running sums: the bags of many users or items, kept as whole numbers.
+"""Running sums: the bags of many users or items in fixed-point arithmetic.
 
-Whole numbers add up to the same sum in any order and can be taken away again exactly; that is what makes
-folding in event by event equal to encoding a history at once, bit for bit.
+Integer sums do not depend on the order of the terms, and a term can be subtracted exactly. So folding in
+ratings one by one gives the same bits as summing a whole history.
 """
 
 from typing import NamedTuple
@@ -17,32 +17,38 @@ from dch.models.towers import Floats, add_token, square_of
 class RunningSums(NamedTuple):
     """One bag per row."""
 
-    sums: NDArray[np.int64]  # (n, hidden) weight * embedding, fixed point
-    squares: NDArray[np.int64]  # (n,) weight squared, fixed point
+    sums: NDArray[np.int64]  # (n, hidden) sum of weight * embedding, fixed point
+    squares: NDArray[np.int64]  # (n,) sum of squared weights, fixed point
     n_ratings: NDArray[np.int32]  # (n,) ratings in the bag; feature tokens do not count
+    n_positive: NDArray[np.int32]  # (n,) positive ratings of the row, in the bag or not
 
 
 def empty_sums(n: int, hidden: int) -> RunningSums:
     """Return n empty bags."""
-    return RunningSums(np.zeros((n, hidden), np.int64), np.zeros(n, np.int64), np.zeros(n, np.int32))
+    return RunningSums(
+        np.zeros((n, hidden), np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int32),
+        np.zeros(n, np.int32),
+    )
 
 
 def grow_sums(sums: RunningSums, n: int) -> RunningSums:
-    """Return room for at least n bags, doubling so that growth is rare."""
-    have, hidden = sums.sums.shape
-    if n <= have:
+    """Return room for at least n bags; the size at least doubles, so that growing is rare."""
+    size, hidden = sums.sums.shape
+    if n <= size:
         return sums
-    larger = empty_sums(max(n, 2 * have), hidden)
-    larger.sums[:have], larger.squares[:have] = sums.sums, sums.squares
-    larger.n_ratings[:have] = sums.n_ratings
+    larger = empty_sums(max(n, 2 * size), hidden)
+    larger.sums[:size], larger.squares[:size] = sums.sums, sums.squares
+    larger.n_ratings[:size], larger.n_positive[:size] = sums.n_ratings, sums.n_positive
     return larger
 
 
 @kernel
 def interpolate(knots: Floats, rating: float) -> float:
     """Return the weight of a rating: linear between knots (m, 2) of [rating, weight], constant outside."""
-    # In double precision from the first line: a kernel's float() keeps float32 as it is, and the weight taken
-    # out of a bag must be to the bit the one that was put in.
+    # Convert to double precision first: in a kernel, float() keeps a float32, and the weight subtracted from
+    # a bag must have the same bits as the weight that was added.
     at = np.float64(rating)
     last = len(knots) - 1
     if at <= knots[0, 0]:
@@ -57,7 +63,7 @@ def interpolate(knots: Floats, rating: float) -> float:
 
 @kernel
 def add_rating(sums: RunningSums, row: int, embedding: Floats, weight: float, sign: int) -> None:
-    """Put one rating into a bag (sign 1), or take it out again (sign -1); weight 0 keeps it out."""
+    """Add one rating to a bag (sign 1) or subtract it (sign -1); a rating of weight 0 is left out."""
     if weight <= 0.0:
         return
     add_token(sums.sums[row], embedding, sign * weight)
@@ -67,7 +73,7 @@ def add_rating(sums: RunningSums, row: int, embedding: Floats, weight: float, si
 
 @kernel
 def add_features(sums: RunningSums, row: int, bag: Floats, tokens: NDArray[np.int32], weight: float) -> None:
-    """Put feature tokens into a bag; with -weight, take them out again."""
+    """Add feature tokens to a bag; a negative weight subtracts them."""
     for token in tokens:
         add_token(sums.sums[row], bag[token], weight)
         sums.squares[row] += square_of(weight) if weight > 0 else -square_of(weight)
@@ -83,7 +89,7 @@ def add_rows(
     bag: Floats,
     knots: Floats,
 ) -> None:
-    """Put each compressed row into the bag of the same number; columns without a token are left out."""
+    """Add each compressed row of ratings to the bag of the same row; columns without a token are left out."""
     for row in range(len(starts) - 1):
         for at in range(starts[row], starts[row + 1]):
             token = token_of[columns[at]]
@@ -92,7 +98,14 @@ def add_rows(
 
 
 def sums_of(rows: Rows, token_of: NDArray[np.int32], bag: Floats, knots: Floats) -> RunningSums:
-    """Return the bags of whole histories at once."""
+    """Return the bags of whole histories; ``n_positive`` stays 0.
+
+    Args:
+        rows: one history per row; columns are rows of the other side.
+        token_of: (n_columns,) token of each column, negative where the fit never saw the id.
+        bag: (n_tokens, hidden) embeddings.
+        knots: (m, 2) [rating, weight].
+    """
     sums = empty_sums(len(rows), bag.shape[1])
     add_rows(sums, rows.starts, rows.columns, rows.values, token_of, bag, knots)
     return sums

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.jit import kernel
-from dch.models.codes import Words, pack, to_words
+from dch.models.codes import Vectors, Words, pack, to_words
 from dch.search.order import Float32s, Int32s, Integers, _order_by_score
 from dch.search.reserve import reserve
 from dch.search.scan import _scan
-from dch.search.scores import Scorer, Vectors, make_scorer, score_rows
+from dch.search.scores import Scorer, make_scorer, score_rows
 
 _NO_MASK = np.empty(0, np.uint8)
 

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from dch.config import MAX_VECTOR_SIZE
 from dch.jit import kernel
-from dch.models.codes import Words
+from dch.models.codes import Vectors, Words
 
 Floats = NDArray[np.float32]
-Vectors = NDArray[np.int8]
-"""(n, vector_size)."""
 
 WHOLE_LARGEST = (2**31 - 1) // (128 * MAX_VECTOR_SIZE)
 """Of a query's element: the longest sum of products with an int8 stays within 32 bits."""

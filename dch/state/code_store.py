@@ -1,8 +1,7 @@
-"""The codes of one side in one generation, in arrays that grow.
+"""Codes and ranking vectors of one generation by row, in arrays that grow.
 
-Rows are those of an id table that the store shares with others; it may hold ids that have no code here. One
-thread writes; readers may scan beside it. They take ``columns`` once, so that the arrays they read belong
-together while the store grows.
+One thread writes; others may read at the same time. A reader takes ``columns`` once, so that its arrays have
+one length even while the store grows.
 """
 
 from typing import Any, NamedTuple, cast
@@ -10,144 +9,114 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.data.ids import IdTable
-from dch.errors import CodeShapeError, UnknownIdError
-from dch.models.codes import Words, from_words, n_words
+from dch.errors import CodeShapeError
+from dch.models.codes import Vectors, Words, n_words
 
-SMALLEST = 1024  # rows; 16 kB at 64 bits, not worth growing from less
-
-LARGEST = 127
-"""Of a ranking vector's element, as an int8."""
-
-Vectors = NDArray[np.int8]
-"""(n, vector_size)."""
+SMALLEST = 1024  # rows; 16 kB at 64 bits, so smaller first allocations would save nothing
 
 
 class Columns(NamedTuple):
-    """The arrays of a store, of one length; rows past those put so far are absent."""
+    """The arrays of a store. All have the same length, the capacity."""
 
     words: Words
-    """(capacity, n_words)."""
+    """(capacity, n_words) codes; zeros where the row has none."""
 
     present: NDArray[np.bool_]
     """(capacity,) whether the row has a code."""
 
-    popularity: NDArray[np.int32]
-    """(capacity,) positive ratings; breaks ties in search. Its owner writes to it."""
-
     vectors: Vectors
-    """(capacity, vector_size) ranking vectors; no columns where there are none."""
+    """(capacity, vector_size) ranking vectors; zeros where the row has none."""
 
 
 class CodeStore:
-    """Codes by row: put, remove, read one, scan all."""
+    """Codes by row. Rows are those of an id table; not every row has a code."""
 
-    def __init__(self, ids: IdTable, bits: int, generation: int, vector_size: int = 0) -> None:
-        self.ids = ids
+    def __init__(self, bits: int, generation: int, vector_size: int = 0) -> None:
+        """Create an empty store.
+
+        Args:
+            bits: length of a code.
+            generation: number of the model that makes the codes.
+            vector_size: length of a ranking vector; 0 where the codes have none.
+        """
         self.bits = bits
         self.generation = generation
-        self.columns = _empty(max(SMALLEST, len(ids)), n_words(bits), vector_size)
+        self.vector_size = vector_size
+        self.columns = _empty(SMALLEST, n_words(bits), vector_size)
 
     def __len__(self) -> int:
+        """Return the number of codes."""
         return int(np.count_nonzero(self.columns.present))
 
     @property
-    def words(self) -> Words:
-        """(capacity, n_words) uint64."""
-        return self.columns.words
-
-    @property
-    def present(self) -> NDArray[np.bool_]:
-        """(capacity,) whether the row has a code."""
-        return self.columns.present
-
-    @property
-    def popularity(self) -> NDArray[np.int32]:
-        """(capacity,) int32, to be written to."""
-        return self.columns.popularity
-
-    @property
-    def vectors(self) -> Vectors:
-        """(capacity, vector_size) int8."""
-        return self.columns.vectors
-
-    @property
-    def vector_size(self) -> int:
-        """Length of a ranking vector; 0 where there are none."""
-        return int(self.vectors.shape[1])
-
-    @property
     def nbytes(self) -> int:
-        """Memory of the arrays, in bytes; the ids are not ours and not counted."""
+        """Memory of the arrays, in bytes."""
         return sum(column.nbytes for column in self.columns)
 
+    def has_code(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return whether each row has a code, (n,); rows outside the store have none."""
+        present = self.columns.present
+        is_inside = (rows >= 0) & (rows < len(present))
+        found: NDArray[np.bool_] = is_inside & present.take(rows, mode="clip")
+        return found
+
+    def rows_with_code(self) -> NDArray[np.int32]:
+        """Return the rows that have a code, (n,) ascending."""
+        return np.flatnonzero(self.columns.present).astype(np.int32)
+
     def put(self, rows: NDArray[np.int32], words: Words, vectors: Vectors | None = None) -> None:
-        """Add or replace codes, in O(len(rows)) but for the growing; the last wins where a row repeats.
+        """Add or replace codes; where a row repeats, the last code wins.
+
+        O(n), except when the store grows.
 
         Args:
             rows: (n,) rows of ids.
-            words: (n, n_words).
-            vectors: (n, vector_size); None where there are none.
+            words: (n, n_words) uint64.
+            vectors: (n, vector_size) int8; None where the store has no vectors.
 
         Raises:
-            CodeShapeError: the words or vectors are of another length.
+            CodeShapeError: the words or vectors have another length than those of the store.
         """
-        if words.shape != (len(rows), self.words.shape[1]):
-            raise CodeShapeError(
-                f"{len(rows)} codes of {self.bits} bits have shape {(len(rows), self.words.shape[1])}, "
-                f"got {words.shape}"
-            )
         if vectors is None:
             vectors = np.empty((len(rows), 0), np.int8)
-        if vectors.shape != (len(rows), self.vector_size):
-            expected = (len(rows), self.vector_size)
-            raise CodeShapeError(f"ranking vectors here have shape {expected}, got {vectors.shape}")
+        self._check("words", words, (len(rows), n_words(self.bits)))
+        self._check("ranking vectors", vectors, (len(rows), self.vector_size))
         if len(rows) == 0:
             return
         self.reserve(int(rows.max()) + 1)
-        self.vectors[rows] = vectors
-        self.words[rows] = words
-        self.present[rows] = True  # after the words: a scan that runs beside sees no empty code
+        columns = self.columns
+        columns.vectors[rows] = vectors
+        columns.words[rows] = words
+        columns.present[rows] = True  # after the words, so that a concurrent reader sees no empty code
+
+    def _check(self, what: str, array: NDArray[Any], shape: tuple[int, int]) -> None:
+        if array.shape != shape:
+            raise CodeShapeError(
+                f"{what} of {self.bits}-bit codes must have shape {shape}, got {array.shape}"
+            )
 
     def remove(self, rows: NDArray[np.int32]) -> None:
-        """Forget codes; rows without one are no error."""
-        rows = rows[rows < len(self.present)]
-        self.present[rows] = False
-        self.words[rows] = 0
-        self.vectors[rows] = 0
-        self.popularity[rows] = 0
-
-    def code(self, row: int) -> bytes:
-        """Return the packed code of a row.
-
-        Raises:
-            UnknownIdError: the row has no code.
-        """
-        if not 0 <= row < len(self.present) or not self.present[row]:
-            raise UnknownIdError(f"row {row} has no code in generation {self.generation}")
-        return from_words(self.words[row : row + 1], self.bits).tobytes()
+        """Remove codes; rows without a code are ignored."""
+        columns = self.columns
+        rows = rows[rows < len(columns.present)]
+        columns.present[rows] = False
+        columns.words[rows] = 0
+        columns.vectors[rows] = 0
 
     def reserve(self, n_rows: int) -> None:
-        """Make room for rows below n_rows, at least doubling when there is too little."""
+        """Make room for n_rows rows; the capacity at least doubles when it has to grow."""
         columns = self.columns
         if n_rows <= len(columns.present):
             return
         grown = _empty(max(n_rows, 2 * len(columns.present)), columns.words.shape[1], self.vector_size)
         for new, old in zip(cast(list[NDArray[Any]], grown), cast(list[NDArray[Any]], columns), strict=True):
             new[: len(old)] = old
-        self.columns = grown  # one assignment: readers see the old arrays or the new ones
-
-
-def quantize(vectors: NDArray[np.float32]) -> Vectors:
-    """Round ranking vectors, (n, vector_size), to int8; what is too large is cut."""
-    rounded: Vectors = np.clip(np.rint(vectors), -LARGEST, LARGEST).astype(np.int8)
-    return rounded
+        self.columns = grown  # one assignment: a reader sees the old arrays or the new ones
 
 
 def _empty(capacity: int, words_per_code: int, vector_size: int) -> Columns:
     return Columns(
         np.zeros((capacity, words_per_code), np.uint64),
         np.zeros(capacity, np.bool_),
-        np.zeros(capacity, np.int32),
         np.zeros((capacity, vector_size), np.int8),
     )

@@ -1,8 +1,8 @@
-"""Histories: the latest rating of every (own, other) pair of one side, in flat arrays.
+"""Histories: the latest rating of every (own, other) pair, in flat arrays, and all else that is known.
 
-For the user side *own* is a user and *other* an item; for the item side the reverse. The state is a pure
-function of the set of events: per pair the latest by (timestamp, offset) wins, so events may come again, and
-in any order. A pair is found by hashing with linear probing; the pairs of one own row are a linked list.
+For the user side *own* is a user and *other* an item; for the item side the reverse. The content depends on
+the set of events only: of each pair the latest event by (timestamp, offset) counts, so events may repeat and
+arrive in any order. A hash table with linear probing finds a pair; a linked list joins the pairs of one row.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.data.features import Features
+from dch.data.ids import IdTable
 from dch.jit import kernel
 
+Ints = NDArray[np.int32]
+
 NONE = -1
-"""Marks a free slot of the table and the end of a list."""
+"""Marks a free bucket of the hash table and the end of a linked list."""
 
 NEVER = np.iinfo(np.int64).min
-"""A timestamp before every other."""
+"""A time before every timestamp."""
 
 
 @dataclass(frozen=True)
 class Events:
-    """Rating events as columns of one length, in the order to be applied."""
+    """Rating events as columns of one length, in the order in which they are folded in."""
 
     users: NDArray[np.int32]
     """(n,) user rows."""
@@ -31,19 +35,19 @@ class Events:
     """(n,) item rows."""
 
     ratings: NDArray[np.float32]
-    """(n,) ratings; NaN withdraws the pair."""
+    """(n,) ratings; NaN withdraws the rating of the pair."""
 
     timestamps: NDArray[np.int64]
     """(n,) event times in milliseconds since 1970."""
 
     offsets: NDArray[np.int64]
-    """(n,) places in the log; they decide between events of one pair at the same time."""
+    """(n,) offsets in the log; the larger one wins where a pair has two events with the same timestamp."""
 
     def __len__(self) -> int:
         return len(self.users)
 
     def part(self, start: int, stop: int) -> "Events":
-        """Return events start to stop, as views."""
+        """Return the events from start up to stop, as views."""
         cut = slice(start, stop)
         return Events(
             self.users[cut], self.items[cut], self.ratings[cut], self.timestamps[cut], self.offsets[cut]
@@ -51,22 +55,22 @@ class Events:
 
 
 class Pairs(NamedTuple):
-    """The arrays behind ``Histories``, as kernels take them. Slots are given in order and never freed."""
+    """The arrays behind ``Histories``, for kernels. Each pair has a slot; slots are never freed."""
 
-    table: NDArray[np.int32]  # (a power of two,) slot of a pair, or NONE
+    table: NDArray[np.int32]  # (n_buckets, a power of two,) hash table: slot of a pair, or NONE
     own: NDArray[np.int32]  # (slots,)
     other: NDArray[np.int32]  # (slots,)
     ratings: NDArray[np.float32]  # (slots,) NaN once withdrawn
     timestamps: NDArray[np.int64]  # (slots,)
     offsets: NDArray[np.int64]  # (slots,)
-    following: NDArray[np.int32]  # (slots,) the next older slot of the same own row
-    newest: NDArray[np.int32]  # (own rows,) the first slot of each list
-    forgotten_before: NDArray[np.int64]  # (own rows,) events up to this time are forgotten
-    used: NDArray[np.int64]  # (1,) how many slots are taken
+    following: NDArray[np.int32]  # (slots,) the next older slot of the same own row, or NONE
+    newest: NDArray[np.int32]  # (own rows,) the newest slot of each own row, or NONE
+    forgotten_before: NDArray[np.int64]  # (own rows,) time in ms up to which events are ignored
+    used: NDArray[np.int64]  # (1,) number of slots in use
 
 
 class Histories:
-    """All histories of one side. One writer; readers need the writer's lock."""
+    """The histories of one side. One writer; readers hold the writer's lock."""
 
     def __init__(self) -> None:
         self.pairs = Pairs(
@@ -83,16 +87,16 @@ class Histories:
         )
 
     def __len__(self) -> int:
-        """Return how many pairs are held, withdrawn ones among them."""
+        """Return the number of pairs, including withdrawn ones."""
         return int(self.pairs.used[0])
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
+        """Memory of the arrays, in bytes."""
         return sum(array.nbytes for array in self.pairs)
 
     def reserve(self, n_events: int, n_rows: int) -> None:
-        """Make room for n_events new pairs and for own rows below n_rows; kernels never grow arrays."""
+        """Make room for n_events more pairs and for n_rows own rows; kernels never grow arrays."""
         pairs = self.pairs
         needed = len(self) + n_events
         if needed > len(pairs.own):
@@ -112,16 +116,52 @@ class Histories:
         self.pairs = pairs
 
     def of(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return the live history of one own row: other rows and ratings, newest pair first."""
+        """Return the history of one own row: other rows and ratings, newest pair first."""
         if row >= len(self.pairs.newest):
             return np.empty(0, np.int32), np.empty(0, np.float32)
         slots = slots_of(self.pairs, row)
         return self.pairs.other[slots], self.pairs.ratings[slots]
 
     def live(self) -> NDArray[np.int64]:
-        """Return the slots of all live pairs, in the order the pairs were first seen."""
+        """Return the slots of all pairs that have a rating, ordered by when the pair was first seen."""
         live: NDArray[np.int64] = np.flatnonzero(~np.isnan(self.pairs.ratings[: len(self)]))
         return live
+
+    def forgotten_before(self, rows: Ints) -> NDArray[np.int64]:
+        """Return the time in ms up to which the events of each own row are ignored, (n,)."""
+        times = np.full(len(rows), NEVER, np.int64)
+        known = rows < len(self.pairs.forgotten_before)
+        times[known] = self.pairs.forgotten_before[rows[known]]
+        return times
+
+
+@dataclass(frozen=True)
+class History:
+    """All that is known of users and items, independent of any model. Grows in place; one writer."""
+
+    user_ids: IdTable
+    item_ids: IdTable
+    user_histories: Histories
+    item_histories: Histories
+    user_features: dict[int, Features]
+    item_features: dict[int, Features]
+    unavailable: set[int]
+    """Rows of the items that may not be recommended."""
+
+    @classmethod
+    def empty(cls) -> "History":
+        """Return an empty history."""
+        return cls(IdTable(), IdTable(), Histories(), Histories(), {}, {}, set())
+
+    def reserve(self, n_events: int) -> None:
+        """Make room for this many new pairs on both sides, and for every interned id."""
+        self.user_histories.reserve(n_events, len(self.user_ids))
+        self.item_histories.reserve(n_events, len(self.item_ids))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the histories of both sides, in bytes."""
+        return self.user_histories.nbytes + self.item_histories.nbytes
 
 
 def _grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
@@ -131,7 +171,7 @@ def _grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
 
 
 @kernel
-def _start(own: int, other: int, mask: int) -> int:
+def _first_bucket(own: int, other: int, mask: int) -> int:
     # Fibonacci hashing: the high bits of the product depend on every bit of both rows.
     mixed = np.uint64((np.int64(own) << 32) | np.int64(other)) * np.uint64(0x9E3779B97F4A7C15)
     return int(mixed >> np.uint64(32)) & mask
@@ -139,14 +179,14 @@ def _start(own: int, other: int, mask: int) -> int:
 
 @kernel
 def find(pairs: Pairs, own: int, other: int) -> int:
-    """Return the place in the table where this pair is, or where it would go."""
+    """Return the bucket of the hash table that holds this pair, or the free one where it belongs."""
     mask = len(pairs.table) - 1
-    place = _start(own, other, mask)
+    bucket = _first_bucket(own, other, mask)
     while True:
-        slot = pairs.table[place]
+        slot = pairs.table[bucket]
         if slot == NONE or (pairs.own[slot] == own and pairs.other[slot] == other):
-            return place
-        place = (place + 1) & mask
+            return bucket
+        bucket = (bucket + 1) & mask
 
 
 @kernel
@@ -157,23 +197,27 @@ def _fill_table(pairs: Pairs) -> None:
 
 @kernel
 def put(pairs: Pairs, own: int, other: int, rating: float, timestamp: int, offset: int) -> tuple[bool, float]:
-    """Apply one event; return whether it is the pair's latest, and the rating it replaced (NaN for none)."""
+    """Apply one event to the histories.
+
+    Returns:
+        Whether the event is the latest of its pair, and the rating before it (NaN where there was none).
+    """
     if timestamp <= pairs.forgotten_before[own]:
         return False, np.nan
-    place = find(pairs, own, other)
-    slot = pairs.table[place]
+    bucket = find(pairs, own, other)
+    slot = pairs.table[bucket]
     old = np.nan
     if slot == NONE:
         slot = np.int32(pairs.used[0])
         pairs.used[0] += 1
-        pairs.table[place] = slot
+        pairs.table[bucket] = slot
         pairs.own[slot], pairs.other[slot] = own, other
         pairs.following[slot] = pairs.newest[own]
         pairs.newest[own] = slot
     else:
         old = float(pairs.ratings[slot])
-        at = pairs.timestamps[slot]
-        if timestamp < at or (timestamp == at and offset <= pairs.offsets[slot]):
+        latest = pairs.timestamps[slot]
+        if timestamp < latest or (timestamp == latest and offset <= pairs.offsets[slot]):
             return False, old
     pairs.ratings[slot] = rating
     pairs.timestamps[slot] = timestamp
@@ -183,7 +227,7 @@ def put(pairs: Pairs, own: int, other: int, rating: float, timestamp: int, offse
 
 @kernel
 def slots_of(pairs: Pairs, own: int) -> NDArray[np.int64]:
-    """Return the slots of the live pairs of one own row, newest pair first."""
+    """Return the slots of the pairs of one own row that have a rating, newest pair first."""
     n = 0
     slot = pairs.newest[own]
     while slot != NONE:

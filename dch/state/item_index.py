@@ -1,4 +1,7 @@
-"""The items as a search sees them: codes, which of them may be recommended, and what breaks ties."""
+"""The item index: what a search reads of the items of one generation.
+
+It is the only place that holds served item codes, their popularity, and which items may be recommended.
+"""
 
 import zlib
 from collections.abc import Set
@@ -8,64 +11,156 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.data.ids import UNKNOWN, IdTable
+from dch.models.codes import Vectors, Words
 from dch.state.code_store import CodeStore
 
 
-class Catalogue(NamedTuple):
-    """Arrays over item rows. The owner writes single elements in place; readers take views of one length."""
+class ItemColumns(NamedTuple):
+    """The arrays of an index over item rows. The writer changes elements in place; lengths stay."""
 
-    words: NDArray[np.uint64]  # (n, n_words) codes
+    words: Words  # (n, n_words) codes
     allowed: NDArray[np.uint8]  # (n,) 1 where the item has a code and is available
     precedence: NDArray[np.int64]  # (n,) breaks ties, larger first: see ``precedence_of``
-    is_new: NDArray[np.uint8]  # (n,) 1 where the fit never saw the item
-    vectors: NDArray[np.int8]  # (n, vector_size) what candidates are reranked by
+    is_new: NDArray[np.uint8]  # (n,) 1 where the item is not in the training data of the generation
+    vectors: Vectors  # (n, vector_size) ranking vectors, by which candidates are reranked
+
+
+class ItemCodes(NamedTuple):
+    """The codes of some items, one element of each array per item."""
+
+    words: Words  # (n, n_words); arbitrary where the item has no code
+    vectors: Vectors  # (n, vector_size)
+    popularity: NDArray[np.int32]  # (n,) number of positive ratings
+    present: NDArray[np.bool_]  # (n,) whether the item has a code
+
+    def part(self, start: int, stop: int) -> "ItemCodes":
+        """Return the codes from start up to stop, as views."""
+        cut = slice(start, stop)
+        return ItemCodes(self.words[cut], self.vectors[cut], self.popularity[cut], self.present[cut])
 
 
 def precedence_of(id_: str, popularity: int) -> int:
-    """Return what orders items at equal distance and score: popularity, then id.
+    """Return the number that orders items of equal distance and score: by popularity, then by id.
 
-    Ids are compared by checksum, not by row or alphabet: rows depend on which item came first, and an order
-    of the alphabet would have to be made anew with every new item. So all workers break ties alike.
+    Ids are compared by their CRC-32, which is the same on every worker and never changes. Rows would depend
+    on the order in which a worker saw the items, and alphabetical ranks would shift with every new item.
     """
     return (popularity << 32) | (0xFFFFFFFF - zlib.crc32(id_.encode()))
 
 
-class CatalogueKeeper:
-    """Keeps the columns in step with a code store, and with which items the fit saw. One writer."""
+class ItemIndex:
+    """The served items of one generation. One writer; readers call ``view`` and need no lock."""
 
-    def __init__(self, store: CodeStore, fitted: IdTable) -> None:
-        self._store, self._fitted = store, fitted
+    def __init__(
+        self, ids: IdTable, *, generation: int, bits: int, vector_size: int, fitted: IdTable | None = None
+    ) -> None:
+        """Create an index without codes.
+
+        Args:
+            ids: the item ids; the table may grow later.
+            generation: number of the model that makes the codes.
+            bits: length of a code.
+            vector_size: length of a ranking vector; 0 where the model makes none.
+            fitted: the items in the training data of the generation; all others count as new.
+        """
+        self._ids, self._fitted = ids, fitted or IdTable()
+        self._store = CodeStore(bits, generation, vector_size)
         self._allowed, self._precedence = np.zeros(0, np.uint8), np.zeros(0, np.int64)
         self._is_new = np.zeros(0, np.uint8)
-        columns = (self._allowed, self._precedence, self._is_new)
-        self._catalogue = Catalogue(store.words[:0], *columns, store.vectors[:0])
-
-    def view(self) -> Catalogue:
-        """Return the catalogue as it is now; elements may change under a reader, lengths do not."""
-        return self._catalogue
-
-    def update(self, rows: NDArray[np.int32], unavailable: Set[int]) -> None:
-        """Take over the store's presence and popularity of these rows, less those that are unavailable."""
+        self._n_known = 0
         self._grow()
-        store, ids = self._store, self._store.ids
-        allowed = store.present[rows].astype(np.uint8)
+
+    def __len__(self) -> int:
+        """Return the number of items that have a code."""
+        return len(self._store)
+
+    @property
+    def generation(self) -> int:
+        """Number of the model that makes the codes."""
+        return self._store.generation
+
+    @property
+    def bits(self) -> int:
+        """Length of a code, in bits."""
+        return self._store.bits
+
+    @property
+    def vector_size(self) -> int:
+        """Length of a ranking vector; 0 where the model makes none."""
+        return self._store.vector_size
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays, in bytes."""
+        return self._store.nbytes + sum(
+            column.nbytes for column in (self._allowed, self._precedence, self._is_new)
+        )
+
+    def view(self) -> ItemColumns:
+        """Return the current columns; elements may change while they are read, lengths do not."""
+        return self._view
+
+    def has_code(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return whether each row has a code, (n,); rows past the end have none."""
+        return self._store.has_code(rows)
+
+    def rows_with_code(self) -> NDArray[np.int32]:
+        """Return the rows that have a code, (n,) ascending."""
+        return self._store.rows_with_code()
+
+    def popularity(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the served number of positive ratings of each row, (n,). For the writing thread."""
+        self._grow()
+        return (self._precedence[rows] >> 32).astype(np.int32)
+
+    def codes(self, rows: NDArray[np.int32]) -> ItemCodes:
+        """Return a copy of what is served of these rows. For the writing thread."""
+        self._grow()
+        columns = self._store.columns
+        return ItemCodes(
+            columns.words[rows], columns.vectors[rows], self.popularity(rows), columns.present[rows]
+        )
+
+    def put(self, rows: NDArray[np.int32], codes: ItemCodes, unavailable: Set[int] = frozenset()) -> None:
+        """Serve these codes; a row whose code is not present loses the code it had.
+
+        Args:
+            rows: (n,) distinct rows of the id table.
+            codes: one per row.
+            unavailable: the rows that may not be recommended, code or not.
+        """
+        self._grow()
+        gone = ~codes.present
+        self._allowed[rows[gone]] = 0  # first, so that no reader lists an item whose code is cleared
+        self._store.remove(rows[gone])
+        self._store.put(rows[codes.present], codes.words[codes.present], codes.vectors[codes.present])
+        popularity = np.where(codes.present, codes.popularity, 0).tolist()
+        self._precedence[rows] = [
+            precedence_of(self._ids[row], count) for row, count in zip(rows.tolist(), popularity, strict=True)
+        ]
+        allowed = codes.present.astype(np.uint8)
         if unavailable:
             allowed[[row in unavailable for row in rows.tolist()]] = 0
-        self._precedence[rows] = [
-            precedence_of(ids[row], count)
-            for row, count in zip(rows.tolist(), store.popularity[rows].tolist(), strict=True)
-        ]
-        self._allowed[rows] = allowed  # in one go: a reader never meets an item that is not to be shown
+        self._allowed[rows] = allowed  # last, and once: no reader ever sees an unavailable item as allowed
+
+    def remove(self, rows: NDArray[np.int32]) -> None:
+        """Stop serving these rows."""
+        self.put(rows, self.codes(rows)._replace(present=np.zeros(len(rows), np.bool_)))
 
     def _grow(self) -> None:
-        store, n = self._store, len(self._store.ids)
-        store.reserve(n)
-        if missing := len(store.present) - len(self._allowed):
+        """Give every interned item a row in all columns."""
+        n = len(self._ids)
+        self._store.reserve(n)
+        columns = self._store.columns
+        if missing := len(columns.present) - len(self._allowed):
             self._allowed = np.concatenate([self._allowed, np.zeros(missing, np.uint8)])
             self._precedence = np.concatenate([self._precedence, np.zeros(missing, np.int64)])
             self._is_new = np.concatenate([self._is_new, np.zeros(missing, np.uint8)])
-        if n > (known := len(self._catalogue.is_new)):
-            self._is_new[known:n] = self._fitted.rows(store.ids.ids()[known:n]) == UNKNOWN
-        # One assignment, last: a reader has the old arrays or the new ones, and always of one length.
-        columns = (self._allowed[:n], self._precedence[:n], self._is_new[:n])
-        self._catalogue = Catalogue(store.words[:n], *columns, store.vectors[:n])
+        if n > self._n_known:
+            new_ids = self._ids.ids()[self._n_known : n]
+            self._is_new[self._n_known : n] = self._fitted.rows(new_ids) == UNKNOWN
+            self._n_known = n
+        # One assignment, last: a reader gets the old arrays or the new ones, always all of one length.
+        self._view = ItemColumns(
+            columns.words[:n], self._allowed[:n], self._precedence[:n], self._is_new[:n], columns.vectors[:n]
+        )

@@ -1,41 +1,63 @@
-"""Fill a state at once: from a container of ratings, or from a history that was saved."""
+"""Fill a state at once, from a container of ratings or from a saved history."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.data.features import Features
 from dch.data.ratings import Ratings
 from dch.state.histories import Events
-from dch.state.snapshot import Saved
 from dch.state.state import State
 
 
+class Saved(NamedTuple):
+    """A history as it is saved. Rows refer to the lists of ids."""
+
+    user_ids: list[str]
+    item_ids: list[str]
+    users: NDArray[np.int32]  # (n,) pairs, oldest event first
+    items: NDArray[np.int32]  # (n,)
+    values: NDArray[np.float32]  # (n,) NaN where withdrawn
+    timestamps: NDArray[np.int64]  # (n,)
+    user_forgotten_before: NDArray[np.int64]  # (n_users,) time in ms up to which events are ignored
+    item_forgotten_before: NDArray[np.int64]  # (n_items,)
+    user_features: dict[str, Features]
+    item_features: dict[str, Features]
+
+
 def fold_in_ratings(state: State, ratings: Ratings) -> None:
-    """Fold a whole container in, features too."""
-    for user, features in ratings.user_features.items():
-        state.set_user(user, features)
-    for item, features in ratings.item_features.items():
-        state.set_item(item, features)
+    """Fold in all ratings of a container, and its features."""
+    _set_features(state, ratings.user_features, ratings.item_features)
     user_rows = state.history.user_ids.intern_many(ratings.user_ids.ids())
     item_rows = state.history.item_ids.intern_many(ratings.item_ids.ids())
     users, items = user_rows[ratings.users], item_rows[ratings.items]
-    _fold_in(state, Events(users, items, ratings.values, ratings.timestamps, state.places(len(ratings))))
+    offsets = state.next_offsets(len(ratings))
+    _fold_in(state, Events(users, items, ratings.values, ratings.timestamps, offsets))
 
 
 def restore(state: State, saved: Saved) -> None:
-    """Take over a history that was saved; the state's own must be empty."""
+    """Load a saved history into a state that has none."""
     history = state.history
     history.user_ids.intern_many(saved.user_ids)
     history.item_ids.intern_many(saved.item_ids)
     history.reserve(0)
-    history.user_histories.pairs.forgotten_before[: len(saved.user_forgotten_before)] = (
-        saved.user_forgotten_before
-    )
-    history.item_histories.pairs.forgotten_before[: len(saved.item_forgotten_before)] = (
-        saved.item_forgotten_before
-    )
-    for user, features in saved.user_features.items():
+    for histories, times in (
+        (history.user_histories, saved.user_forgotten_before),
+        (history.item_histories, saved.item_forgotten_before),
+    ):
+        histories.pairs.forgotten_before[: len(times)] = times
+    _set_features(state, saved.user_features, saved.item_features)
+    offsets = state.next_offsets(len(saved.users))
+    _fold_in(state, Events(saved.users, saved.items, saved.values, saved.timestamps, offsets))
+
+
+def _set_features(state: State, users: Mapping[str, Features], items: Mapping[str, Features]) -> None:
+    for user, features in users.items():
         state.set_user(user, features)
-    for item, features in saved.item_features.items():
+    for item, features in items.items():
         state.set_item(item, features)
-    places = state.places(len(saved.users))
-    _fold_in(state, Events(saved.users, saved.items, saved.values, saved.timestamps, places))
 
 
 def _fold_in(state: State, events: Events) -> None:

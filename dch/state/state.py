@@ -1,7 +1,7 @@
-"""The state behind a recommender: what is known, and the snapshot that is served. The writing half.
+"""The state behind a recommender: all that is known, and the snapshot that answers requests.
 
-One thread writes. Readers hold the lock only to copy one user's state, and the writer only for a few events
-at a time, so neither waits long.
+One thread writes. Readers hold the lock only while they copy one user's data, and the writer holds it for a
+few events at a time, so neither waits long.
 """
 
 import threading
@@ -13,43 +13,49 @@ from numpy.typing import NDArray
 from dch.data.features import Features
 from dch.data.ids import UNKNOWN
 from dch.models.model import Model
-from dch.state.encoder import Side, forget, learn_all, release
-from dch.state.histories import Events, Histories
-from dch.state.prequential import NOT_TRIED, Ranks, rank_then_learn
-from dch.state.snapshot import History, Snapshot, prepare
+from dch.state.encoder import Bags
+from dch.state.fold_in import fold_in_all, forget, release
+from dch.state.histories import Events, Histories, History, Ints
+from dch.state.item_index import ItemCodes
+from dch.state.prequential import NOT_TRIED, Ranks, rank_then_fold_in
+from dch.state.snapshot import Snapshot, prepare
 
 EVENTS_PER_LOCK = 64
-"""Events folded in between two releases of the lock: about a millisecond, so that no reader waits longer."""
+"""Events folded in before the lock is released: about a millisecond, so that no reader waits longer."""
 
 ROWS_PER_LOCK = 256
-"""Codes made between two releases of the lock: about a millisecond, too."""
+"""Codes made or put before the lock is released: also about a millisecond."""
 
 NO_ROWS = np.empty(0, np.int32)
 
 
 class State:
-    """History, and the snapshot of the generation in service."""
+    """The history, and the snapshot of the generation in service."""
 
     def __init__(self, model: Model) -> None:
         self.history = History.empty()
         self.snapshot = prepare(model, self.history)
         self.lock = threading.Lock()
-        self._changed_items: list[NDArray[np.int32]] = []
-        self._n_folded = 0
         self.newest_ms = 0
+        """The latest timestamp of all events folded in."""
+        self._changed_items: list[Ints] = []
+        self._next_offset = 0
 
     @property
     def nbytes(self) -> int:
-        """Bytes of histories, sums and codes; ids are Python strings and not counted."""
+        """Memory of histories, sums and codes, in bytes, without the ids, which are Python strings."""
         return self.history.nbytes + self.snapshot.nbytes
 
     def prepare(self, model: Model) -> Snapshot:
-        """Encode everything known with another model, beside the one in service. For the writing thread."""
+        """Encode everything known with another model, while the one in service goes on answering.
+
+        For the writing thread.
+        """
         return prepare(model, self.history)
 
     def swap(self, snapshot: Snapshot) -> None:
         """Serve the new snapshot from the next request on."""
-        self.snapshot = snapshot  # one reference: readers see the old one or the new one
+        self.snapshot = snapshot  # one reference: a reader gets the old snapshot or the new one
 
     def events(
         self,
@@ -59,109 +65,150 @@ class State:
         timestamps: Sequence[int],
         offsets: Sequence[int] | None = None,
     ) -> Events:
-        """Turn columns of ids into events, giving rows to new ids."""
+        """Turn columns of ids into events; new ids get rows.
+
+        Args:
+            users: user ids, (n,).
+            items: item ids, (n,).
+            ratings: (n,), NaN to withdraw.
+            timestamps: (n,) in milliseconds since 1970.
+            offsets: (n,) offsets in the log; None for events that come from no log.
+        """
         return Events(
             self.history.user_ids.intern_many(users),
             self.history.item_ids.intern_many(items),
             np.array(ratings, np.float32),
             np.array(timestamps, np.int64),
-            self.places(len(users)) if offsets is None else np.array(offsets, np.int64),
+            self.next_offsets(len(users)) if offsets is None else np.array(offsets, np.int64),
         )
 
+    def next_offsets(self, n: int) -> NDArray[np.int64]:
+        """Return n increasing offsets for events that come from no log, (n,)."""
+        start, self._next_offset = self._next_offset, self._next_offset + n
+        return np.arange(start, self._next_offset, dtype=np.int64)
+
     def fold_in_users(self, events: Events, trials: NDArray[np.bool_] | None = None) -> Ranks:
-        """Fold events into the user side, in order; rank those to be tried just before learning them.
+        """Fold events into the user side, in order, and rank the trials just before their events.
+
+        Args:
+            events: n events.
+            trials: (n,) which events to rank; None ranks none.
 
         Returns:
             Ranks of the item in the user's list (strategy ``codes+rerank``) and in the popular list, (n,)
-            each, from 0: NOT_TRIED where trials is False, the user knew the item, or it cannot be
-            recommended; OUTSIDE where it is not among the candidates.
+            each, from 0. NOT_TRIED where trials is False, the user has rated the item, or the item cannot be
+            recommended; OUTSIDE where the item is not among the candidates.
         """
         n = len(events)
         ranks = Ranks(np.full(n, NOT_TRIED, np.int32), np.full(n, NOT_TRIED, np.int32))
-        touched: list[NDArray[np.int32]] = []
+        touched: list[Ints] = []
         for start in range(0, n, EVENTS_PER_LOCK):
-            stop = min(start + EVENTS_PER_LOCK, n)
-            part = events.part(start, stop)
+            stop = start + EVENTS_PER_LOCK
+            part, cut = events.part(start, stop), slice(start, stop)
             with self.lock:
                 self._reserve(len(part))
                 users, pairs = self.snapshot.users, self.history.user_histories.pairs
                 columns = (part.users, part.items, part.ratings, part.timestamps, part.offsets)
-                if trials is None or not trials[start:stop].any():
-                    changed = learn_all(pairs, users.inputs(), *columns)
+                if trials is None or not trials[cut].any():
+                    changed = fold_in_all(pairs, users.bags.arrays(), *columns)
                 else:
-                    changed = rank_then_learn(
+                    changed = rank_then_fold_in(
                         pairs,
-                        users.inputs(),
+                        users.bags.arrays(),
                         users.tower.head(),
-                        self.snapshot.catalogue.view(),
+                        self.snapshot.item_index.view(),
                         *columns,
-                        trials[start:stop],
-                        Ranks(*(ranked[start:stop] for ranked in ranks)),
+                        trials[cut],
+                        Ranks(ranks.codes[cut], ranks.popular[cut]),
                     )
             touched.append(part.users[changed])
         self.newest_ms = max(self.newest_ms, int(events.timestamps.max(initial=0)))
         self._encode_users(np.unique(np.concatenate([NO_ROWS, *touched])))
         return ranks
 
+    def _encode_users(self, rows: Ints) -> None:
+        for start in range(0, len(rows), ROWS_PER_LOCK):
+            with self.lock:
+                self.snapshot.users.refresh(rows[start : start + ROWS_PER_LOCK])
+
     def fold_in_items(self, events: Events) -> None:
-        """Fold events into the item side; the items get their new codes at ``refresh_items``."""
+        """Fold events into the item side; ``refresh_items`` then encodes the items that changed."""
         for start in range(0, len(events), EVENTS_PER_LOCK):
             part = events.part(start, start + EVENTS_PER_LOCK)
             with self.lock:
                 self._reserve(len(part))
-                items, pairs = self.snapshot.items, self.history.item_histories.pairs
+                bags, pairs = self.snapshot.items.bags, self.history.item_histories.pairs
                 columns = (part.items, part.users, part.ratings, part.timestamps, part.offsets)
-                changed = learn_all(pairs, items.inputs(), *columns)
+                changed = fold_in_all(pairs, bags.arrays(), *columns)
             self._changed_items.append(part.items[changed])
 
-    def refresh_items(self) -> NDArray[np.int32]:
-        """Encode every item that changed since the last call; return their rows, (n,) ascending."""
+    def refresh_items(self) -> Ints:
+        """Encode and serve every item that changed since the last call; return their rows, (n,) ascending."""
         rows = np.unique(np.concatenate([NO_ROWS, *self._changed_items]))
         self._changed_items.clear()
+        items, item_index = self.snapshot.items, self.snapshot.item_index
         for start in range(0, len(rows), ROWS_PER_LOCK):
             part = rows[start : start + ROWS_PER_LOCK]
             with self.lock:
                 self._reserve(0)
-                self.snapshot.items.encode(part)
-                self.snapshot.catalogue.update(part, self.history.unavailable)
+                item_index.put(part, items.encode(part), self.history.unavailable)
         return rows
 
+    def put_item_codes(self, rows: Ints, codes: ItemCodes, snapshot: Snapshot | None = None) -> None:
+        """Serve codes of items that another worker encoded.
+
+        Args:
+            rows: (n,) distinct item rows.
+            codes: one code per row; a row whose code is not present loses the code it had.
+            snapshot: a snapshot from ``prepare``; None is the one in service.
+        """
+        item_index = (snapshot or self.snapshot).item_index
+        for start in range(0, len(rows), ROWS_PER_LOCK):
+            stop = start + ROWS_PER_LOCK
+            with self.lock:
+                item_index.put(rows[start:stop], codes.part(start, stop), self.history.unavailable)
+
+    def remove_item_codes(self, rows: Ints) -> None:
+        """Stop serving the codes of these item rows, (n,)."""
+        with self.lock:
+            self.snapshot.item_index.remove(rows)
+
     def set_user(self, user: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
-        """Replace what is known of a user beside ratings; None forgets the user.
+        """Replace the features of a user; None forgets the user.
 
         Returns:
-            The items whose ratings by this user, up to timestamp_ms, were forgotten. Their side of the
-            ratings is not touched: withdraw them there by NaN events of the same time.
+            The items whose ratings by this user, up to timestamp_ms, were forgotten. The item side is not
+            changed: withdraw the ratings there by NaN events with the same timestamp.
         """
         with self.lock:
             row = self.history.user_ids.intern(user)
             self._reserve(0)
             gone = self._describe(
-                self.snapshot.users,
+                self.snapshot.users.bags,
                 self.history.user_histories,
                 self.history.user_features,
                 row,
                 features,
                 timestamp_ms,
             )
-            self.snapshot.users.encode(np.array([row], np.int32))
+            self.snapshot.users.refresh(np.array([row], np.int32))
         return [self.history.item_ids[item] for item in gone]
 
     def set_item(self, item: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
-        """Replace what is known of an item beside ratings; None removes it, with its ratings up to then.
+        """Replace the features of an item; None removes the item and its ratings up to timestamp_ms.
 
-        ``"available": false`` keeps the item and its code, and never recommends it.
+        An item with the feature ``"available": false`` keeps its code and is never recommended.
 
         Returns:
-            The users whose ratings of this item were removed from its history (not from theirs).
+            The users whose ratings were removed from the history of the item. The user side is not changed.
         """
         with self.lock:
             row = self.history.item_ids.intern(item)
             self._reserve(0)
-            hidden = features is not None and features.get("available") is False
-            (self.history.unavailable.add if hidden else self.history.unavailable.discard)(row)
+            is_hidden = features is not None and features.get("available") is False
+            (self.history.unavailable.add if is_hidden else self.history.unavailable.discard)(row)
             gone = self._describe(
-                self.snapshot.items,
+                self.snapshot.items.bags,
                 self.history.item_histories,
                 self.history.item_features,
                 row,
@@ -171,60 +218,74 @@ class State:
         self._changed_items.append(np.array([row], np.int32))
         return [self.history.user_ids[user] for user in gone]
 
-    def release_users(self, users: Sequence[str]) -> None:
-        """Drop everything known of users whom another worker serves from now on."""
-        side, history = self.snapshot.users, self.history
-        with self.lock:
-            self._reserve(0)
-            rows = history.user_ids.rows(users)
-            rows = rows[rows != UNKNOWN]
-            release(history.user_histories.pairs, side.inputs(), rows)
-            for row in rows.tolist():
-                history.user_features.pop(row, None)
-                side.set_features(row, None)
-            side.encode(rows)
-
-    def release_items(self, items: Sequence[str]) -> None:
-        """Drop the ratings of items that another worker encodes from now on; codes and features stay."""
-        history = self.history
-        with self.lock:
-            self._reserve(0)
-            rows = history.item_ids.rows(items)
-            rows = rows[rows != UNKNOWN]
-            pairs = history.item_histories.pairs
-            forgotten_before = pairs.forgotten_before[rows]
-            release(pairs, self.snapshot.items.inputs(), rows)
-            pairs.forgotten_before[rows] = forgotten_before
-
-    def _reserve(self, n_events: int) -> None:
-        self.history.reserve(n_events)
-        self.snapshot.users.reserve()
-        self.snapshot.items.reserve()
-
-    def places(self, n: int) -> NDArray[np.int64]:
-        """Return n new offsets for events that come from no log, (n,)."""
-        self._n_folded += n
-        return np.arange(self._n_folded - n, self._n_folded, dtype=np.int64)
-
     def _describe(
         self,
-        side: Side,
+        bags: Bags,
         histories: Histories,
         known: dict[int, Features],
         row: int,
         features: Features | None,
         timestamp_ms: int,
     ) -> list[int]:
-        """Set the features of a row, or forget it; return the other rows whose ratings were forgotten."""
-        side.set_features(row, features)
+        """Set the features of a row, or forget the row; return the other rows of the forgotten ratings."""
+        bags.set_features(row, features)
         if features is not None:
             known[row] = features
             return []
         known.pop(row, None)
-        gone: list[int] = forget(histories.pairs, side.inputs(), row, timestamp_ms).tolist()
+        gone: list[int] = forget(histories.pairs, bags.arrays(), row, timestamp_ms).tolist()
         return gone
 
-    def _encode_users(self, rows: NDArray[np.int32]) -> None:
-        for start in range(0, len(rows), ROWS_PER_LOCK):
-            with self.lock:
-                self.snapshot.users.encode(rows[start : start + ROWS_PER_LOCK])
+    def release_users(self, users: Sequence[str]) -> None:
+        """Drop everything known of users whom another worker serves from now on."""
+        encoder, history = self.snapshot.users, self.history
+        with self.lock:
+            self._reserve(0)
+            rows = _known(history.user_ids.rows(users))
+            release(history.user_histories.pairs, encoder.bags.arrays(), rows)
+            for row in rows.tolist():
+                history.user_features.pop(row, None)
+                encoder.bags.set_features(row, None)
+            encoder.refresh(rows)
+
+    def release_items(self, items: Sequence[str]) -> None:
+        """Drop the ratings of items that another worker encodes from now on; codes and features stay."""
+        history = self.history
+        with self.lock:
+            self._reserve(0)
+            rows = _known(history.item_ids.rows(items))
+            pairs = history.item_histories.pairs
+            forgotten_before = pairs.forgotten_before[rows]
+            release(pairs, self.snapshot.items.bags.arrays(), rows)
+            pairs.forgotten_before[rows] = forgotten_before
+
+    def known_users(self) -> Sequence[str]:
+        """Return the ids of all users met so far, by row."""
+        return self.history.user_ids.ids()
+
+    def forgotten_before(self, users: Ints) -> NDArray[np.int64]:
+        """Return the time in ms up to which the ratings of each user row are forgotten, (n,)."""
+        return self.history.user_histories.forgotten_before(users)
+
+    def n_raters(self, item: int) -> int:
+        """Return how many users have a rating in the history of an item row."""
+        return len(self.history.item_histories.of(item)[0])
+
+    def cohorts(self, events: Events) -> NDArray[np.int64]:
+        """Return the cohort of each event by the model in service, (n,) positions in ``COHORTS``."""
+        with self.lock:
+            self._reserve(0)
+        user_is_new = self.snapshot.items.bags.token_of[events.users] < 0
+        item_is_new = self.snapshot.users.bags.token_of[events.items] < 0
+        cohorts: NDArray[np.int64] = 2 * user_is_new.astype(np.int64) + item_is_new
+        return cohorts
+
+    def _reserve(self, n_events: int) -> None:
+        self.history.reserve(n_events)
+        self.snapshot.users.bags.reserve()
+        self.snapshot.items.bags.reserve()
+
+
+def _known(rows: Ints) -> Ints:
+    known: Ints = rows[rows != UNKNOWN]
+    return known

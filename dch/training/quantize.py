@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.models.codes import LARGEST
 from dch.models.towers import TowerWeights
-from dch.state.code_store import LARGEST
 
 Floats = NDArray[np.float32]
 Towers = tuple[TowerWeights, TowerWeights]

@@ -65,5 +65,5 @@ class Gauges:
         CONSUMER_LAG_SECONDS.set(max(now_ms() - self._newest_ms, 0) / 1000 if lag else 0)
         snapshot = self._state.snapshot
         STORE_CODES.labels("user").set(len(snapshot.users.store))
-        STORE_CODES.labels("item").set(len(snapshot.items.store))
+        STORE_CODES.labels("item").set(len(snapshot.item_index))
         STORE_BYTES.set(self._state.nbytes)

@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 
 from dch.models.model import Model
 from dch.state.histories import Events
-from dch.state.prequential import NOT_TRIED, Ranks
-from dch.state.snapshot import Snapshot
-from streams.metrics import (
-    COHORTS,
-    PREQUENTIAL_HITS,
-    PREQUENTIAL_POPULAR_HITS,
-    PREQUENTIAL_TRIALS,
-)
+from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
+from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
 from streams.settings import Settings
 
 OFFSET_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -57,16 +51,18 @@ class Trials:
             chosen &= position < self._share * 2**32
         return chosen
 
-    def count(self, ranks: Ranks, events: Events, snapshot: Snapshot) -> None:
-        """Count trials and hits by cohort."""
-        tried = np.flatnonzero(ranks.codes != NOT_TRIED)
-        user_is_new = snapshot.items.token_of[events.users[tried]] < 0
-        item_is_new = snapshot.users.token_of[events.items[tried]] < 0
-        cohorts = 2 * user_is_new + item_is_new  # places in COHORTS
+    def count(self, ranks: Ranks, cohorts: NDArray[np.int64]) -> None:
+        """Count trials and hits by cohort.
+
+        Args:
+            ranks: of n events.
+            cohorts: (n,) positions in COHORTS.
+        """
+        tried = ranks.codes != NOT_TRIED
         for counter, which in (
-            (PREQUENTIAL_TRIALS, np.ones(len(tried), np.bool_)),
-            (PREQUENTIAL_HITS, ranks.codes[tried] < self._k),
-            (PREQUENTIAL_POPULAR_HITS, ranks.popular[tried] < self._k),
+            (PREQUENTIAL_TRIALS, tried),
+            (PREQUENTIAL_HITS, tried & (ranks.codes < self._k)),
+            (PREQUENTIAL_POPULAR_HITS, tried & (ranks.popular < self._k)),
         ):
             counts = np.bincount(cohorts[which], minlength=len(COHORTS))
             for cohort, count in zip(COHORTS, counts.tolist(), strict=True):

@@ -78,7 +78,7 @@ class RatingProcessor:
         partitions = np.array([record.partition for record in batch.records], np.int64)
         trials = self._models.trials
         ranks = self._state.fold_in_users(events, trials.choose(events, partitions, live))
-        trials.count(ranks, events, self._state.snapshot)
+        trials.count(ranks, self._state.cohorts(events))
         self._publish_item_ratings(batch, events, live)
         self._update_metrics(records[0].topic, batch.records, live)
 
@@ -107,7 +107,7 @@ class RatingProcessor:
         A rating from before its user was forgotten does not count for the user, so it must not count for the
         item. Skipping it is not enough: a worker that was killed before its commit may have sent it already.
         """
-        forgotten_before = self._state.history.user_histories.pairs.forgotten_before[events.users]
+        forgotten_before = self._state.forgotten_before(events.users)
         is_forgotten = events.timestamps <= forgotten_before
         for at in np.flatnonzero(live).tolist():
             event = batch.events[at]

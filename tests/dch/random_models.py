@@ -3,10 +3,26 @@
 import numpy as np
 
 from dch.data.ids import IdTable
+from dch.models.codes import from_words
 from dch.models.model import Model
 from dch.models.towers import TowerWeights
 
 KNOTS = np.array([[1, 0.1], [2, 0.2], [3, 0.5], [4, 1], [5, 1.5]], np.float32)
+
+
+def hamming(codes, query):
+    """Count the bits in which each packed code, (n, width), differs from the query, (width,)."""
+    return np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.int32)
+
+
+def item_codes(state):
+    """Return the packed code, as bytes, of every item that has one, by id."""
+    index = state.snapshot.item_index
+    rows = index.rows_with_code()
+    codes = from_words(index.view().words[rows], index.bits)
+    return {
+        state.history.item_ids[row]: code.tobytes() for row, code in zip(rows.tolist(), codes, strict=True)
+    }
 
 
 def random_tower(rng, n_tokens, hidden, bits, vector_size=0, vector_scale=0.5):

@@ -29,7 +29,7 @@ def filled(events=(), n_new=N_NEW, bits=8, **settings):
 
 def order_of(recommender, strategy):
     """What a list is sorted by, best first, told by its hits alone."""
-    precedence = recommender.state.snapshot.catalogue.view().precedence
+    precedence = recommender.state.snapshot.item_index.view().precedence
     row = recommender.state.history.item_ids.row
 
     def key(hit):
@@ -102,10 +102,10 @@ def test_an_item_is_new_until_a_generation_was_fitted_on_it():
     assert {hit.item for hit in recommender.recommend("u0", 3)} <= NEW
     refitted = random_model(n_items=N_OLD + N_NEW, bits=8, generation=2)
     recommender.swap(recommender.state.prepare(refitted))
-    assert not recommender.state.snapshot.catalogue.view().is_new.any()
+    assert not recommender.state.snapshot.item_index.view().is_new.any()
     recommender.fold_in("u1", "just come", 5.0)
     row = recommender.state.history.item_ids.row("just come")
-    assert np.flatnonzero(recommender.state.snapshot.catalogue.view().is_new).tolist() == [row]
+    assert np.flatnonzero(recommender.state.snapshot.item_index.view().is_new).tolist() == [row]
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_models import random_model
+from random_models import hamming, item_codes, random_model
 
 from dch import Ratings, Recommender
 from dch.answers import query_user
 from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
-from dch.models.codes import hamming, pack, unpack
+from dch.models.codes import pack, unpack
 from dch.search.scores import WHOLE_LARGEST
 from dch.state.item_index import precedence_of
 from dch.state.restore import fold_in_ratings
@@ -38,13 +38,7 @@ def ratings_of(events):
 
 
 def codes_of(recommender):
-    store = recommender.state.snapshot.items.store
-    items = {
-        item: store.code(row)
-        for row, item in enumerate(recommender.state.history.item_ids)
-        if row < len(store.present) and store.present[row]
-    }
-    return {user: recommender.user_code(user) for user in USERS}, items
+    return {user: recommender.user_code(user) for user in USERS}, item_codes(recommender.state)
 
 
 @given(st.lists(EVENT, min_size=1, max_size=30))
@@ -73,24 +67,30 @@ def test_codes_are_those_of_a_pure_encode_of_the_history(events):
         assert recommender.user_code(user) == expected
 
 
+def positives_of(state, item_row):
+    """Count the positive ratings of an item in the histories."""
+    return int((state.history.item_histories.of(item_row)[1] >= state.snapshot.model.positive_from).sum())
+
+
 def full_sort(recommender, user, strategy):
     """Every eligible item in order, by the definitions."""
     state = recommender.state
     row = np.array([state.history.user_ids.row(user)], np.int32)
-    (relaxed,), (vector,) = state.snapshot.users.encoded(row)
+    (relaxed,), (vector,) = state.snapshot.users.encode(row)
     whole = np.rint(vector / (np.abs(vector).max(initial=1e-30) / WHOLE_LARGEST)).astype(int)
     seen = set(state.history.user_histories.of(int(row[0]))[0].tolist())
-    store, bits = state.snapshot.items.store, state.snapshot.model.bits
+    vectors, bits = state.snapshot.item_index.view().vectors, state.snapshot.model.bits
     found = []
-    for item_row, item in enumerate(state.history.item_ids):
-        if not store.present[item_row] or item_row in seen:
+    for item, packed in item_codes(state).items():
+        item_row = state.history.item_ids.row(item)
+        if item_row in seen:
             continue
-        code = np.frombuffer(store.code(item_row), np.uint8)[None]
+        code = np.frombuffer(packed, np.uint8)[None]
         distance = int(hamming(code, pack(relaxed[None])[0])[0])
-        score = float(store.vectors[item_row].astype(int) @ whole)
+        score = float(vectors[item_row].astype(int) @ whole)
         if not len(vector):
             score = float(unpack(code, bits)[0].astype(float) @ relaxed)
-        order = -precedence_of(item, int(store.popularity[item_row]))
+        order = -precedence_of(item, positives_of(state, item_row))
         key = (-round(score, 4), distance, order) if strategy == "codes+rerank" else (distance, order)
         found.append((key, item))
     return [item for _, item in sorted(found)]
@@ -226,7 +226,7 @@ def test_released_rows_come_back_the_same_when_their_events_are_read_again():
 def test_generations_cannot_be_mixed():
     one, two = Recommender(random_model()), Recommender(random_model(generation=2))
     with pytest.raises(GenerationMismatchError, match="user codes are of generation 1"):
-        Snapshot(two.model, one.state.snapshot.users, two.state.snapshot.items, two.state.snapshot.catalogue)
+        Snapshot(two.model, one.state.snapshot.users, two.state.snapshot.items, two.state.snapshot.item_index)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_reader_beside_a_writer_always_meets_a_whole_catalogue_without_hidden_
 
     def read():
         while not stop.is_set():
-            catalogue = recommender.state.snapshot.catalogue.view()
+            catalogue = recommender.state.snapshot.item_index.view()
             lengths = {len(column) for column in catalogue}
             row = recommender.state.history.item_ids.row("i3")
             if len(lengths) != 1 or catalogue.allowed[row]:

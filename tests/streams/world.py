@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
 
-import numpy as np
 from random_models import random_model
 
 from dch.artifact import save_model
+from dch.models.codes import from_words
 from dch.recommender import Recommender
 from streams import artifacts, topics
 from streams.client import RecommendClient
@@ -192,14 +192,13 @@ class Expected(Recommender):
 
     def item_codes(self):
         """Return (generation, code, positives) of every item that has a code."""
-        store = self.state.snapshot.items.store
+        index, ids = self.state.snapshot.item_index, self.state.history.item_ids
+        rows = index.rows_with_code()
+        codes = index.codes(rows)
+        packed = from_words(codes.words, index.bits)
         return {
-            self.state.history.item_ids[row]: (
-                store.generation,
-                store.code(row).hex(),
-                int(store.popularity[row]),
-            )
-            for row in np.flatnonzero(store.present).tolist()
+            ids[row]: (index.generation, code.tobytes().hex(), positives)
+            for row, code, positives in zip(rows.tolist(), packed, codes.popularity.tolist(), strict=True)
         }
 
 

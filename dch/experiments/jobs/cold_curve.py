@@ -80,7 +80,7 @@ def codes(plan: Plan, name: str, seed: int) -> Outcome:
         for n, more in cold.steps():
             fold_in(events_of(state, more))
             state.refresh_items()
-            allowed = state.snapshot.catalogue.view().allowed.view(np.bool_)
+            allowed = state.snapshot.item_index.view().allowed.view(np.bool_)
             for case, question in cold.questions.items():
                 if (allowed & question.candidates).any():
                     lists = make_lists(state, question, n_threads=plan.config.threads)

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from dch.data.ratings import Ratings
 from dch.data.splits import by_time
-from dch.evaluation.prequential_stream import COHORTS, stream
+from dch.evaluation.prequential_stream import stream
 from dch.evaluation.report import DEPTH
 from dch.experiments.job import Outcome
 from dch.experiments.jobs.table_protocol import relevant_from
-from dch.state.prequential import NOT_TRIED
+from dch.state.prequential import COHORTS, NOT_TRIED
 from dch.state.state import State
 
 FIRST_SHARE = 0.5

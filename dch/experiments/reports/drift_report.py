@@ -5,11 +5,11 @@ from itertools import accumulate
 from statistics import fmean
 from typing import NamedTuple, cast
 
-from dch.evaluation.prequential_stream import COHORTS
 from dch.evaluation.report import DEPTH
 from dch.experiments.job import Outcome
 from dch.experiments.reports.page import Cell, Line, Page, Panel, Plot, Spread, Table
 from dch.experiments.reports.seeds import JobName, look_up, spread_of
+from dch.state.prequential import COHORTS
 
 HIT = f"HIT@{DEPTH}"
 

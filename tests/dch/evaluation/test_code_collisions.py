@@ -61,7 +61,7 @@ def test_a_model_is_measured_on_the_items_that_have_a_rating():
     tower = random_tower(np.random.default_rng(0), ratings.n_users + 1, 24, 64)
     state = serve(replace(model, item_tower=tower, item_tokens=IdTable(["genres=a"])), ratings)
     found = measure_code_collisions(state, ratings)
-    assert len(state.snapshot.items.store) == ratings.n_items  # features alone give a code, too
+    assert len(state.snapshot.item_index) == ratings.n_items  # features alone give a code, too
     assert found.item_sharing.items == ratings.n_items - 1
     assert 1 <= found.item_sharing.distinct_codes <= found.item_sharing.items
     assert 0 < found.user_bits.balance_mean <= found.user_bits.balance_max <= 1

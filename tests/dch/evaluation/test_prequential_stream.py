@@ -8,9 +8,9 @@ from dch.data.splits import by_time
 from dch.errors import RatingsError
 from dch.evaluation import evaluate_prequential
 from dch.evaluation.fit_and_serve import serve
-from dch.evaluation.prequential_stream import COHORTS, cohorts_of, stream
+from dch.evaluation.prequential_stream import cohorts_of, stream
 from dch.recommender import Recommender
-from dch.state.prequential import NOT_TRIED
+from dch.state.prequential import COHORTS, NOT_TRIED
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 CONFIG = DchConfig(bits=16, hidden=16)

@@ -3,7 +3,7 @@
 import numpy as np
 from random_models import random_tower
 
-from dch.state.code_store import LARGEST, quantize
+from dch.models.codes import LARGEST, quantize
 from dch.training.quantize import evened, quantize_towers
 
 

@@ -1,9 +1,11 @@
 """Item codes: ours are published when they differ from what the topic says, those of others are served."""
 
 import msgspec
+import numpy as np
 import pytest
 from random_models import random_model
 
+from dch.models.codes import from_words
 from dch.recommender import Recommender
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
@@ -55,12 +57,11 @@ def test_a_changed_item_of_ours_is_published_once(recommender):
     published = read(found.refresh())
     assert [id_ for id_, _, _ in published] == OURS
     assert all(partition == 0 for _, partition, _ in published)
-    store = recommender.state.snapshot.items.store
+    index = recommender.state.snapshot.item_index
     for id_, _, code in published:
         row = recommender.state.history.item_ids.row(id_)
-        assert code == ItemCode(
-            1, store.code(row).hex(), ratings=1, positives=1, vector=store.vectors[row].tobytes().hex()
-        )
+        vector = index.view().vectors[row].tobytes().hex()
+        assert code == ItemCode(1, code_of(recommender, id_).hex(), ratings=1, positives=1, vector=vector)
     rate(recommender, OURS, time=0)  # an older event changes nothing
     assert found.refresh() == []
 
@@ -92,7 +93,9 @@ def test_codes_of_others_are_served_and_ours_are_not_overwritten(recommender):
 
 
 def code_of(recommender, item):
-    return recommender.state.snapshot.items.store.code(recommender.state.history.item_ids.row(item))
+    row, index = recommender.state.history.item_ids.row(item), recommender.state.snapshot.item_index
+    assert index.has_code(np.array([row]))[0]
+    return from_words(index.view().words[row : row + 1], index.bits).tobytes()
 
 
 def test_features_of_an_item_of_others_do_not_hide_its_code(recommender):

@@ -4,8 +4,8 @@ import pytest
 from dch.data.ratings import Ratings
 from dch.errors import RatingsError
 from dch.evaluation.fit_and_serve import serve
-from dch.evaluation.prequential_stream import COHORTS
 from dch.experiments.jobs.drift_stream import make_stream, serve_part
+from dch.state.prequential import COHORTS
 from tests.dch.random_models import random_model
 
 
