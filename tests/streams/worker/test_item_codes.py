@@ -1,4 +1,4 @@
-"""Item codes: ours are published when they differ from what the topic says, those of others are served."""
+"""Owned item codes are published if they differ from the topic; those of other workers are served."""
 
 import msgspec
 import numpy as np
@@ -17,9 +17,9 @@ from streams.worker.item_codes import ItemCodeTable
 SETTINGS = Settings(partitions=2)
 MODEL = random_model()
 ITEMS = [f"i{row}" for row in range(8)]
-HOME = {item: partition_for(item.encode(), 2) for item in ITEMS}
-OURS = [item for item in ITEMS if HOME[item] == 0]
-THEIRS = [item for item in ITEMS if HOME[item] == 1]
+OWNER = {item: partition_for(item.encode(), 2) for item in ITEMS}
+OURS = [item for item in ITEMS if OWNER[item] == 0]
+THEIRS = [item for item in ITEMS if OWNER[item] == 1]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def served(recommender):
     return {hit.item for hit in recommender.recommend("nobody", k=50)}
 
 
-def test_a_changed_item_of_ours_is_published_once(recommender):
+def test_an_owned_item_that_changed_is_published_once(recommender):
     found = codes(recommender)
     rate(recommender, OURS)
     published = read(found.refresh())
@@ -66,7 +66,7 @@ def test_a_changed_item_of_ours_is_published_once(recommender):
     assert found.refresh() == []
 
 
-def test_after_a_restart_only_what_the_topic_does_not_say_is_published(recommender):
+def test_after_a_restart_only_codes_that_are_not_on_the_topic_are_published(recommender):
     rate(recommender, OURS)
     known = read(codes(recommender).refresh())
     again = Recommender(MODEL)
@@ -76,15 +76,15 @@ def test_after_a_restart_only_what_the_topic_does_not_say_is_published(recommend
     assert read(found.refresh()) == known[:1]
 
 
-def test_codes_of_others_are_served_and_ours_are_not_overwritten(recommender):
+def test_codes_of_other_workers_are_served_and_owned_codes_are_not_overwritten(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
-    told = read(codes(other, owned=(0, 1)).refresh())
+    published = read(codes(other, owned=(0, 1)).refresh())
     found = codes(recommender)
     rate(recommender, OURS, rating=1.0)
     found.refresh()
     mine = {item: code_of(recommender, item) for item in OURS}
-    found.update(told)
+    found.update(published)
     assert served(recommender) == set(ITEMS)
     assert {item: code_of(recommender, item) for item in OURS} == mine
     assert {item: code_of(recommender, item) for item in THEIRS} == {
@@ -98,7 +98,7 @@ def code_of(recommender, item):
     return from_words(index.view().words[row : row + 1], index.bits).tobytes()
 
 
-def test_features_of_an_item_of_others_do_not_hide_its_code(recommender):
+def test_features_of_another_workers_item_do_not_hide_its_code(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
     found = codes(recommender)
@@ -108,7 +108,7 @@ def test_features_of_an_item_of_others_do_not_hide_its_code(recommender):
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
 
 
-def test_an_item_that_loses_its_ratings_is_taken_from_the_topic_and_from_lists(recommender):
+def test_an_item_that_loses_its_ratings_is_removed_from_the_topic_and_from_lists(recommender):
     found = codes(recommender)
     rate(recommender, OURS)
     found.refresh()
@@ -116,10 +116,10 @@ def test_an_item_that_loses_its_ratings_is_taken_from_the_topic_and_from_lists(r
     (gone,) = found.refresh()
     assert (gone.key, gone.value) == (OURS[0].encode(), None)
     other = Recommender(MODEL)
-    others = codes(other, owned=(1,))
-    others.update(read(codes_of_all(recommender)))
+    their_codes = codes(other, owned=(1,))
+    their_codes.update(read(codes_of_all(recommender)))
     assert set(OURS[1:]) == served(other)
-    others.update([(OURS[1], 0, None)])
+    their_codes.update([(OURS[1], 0, None)])
     assert set(OURS[2:]) == served(other)
 
 
@@ -128,7 +128,9 @@ def codes_of_all(recommender):
     return codes(recommender, owned=(0, 1)).changes(recommender.state.snapshot)
 
 
-def test_codes_of_the_next_generation_wait_for_the_swap_and_of_the_last_are_dropped(recommender):
+def test_codes_of_the_next_generation_wait_for_the_swap_and_those_of_the_previous_one_are_ignored(
+    recommender,
+):
     other = Recommender(random_model(generation=2, seed=2))
     rate(other, ITEMS)
     found = codes(recommender)
@@ -147,7 +149,7 @@ def test_codes_of_the_next_generation_wait_for_the_swap_and_of_the_last_are_drop
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
 
 
-def test_what_others_have_yet_to_publish_is_counted(recommender):
+def test_the_codes_that_other_workers_have_yet_to_publish_are_counted(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
     found = codes(recommender)
@@ -157,7 +159,7 @@ def test_what_others_have_yet_to_publish_is_counted(recommender):
 
 
 @pytest.mark.parametrize("sizes", [{"vector_size": 0}, {"vector_size": 64}, {"bits": 128, "hidden": 128}])
-def test_the_next_generation_may_be_of_another_shape(recommender, sizes):
+def test_the_next_generation_may_have_another_shape(recommender, sizes):
     found = codes(recommender)
     rate(recommender, OURS)
     found.refresh()
@@ -165,30 +167,32 @@ def test_the_next_generation_may_be_of_another_shape(recommender, sizes):
     rate(other, ITEMS)
     snapshot = recommender.state.prepare(other.model)
     assert [id_ for id_, _, _ in read(found.changes(snapshot))] == OURS
-    assert found.n_missing(other.model) == 0  # nobody has said yet that there are others
+    assert found.n_missing(other.model) == 0  # the topic shows no items of other workers yet
     found.update(read(codes_of_all(other)))
     found.complete(snapshot)
     recommender.swap(snapshot)
     assert served(recommender) == set(ITEMS)
 
 
-def test_codes_of_an_earlier_version_have_no_vectors_and_are_published_anew(recommender):
+def test_codes_without_vectors_from_an_earlier_version_are_published_again(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
-    told = read(codes(other, owned=(0, 1)).refresh())
-    earlier = [(id_, place, msgspec.structs.replace(code, vector="")) for id_, place, code in told]
+    published = read(codes(other, owned=(0, 1)).refresh())
+    earlier = [
+        (id_, partition, msgspec.structs.replace(code, vector="")) for id_, partition, code in published
+    ]
     found = codes(recommender)
     found.update(earlier)
     rate(recommender, OURS)
     assert [id_ for id_, _, _ in read(found.refresh())] == OURS
     assert served(recommender) == set(OURS)
-    found.update(told)
+    found.update(published)
     assert served(recommender) == set(ITEMS)
-    found.update(earlier)  # over ours: its item was with a worker of an earlier version for a while
+    found.update(earlier)  # as if a worker of an earlier version had owned the items for a while
     assert [id_ for id_, _, _ in read(found.changes(recommender.state.snapshot))] == OURS
 
 
-def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommender):
+def test_items_that_moved_to_another_worker_keep_their_codes_and_titles(recommender):
     found = codes(recommender)
     recommender.state.set_item(OURS[0], {"title": "A title"})
     rate(recommender, OURS)
@@ -200,7 +204,7 @@ def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommen
     assert {item: code_of(recommender, item) for item in OURS} == before
     row = recommender.state.history.item_ids.row(OURS[0])
     assert recommender.state.history.item_features[row] == {"title": "A title"}
-    found.owned = frozenset({0})  # and back: the replay of its ratings leads to the same codes
+    found.owned = frozenset({0})  # owned again: the replay of their ratings gives the same codes
     rate(recommender, OURS)
     assert found.refresh() == []
     assert {item: code_of(recommender, item) for item in OURS} == before
