@@ -1,12 +1,14 @@
-"""Artifacts in the store: a folder, or object storage through fsspec, addressed by a path or a URL.
+"""Publish models to the artifact store, and load them from it.
 
-The checksum in a pointer is that of the manifest, which holds those of the files: so it stands for all.
+The store is a folder, or object storage through fsspec. A pointer on the topic ``models`` names the location
+of an artifact and the checksum of its manifest. The manifest holds the checksums of all other files.
 """
 
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,17 +17,64 @@ import fsspec
 from dch.artifact import MANIFEST, load_model, manifest_sha256
 from dch.errors import ArtifactError
 from dch.models.model import Model
+from streams import topics
+from streams.kafka import Producer
+from streams.kafka.records import Output
+from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
+from streams.settings import Settings
+
+
+def publish_model(settings: Settings, folder: Path, watermarks: Mapping[int, int]) -> ModelPointer:
+    """Upload an artifact, then publish its pointer: a reader of the pointer always finds the files.
+
+    Args:
+        settings: settings that give the store, the brokers and the name of the topic.
+        folder: the local folder of the artifact.
+        watermarks: the first offset of ``ratings`` that the fit did not see, by partition.
+
+    Raises:
+        ArtifactError: the folder cannot be read, or the store cannot be written.
+        DeliveryError: the pointer was not acknowledged.
+    """
+    pointer = upload_model(settings.artifacts, folder, watermarks)
+    publish_pointer(settings, pointer)
+    return pointer
+
+
+def upload_model(artifacts: str, folder: Path, watermarks: Mapping[int, int]) -> ModelPointer:
+    """Upload an artifact and return the pointer to it; see ``publish_model``."""
+    model = load_model(folder)
+    location = location_of(artifacts, model.generation)
+    return ModelPointer(
+        generation=model.generation,
+        location=location,
+        sha256=upload(folder, location),
+        watermarks={str(partition): offset for partition, offset in watermarks.items()},
+        trained_at=time.time_ns() // 1_000_000,
+        metrics=dict(model.metrics),
+    )
+
+
+def publish_pointer(settings: Settings, pointer: ModelPointer) -> None:
+    """Send a pointer to the topic ``models`` and wait for its acknowledgement.
+
+    Raises:
+        DeliveryError: it was not acknowledged.
+    """
+    producer = Producer(settings)
+    producer.send(Output(settings.topic(topics.MODELS.name), MODEL_KEY, encode_model_pointer(pointer)))
+    producer.flush()
 
 
 def location_of(artifacts: str, generation: int) -> str:
-    """Return where a generation lies; a local path is made absolute, for readers that started elsewhere."""
+    """Return the location of a generation; absolute, because readers may have another working directory."""
     system, path = fsspec.core.url_to_fs(artifacts)
     name = f"{path.rstrip('/')}/gen-{generation}"
     return name if _is_local(system) else str(system.unstrip_protocol(name))
 
 
 def upload(folder: Path, location: str) -> str:
-    """Copy an artifact into the store and return its checksum; what lay there before is replaced.
+    """Copy an artifact into the store, replace a previous one, and return the checksum of its manifest.
 
     Raises:
         ArtifactError: the store cannot be written.
@@ -35,41 +84,41 @@ def upload(folder: Path, location: str) -> str:
         if system.exists(path):
             system.rm(path, recursive=True)
         system.makedirs(path, exist_ok=True)
-        # The manifest last: a folder without one is no artifact, so that nobody reads half of it.
+        # The manifest comes last: without it, a reader does not take an incomplete folder for an artifact.
         for file in sorted(folder.iterdir(), key=lambda file: file.name == MANIFEST):
             system.put_file(str(file), f"{path}/{file.name}")
     except OSError as error:
         raise ArtifactError(
-            f"{location} cannot be written ({error}); is --artifacts right, and may we write there?"
+            f"{location} cannot be written ({error}); check --artifacts and the permissions there"
         ) from error
     return manifest_sha256(folder)
 
 
 @contextmanager
-def local_copy(location: str, sha256: str) -> Iterator[Path]:
-    """Yield a local folder that holds the artifact, its manifest checked.
+def _local_copy(location: str, sha256: str) -> Iterator[Path]:
+    """Yield a local folder with the artifact, after checking the manifest against its checksum.
 
     Raises:
-        ArtifactError: it cannot be read, or it is not the one that the checksum names.
+        ArtifactError: the artifact cannot be read, or its manifest has another checksum.
     """
     system, path = fsspec.core.url_to_fs(location)
-    draft = None if _is_local(system) else Path(tempfile.mkdtemp(prefix="dch-artifact-"))
+    download = None if _is_local(system) else Path(tempfile.mkdtemp(prefix="dch-artifact-"))
     try:
-        folder = Path(path) if draft is None else _download(system, path, draft, location)
+        folder = Path(path) if download is None else _download(system, path, download, location)
         _check(folder, sha256, location)
         yield folder
     finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
+        if download is not None:
+            shutil.rmtree(download, ignore_errors=True)
 
 
 def load(location: str, sha256: str) -> Model:
-    """Read a model from the store.
+    """Load a model from the store.
 
     Raises:
-        ArtifactError: it is missing, corrupt, truncated, not ours, or not the one that the checksum names.
+        ArtifactError: the artifact is missing, corrupt or of another format, or has another checksum.
     """
-    with local_copy(location, sha256) as folder:
+    with _local_copy(location, sha256) as folder:
         return load_model(folder)
 
 
@@ -83,7 +132,7 @@ def _download(system: fsspec.AbstractFileSystem, path: str, folder: Path, locati
             system.get_file(name, str(folder / name.rsplit("/", 1)[-1]))
     except OSError as error:
         raise ArtifactError(
-            f"{location} cannot be read ({error}); is it there, and may we read it?"
+            f"{location} cannot be read ({error}); check that it exists, and the permissions there"
         ) from error
     return folder
 
@@ -97,5 +146,5 @@ def _check(folder: Path, sha256: str, location: str) -> None:
         ) from error
     if found != sha256.lower():
         raise ArtifactError(
-            f"{location} has a manifest with SHA-256 {found}, the pointer says {sha256}; fit and publish anew"
+            f"the manifest at {location} has SHA-256 {found}, the pointer has {sha256}; fit and publish again"
         )

@@ -1,4 +1,4 @@
-"""Ask a question over Kafka and wait for its reply, as any client would."""
+"""Send a request over Kafka and wait for its reply."""
 
 import time
 import uuid
@@ -23,42 +23,41 @@ POLL_S = 0.05
 
 
 class RecommendClient:
-    """One who asks; its replies come to a partition of ``recommendations`` that it reads from now on.
+    """Client of the recommendation service. It receives its replies on one partition of ``recommendations``.
 
-    Not for several threads at once.
+    Not safe for use by several threads.
 
     Raises:
-        TopicError: the topics of requests and replies are not there.
+        TopicError: the topic of requests or of replies is missing.
         BrokerUnavailableError: no broker answers.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._reply_topic = settings.topic(topics.RECOMMENDATIONS.name)
-        there = Admin(settings).partitions()
+        partitions = Admin(settings).partitions()
         for name in (self._reply_topic, settings.topic(topics.REQUESTS.name)):
-            if name not in there:
-                raise TopicError(topics.missing_sentence([name], settings))
-        me = uuid.uuid4()
-        self._place = Partition(self._reply_topic, me.int % there[self._reply_topic])
-        self._consumer = Consumer(
-            settings, group=f"{settings.prefix}asker-{me.hex[:8]}", start="latest", fill_s=0
-        )
-        # The end as of now, by number: "latest" would be looked up after the request was sent, and miss it.
-        self._consumer.assign(self._consumer.ends([self._place]))
+            if name not in partitions:
+                raise TopicError(topics.missing_text([name], settings))
+        client_id = uuid.uuid4()
+        self._partition = Partition(self._reply_topic, client_id.int % partitions[self._reply_topic])
+        group = f"{settings.prefix}client-{client_id.hex[:8]}"
+        self._consumer = Consumer(settings, group=group, start="latest", fill_s=0)
+        # Start at the current end: "latest" would be resolved after the request was sent, and miss the reply.
+        self._consumer.assign(self._consumer.end_offsets([self._partition]))
         self._producer = Producer(settings, linger_ms=0)
 
     def ask(self, request: RecommendRequest) -> RecommendReply | ErrorReply:
         """Send a request and return the reply.
 
         Raises:
-            ReplyTimeout: none came in time.
+            ReplyTimeout: no reply arrived in time.
             DeliveryError: the request could not be sent.
-            BadRecord: the reply is none of ours.
+            BadRecord: the reply cannot be decoded.
         """
         correlation = uuid.uuid4().bytes
         key = request.user.encode() if request.user is not None else None
-        headers = request_headers(correlation, self._reply_topic, self._place.partition)
+        headers = request_headers(correlation, self._reply_topic, self._partition.partition)
         topic = self._settings.topic(topics.REQUESTS.name)
         self._producer.send(Output(topic, key, encode_request(request), headers=headers))
         self._producer.flush()
@@ -74,7 +73,7 @@ class RecommendClient:
         )
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the consumer and the producer."""
         self._consumer.close()
         self._producer.close()
 

@@ -1,4 +1,4 @@
-"""Serve /metrics, /livez and /readyz from one thread. What "ready" means is given as named checks."""
+"""Serve /metrics, /livez and /readyz over HTTP. The caller defines readiness by named checks."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -10,19 +10,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from streams.errors import SettingsError
 
 Checks = Mapping[str, Callable[[], bool]]
-"""What must hold before a process is ready, by name: ``{"model loaded": lambda: ...}``; any thread calls."""
+"""Conditions of readiness by name: ``{"model loaded": lambda: ...}``. Any thread may call them."""
 
 
 class Health:
-    """The HTTP server of one process; serves from birth until ``close``.
+    """The HTTP server of one process; it serves until ``close``.
 
     Args:
         host: address to listen on.
-        port: port; 0 takes any free one, see ``port``.
-        checks: what /readyz asks.
+        port: port to listen on; 0 picks a free one.
+        checks: conditions that /readyz reports.
 
     Raises:
-        SettingsError: the address is taken or is not ours.
+        SettingsError: the address is in use or does not belong to this machine.
     """
 
     def __init__(self, host: str, port: int, checks: Checks) -> None:
@@ -32,7 +32,7 @@ class Health:
         except OSError as error:
             raise SettingsError(
                 f"metrics cannot be served at {host}:{port}: {error.strerror or error}; "
-                "choose another --metrics-port (0 takes any free one)"
+                "choose another --metrics-port (0 picks a free one)"
             ) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -40,7 +40,7 @@ class Health:
 
     @property
     def port(self) -> int:
-        """The port that was given by the system or by the setting."""
+        """The port that the server listens on."""
         return self._server.server_address[1]
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Health:
 
 class _Handler(BaseHTTPRequestHandler):
     checks: Checks
-    timeout = 5  # seconds: a client that connects and says nothing must not hold a thread for ever
+    timeout = 5  # seconds: a client that connects and sends nothing must not occupy a thread forever
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/livez":
             self._answer(200, b"alive\n")
         elif path == "/readyz":
-            failing = [name for name, holds in self.checks.items() if not holds()]
+            failing = [name for name, check in self.checks.items() if not check()]
             text = "not ready: " + ", ".join(failing) if failing else "ready"
             self._answer(503 if failing else 200, text.encode() + b"\n")
         else:
@@ -83,4 +83,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the signature of http.server
-        """Say nothing: a probe every few seconds is no news."""
+        """Log nothing: probes arrive every few seconds."""

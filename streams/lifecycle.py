@@ -1,4 +1,4 @@
-"""How a process ends: a role when it is asked to, a child process together with its parent."""
+"""End processes in order: a role on a signal, a child process together with its parent."""
 
 import ctypes
 import signal
@@ -10,26 +10,26 @@ from types import FrameType
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def _ask_linux() -> None:
+def _signal_on_parent_death() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-end_with_parent: Callable[[], None] | None = _ask_linux if sys.platform == "linux" else None
-"""For ``preexec_fn``: SIGTERM to the child when its parent is gone, killed ones too. Linux alone can."""
+end_with_parent: Callable[[], None] | None = _signal_on_parent_death if sys.platform == "linux" else None
+"""A ``preexec_fn``: the child receives SIGTERM when its parent ends, even by a kill. None outside Linux."""
 
 
 def stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT or SIGTERM sets; a second one ends the process as it would without us.
+    """Return an event that SIGINT or SIGTERM sets; a second signal ends the process at once.
 
-    Call it from the main thread, once, before the role starts.
+    Call it once, from the main thread, before the role starts.
     """
     stop = threading.Event()
 
-    def asked(number: int, frame: FrameType | None) -> None:
+    def set_stop(number: int, frame: FrameType | None) -> None:
         stop.set()
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, signal.SIG_DFL)
 
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, asked)
+        signal.signal(name, set_stop)
     return stop

@@ -1,6 +1,6 @@
-"""Every Prometheus metric, declared once with its meaning. No user or item id is ever a label.
+"""Every Prometheus metric, declared once with its meaning. User and item ids are never labels.
 
-A ratio is two counters, divided where it is read; label values come from the closed sets named here.
+A ratio is a pair of counters, which the reader divides. Each label has a fixed set of values.
 """
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -14,71 +14,71 @@ COHORTS = (
     "new_user_existing_item",
     "new_user_new_item",
 )
-"""Cohorts of prequential trials; new: not in the training data of the generation in service."""
+"""Cohorts of prequential trials. New means: not in the training data of the generation in service."""
 
 EVENTS = Counter(
     "dch_events_total",
-    "Records read, by what became of them: applied, replayed, forwarded or dead_letter.",
+    "Records read, by outcome: applied, replayed, forwarded (to the owner partition) or dead_letter.",
     ["topic", "outcome"],
 )
 EVENT_TO_VISIBLE_SECONDS = Histogram(
     "dch_event_to_visible_seconds",
-    "From a record's own time to the moment when recommendations know it; live records only.",
+    "Time from a record's timestamp until recommendations reflect it; live records only.",
     buckets=SECONDS,
 )
 REQUEST_DURATION_SECONDS = Histogram(
     "dch_request_duration_seconds",
-    "From reading a request to handing its reply to the producer; outcome is ok, error or forwarded.",
+    "Time from reading a request to queueing its reply; outcome is ok, error or forwarded.",
     ["strategy", "outcome"],
     buckets=FAST_SECONDS,
 )
 REQUESTS_EXPIRED = Counter(
-    "dch_requests_expired_total", "Requests dropped because their deadline had passed."
+    "dch_requests_expired_total", "Requests dropped because their deadline has passed."
 )
 DEAD_LETTERS = Counter(
     "dch_dead_letters_total",
-    "Records that can never be processed. A jump means a producer changed its format.",
+    "Records that can never be processed. A sudden rise means that a producer changed its format.",
     ["topic", "reason"],
 )
-CONSUMER_LAG_RECORDS = Gauge(
-    "dch_consumer_lag_records", "Records of the assigned partitions that were not read yet."
-)
+CONSUMER_LAG_RECORDS = Gauge("dch_consumer_lag_records", "Unread records in the assigned partitions.")
 CONSUMER_LAG_SECONDS = Gauge(
-    "dch_consumer_lag_seconds", "Age of the newest rating event read while behind; 0 at the end of the topic."
+    "dch_consumer_lag_seconds",
+    "Age of the newest record read, while records are unread; 0 at the end of the topics.",
 )
-STORE_CODES = Gauge("dch_store_codes", "Codes held; kind is user or item.", ["kind"])
-STORE_BYTES = Gauge("dch_store_bytes", "Memory of codes and histories.")
-MODEL_INFO = Gauge("dch_model_info", "1 for the generation in service.", ["generation"])
+STORE_CODES = Gauge("dch_store_codes", "Number of codes in memory; kind is user or item.", ["kind"])
+STORE_BYTES = Gauge("dch_store_bytes", "Memory used by codes and histories.")
+MODEL_INFO = Gauge("dch_model_info", "The generation in service has the value 1.", ["generation"])
 MODEL_TRAINED_TIMESTAMP_SECONDS = Gauge(
-    "dch_model_trained_timestamp_seconds", "When the model in service was fitted, seconds since 1970."
+    "dch_model_trained_timestamp_seconds",
+    "Time at which the model in service was fitted, in seconds since 1970.",
 )
 MODEL_SWAP_DURATION_SECONDS = Histogram(
     "dch_model_swap_duration_seconds",
-    "From the pointer to a new generation being read to the generation being in service.",
+    "Time from reading the pointer to a new generation until that generation is in service.",
     buckets=SECONDS,
 )
 MODELS_REFUSED = Counter(
     "dch_models_refused_total",
-    "Pointers to models that were not taken; reason is artifact (missing, corrupt, foreign) or older.",
+    "Model pointers refused; reason is artifact (missing, corrupt or of another format) or older.",
     ["reason"],
 )
-REFITS = Counter("dch_refits_total", "Refits; outcome is published, rejected or failed.", ["outcome"])
+REFITS = Counter("dch_refits_total", "Fits, by outcome: published, rejected or failed.", ["outcome"])
 PREQUENTIAL_HITS = Counter(
     "dch_prequential_hits_total",
-    "Positive ratings whose item was in the user's list just before.",
+    "Prequential hits: the item of a positive rating was in the user's list just before.",
     ["cohort"],
 )
 PREQUENTIAL_TRIALS = Counter(
     "dch_prequential_trials_total",
-    "Positive ratings looked up in the user's list before being learned.",
+    "Prequential trials: positive ratings looked up in the user's list before they are applied.",
     ["cohort"],
 )
 PREQUENTIAL_POPULAR_HITS = Counter(
     "dch_prequential_popular_hits_total",
-    "Positive ratings whose item was in the list of the most popular items just before: the rival.",
+    "Prequential trials whose item was in the list of most popular items just before: the baseline.",
     ["cohort"],
 )
 SNAPSHOT_TIMESTAMP_SECONDS = Gauge(
-    "dch_snapshot_timestamp_seconds", "When the newest snapshot was written, seconds since 1970."
+    "dch_snapshot_timestamp_seconds", "Time at which the newest snapshot was written, in seconds since 1970."
 )
-REBALANCES = Counter("dch_rebalances_total", "Times the partitions of this process changed.")
+REBALANCES = Counter("dch_rebalances_total", "Number of changes of the partitions assigned to this process.")

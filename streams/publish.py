@@ -1,4 +1,4 @@
-"""Publish ratings as if they happened now, in time order and keyed by user; and the metadata beside them."""
+"""Publish a data set: its ratings in time order, keyed by user, and the features of users and items."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,12 +12,13 @@ from streams.kafka.records import Output
 from streams.messages import RatingEvent, encode_features, encode_rating
 from streams.settings import Settings
 
-CHUNK_S = 0.05  # what is sent between two looks at the clock
+CHUNK_S = 0.05
+"""Seconds of sending between two looks at the clock."""
 
 
 @dataclass
 class Pace:
-    """Keeps a rate: ``wait`` sleeps until so many are due. A rate of None never waits."""
+    """Keeps a rate in records a second: ``wait`` sleeps until the sent records are due; None never waits."""
 
     rate: float | None
     now: Callable[[], float] = time.monotonic
@@ -29,7 +30,7 @@ class Pace:
 
     @property
     def chunk(self) -> int:
-        """How many to send between two waits."""
+        """Number of records to send between two waits."""
         return 1000 if self.rate is None else max(1, int(self.rate * CHUNK_S))
 
     def wait(self, n_sent: int) -> None:
@@ -46,14 +47,17 @@ def publish_ratings(
     pace: Pace,
     advance: Callable[[int], None] = lambda n: None,
 ) -> int:
-    """Send every rating in time order and return how many there were; all of them are acknowledged.
+    """Send every rating in time order, wait for the acknowledgements, and return the number of ratings.
 
     Args:
-        ratings: the ratings; where they have no time, it is now.
+        ratings: the ratings; a rating without time gets the current time.
         sink: the producer.
-        settings: for the name of the topic.
-        pace: how fast.
-        advance: told how many more were sent, now and then.
+        settings: settings that give the name of the topic.
+        pace: the rate of sending.
+        advance: called from time to time with the number of ratings sent since its last call.
+
+    Raises:
+        DeliveryError: a rating was not acknowledged.
     """
     sent = 0
     for event in events(ratings):
@@ -68,7 +72,7 @@ def publish_ratings(
 
 
 def publish_features(features: Mapping[str, Features], sink: Sink, topic: str) -> int:
-    """Send the feature record of every id and return how many there were; all of them are acknowledged."""
+    """Send the features of every id, wait for the acknowledgements, and return the number of ids."""
     for id_, record in features.items():
         sink.send(Output(topic, id_.encode(), encode_features(record)))
     sink.flush()

@@ -1,8 +1,8 @@
-"""Every topic, declared once: its key, what it holds, and how the broker keeps it.
+"""Every topic, declared once: its key, its content, and its broker configuration.
 
-Topics that share users or items have the same number of partitions, so that one worker owns a user's ratings,
-features and requests. A topic is always created explicitly: one that creates itself has a partition count
-that nobody chose.
+All topics keyed by user or item have the same number of partitions, so that one worker owns a user's ratings,
+features and requests. Topics are always created explicitly: an automatically created topic has the broker's
+default number of partitions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,74 +12,80 @@ from typing import Protocol
 from streams.errors import TopicError
 from streams.settings import Settings
 
-FOR_EVER = {"retention.ms": "-1"}
-# Ratings are replayed to rebuild state, and historical ones carry times older than any retention: the broker
-# would delete them.
-COMPACT = {"cleanup.policy": "compact"}
-KEEP_TOMBSTONES = {"delete.retention.ms": str(100 * 365 * 24 * 3600 * 1000)}
-# After the broker's 24 h a worker that starts would rebuild from ratings what was forgotten or removed.
 DELETE = {"cleanup.policy": "delete"}
-DEAD_LETTER_SUFFIX = "-dlt"
-MOST_SAID = 3  # differences in one error: past that it is no sentence any more
+COMPACT = {"cleanup.policy": "compact"}
+
+# Workers rebuild their state from all ratings. Historical ratings carry old timestamps, so that the broker
+# would delete them under any retention time.
+KEEP_FOREVER = {"retention.ms": "-1"}
+
+# By default the broker drops tombstones after 24 h. A worker that starts later would then rebuild forgotten
+# users and removed items from their ratings.
+KEEP_TOMBSTONES = {"delete.retention.ms": str(100 * 365 * 24 * 3600 * 1000)}
+
 THIRTY_DAYS = {"retention.ms": str(30 * 24 * 3600 * 1000)}
-ROOM_FOR_HEADERS = {"max.message.bytes": "2000000"}  # a record of the largest size and its reason must fit
+ROOM_FOR_HEADERS = {"max.message.bytes": "2000000"}  # a record of the largest size plus dead-letter headers
+DEAD_LETTER_SUFFIX = "-dlt"
+MAX_DIFFERENCES = 3  # named in one error message
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """The definition of one topic, without prefix."""
+    """The definition of one topic; the name has no prefix."""
 
     name: str
     key: str
-    """What the key of a record is."""
+    """The meaning of a record's key."""
 
     holds: str
+    """The content of the topic, in words."""
+
     config: Mapping[str, str]
-    """What the broker must be told; anything else is left to it."""
+    """Required topic configuration; all other keys keep the broker's defaults."""
 
     is_sharded: bool = True
-    """Whether it has as many partitions as ``ratings``; one partition if not."""
+    """Whether the topic has as many partitions as ``ratings``; otherwise it has one."""
 
     has_dead_letters: bool = True
 
     @property
     def dead_letters(self) -> "Topic":
-        """The topic of records of this one that can never be processed; same partitions."""
+        """The dead-letter topic of this topic, with the same number of partitions."""
         return Topic(
             name=self.name + DEAD_LETTER_SUFFIX,
             key=f"as in {self.name}",
-            holds=f"records of {self.name} that can never be processed, with their reasons",
+            holds=f"records of {self.name} that can never be processed, and the reasons",
             config=DELETE | THIRTY_DAYS | ROOM_FOR_HEADERS,
             is_sharded=self.is_sharded,
             has_dead_letters=False,
         )
 
 
-RATINGS = Topic(name="ratings", key="user id", holds="rating events", config=DELETE | FOR_EVER)
+RATINGS = Topic(name="ratings", key="user id", holds="rating events", config=DELETE | KEEP_FOREVER)
 USERS = Topic(
     name="users",
     key="user id",
-    holds="features; a tombstone forgets the user",
+    holds="user features; a tombstone forgets the user",
     config=COMPACT | KEEP_TOMBSTONES,
 )
 ITEMS = Topic(
     name="items",
     key="item id",
-    holds="features; a tombstone removes the item",
+    holds="item features; a tombstone removes the item",
     config=COMPACT | KEEP_TOMBSTONES,
 )
 ITEM_RATINGS = Topic(
-    name="item-ratings", key="item id", holds="the rating events again, by item", config=DELETE | FOR_EVER
+    name="item-ratings", key="item id", holds="the rating events, keyed by item", config=DELETE | KEEP_FOREVER
 )
-ITEM_CODES = Topic(name="item-codes", key="item id", holds="item codes of one generation", config=COMPACT)
+ITEM_CODES = Topic(name="item-codes", key="item id", holds="codes of items", config=COMPACT)
 MODELS = Topic(
-    name="models", key='"model"', holds="pointers to generations", config=COMPACT, is_sharded=False
+    name="models", key='"model"', holds="pointers to model artifacts", config=COMPACT, is_sharded=False
 )
-REQUESTS = Topic(name="requests", key="user id", holds="requests", config=DELETE)
+REQUESTS = Topic(name="requests", key="user id", holds="requests for recommendations", config=DELETE)
 RECOMMENDATIONS = Topic(
     name="recommendations",
-    key="as the request",
-    holds="replies to requests that name no reply topic",
+    key="as in the request",
+    holds="replies to requests without a reply topic",
     config=DELETE,
     has_dead_letters=False,
 )
@@ -90,7 +96,7 @@ EVERY_TOPIC = TOPICS + tuple(topic.dead_letters for topic in TOPICS if topic.has
 
 @dataclass(frozen=True)
 class NewTopic:
-    """A topic as the broker is asked for it."""
+    """A topic to create; the name has its prefix."""
 
     name: str
     partitions: int
@@ -99,57 +105,58 @@ class NewTopic:
 
 
 class TopicAdmin(Protocol):
-    """What is asked of a broker about topics; see ``clients.Admin``."""
+    """The topic operations of a broker; see ``streams.kafka.Admin``."""
 
     def partitions(self) -> Mapping[str, int]:
-        """Return the number of partitions of each topic there is."""
+        """Return the number of partitions of every existing topic."""
 
     def configs(self, topics: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the configuration of these topics."""
+        """Return the configuration of the named topics."""
 
     def create(self, topics: Sequence[NewTopic]) -> None:
-        """Create topics; one that exists is left as it is."""
+        """Create topics; an existing topic is left unchanged."""
 
 
 def create(admin: TopicAdmin, settings: Settings) -> list[str]:
-    """Create the topics that are missing and return their names. Those that exist are not changed."""
-    there = admin.partitions()
-    missing = [_new(topic, settings) for topic in EVERY_TOPIC if settings.topic(topic.name) not in there]
+    """Create the missing topics and return their names; existing topics are left unchanged."""
+    existing = admin.partitions()
+    missing = [_new(topic, settings) for topic in EVERY_TOPIC if settings.topic(topic.name) not in existing]
     if missing:
         admin.create(missing)
     return [topic.name for topic in missing]
 
 
 def check(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> list[str]:
-    """Return what differs from the definitions, each with what to do; empty when all is well."""
-    there = admin.partitions()
-    wanted = [_new(topic, settings) for topic in only]
-    found = [topic for topic in wanted if topic.name in there]
+    """Return every difference between the topics and their definitions, each with its remedy."""
+    existing = admin.partitions()
+    expected = [_new(topic, settings) for topic in only]
+    found = [topic for topic in expected if topic.name in existing]
     configs = admin.configs([topic.name for topic in found]) if found else {}
-    missing = [topic.name for topic in wanted if topic not in found]
-    return ([missing_sentence(missing, settings)] if missing else []) + [
-        sentence
+    missing = [topic.name for topic in expected if topic not in found]
+    return ([missing_text(missing, settings)] if missing else []) + [
+        difference
         for topic in found
-        for sentence in _differences(topic, there[topic.name], configs.get(topic.name, {}))
+        for difference in _differences(topic, existing[topic.name], configs.get(topic.name, {}))
     ]
 
 
-def missing_sentence(names: Sequence[str], settings: Settings) -> str:
-    """Return what to say of topics that are not there."""
+def missing_text(names: Sequence[str], settings: Settings) -> str:
+    """Return the error text for missing topics."""
     prefix = f" --prefix {settings.prefix}" if settings.prefix else ""
-    what = f"topic {names[0]} is" if len(names) == 1 else f"{len(names)} topics ({names[0]} ...) are"
-    return f"{what} missing; run: dch topics create{prefix}"
+    subject = f"topic {names[0]} is" if len(names) == 1 else f"{len(names)} topics ({names[0]} ...) are"
+    return f"{subject} missing; run: dch topics create{prefix}"
 
 
 def require(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
-    """Stop a role whose topics are not as defined.
+    """Require that topics match their definitions.
 
     Raises:
-        TopicError: naming the first differences and what to do.
+        TopicError: it names the first differences and their remedies.
     """
     if differences := check(admin, settings, only):
-        more = f"; and {len(differences) - MOST_SAID} more" if len(differences) > MOST_SAID else ""
-        raise TopicError("; ".join(differences[:MOST_SAID]) + more)
+        n_more = len(differences) - MAX_DIFFERENCES
+        more = [f"and {n_more} more differences"] if n_more > 0 else []
+        raise TopicError("; ".join(differences[:MAX_DIFFERENCES] + more))
 
 
 def _new(topic: Topic, settings: Settings) -> NewTopic:
@@ -167,7 +174,5 @@ def _differences(topic: NewTopic, partitions: int, config: Mapping[str, str]) ->
     for key, expected in topic.config.items():
         if key in config and config[key] != expected:
             alter = f"kafka-configs.sh --alter --topic {topic.name} --add-config {key}={expected}"
-            found.append(
-                f"topic {topic.name} has {key}={config[key]}, this code needs {expected}; run: {alter}"
-            )
+            found.append(f"topic {topic.name} has {key}={config[key]}, expected {expected}; run: {alter}")
     return found

@@ -1,1 +1,1 @@
-"""``dch demo``: the whole service on one machine, on real ratings, in a few minutes. Starts in ``script``."""
+"""``dch demo``: the whole service on one machine, on real ratings. Start reading at ``main``."""

@@ -1,4 +1,4 @@
-"""The stage of the demo: a broker, its topics, the first generation, and the roles around it."""
+"""Start and stop the service of the demo: a broker, its topics, and the roles."""
 
 import os
 import socket
@@ -13,19 +13,16 @@ from dch import Recommender
 from dch.artifact import save_model
 from streams import artifacts, topics
 from streams.demo.processes import Child, Processes
-from streams.kafka import Admin, Consumer, Partition, Producer
-from streams.kafka.records import Output
-from streams.messages import ModelPointer, encode_model_pointer
-from streams.messages.state import MODEL_KEY
+from streams.kafka import Admin, Consumer, Partition
 from streams.settings import Settings
 
-USUAL_PORT = 9092
-BROKER_S = 30.0
+DEFAULT_PORT = 9092
+BROKER_START_S = 30.0
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What runs, and where."""
+class DemoCluster:
+    """The running processes of the demo."""
 
     settings: Settings
     folder: Path
@@ -34,11 +31,16 @@ class Stage:
     processes: Processes
 
     def start_role(self, name: str, **changes: object) -> tuple[Child, str]:
-        """Start a role with its metrics on a free port; return it and the address of its metrics."""
+        """Start a role with metrics on a free port; return its process and the URL of its metrics server.
+
+        Args:
+            name: worker or trainer.
+            changes: settings of this role.
+        """
         port = free_port()
-        # Settings of the user's own service in the environment are not meant for the demo.
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("DCH_")}
-        environment = plain | {
+        # The environment may hold settings of the user's own service, which must not affect the demo.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DCH_")}
+        environment = inherited | {
             "DCH_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
             "DCH_ARTIFACTS": self.settings.artifacts,
             "DCH_BITS": str(self.settings.bits),
@@ -48,52 +50,41 @@ class Stage:
         return self.processes.start(name, [name], environment), f"http://127.0.0.1:{port}"
 
     def publish_generation(self, recommender: Recommender) -> None:
-        """Put a fitted model into the store, and the pointer to it on its topic."""
-        generation = recommender.model.generation
-        local = self.folder / f"generation-{generation}"
-        save_model(local, recommender.model)
-        location = artifacts.location_of(self.settings.artifacts, generation)
-        pointer = ModelPointer(
-            generation=generation,
-            location=location,
-            sha256=artifacts.upload(local, location),
-            watermarks={str(place.partition): end for place, end in self._rating_ends().items()},
-            trained_at=int(time.time() * 1000),
-            metrics=dict(recommender.model.metrics),
-        )
-        producer = Producer(self.settings)
-        topic = self.settings.topic(topics.MODELS.name)
-        producer.send(Output(topic, MODEL_KEY, encode_model_pointer(pointer)))
-        producer.flush()
+        """Publish a model that was fitted on all ratings published so far."""
+        folder = self.folder / f"generation-{recommender.model.generation}"
+        save_model(folder, recommender.model)
+        artifacts.publish_model(self.settings, folder, self._rating_ends())
 
-    def _rating_ends(self) -> dict[Partition, int]:
+    def _rating_ends(self) -> dict[int, int]:
         topic = self.settings.topic(topics.RATINGS.name)
+        partitions = [Partition(topic, number) for number in range(self.settings.partitions)]
         consumer = Consumer(self.settings, group=self.settings.group_of("demo"), start="earliest")
         try:
-            return consumer.ends(Partition(topic, part) for part in range(self.settings.partitions))
+            ends = consumer.end_offsets(partitions)
         finally:
             consumer.close()
+        return {found.partition: end for found, end in ends.items()}
 
 
 @contextmanager
-def set_up(settings: Settings) -> Iterator[Stage]:
-    """Start a broker and create the topics; end every process when left."""
+def start_cluster(settings: Settings) -> Iterator[DemoCluster]:
+    """Start a broker and create the topics; end every process on exit."""
     with (
         tempfile.TemporaryDirectory(prefix="dch-demo-") as name,
         Processes(Path(name)) as processes,
     ):
         folder = Path(name)
         servers = _start_broker(processes, folder)
-        staged = replace(settings, bootstrap_servers=servers, artifacts=str(folder / "artifacts"))
-        topics.create(Admin(staged), staged)
-        yield Stage(staged, folder, processes)
+        found = replace(settings, bootstrap_servers=servers, artifacts=str(folder / "artifacts"))
+        topics.create(Admin(found), found)
+        yield DemoCluster(found, folder, processes)
 
 
 def _start_broker(processes: Processes, folder: Path) -> str:
-    port = USUAL_PORT if _is_free(USUAL_PORT) else free_port()
+    port = DEFAULT_PORT if _is_free(DEFAULT_PORT) else free_port()
     arguments = ["broker", "start", "--data", str(folder / "broker"), "--port", str(port)]
     child = processes.start("broker", arguments, os.environ)
-    end = time.monotonic() + BROKER_S
+    end = time.monotonic() + BROKER_START_S
     while _is_free(port):
         child.require_alive()
         if time.monotonic() > end:
@@ -103,7 +94,7 @@ def _start_broker(processes: Processes, folder: Path) -> str:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on just now."""
+    """Return a port of this machine on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

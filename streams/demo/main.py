@@ -1,4 +1,4 @@
-"""The story of the demo, act by act."""
+"""The scenario of the demo, step by step."""
 
 import signal
 import statistics
@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dch import DchConfig, Ratings, Recommender
 from streams import topics
 from streams.client import RecommendClient
-from streams.demo import report as pages
-from streams.demo.cluster import Stage, set_up
-from streams.demo.demo_data import Story, read_story
-from streams.demo.newcomer import Newcomer, play
+from streams.demo.cluster import DemoCluster, start_cluster
+from streams.demo.demo_data import DemoData, read_demo_data
+from streams.demo.newcomer import Newcomer, rate_liked_items
 from streams.demo.processes import DemoError
-from streams.demo.worker_metrics import Reading, read_worker
+from streams.demo.report import COHORT_NOTE, cohort_table, newcomer_table, summary
+from streams.demo.worker_metrics import WorkerCounts, read_worker
 from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import ErrorReply, RatingEvent, RecommendReply, RecommendRequest, encode_rating
@@ -26,97 +26,106 @@ from streams.publish import Pace, publish_features, publish_ratings
 from streams.settings import Settings
 
 LIVE_S = 50.0
-"""Seconds that the live stream takes: long enough to watch, short enough for three minutes in all."""
+"""Duration of the live stream in seconds: the whole demo takes less than three minutes."""
 
-SLOWEST = 200.0
-"""Ratings a second, at least: a small file needs no 50 seconds."""
+MIN_RATE = 200.0
+"""Slowest live stream, in ratings a second: a small file takes less than ``LIVE_S``."""
 
+READY_S = 120.0
 REFIT_S = 90.0
-LOOK_S = 0.5
+POLL_S = 0.5
 N_SHOWN = 5
-WAIT_S = 120.0
 
 
 def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> None:
-    """Play the demo.
+    """Run the demo.
 
     Args:
-        data: folder or file of ratings; None is MovieLens-100K.
+        data: folder or file of ratings; None reads MovieLens-100K.
         keep: leave everything running until Ctrl-C.
-        settings: bits and the like; the broker is a child process.
+        settings: settings of the roles, such as ``bits``; the broker address is replaced.
 
     Raises:
-        SettingsError: there is no data.
-        DemoError: a process did not do its part.
+        SettingsError: there are too few ratings, or MovieLens-100K is not installed.
+        RatingsError: the ratings cannot be read.
+        DemoError: a process failed, or was too slow.
     """
-    for asked in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
-        signal.signal(asked, signal.default_int_handler)  # the roles are ended in order
-    began = time.monotonic()
-    console = Console(highlight=False)
-    chosen = settings or Settings()
-    story = read_story(data)
-    console.rule("1. The past: fit generation 1 on the older half", align="left")
+    _handle_signals()
+    start = time.monotonic()
+    console, settings = Console(highlight=False), settings or Settings()
+    found = read_demo_data(data)
+    _heading(console, "1. Fit generation 1 on the older half of the ratings")
     console.print(
-        f"{story.name}: {len(story.ratings):,} ratings of {story.ratings.n_items:,} items "
-        f"by {story.ratings.n_users:,} users, oldest first"
+        f"{found.name}: {len(found.ratings):,} ratings of {found.ratings.n_items:,} items "
+        f"by {found.ratings.n_users:,} users"
     )
-    recommender = Recommender.fit(story.first, config=DchConfig(bits=chosen.bits), progress=True)
-    with set_up(chosen) as stage:
-        console.rule("2. The service: broker, worker and trainer, a process each", align="left")
-        worker = _open(stage, story, recommender, console)
-        console.rule("3. The present: the newer half as a live stream, a refit on the way", align="left")
-        reading = _stream(stage, story, worker, console)
-        console.rule("4. A brand-new user rates five items", align="left")
-        newcomer = _newcomer(stage, story, console)
-        console.rule("5. How good was it?", align="left")
-        console.print(pages.cohort_table(reading))
-        console.print(pages.COHORT_NOTE, style="dim")
-        console.print(pages.summary(_facts(story, reading, newcomer, time.monotonic() - began)))
+    recommender = Recommender.fit(found.older, config=DchConfig(bits=settings.bits), progress=True)
+    with start_cluster(settings) as cluster:
+        _heading(console, "2. Start a broker, a worker and a trainer")
+        worker_url = _start_service(cluster, found, recommender, console)
+        _heading(console, "3. Publish the newer half as a live stream; the trainer refits during it")
+        counts = _stream_live(cluster, found, worker_url, console)
+        _heading(console, f"4. A new user rates {len(found.liked)} items")
+        newcomer = _run_newcomer(cluster, found, console)
+        _heading(console, "5. Results")
+        console.print(cohort_table(counts))
+        console.print(COHORT_NOTE, style="dim")
+        console.print(summary(_summary_lines(found, counts, newcomer, time.monotonic() - start)))
         if keep:
-            _keep(stage, story, worker, console)
+            _keep_running(cluster, found, worker_url, console)
         else:
-            console.print("To try it yourself: .venv/bin/dch demo --keep")
+            console.print("To send requests of your own, keep the service running: dch demo --keep")
 
 
-def _open(stage: Stage, story: Story, recommender: Recommender, console: Console) -> str:
-    """Publish the past and start the roles; return the address of the worker's metrics."""
-    settings, producer = stage.settings, Producer(stage.settings)
-    publish_features(story.ratings.item_features, producer, settings.topic(topics.ITEMS.name))
-    publish_features(story.ratings.user_features, producer, settings.topic(topics.USERS.name))
-    _publish("publish the past", story.first, producer, stage, pace=Pace(None), console=console)
-    stage.publish_generation(recommender)
-    worker, address = stage.start_role("worker")
-    trainer, trained_at = stage.start_role("trainer", refit_ratings=len(story.live) // 2)
-    with console.status("the worker reads the log and encodes every user and item ..."):
-        stage.processes.wait_ready(worker, address, WAIT_S)
-        stage.processes.wait_ready(trainer, trained_at, WAIT_S)
-    console.print(f"broker at {settings.bootstrap_servers}, worker metrics at {address}/metrics")
-    return address
+def _handle_signals() -> None:
+    """End the demo in order on SIGINT and SIGTERM, even if a shell started it with SIGINT ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
-def _stream(stage: Stage, story: Story, worker: str, console: Console) -> Reading:
-    """Publish the present at an even pace; return the worker's counts once it has seen all of it."""
-    pace = Pace(max(len(story.live) / LIVE_S, SLOWEST))
-    _publish("live", story.live, Producer(stage.settings), stage, pace=pace, console=console, worker=worker)
-    with console.status("waiting for the refit to land ..."):
+def _heading(console: Console, text: str) -> None:
+    console.rule(text, align="left")
+
+
+def _start_service(cluster: DemoCluster, data: DemoData, recommender: Recommender, console: Console) -> str:
+    """Publish the older half and start the roles; return the URL of the worker's metrics server."""
+    settings, producer = cluster.settings, Producer(cluster.settings)
+    publish_features(data.ratings.item_features, producer, settings.topic(topics.ITEMS.name))
+    publish_features(data.ratings.user_features, producer, settings.topic(topics.USERS.name))
+    _publish("older half", data.older, producer, cluster, pace=Pace(None), console=console)
+    cluster.publish_generation(recommender)
+    worker, worker_url = cluster.start_role("worker")
+    trainer, trainer_url = cluster.start_role("trainer", refit_ratings=len(data.newer) // 2)
+    with console.status("The worker reads the log and encodes all users and items ..."):
+        cluster.processes.wait_ready(worker, worker_url, READY_S)
+        cluster.processes.wait_ready(trainer, trainer_url, READY_S)
+    console.print(f"broker: {settings.bootstrap_servers}, metrics of the worker: {worker_url}/metrics")
+    return worker_url
+
+
+def _stream_live(cluster: DemoCluster, data: DemoData, worker_url: str, console: Console) -> WorkerCounts:
+    """Publish the newer half at an even rate; return the worker's counts after the refit and all ratings."""
+    producer, pace = Producer(cluster.settings), Pace(max(len(data.newer) / LIVE_S, MIN_RATE))
+    _publish("newer half", data.newer, producer, cluster, pace=pace, console=console, worker_url=worker_url)
+    with console.status("Waiting for the refit ..."):
         end = time.monotonic() + REFIT_S
-        while read_worker(worker).generation < 2 and time.monotonic() < end:
-            stage.processes.require_alive()
-            time.sleep(LOOK_S)
-    reading = _settled(worker)
-    if reading.generation < 2:
-        told = stage.processes.children[-1].said()
-        raise DemoError(f"no refit landed within {REFIT_S:g} s; the end of the trainer's log:\n{told}")
-    console.print(f"generation {reading.generation} is in service, swapped in while requests were answered")
-    return reading
+        while read_worker(worker_url).generation < 2 and time.monotonic() < end:
+            cluster.processes.require_alive()
+            time.sleep(POLL_S)
+    counts = _wait_until_stable(worker_url)
+    if counts.generation < 2:
+        log = cluster.processes.children[-1].log_tail()
+        raise DemoError(f"no refit was published within {REFIT_S:g} s; the end of the trainer's log:\n{log}")
+    console.print(f"generation {counts.generation} is in service; requests were answered during the swap")
+    return counts
 
 
-def _settled(worker: str) -> Reading:
-    """Return the worker's counts when they have stopped to move."""
-    before, now = None, read_worker(worker)
+def _wait_until_stable(worker_url: str) -> WorkerCounts:
+    """Return the worker's counts once they no longer change."""
+    before, now = None, read_worker(worker_url)
     while now != before:
-        time.sleep(2 * LOOK_S)
-        before, now = now, read_worker(worker)
+        time.sleep(2 * POLL_S)
+        before, now = now, read_worker(worker_url)
     return now
 
 
@@ -124,45 +133,45 @@ def _publish(
     name: str,
     ratings: Ratings,
     producer: Producer,
-    stage: Stage,
+    cluster: DemoCluster,
     *,
     pace: Pace,
     console: Console,
-    worker: str | None = None,
+    worker_url: str | None = None,
 ) -> None:
-    """Publish ratings with a bar; with a worker, the bar also says how it is doing."""
+    """Publish ratings behind a progress bar; with a worker, the bar shows its generation and hit rate."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[said]}"), console=console) as bar:
-        task = bar.add_task(name, total=len(ratings), said="")
-        looked = time.monotonic()
+    with Progress(*columns, TextColumn("{task.fields[status]}"), console=console) as bar:
+        task = bar.add_task(name, total=len(ratings), status="")
+        read_at = time.monotonic()
 
         def advance(n: int) -> None:
-            nonlocal looked
+            nonlocal read_at
             bar.advance(task, n)
-            if worker is not None and time.monotonic() - looked > LOOK_S:
-                looked = time.monotonic()
-                stage.processes.require_alive()
-                bar.update(task, said=_said(read_worker(worker)))
+            if worker_url is not None and time.monotonic() - read_at > POLL_S:
+                read_at = time.monotonic()
+                cluster.processes.require_alive()
+                bar.update(task, status=_status(read_worker(worker_url)))
 
-        publish_ratings(ratings, producer, stage.settings, pace=pace, advance=advance)
+        publish_ratings(ratings, producer, cluster.settings, pace=pace, advance=advance)
 
 
-def _said(reading: Reading) -> str:
-    total = reading.total
+def _status(counts: WorkerCounts) -> str:
+    total = counts.total
     rate = f"hit rate {total.hits / total.trials:.1%}" if total.trials else ""
-    return f"generation {reading.generation}  {rate}"
+    return f"generation {counts.generation}  {rate}"
 
 
-def _newcomer(stage: Stage, story: Story, console: Console) -> Newcomer:
-    producer = Producer(stage.settings, linger_ms=0)
-    with RecommendClient(stage.settings) as asker:
-        newcomer = play(story, partial(_ask, asker), partial(_rate, producer, stage.settings))
-    console.print(pages.newcomer_table(newcomer.moments, N_SHOWN))
+def _run_newcomer(cluster: DemoCluster, data: DemoData, console: Console) -> Newcomer:
+    producer = Producer(cluster.settings, linger_ms=0)
+    with RecommendClient(cluster.settings) as client:
+        newcomer = rate_liked_items(data, partial(_ask, client), partial(_rate, producer, cluster.settings))
+    console.print(newcomer_table(newcomer.lists, N_SHOWN))
     return newcomer
 
 
-def _ask(asker: RecommendClient, user: str) -> RecommendReply:
-    reply = asker.ask(RecommendRequest(user=user))
+def _ask(client: RecommendClient, user: str) -> RecommendReply:
+    reply = client.ask(RecommendRequest(user=user))
     if isinstance(reply, ErrorReply):
         raise DemoError(f"the worker answered with an error: {reply.error}")
     return reply
@@ -174,35 +183,35 @@ def _rate(producer: Producer, settings: Settings, user: str, item: str, rating: 
     producer.flush()
 
 
-def _facts(story: Story, reading: Reading, newcomer: Newcomer, seconds: float) -> list[tuple[str, str]]:
-    total, median = reading.total, statistics.median(newcomer.visible_ms)
+def _summary_lines(
+    data: DemoData, counts: WorkerCounts, newcomer: Newcomer, seconds: float
+) -> list[tuple[str, str]]:
+    total, median = counts.total, statistics.median(newcomer.visible_ms)
+    hit_rate, baseline = total.hits / total.trials, total.popular_hits / total.trials
     return [
-        ("streamed", f"{len(story.live):,} ratings, {total.trials:,} of them trials"),
-        (
-            "hit rate at 20",
-            f"{total.hits / total.trials:.1%}, popularity {total.popular_hits / total.trials:.1%}",
-        ),
-        ("a rating shows after", f"{median:.0f} ms (median of {len(newcomer.visible_ms)})"),
-        ("generation in service", f"{reading.generation}, fitted on the way by the trainer"),
-        ("took", f"{seconds:.0f} s"),
+        ("live stream", f"{len(data.newer):,} ratings, {total.trials:,} of them prequential trials"),
+        ("hit rate at 20", f"{hit_rate:.1%}; most popular items: {baseline:.1%}"),
+        ("rating to new list", f"{median:.0f} ms (median of {len(newcomer.visible_ms)})"),
+        ("generation in service", f"{counts.generation}, fitted by the trainer during the stream"),
+        ("duration", f"{seconds:.0f} s"),
     ]
 
 
-def _keep(stage: Stage, story: Story, worker: str, console: Console) -> None:
-    servers = stage.settings.bootstrap_servers
-    console.rule("Everything keeps running until Ctrl-C. Try, in another terminal:", align="left")
-    liked = story.liked[0]
+def _keep_running(cluster: DemoCluster, data: DemoData, worker_url: str, console: Console) -> None:
+    servers = cluster.settings.bootstrap_servers
+    _heading(console, "The service runs until Ctrl-C. Try in another terminal:")
+    liked = data.liked[0]
     for line in (
         f"export DCH_BOOTSTRAP_SERVERS={servers} PATH={Path(sys.executable).parent}:$PATH",
         "dch recommend me -k 5",
         f"""echo 'me|{{"user":"me","item":"{liked}","rating":5}}' | kcat -P -b {servers} -t ratings -K '|'""",
         "dch recommend me -k 5",
-        f"curl -s {worker}/metrics | grep ^dch_prequential",
+        f"curl -s {worker_url}/metrics | grep ^dch_prequential",
     ):
         console.print(f"    {line}", soft_wrap=True)
     try:
         while True:
-            stage.processes.require_alive()
-            time.sleep(LOOK_S)
+            cluster.processes.require_alive()
+            time.sleep(POLL_S)
     except KeyboardInterrupt:
         console.print("stopping")

@@ -1,4 +1,4 @@
-"""The processes of the demo: each role as its user would start it, ended in order, none left behind."""
+"""Start the processes of the demo as a user would, and end all of them in order."""
 
 import signal
 import subprocess
@@ -16,48 +16,50 @@ from urllib.request import urlopen
 from streams.errors import StreamError
 from streams.lifecycle import end_with_parent
 
-STOP_S = 25.0  # a role leaves within seconds, and the broker may write for 20; what does not is killed
+STOP_S = 25.0
+"""Seconds that a process may take to end before it is killed; the broker may write its state for 20 s."""
+
 LOG_LINES = 12
 
 
 class DemoError(StreamError):
-    """A process of the demo did not do its part."""
+    """A process of the demo failed, or was too slow."""
 
 
 @dataclass
 class Child:
-    """One running role."""
+    """One child process."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def require_alive(self) -> None:
-        """Raise when the process has ended.
+        """Require that the process still runs.
 
         Raises:
-            DemoError: with the end of its log.
+            DemoError: the process has ended; the message holds the end of its log.
         """
         if self.process.poll() is not None:
             raise DemoError(
                 f"{self.name} ended with exit code {self.process.returncode}; the end of its log:\n"
-                + self.said()
+                + self.log_tail()
             )
 
-    def said(self) -> str:
-        """Return the end of its log."""
+    def log_tail(self) -> str:
+        """Return the end of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
 
 class Processes:
-    """Starts roles, and ends them in reverse order when left."""
+    """Context that starts processes, and ends them in reverse order on exit."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self.children: list[Child] = []
 
     def start(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> Child:
-        """Start ``dch <arguments>``, its output in a file of its name."""
+        """Start ``dch <arguments>``; its output goes to the log file ``<name>.log``."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -66,7 +68,7 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
-                start_new_session=True,  # Ctrl-C is ours: roles are ended in order, not all at once
+                start_new_session=True,  # Ctrl-C reaches only the parent, which ends the roles in order
                 preexec_fn=end_with_parent,
             )
         child = Child(name, process, log)
@@ -74,15 +76,15 @@ class Processes:
         return child
 
     def require_alive(self) -> None:
-        """Raise when any process has ended; see ``Child.require_alive``."""
+        """Require that every process still runs; see ``Child.require_alive``."""
         for child in self.children:
             child.require_alive()
 
     def wait_ready(self, child: Child, url: str, within_s: float = 120.0) -> None:
-        """Wait until a role says at ``/readyz`` that it is ready.
+        """Wait until ``/readyz`` of a role reports that it is ready.
 
         Raises:
-            DemoError: it ended, or was not ready in time.
+            DemoError: the process ended, or was not ready in time.
         """
         end = time.monotonic() + within_s
         while time.monotonic() < end:
@@ -92,11 +94,11 @@ class Processes:
                     return
             time.sleep(0.1)
         raise DemoError(
-            f"{child.name} was not ready within {within_s:g} s; the end of its log:\n{child.said()}"
+            f"{child.name} was not ready within {within_s:g} s; the end of its log:\n{child.log_tail()}"
         )
 
     def stop(self) -> None:
-        """End every process, the last started first."""
+        """End every process, in reverse order of their start."""
         while self.children:
             child = self.children.pop()
             if child.process.poll() is None:

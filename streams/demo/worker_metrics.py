@@ -1,4 +1,4 @@
-"""What the worker says of itself at /metrics: the generation it serves, and its hit rate by cohort."""
+"""Read a worker's /metrics: the generation in service, and the prequential counts by cohort."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from prometheus_client.samples import Sample
 from streams.metrics import COHORTS
 
 
-class Cohort(NamedTuple):
-    """Prequential counts: trials, and how often the item was in our list and in the popular list."""
+class CohortCounts(NamedTuple):
+    """Prequential counts of one cohort: trials, hits of the user's list, and hits of the popular list."""
 
     trials: int
     hits: int
@@ -20,22 +20,22 @@ class Cohort(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One look at a worker."""
+class WorkerCounts:
+    """The metrics of a worker at one moment."""
 
     generation: int
-    """The generation in service; 0 before the first."""
+    """The generation in service; 0 if there is none."""
 
-    cohorts: dict[str, Cohort]
+    cohorts: dict[str, CohortCounts]
 
     @property
-    def total(self) -> Cohort:
-        """All cohorts together."""
-        return Cohort(*(sum(counts) for counts in zip(*self.cohorts.values(), strict=True)))
+    def total(self) -> CohortCounts:
+        """The sums over all cohorts."""
+        return CohortCounts(*(sum(counts) for counts in zip(*self.cohorts.values(), strict=True)))
 
 
-def read_worker(url: str) -> Reading:
-    """Read a worker's /metrics."""
+def read_worker(url: str) -> WorkerCounts:
+    """Read the metrics of the worker at ``url``."""
     with urlopen(f"{url}/metrics", timeout=5) as answer:
         samples = list(_samples(answer.read().decode()))
     served = [
@@ -43,15 +43,16 @@ def read_worker(url: str) -> Reading:
         for sample in samples
         if sample.name == "dch_model_info" and sample.value
     ]
-    return Reading(max(served, default=0), {cohort: Cohort(*_counts(samples, cohort)) for cohort in COHORTS})
+    cohorts = {cohort: CohortCounts(*_counts(samples, cohort)) for cohort in COHORTS}
+    return WorkerCounts(max(served, default=0), cohorts)
 
 
 def _counts(samples: list[Sample], cohort: str) -> Iterator[int]:
-    for what in ("trials", "hits", "popular_hits"):
+    for name in ("trials", "hits", "popular_hits"):
         yield sum(
             int(sample.value)
             for sample in samples
-            if sample.name == f"dch_prequential_{what}_total" and sample.labels["cohort"] == cohort
+            if sample.name == f"dch_prequential_{name}_total" and sample.labels["cohort"] == cohort
         )
 
 

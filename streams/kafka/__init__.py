@@ -1,4 +1,4 @@
-"""Talk to Kafka: the only place that imports ``confluent_kafka``. Nothing here knows what records mean."""
+"""Kafka clients: the only folder that imports ``confluent_kafka``. It does not know what records mean."""
 
 from streams.kafka.admin import Admin
 from streams.kafka.consumer import Consumer

@@ -1,7 +1,8 @@
-"""Ask the brokers about topics, and create them."""
+"""Look up, create and delete topics."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -14,33 +15,36 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 )
 
 from streams import topics
-from streams.kafka import metadata
-from streams.kafka.config import Errors, configure, made, unavailable
+from streams.errors import TopicError
+from streams.kafka.config import LastError, broker_error, client_config, create_client
 from streams.settings import Settings
 
 log = logging.getLogger("streams.kafka")
 
+METADATA_POLL_S = 0.05
+"""Time between two looks at the cluster metadata while waiting for a new topic."""
+
 
 class Admin:
-    """The administrator's client; every call waits for its answer.
+    """Administer topics; every call waits for its result.
 
-    Kept as long as its calls take: librdkafka cancels what an administrator that is gone had asked.
+    Keep the object until its calls return: librdkafka cancels the pending requests of a closed client.
 
     Raises:
-        BrokerUnavailableError: from any method, when no broker answers in time, or it refuses.
+        BrokerUnavailableError: from any method, if no broker answers in time or the broker refuses.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._errors = Errors()
-        self._client = made(AdminClient, configure(settings, self._errors, {}, {}))
+        self._last_error = LastError()
+        self._client = create_client(AdminClient, client_config(settings, self._last_error, {}, {}))
 
     def partitions(self) -> Mapping[str, int]:
-        """Return the number of partitions of each topic there is."""
-        return metadata.partitions(self._client, self._settings, self._errors)
+        """Return the number of partitions of every existing topic."""
+        return partition_counts(self._client, self._settings, self._last_error)
 
     def configs(self, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """Return the configuration of these topics."""
+        """Return the configuration of the named topics."""
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         futures = self._client.describe_configs(resources, request_timeout=self._settings.broker_timeout_s)
         return {
@@ -49,20 +53,20 @@ class Admin:
         }
 
     def create(self, new: Sequence[topics.NewTopic]) -> None:
-        """Create topics and wait until they are there; one that exists is left as it is."""
-        wanted = [
+        """Create topics and wait until they exist; an existing topic is left unchanged."""
+        requested = [
             NewTopic(topic.name, topic.partitions, topic.replication_factor, config=dict(topic.config))
             for topic in new
         ]
         timeout = self._settings.broker_timeout_s
         for future in self._client.create_topics(
-            wanted, request_timeout=timeout, operation_timeout=timeout
+            requested, request_timeout=timeout, operation_timeout=timeout
         ).values():
             self._wait(future, accept=KafkaError.TOPIC_ALREADY_EXISTS)
-        metadata.wait_for_topics(self._client, [topic.name for topic in new], self._settings, self._errors)
+        wait_for_topics(self._client, [topic.name for topic in new], self._settings, self._last_error)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete topics and all they hold; one that is not there is no error."""
+        """Delete topics with all their records; a missing topic is not an error."""
         futures = self._client.delete_topics(list(names), operation_timeout=self._settings.broker_timeout_s)
         for future in futures.values():
             self._wait(future, accept=KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -73,4 +77,40 @@ class Admin:
         except KafkaException as error:
             if error.args[0].code() == accept:
                 return {}
-            raise unavailable(self._settings, self._errors, error) from error
+            raise broker_error(self._settings, self._last_error, error) from error
+
+
+def partition_counts(
+    client: Any,  # noqa: ANN401 - an administrator's, consumer's or producer's client
+    settings: Settings,
+    last_error: LastError,
+) -> Mapping[str, int]:
+    """Return the number of partitions of every existing topic.
+
+    Raises:
+        BrokerUnavailableError: no broker answers in time.
+    """
+    try:
+        found = client.list_topics(timeout=settings.broker_timeout_s).topics
+    except KafkaException as error:
+        raise broker_error(settings, last_error, error) from error
+    return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def wait_for_topics(
+    client: Any,  # noqa: ANN401 - as above
+    names: Iterable[str],
+    settings: Settings,
+    last_error: LastError,
+) -> None:
+    """Wait until the named topics exist: a new topic appears in the brokers' metadata with a short delay.
+
+    Raises:
+        TopicError: a topic did not appear in time.
+        BrokerUnavailableError: no broker answers in time.
+    """
+    end = time.monotonic() + settings.broker_timeout_s
+    while missing := sorted(set(names) - partition_counts(client, settings, last_error).keys()):
+        if time.monotonic() > end:
+            raise TopicError(topics.missing_text(missing, settings))
+        time.sleep(METADATA_POLL_S)

@@ -1,4 +1,4 @@
-"""What every client is told, and what it says when no broker answers."""
+"""Configure librdkafka clients, and turn their errors into ours."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,101 +13,104 @@ log = logging.getLogger("streams.kafka")
 Config = dict[str, Any]
 Client = TypeVar("Client")
 
-# *_FIXED: what our guarantees rest on, not to be set otherwise; the other two are defaults.
+# The delivery guarantees depend on the *_REQUIRED values: a user cannot override them. The rest are defaults.
 
-PRODUCER_FIXED = {
+PRODUCER_REQUIRED = {
     "enable.idempotence": True,
     "acks": "all",
-    "partitioner": "murmur2_random",  # librdkafka's own default puts 159 of 200 test keys elsewhere than Java
-    "delivery.report.only.error": True,  # no call into Python for each record that arrives
+    "partitioner": "murmur2_random",  # librdkafka's default puts 159 of 200 test keys elsewhere than Java
+    "delivery.report.only.error": True,  # no Python callback for each delivered record
 }
-PRODUCER = {
-    "message.max.bytes": 2_000_000,  # a dead letter is the largest record a topic takes, and its reason
+PRODUCER_DEFAULTS = {
+    "message.max.bytes": 2_000_000,  # a dead letter adds its headers to a record of the largest size
     "queue.buffering.max.messages": 500_000,
 }
-REPLIES = {
-    "topic.metadata.propagation.max.ms": "1000",  # its 30 s: how long to wait for a topic that is not there
+REPLY_PRODUCER_DEFAULTS = {
+    "topic.metadata.propagation.max.ms": "1000",  # how long to wait for a missing topic; default 30 s
 }
 
-CONSUMER_FIXED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
-CONSUMER = {
-    "partition.assignment.strategy": "range",  # partition p of every topic to one member: sticky does not
-    "session.timeout.ms": 10_000,  # a killed member's partitions are taken over after this
+CONSUMER_REQUIRED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
+CONSUMER_DEFAULTS = {
+    "partition.assignment.strategy": "range",  # one member owns partition p of every topic; sticky differs
+    "session.timeout.ms": 10_000,  # the other members take over a killed member's partitions after this
     "heartbeat.interval.ms": 3_000,
     "fetch.wait.max.ms": 500,
     "fetch.max.bytes": 16 << 20,
     "max.partition.fetch.bytes": 4 << 20,
     "queued.max.messages.kbytes": 64 << 10,
-    "fetch.queue.backoff.ms": 20,  # its 1 s would leave a fast reader idle between two fetches
+    "fetch.queue.backoff.ms": 20,  # the default of 1 s leaves a fast reader idle between two fetches
 }
 
 
-class Errors:
-    """What librdkafka reports beside the calls: kept to explain a failure, logged when it is new."""
+class LastError:
+    """Error callback of a client: keeps the last background error, which explains a later failure."""
 
     def __init__(self) -> None:
-        self.last = ""
+        self.text = ""
 
     def __call__(self, error: KafkaError) -> None:
-        """Note an error; librdkafka goes on trying by itself unless it is fatal."""
+        """Log an error if it is new or fatal; librdkafka retries everything that is not fatal."""
         text = error.str()
-        level = logging.WARNING if error.fatal() or text != self.last else logging.DEBUG
+        level = logging.WARNING if error.fatal() or text != self.text else logging.DEBUG
         log.log(level, "broker problem code=%s reason=%s", error.name(), text)
-        self.last = text
+        self.text = text
 
 
-def configure(
-    settings: Settings, errors: Errors, ours: Mapping[str, object], fixed: Mapping[str, object]
+def client_config(
+    settings: Settings,
+    last_error: LastError,
+    defaults: Mapping[str, object],
+    required: Mapping[str, object],
 ) -> Config:
-    """Build the configuration of a client.
+    """Build the librdkafka configuration of a client.
 
     Args:
-        settings: addresses, and settings of librdkafka that the user passes through.
-        errors: told of problems.
-        ours: what we choose and the user may choose otherwise.
-        fixed: what our guarantees rest on; it wins over the user.
+        settings: broker addresses, and the librdkafka settings that the user passes through.
+        last_error: called with background errors.
+        defaults: our choices; the user's settings override them.
+        required: values that the delivery guarantees depend on; they override the user's settings.
     """
     base = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "dch",
-        "error_cb": errors,
+        "error_cb": last_error,
         "logger": log,
     }
-    return {**base, **ours, **settings.kafka, **fixed}
+    return {**base, **defaults, **settings.kafka, **required}
 
 
-def made(client: Callable[[Config], Client], config: Config) -> Client:
-    """Make a client.
+def create_client(factory: Callable[[Config], Client], config: Config) -> Client:
+    """Create a librdkafka client.
 
     Raises:
-        SettingsError: librdkafka does not know a setting, or not this value.
+        SettingsError: librdkafka does not know a setting, or refuses its value.
     """
     try:
-        return client(config)
+        return factory(config)
     except KafkaException as error:
         raise SettingsError(
-            f"librdkafka refused a setting: {text_of(error)}; see --kafka and DCH_KAFKA_..."
+            f"librdkafka refused a setting: {error_text(error)}; see --kafka and DCH_KAFKA_..."
         ) from error
 
 
-def unavailable(settings: Settings, errors: Errors, cause: KafkaException) -> BrokerUnavailableError:
-    """Return the error of a client that nobody answered."""
-    where = settings.bootstrap_servers
-    if not is_silence(cause):
-        return BrokerUnavailableError(f"the broker at {where} refused: {text_of(cause)}")
-    told = f" ({errors.last})" if errors.last else ""
+def broker_error(settings: Settings, last_error: LastError, cause: KafkaException) -> BrokerUnavailableError:
+    """Return the error to raise for a failed call: no broker answered, or the broker refused."""
+    servers = settings.bootstrap_servers
+    if not is_unreachable(cause):
+        return BrokerUnavailableError(f"the broker at {servers} refused: {error_text(cause)}")
+    details = f" ({last_error.text})" if last_error.text else ""
     return BrokerUnavailableError(
-        f"no broker at {where} answered within {settings.broker_timeout_s:g} s{told}; is it running, and is "
-        "--bootstrap-servers right? to start one here: dch broker start --data DIR"
+        f"no broker at {servers} answered within {settings.broker_timeout_s:g} s{details}; is it running, "
+        "and is --bootstrap-servers right? to start one here: dch broker start --data DIR"
     )
 
 
-def is_silence(error: KafkaException) -> bool:
-    """Say whether an error means that nobody answered."""
-    silent = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
-    return error.args[0].code() in silent
+def is_unreachable(error: KafkaException) -> bool:
+    """Tell whether an error means that no broker answered."""
+    codes = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
+    return error.args[0].code() in codes
 
 
-def text_of(error: KafkaException) -> str:
-    """Return what librdkafka says about an error."""
+def error_text(error: KafkaException) -> str:
+    """Return librdkafka's description of an error."""
     return str(error.args[0].str())

@@ -1,6 +1,6 @@
-"""Dead letters: a record that can never be processed, kept whole with its reason and place.
+"""Dead letters: records that can never be processed, kept unchanged with the reason and their position.
 
-Headers are those of Spring for Apache Kafka, so that its tools read them.
+The headers are those of Spring for Apache Kafka, so that its tools can read them.
 """
 
 import struct
@@ -15,9 +15,9 @@ MAX_MESSAGE_BYTES = 1000
 
 
 def dead_letter(record: Record, reason: BadRecord, *, group: str) -> Output:
-    """Return the dead letter of a record: its partition, key, value and headers, and those of the reason."""
-    message = f"{record.place}: {reason}".encode(errors="replace")[:MAX_MESSAGE_BYTES]
-    about = [
+    """Return the dead letter of a record: same partition, key, value and headers, plus the reason."""
+    message = f"{record.position}: {reason}".encode(errors="replace")[:MAX_MESSAGE_BYTES]
+    details = [
         ("kafka_dlt-original-topic", record.topic.encode()),
         ("kafka_dlt-original-partition", _int32(record.partition)),
         ("kafka_dlt-original-offset", _int64(record.offset)),
@@ -31,5 +31,5 @@ def dead_letter(record: Record, reason: BadRecord, *, group: str) -> Output:
         key=record.key,
         value=record.value,
         partition=record.partition,
-        headers=[*record.headers, *about],
+        headers=[*record.headers, *details],
     )

@@ -1,18 +1,18 @@
-"""Ask for offsets, and ask again while the broker is about to know: after its start, a move, a new topic."""
+"""Look up offsets, with a retry while the broker is not ready: after its start, a move, or a new topic."""
 
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from streams.kafka.config import Errors, unavailable
-from streams.kafka.partitions import Partition, at
+from streams.kafka.config import LastError, broker_error
+from streams.kafka.partitions import Partition, to_partition, to_topic_partition
 from streams.settings import Settings
 
 T = TypeVar("T")
-AGAIN_S = 0.1
-SOON = (
+RETRY_S = 0.1
+RETRIABLE = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -21,11 +21,11 @@ SOON = (
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 )
-"""What a broker says for a moment, when who keeps a partition or its offsets is being settled."""
+"""Error codes while the brokers elect the leader of a partition or the coordinator of a group."""
 
 
-def once_settled(ask: Callable[[], T], settings: Settings, errors: Errors) -> T:
-    """Return the answer, asking again while the broker is not ready to give it.
+def retry_until_ready(request: Callable[[], T], settings: Settings, last_error: LastError) -> T:
+    """Return the result of a request, repeated while the broker answers with a retriable error.
 
     Raises:
         BrokerUnavailableError: no broker answers, it refuses, or it is not ready in time.
@@ -33,38 +33,37 @@ def once_settled(ask: Callable[[], T], settings: Settings, errors: Errors) -> T:
     end = time.monotonic() + settings.broker_timeout_s
     while True:
         try:
-            return ask()
+            return request()
         except KafkaException as error:
-            if error.args[0].code() not in SOON or time.monotonic() > end:
-                raise unavailable(settings, errors, error) from error
-        time.sleep(AGAIN_S)
+            if error.args[0].code() not in RETRIABLE or time.monotonic() > end:
+                raise broker_error(settings, last_error, error) from error
+        time.sleep(RETRY_S)
 
 
-def edges(
+def edge_offsets(
     client: Consumer, partitions: Iterable[Partition], which: int, timeout_s: float
 ) -> dict[Partition, int]:
-    """Look up the first (BEGINNING) or the last (END) offset of partitions, all in one question.
+    """Look up the first (BEGINNING) or the end (END) offset of partitions in one request.
 
-    One by one they would wait, each, behind a fetch that the broker holds until something comes.
-
-    Raises:
-        KafkaException: as librdkafka says it; see ``once_settled``.
-    """
-    found = client.offsets_for_times([at(place, which) for place in partitions], timeout=timeout_s)
-    if failed := [one.error for one in found if one.error is not None]:
-        raise KafkaException(failed[0])
-    return {_place(one): max(one.offset, 0) for one in found}
-
-
-def committed(client: Consumer, partitions: Iterable[Partition], timeout_s: float) -> dict[Partition, int]:
-    """Look up the committed offsets; 0 where there is none.
+    Separate requests would each wait behind a fetch that the broker holds until a record arrives.
 
     Raises:
-        KafkaException: as librdkafka says it; see ``once_settled``.
+        KafkaException: the request failed; see ``retry_until_ready``.
     """
-    found = client.committed([at(place) for place in partitions], timeout=timeout_s)
-    return {_place(one): max(one.offset, 0) for one in found}
+    asked = [to_topic_partition(partition, which) for partition in partitions]
+    found = client.offsets_for_times(asked, timeout=timeout_s)
+    if errors := [one.error for one in found if one.error is not None]:
+        raise KafkaException(errors[0])
+    return {to_partition(one): max(one.offset, 0) for one in found}
 
 
-def _place(found: TopicPartition) -> Partition:
-    return Partition(found.topic, found.partition)
+def committed_offsets(
+    client: Consumer, partitions: Iterable[Partition], timeout_s: float
+) -> dict[Partition, int]:
+    """Look up the committed offsets; 0 for a partition without one.
+
+    Raises:
+        KafkaException: the request failed; see ``retry_until_ready``.
+    """
+    found = client.committed([to_topic_partition(partition) for partition in partitions], timeout=timeout_s)
+    return {to_partition(one): max(one.offset, 0) for one in found}

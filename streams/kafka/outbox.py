@@ -62,7 +62,7 @@ class Outbox:
                 key=key,
                 value=record.value,
                 partition=partition,
-                headers=[*record.headers, (FORWARDED, record.place.encode())],
+                headers=[*record.headers, (FORWARDED, record.position.encode())],
                 timestamp_ms=record.timestamp_ms or None,
             )
         )

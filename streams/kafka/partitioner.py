@@ -1,6 +1,6 @@
-"""Which partition a key belongs to, as Java clients, aiokafka and Faust reckon it (murmur2).
+"""The owner partition of a key, computed as Java clients, aiokafka and Faust do (murmur2).
 
-Producers may choose otherwise, so the partition a record was found in proves nothing: this does.
+A producer may use another partitioner, so the partition in which a record was found proves nothing.
 """
 
 from functools import lru_cache
@@ -11,11 +11,11 @@ MASK = 0xFFFFFFFF
 
 
 def partition_for(key: bytes, n_partitions: int) -> int:
-    """Return the home partition of a key, in [0, n_partitions)."""
+    """Return the owner partition of a key, in [0, n_partitions)."""
     return _positive_hash(key) % n_partitions
 
 
-@lru_cache(maxsize=1 << 17)  # users rate in runs: 3 us the first time, 0.1 us after that
+@lru_cache(maxsize=1 << 17)  # a user often rates many items in a row: 3 us the first time, 0.1 us after that
 def _positive_hash(key: bytes) -> int:
     return murmur2(key) & 0x7FFFFFFF
 

@@ -1,4 +1,4 @@
-"""Between librdkafka's words and ours: partitions, offsets, records."""
+"""Convert librdkafka's partitions and messages to ours, and back."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, cast
@@ -19,21 +19,26 @@ class Partition(NamedTuple):
 
 
 Starts = Mapping[Partition, int]
-"""Where to begin reading, by partition: an offset, BEGINNING or END; absent: after the committed offset."""
+"""Where to begin reading, by partition: an offset, BEGINNING or END. Others begin at the committed offset."""
 
 
-def partitions_of(found: Iterable[TopicPartition]) -> list[Partition]:
-    """Return our name of librdkafka's partitions."""
-    return [Partition(at.topic, at.partition) for at in found]
+def to_partition(found: TopicPartition) -> Partition:
+    """Convert one of librdkafka's partitions."""
+    return Partition(found.topic, found.partition)
 
 
-def at(place: Partition, offset: int | None = None) -> TopicPartition:
-    """Return librdkafka's name of a partition, with an offset or without."""
-    return TopicPartition(*place) if offset is None else TopicPartition(*place, offset)
+def to_partitions(found: Iterable[TopicPartition]) -> list[Partition]:
+    """Convert librdkafka's partitions."""
+    return [to_partition(one) for one in found]
 
 
-def record_of(message: Message) -> Record:
-    """Return a message without error as a record."""
+def to_topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:
+    """Convert a partition to librdkafka's form, with an offset or without."""
+    return TopicPartition(*partition) if offset is None else TopicPartition(*partition, offset)
+
+
+def to_record(message: Message) -> Record:
+    """Convert a message without error to a record."""
     return Record(
         cast(str, message.topic()),
         cast(int, message.partition()),

@@ -1,4 +1,4 @@
-"""Write records: idempotent, acknowledged by all replicas, placed as Java clients place them."""
+"""Write records: idempotent, acknowledged by all replicas, partitioned as Java clients partition them."""
 
 import logging
 import time
@@ -8,36 +8,46 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 
 from streams.errors import DeliveryError
-from streams.kafka.config import PRODUCER, PRODUCER_FIXED, REPLIES, Errors, configure, made, text_of
+from streams.kafka.config import (
+    PRODUCER_DEFAULTS,
+    PRODUCER_REQUIRED,
+    REPLY_PRODUCER_DEFAULTS,
+    LastError,
+    client_config,
+    create_client,
+    error_text,
+)
 from streams.kafka.records import Output
 from streams.settings import Settings
 
 log = logging.getLogger("streams.kafka")
-UNASSIGNED = -1  # librdkafka's word for: chosen from the key
-REPLY_FLUSH_S = (
-    0.2  # longer than a healthy broker takes; a reply to a missing topic must not hold up the rest
-)
+UNASSIGNED = -1  # librdkafka's constant for a partition that the key decides
+
+REPLY_FLUSH_S = 0.2
+"""Longest flush of replies. A healthy broker takes less; a missing topic must not delay the other replies."""
+
 LOG_EVERY = 1000
+"""One of so many failed replies is logged."""
 
 
 class Sink(Protocol):
-    """Where records go."""
+    """Receives records to be written."""
 
     def send(self, output: Output) -> None:
         """Queue a record."""
 
     def flush(self) -> None:
-        """Wait until every record sent is safe, or raise."""
+        """Wait until every record is acknowledged, or raise."""
 
 
 class Producer:
-    """Send records and make sure of them. Any thread may send.
+    """Send records and wait for their acknowledgements. Any thread may send.
 
     Args:
-        settings: addresses and timeouts.
-        linger_ms: how long a record waits for company; None takes the setting.
-        must_deliver: whether a record that was not delivered is an error. False for replies: an asker who
-            names a topic that is not there must not stop a worker.
+        settings: broker addresses and timeouts.
+        linger_ms: milliseconds to wait for more records before sending a batch; None takes the setting.
+        must_deliver: whether an undelivered record is an error. False for replies: a client that names a
+            missing reply topic must not stop a worker.
     """
 
     def __init__(
@@ -48,23 +58,24 @@ class Producer:
         self._must_deliver = must_deliver
         self._failed: list[str] = []
         self.n_failed = 0
-        ours = (PRODUCER if must_deliver else PRODUCER | REPLIES) | {
+        defaults = (PRODUCER_DEFAULTS if must_deliver else PRODUCER_DEFAULTS | REPLY_PRODUCER_DEFAULTS) | {
             "linger.ms": settings.linger_ms if linger_ms is None else linger_ms,
             "delivery.timeout.ms": int(self._timeout_s * 1000),
-            "on_delivery": self._note,
+            "on_delivery": self._on_delivery,
         }
-        self._client = made(ConfluentProducer, configure(settings, Errors(), ours, PRODUCER_FIXED))
+        config = client_config(settings, LastError(), defaults, PRODUCER_REQUIRED)
+        self._client = create_client(ConfluentProducer, config)
 
     @property
     def n_waiting(self) -> int:
-        """How many records were neither acknowledged nor given up yet."""
+        """Number of records in flight: neither acknowledged nor given up yet."""
         return len(self._client)
 
     def send(self, output: Output) -> None:
-        """Queue a record; it is on the broker after ``flush``.
+        """Queue a record. It is on the broker only after ``flush``.
 
         Raises:
-            DeliveryError: the queue stayed full, or the record is too large.
+            DeliveryError: the queue stayed full for the delivery timeout.
         """
         end = time.monotonic() + self._timeout_s
         while True:
@@ -73,22 +84,22 @@ class Producer:
             except BufferError:
                 if time.monotonic() > end:
                     raise DeliveryError(
-                        f"the queue of the producer is full for {self._timeout_s:g} s"
+                        f"the producer queue stayed full for {self._timeout_s:g} s; is a broker down?"
                     ) from None
                 self._client.poll(0.05)
             except KafkaException as error:
-                self._fail(output.topic, text_of(error))
+                self._fail(output.topic, error_text(error))
                 return None
 
     def poll(self) -> None:
-        """Take note of failures so far, without waiting."""
+        """Process the delivery failures so far, without waiting."""
         self._client.poll(0)
 
     def flush(self) -> None:
-        """Wait until every record sent is acknowledged; if they need not be, for a moment only.
+        """Wait until every record is acknowledged; without ``must_deliver`` for ``REPLY_FLUSH_S`` at most.
 
         Raises:
-            DeliveryError: one was not; nothing that depends on it may be committed.
+            DeliveryError: a record was not delivered; do not commit anything that depends on it.
         """
         left = self._client.flush(self._flush_s)
         if left and self._must_deliver:
@@ -97,14 +108,14 @@ class Producer:
             )
         if self._failed:
             failed, self._failed = self._failed, []
-            raise DeliveryError(f"{len(failed)} records were not delivered, the first: {failed[0]}")
+            raise DeliveryError(f"{len(failed)} records were not delivered, the first to {failed[0]}")
 
     def close(self) -> None:
-        """Give the last records a moment to leave, without a complaint."""
+        """Wait up to a second for the last records; ignore failures."""
         self._client.flush(1.0)
 
     def _produce(self, output: Output) -> None:
-        if not output.headers and output.timestamp_ms is None:  # arguments by place: a quarter of the time
+        if not output.headers and output.timestamp_ms is None:  # positional arguments are 4 times faster
             partition = UNASSIGNED if output.partition is None else output.partition
             self._client.produce(output.topic, output.value, output.key, partition)
             return
@@ -117,7 +128,7 @@ class Producer:
             **{name: value for name, value in optional.items() if value is not None},
         )
 
-    def _note(self, error: KafkaError | None, message: Message) -> None:
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._fail(str(message.topic()), error.str())
 
@@ -126,4 +137,4 @@ class Producer:
         if self._must_deliver:
             self._failed.append(f"topic {topic}: {reason}")
         elif self.n_failed % LOG_EVERY == 1:
-            log.warning("not delivered n=%d topic=%s reason=%s", self.n_failed, topic, reason)
+            log.warning("reply not delivered n=%d topic=%s reason=%s", self.n_failed, topic, reason)

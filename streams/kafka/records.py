@@ -1,15 +1,15 @@
-"""A record as read from a topic, and one to be written. What its bytes mean is not known here."""
+"""Records read from a topic, and records to write. Their meaning is in ``streams.messages``."""
 
 from collections.abc import Sequence
 
 import msgspec
 
 Headers = Sequence[tuple[str, bytes | None]]
-"""Headers in the order of the record; a name may repeat."""
+"""Headers in record order; a name may repeat."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """A record as read."""
+    """A record that was read from a topic."""
 
     topic: str
     partition: int
@@ -17,24 +17,24 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     timestamp_ms: int
-    """Milliseconds since 1970, as the producer or the broker wrote it; 0 when there is none."""
+    """Milliseconds since 1970, set by the producer or the broker; 0 if there is none."""
 
     headers: Headers = ()
 
     @property
-    def place(self) -> str:
-        """Where the record is, as ``topic[partition]@offset``."""
+    def position(self) -> str:
+        """The position of the record, as ``topic[partition]@offset``."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
 class Output(msgspec.Struct, frozen=True, gc=False):
-    """A record to be written."""
+    """A record to write."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     partition: int | None = None
-    """None: chosen from the key, as Java clients choose it."""
+    """None: derived from the key, as Java clients do."""
 
     headers: Headers = ()
     timestamp_ms: int | None = None
@@ -42,10 +42,7 @@ class Output(msgspec.Struct, frozen=True, gc=False):
 
 
 def header(headers: Headers, name: str) -> bytes | None:
-    """Return the value of the last header of this name, None when there is none.
-
-    Names are compared as they are, and without regard to case only where a standard says so (see messages).
-    """
+    """Return the value of the last header with this name, or None. The case of a name matters."""
     for found, value in reversed(headers):
         if found == name:
             return value

@@ -1,4 +1,4 @@
-"""How far reading has come: were partitions read up to where they ended at some moment?"""
+"""Track whether partitions were read up to the offsets at which they ended at some moment."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -6,46 +6,54 @@ from collections.abc import Callable, Iterable, Mapping
 from streams.kafka import Partition
 
 QUIET_S = 5.0
-"""A partition whose end is a transaction's marker, or was compacted away, never shows its last record: when
-nothing at all came for this long, there is nothing more to come."""
+"""Seconds without any record after which a replay counts as complete. A partition that ends in a transaction
+marker, or whose last records were compacted away, never delivers a record at its end offset."""
 
 
 class ReplayProgress:
-    """Partitions that are not read to a given offset yet. One thread writes, others may ask."""
+    """The partitions that are not yet read up to their target offset.
+
+    One thread writes; other threads may query.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._ends: dict[Partition, int] = {}
+        self._targets: dict[Partition, int] = {}
         self._now = now
-        self._last = now()
+        self._last_record_at = now()
 
     def expect(self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
-        """Wait until these partitions, now read up to ``positions``, are read up to ``ends``."""
-        self._last = self._now()
-        for place, end in ends.items():
-            if positions.get(place, 0) < end:
-                self._ends[place] = end
+        """Set the target offsets of partitions.
+
+        Args:
+            positions: the current read position of each partition; 0 where it is missing.
+            ends: the target offset of each partition.
+        """
+        self._last_record_at = self._now()
+        for partition, end in ends.items():
+            if positions.get(partition, 0) < end:
+                self._targets[partition] = end
             else:
-                self._ends.pop(place, None)
+                self._targets.pop(partition, None)
 
     def note(self, positions: Mapping[Partition, int]) -> None:
-        """Take note of where reading is after a poll; call it with nothing, too, when nothing came."""
+        """Record the read positions after a poll. Call it after an empty poll, too: ``QUIET_S`` needs it."""
         if positions:
-            self._last = self._now()
-        elif self._ends and self._now() - self._last > QUIET_S:
-            self._ends = {}
-        for place, position in positions.items():
-            if place in self._ends and position >= self._ends[place]:
-                del self._ends[place]
+            self._last_record_at = self._now()
+        elif self._targets and self._now() - self._last_record_at > QUIET_S:
+            self._targets = {}
+        for partition, position in positions.items():
+            if partition in self._targets and position >= self._targets[partition]:
+                del self._targets[partition]
 
-    def forget(self, places: Iterable[Partition]) -> None:
-        """Wait for these no more."""
-        for place in places:
-            self._ends.pop(place, None)
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Drop the targets of these partitions."""
+        for partition in partitions:
+            self._targets.pop(partition, None)
 
-    def waits_for(self, place: Partition) -> bool:
-        """Say whether this partition is not there yet."""
-        return place in self._ends
+    def waits_for(self, partition: Partition) -> bool:
+        """Tell whether a partition has not reached its target yet."""
+        return partition in self._targets
 
     def is_done(self) -> bool:
-        """Say whether every partition is there."""
-        return not self._ends
+        """Tell whether every partition has reached its target."""
+        return not self._targets

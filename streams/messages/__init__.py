@@ -1,10 +1,12 @@
-"""What the bytes of each topic mean: typed records, decoded and encoded here and nowhere else.
+"""Typed messages of every topic, decoded and encoded here and nowhere else.
 
-Any bytes decode or raise ``BadRecord``, which names the field at fault and what was found in it.
+Any bytes either decode or raise ``BadRecord``, which names the invalid field and its value.
 """
 
 from streams.messages.features import FeatureRecord, decode_item, decode_user, encode_features
 from streams.messages.headers import ReplyAddress, correlation_id, decode_reply_address, request_headers
+from streams.messages.item_codes import ItemCode, decode_item_code, encode_item_code
+from streams.messages.models import MODEL_KEY, ModelPointer, decode_model_pointer, encode_model_pointer
 from streams.messages.ratings import RatingEvent, decode_rating, decode_ratings, encode_rating
 from streams.messages.requests import (
     STRATEGIES,
@@ -17,15 +19,6 @@ from streams.messages.requests import (
     decode_request,
     encode_reply,
     encode_request,
-)
-from streams.messages.state import (
-    MODEL_KEY,
-    ItemCode,
-    ModelPointer,
-    decode_item_code,
-    decode_model_pointer,
-    encode_item_code,
-    encode_model_pointer,
 )
 
 __all__ = [

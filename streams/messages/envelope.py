@@ -1,6 +1,6 @@
-"""What may be wrapped around a JSON object: Confluent's framing and CloudEvents 1.0, binary and structured.
+"""Unwrap the JSON object of a record: plain, in Confluent's framing, or as a CloudEvents 1.0 event.
 
-Inside is always the same object, so every topic accepts every wrapping.
+CloudEvents may be in binary or structured mode. Every topic accepts every envelope.
 """
 
 import base64
@@ -16,45 +16,46 @@ from streams.errors import BadRecord
 from streams.kafka.records import Headers, Record, header
 from streams.messages.fields import Fields, shown
 
-FRAME_BYTES = 5  # byte 0 and a schema id; JSON never begins with byte 0
+FRAME_BYTES = 5  # a zero byte and a 4-byte schema id; JSON never begins with a zero byte
 STRUCTURED = b"application/cloudevents+json"
 _decode = msgspec.json.Decoder().decode
 
 UNREADABLE = (ValueError, RecursionError)
-"""What msgspec raises on bytes that are no JSON, or no text, or nested without end."""
+"""The exceptions that msgspec raises on invalid JSON, invalid UTF-8, and excessive nesting."""
 
 
 def open_record(record: Record) -> tuple[Mapping[str, object], int]:
-    """Return the JSON object of a record and the time to assume when it names none, in ms since 1970.
+    """Return the JSON object of a record and its default time, in milliseconds since 1970.
 
     Raises:
-        BadRecord: there is no JSON object inside.
+        BadRecord: the record does not hold a JSON object.
     """
     if record.value is None:
         raise BadRecord("value", "expected JSON, got a tombstone", reason="tombstone")
-    found = _object(parse_json(_unframed(record.value), "value"), "value")
+    body = _object(parse_json(_unframed(record.value), "value"), "value")
     kind = header(record.headers, "content-type") or b""
     if kind[: len(STRUCTURED)].lower() == STRUCTURED:
-        return _structured(found, record)
-    return found, _binary_time(record.headers, record.timestamp_ms)
+        return _structured(body, record)
+    return body, _binary_time(record.headers, record.timestamp_ms)
 
 
 def parse_json(data: bytes, field: str) -> object:
     """Parse JSON.
 
     Raises:
-        BadRecord: it is not JSON.
+        BadRecord: the bytes are not JSON.
     """
     try:
         return _decode(data)
     except UNREADABLE as error:
         if name := _not_finite(data):
             raise BadRecord(name, "expected a finite number, got nan or infinity") from None
-        raise BadRecord(field, f"expected JSON, got {shown(data)} ({_short(error)})", reason="json") from None
+        fault = f"expected JSON, got {shown(data)} ({_error_text(error)})"
+        raise BadRecord(field, fault, reason="json") from None
 
 
 def _not_finite(data: bytes) -> str | None:
-    """Name the field with the nan or infinity that Python and JavaScript write though JSON has none."""
+    """Return the name of a field with NaN or infinity: Python writes them, although JSON has neither."""
     try:
         found = json.loads(data)
     except UNREADABLE:
@@ -106,5 +107,5 @@ def _base64(text: str) -> bytes:
         raise BadRecord("data_base64", f"expected base64, got {shown(text)}", reason="cloudevent") from None
 
 
-def _short(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return str(error)[:120] or type(error).__name__

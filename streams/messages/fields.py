@@ -1,6 +1,6 @@
-"""Look into a JSON object field by field; a wrong one is a ``BadRecord`` that names it.
+"""Read a JSON object field by field; an invalid field raises ``BadRecord``, which names it.
 
-The names of people's fields are theirs: a key nobody asks for is ignored.
+Unknown fields are ignored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,22 +8,23 @@ from collections.abc import Mapping, Sequence
 from streams.errors import BadRecord
 
 MAX_ID_BYTES = 256
-MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999: later is a mistake of unit
-MAX_RATING = 3.4e38  # what float32 holds
+MAX_INT64 = 2**63 - 1
+MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999; a later time is in the wrong unit
+MAX_RATING = 3.4e38  # the range of float32
 
 
 def shown(found: object) -> str:
-    """Return what was found as text, short enough for a log line or a header."""
+    """Return a value as text that is short enough for a log line or a header."""
     if isinstance(found, str | bytes):
         return repr(found[:60]) + ("..." if len(found) > 60 else "")
     return repr(found)[:60] if isinstance(found, int | float | None) else type(found).__name__
 
 
 def id_text(found: object, field: str) -> str:
-    """Return an id as a string; numbers are accepted.
+    """Return an id as a string; a number becomes its text.
 
     Raises:
-        BadRecord: it is of another type, empty, or over 256 bytes.
+        BadRecord: the id has another type, is empty, or is longer than 256 bytes.
     """
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         raise BadRecord(field, f"expected a string or a number, got {shown(found)}")
@@ -34,8 +35,30 @@ def id_text(found: object, field: str) -> str:
     return text
 
 
+def key_id(key: bytes | None) -> str:
+    """Return the id in the key of a record.
+
+    Raises:
+        BadRecord: the key is missing, is not UTF-8 text, is empty or is too long.
+    """
+    if key is None:
+        raise BadRecord("key", "missing", reason="key")
+    try:
+        return id_text(key.decode(), "key")
+    except UnicodeDecodeError:
+        raise BadRecord("key", f"expected UTF-8 text, got {shown(key)}", reason="key") from None
+
+
 class Fields:
-    """The fields of one JSON object, by name; ``path`` is where the object is in the record."""
+    """The fields of one JSON object.
+
+    Args:
+        found: the object.
+        path: the position of the object in the record, as a prefix of field names in errors.
+
+    Raises:
+        BadRecord: from any method, if the field is missing or invalid.
+    """
 
     def __init__(self, found: Mapping[str, object], path: str = "") -> None:
         self._found = found
@@ -45,31 +68,31 @@ class Fields:
         return self._found.get(name) is not None
 
     def id(self, name: str) -> str:
-        """Return the id in a field."""
+        """Return an id."""
         return id_text(self._get(name), self._path + name)
 
     def ids(self, name: str, *, at_most: int) -> tuple[str, ...]:
-        """Return the ids in a list; an absent list is empty."""
+        """Return a list of ids; empty if the field is absent."""
         return tuple(
             id_text(found, f"{self._path}{name}[{i}]") for i, found in enumerate(self._list(name, at_most))
         )
 
     def objects(self, name: str, *, at_most: int) -> list["Fields"]:
-        """Return the objects in a list; an absent list is empty."""
+        """Return a list of objects; empty if the field is absent."""
         return [
             self._object(found, f"{self._path}{name}[{i}]")
             for i, found in enumerate(self._list(name, at_most))
         ]
 
     def number(self, name: str) -> float:
-        """Return the finite number in a field."""
+        """Return a finite number."""
         found = self._get(name)
         if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) <= MAX_RATING:
             raise self._bad(name, "a finite number", found)
         return float(found)
 
     def integer(self, name: str, *, low: int, high: int, default: int | None = None) -> int:
-        """Return the whole number in a field; without a default an absent one is a fault."""
+        """Return a whole number; without a default the field is required."""
         found = self._found.get(name) if default is not None else self._get(name)
         if found is None and default is not None:
             return default
@@ -80,28 +103,40 @@ class Fields:
         return found
 
     def flag(self, name: str) -> bool:
-        """Return the truth value in a field; absent is false."""
+        """Return a boolean; false if the field is absent."""
         found = self._found.get(name)
         if found is not None and not isinstance(found, bool):
             raise self._bad(name, "true or false", found)
         return bool(found)
 
     def text(self, name: str) -> str:
-        """Return the string in a field."""
+        """Return a string."""
         found = self._get(name)
         if not isinstance(found, str):
             raise self._bad(name, "a string", found)
         return found
 
+    def hexadecimal(self, name: str, min_bytes: int, max_bytes: int) -> str:
+        """Return the hexadecimal digits of a byte string, two for each byte."""
+        text = self.text(name)
+        try:
+            n_bytes = len(bytes.fromhex(text))
+        except ValueError:
+            raise BadRecord(self._path + name, f"expected hexadecimal digits, got {shown(text)}") from None
+        if len(text) != 2 * n_bytes or not min_bytes <= n_bytes <= max_bytes:  # fromhex ignores spaces
+            expected = f"{2 * min_bytes} to {2 * max_bytes} digits in pairs"
+            raise BadRecord(self._path + name, f"expected {expected}, got {shown(text)}")
+        return text
+
     def choice(self, name: str, choices: Sequence[str]) -> str:
-        """Return one of the choices; the first when absent."""
+        """Return one of the choices; the first if the field is absent."""
         found = self._found.get(name, choices[0])
         if not isinstance(found, str) or found not in choices:
             raise self._bad(name, "one of " + ", ".join(choices), found)
         return found
 
     def mapping(self, name: str) -> Mapping[str, object]:
-        """Return the object in a field, as it is; absent is empty."""
+        """Return an object unchanged; empty if the field is absent."""
         found = self._found.get(name, {})
         if not isinstance(found, dict):
             raise self._bad(name, "an object", found)

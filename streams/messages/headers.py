@@ -1,6 +1,6 @@
 """Request and reply headers, as Spring's ReplyingKafkaTemplate and Faust send them.
 
-A correlation id is opaque bytes: echoed, never parsed.
+A correlation id is opaque: it is echoed, never parsed.
 """
 
 import struct
@@ -21,39 +21,39 @@ _int32 = struct.Struct(">i")
 
 
 class ReplyAddress(msgspec.Struct, frozen=True):
-    """Where a reply goes and what it carries."""
+    """The destination and the headers of a reply."""
 
     topic: str | None
-    """None: the topic for replies that ask for none."""
+    """None: the default reply topic."""
 
     partition: int | None
-    """None: chosen from the key."""
+    """None: derived from the key."""
 
     headers: Headers
-    """Correlation and trace, to be sent back as they came."""
+    """Correlation id and trace context, echoed unchanged."""
 
 
 def decode_reply_address(headers: Headers) -> ReplyAddress:
-    """Read where a reply must go.
+    """Read the destination of a reply from the headers of its request.
 
     Raises:
-        BadRecord: a topic that is no text, or a partition that is no int32.
+        BadRecord: the topic is not UTF-8 text, or the partition is not an int32.
     """
     return ReplyAddress(_topic(headers), _partition(headers), echoed(headers))
 
 
 def echoed(headers: Headers) -> Headers:
-    """Return the headers that a reply, a forwarded record or an error carries on."""
+    """Return the headers to echo in a reply or an error reply."""
     return [pair for pair in headers if pair[0] in ECHOED]
 
 
 def correlation_id(headers: Headers) -> bytes | None:
-    """Return the correlation id, None when there is none."""
+    """Return the correlation id, or None."""
     return next((found for name in CORRELATION_NAMES if (found := header(headers, name)) is not None), None)
 
 
 def request_headers(correlation_id: bytes, reply_topic: str, reply_partition: int | None = None) -> Headers:
-    """Return the headers of a request whose reply shall come to this topic, and partition if one is given."""
+    """Return the headers of a request that asks for its reply on a topic and, optionally, a partition."""
     headers = [(CORRELATION_ID, correlation_id), (REPLY_TOPIC, reply_topic.encode())]
     if reply_partition is not None:
         headers.append((REPLY_PARTITION, _int32.pack(reply_partition)))
@@ -79,7 +79,7 @@ def _partition(headers: Headers) -> int | None:
     if len(found) != _int32.size or found[0] & 0x80:
         raise BadRecord(
             f"header {REPLY_PARTITION}",
-            f"expected int32, big-endian, not negative, got {shown(found)}",
+            f"expected a non-negative big-endian int32, got {shown(found)}",
             reason="header",
         )
     partition: int = _int32.unpack(found)[0]

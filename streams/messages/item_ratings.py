@@ -1,7 +1,7 @@
-"""Records of ``item-ratings``: the rating events again, keyed by item, for whoever owns the item.
+"""Records of ``item-ratings``: every rating event again, keyed by item, for the worker that owns the item.
 
-They carry the place of the event in its home partition of ``ratings``, so that the latest event of a pair by
-(timestamp, offset) is the same one on both sides.
+A record keeps the offset of its event in ``ratings``. Therefore the latest event of a user and item by
+(timestamp, offset) is the same one for the user and for the item.
 """
 
 from collections.abc import Iterable
@@ -11,14 +11,12 @@ import msgspec
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import UNREADABLE, open_record
-from streams.messages.fields import MAX_TIME_MS, Fields
+from streams.messages.fields import MAX_INT64, MAX_TIME_MS, Fields
 from streams.messages.ratings import FiniteRating, ShortId, TimeMs
-
-MAX_OFFSET = 2**63 - 1
 
 
 class ItemRating(msgspec.Struct, frozen=True, gc=False):
-    """One rating event as the owner of its user applied it."""
+    """One rating event, as applied by the worker that owns its user."""
 
     user: ShortId
     item: ShortId
@@ -27,27 +25,27 @@ class ItemRating(msgspec.Struct, frozen=True, gc=False):
 
     timestamp: TimeMs
     offset: int
-    """Of the event in its home partition of ``ratings``."""
+    """Offset of the event in its owner partition of ``ratings``."""
 
 
 _fast = msgspec.json.Decoder(ItemRating).decode
 encode_item_rating = msgspec.json.Encoder().encode
-"""Return the JSON of an item rating."""
+"""Return an item rating as JSON."""
 
 
 def decode_item_ratings(records: Iterable[Record]) -> list[ItemRating | BadRecord]:
-    """Parse many records; at the place of a bad one is its reason. About 1 us each."""
-    fast, found = _fast, list[ItemRating | BadRecord]()
+    """Parse many records, about 1 us each; a bad record yields its ``BadRecord``."""
+    fast, events = _fast, list[ItemRating | BadRecord]()
     for record in records:
         try:
-            found.append(fast(record.value or b""))
+            events.append(fast(record.value or b""))
         except UNREADABLE:
-            found.append(_slow_or_reason(record))
-    return found
+            events.append(_decode_slowly(record))
+    return events
 
 
-def _slow_or_reason(record: Record) -> ItemRating | BadRecord:
-    """Parse what the fast way refuses: ids over 64 characters, or name what is wrong."""
+def _decode_slowly(record: Record) -> ItemRating | BadRecord:
+    """Parse what the fast decoder refuses: ids over 64 characters, envelopes and bad records."""
     try:
         found, _ = open_record(record)
         fields = Fields(found)
@@ -56,7 +54,7 @@ def _slow_or_reason(record: Record) -> ItemRating | BadRecord:
             item=fields.id("item"),
             rating=None if "rating" in found and found["rating"] is None else fields.number("rating"),
             timestamp=fields.integer("timestamp", low=0, high=MAX_TIME_MS),
-            offset=fields.integer("offset", low=0, high=MAX_OFFSET),
+            offset=fields.integer("offset", low=0, high=MAX_INT64),
         )
     except BadRecord as reason:
         return reason

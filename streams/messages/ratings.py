@@ -1,7 +1,7 @@
-"""Rating events: one user rated one item once, at a time.
+"""Records of ``ratings``: one user rated one item once, at a time.
 
-Two ways lead to the same event. The fast one takes the usual form (plain JSON, ids that are short strings, a
-time) in one call; what it refuses goes the slow way, which accepts every allowed form and names the fault.
+The fast decoder parses the usual form in one call: plain JSON, short string ids, a timestamp. The slow
+decoder takes what the fast one refuses: it accepts every allowed form and names the invalid field.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from streams.kafka.records import Record
 from streams.messages.envelope import UNREADABLE, open_record
 from streams.messages.fields import MAX_ID_BYTES, MAX_RATING, MAX_TIME_MS, Fields
 
-# 64 characters are at most 256 bytes of UTF-8; longer ids are measured the slow way.
+# 64 characters are at most 256 bytes of UTF-8; the slow decoder measures longer ids.
 ShortId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES // 4)]
 FiniteRating = Annotated[float, msgspec.Meta(ge=-MAX_RATING, le=MAX_RATING)]
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
@@ -40,31 +40,31 @@ def decode_rating(record: Record) -> RatingEvent:
     """Parse a record of ``ratings`` or ``item-ratings``.
 
     Raises:
-        BadRecord: naming the field at fault and what was found in it.
+        BadRecord: it names the invalid field and its value.
     """
     try:
         return _fast(record.value)  # type: ignore[arg-type] # None raises TypeError
     except (TypeError, *UNREADABLE):
-        return _slow(record)
+        return _decode_any(record)
 
 
 def decode_ratings(records: Iterable[Record]) -> list[RatingEvent | BadRecord]:
-    """Parse many records; at the place of a bad one is its reason. About 1 us each."""
-    fast, found = _fast, []
+    """Parse many records, about 1 us each; a bad record yields its ``BadRecord``."""
+    fast, events = _fast, []
     for record in records:
         try:
-            found.append(fast(record.value))  # type: ignore[arg-type]
+            events.append(fast(record.value))  # type: ignore[arg-type]
         except (TypeError, *UNREADABLE):
-            found.append(_slow_or_reason(record))  # type: ignore[arg-type]
-    return found  # type: ignore[return-value]
+            events.append(_decode_slowly(record))  # type: ignore[arg-type]
+    return events  # type: ignore[return-value]
 
 
 def encode_rating(event: RatingEvent) -> bytes:
-    """Return the JSON of a rating event."""
+    """Return a rating event as JSON."""
     return _encode(event)
 
 
-def _slow(record: Record) -> RatingEvent:
+def _decode_any(record: Record) -> RatingEvent:
     found, time_ms = open_record(record)
     fields = Fields(found)
     return RatingEvent(
@@ -75,8 +75,8 @@ def _slow(record: Record) -> RatingEvent:
     )
 
 
-def _slow_or_reason(record: Record) -> RatingEvent | BadRecord:
+def _decode_slowly(record: Record) -> RatingEvent | BadRecord:
     try:
-        return _slow(record)
+        return _decode_any(record)
     except BadRecord as reason:
         return reason

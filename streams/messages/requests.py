@@ -1,4 +1,4 @@
-"""Requests for recommendations, and the replies to them."""
+"""Requests for recommendations, and their replies."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from streams.messages.fields import MAX_TIME_MS, Fields, shown
 
 STRATEGIES = ("codes+rerank", "codes", "popular")
 MAX_K = 1000
-MAX_LIST = 10_000  # ids a request may name: more would make it larger than a record may be
+MAX_IDS = 10_000  # longest list of ids in a request; more would exceed the largest record
 SUBJECTS = ("user", "history", "similar_to")
 
 
@@ -21,55 +21,55 @@ class RatedItem(msgspec.Struct, frozen=True):
 
 
 class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A question: what would this user, this history, or somebody who likes this item want?"""
+    """A request for one list: for a user, for a history, or of items similar to an item."""
 
     user: str | None = None
     history: tuple[RatedItem, ...] | None = None
-    """An inline history; nothing of it is stored."""
+    """An inline history; it is not stored."""
 
     similar_to: str | None = None
     """An item id."""
 
     k: int = 20
     exclude: tuple[str, ...] = ()
-    """Item ids never to be recommended."""
+    """Item ids to leave out."""
 
     only: tuple[str, ...] | None = None
-    """Item ids to choose among; None is all of them."""
+    """Item ids to choose from; None means all items."""
 
     include_rated: bool = False
     strategy: str = STRATEGIES[0]
     deadline: int | None = None
-    """Milliseconds since 1970 after which nobody waits any more."""
+    """Milliseconds since 1970 after which the client no longer waits."""
 
 
 class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a reply."""
+    """One recommended item."""
 
     item: str
     distance: int | None
-    """Hamming distance; None in the popular list."""
+    """Hamming distance; None for the strategy ``popular``."""
 
     score: float
     title: str | None = None
 
 
 class RecommendReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer, best item first."""
+    """The recommended items, best first."""
 
     items: tuple[RecommendedItem, ...]
     generation: int
     strategy: str
     staleness_s: float
-    """Seconds since the newest rating record that the worker has applied was published."""
+    """Seconds since the publication of the newest rating that the worker has applied."""
 
     user: str | None = None
     code: str | None = None
-    """The user code, hexadecimal; None where the strategy used none."""
+    """The user code in hexadecimal; None if the strategy uses no code."""
 
 
 class ErrorReply(msgspec.Struct, frozen=True):
-    """The answer to a request that cannot be answered."""
+    """The reply to a request that cannot be answered."""
 
     error: str
 
@@ -78,22 +78,22 @@ def decode_request(record: Record) -> RecommendRequest:
     """Parse a record of ``requests``.
 
     Raises:
-        BadRecord: naming the field at fault and what was found in it.
+        BadRecord: it names the invalid field and its value.
     """
     found, _ = open_record(record)
     fields = Fields(found)
-    named = [name for name in SUBJECTS if name in fields]
-    if len(named) != 1:
+    given = [name for name in SUBJECTS if name in fields]
+    if len(given) != 1:
         raise BadRecord(
-            "user", f"expected one of user, history, similar_to, got {' and '.join(named) or 'none'}"
+            "user", f"expected one of user, history, similar_to, got {' and '.join(given) or 'none'}"
         )
     return RecommendRequest(
         user=fields.id("user") if "user" in fields else None,
         history=_history(fields) if "history" in fields else None,
         similar_to=fields.id("similar_to") if "similar_to" in fields else None,
         k=fields.integer("k", low=1, high=MAX_K, default=20),
-        exclude=fields.ids("exclude", at_most=MAX_LIST),
-        only=fields.ids("only", at_most=MAX_LIST) if "only" in fields else None,
+        exclude=fields.ids("exclude", at_most=MAX_IDS),
+        only=fields.ids("only", at_most=MAX_IDS) if "only" in fields else None,
         include_rated=fields.flag("include_rated"),
         strategy=fields.choice("strategy", STRATEGIES),
         deadline=fields.integer("deadline", low=0, high=MAX_TIME_MS) if "deadline" in fields else None,
@@ -101,12 +101,12 @@ def decode_request(record: Record) -> RecommendRequest:
 
 
 def _history(fields: Fields) -> tuple[RatedItem, ...]:
-    entries = fields.objects("history", at_most=MAX_LIST)
+    entries = fields.objects("history", at_most=MAX_IDS)
     return tuple(RatedItem(entry.id("item"), entry.number("rating")) for entry in entries)
 
 
 def encode_request(request: RecommendRequest) -> bytes:
-    """Return the JSON of a request, defaults left out."""
+    """Return a request as JSON, without defaults."""
     return msgspec.json.encode(request)
 
 
@@ -118,7 +118,7 @@ def decode_reply(value: bytes | None) -> RecommendReply | ErrorReply:
     """Parse the value of a reply.
 
     Raises:
-        BadRecord: it is no reply of ours.
+        BadRecord: the value is not a reply.
     """
     try:
         return _decode_error(value or b"")
@@ -131,5 +131,5 @@ def decode_reply(value: bytes | None) -> RecommendReply | ErrorReply:
 
 
 def encode_reply(reply: RecommendReply | ErrorReply) -> bytes:
-    """Return the JSON of a reply."""
+    """Return a reply as JSON."""
     return msgspec.json.encode(reply)

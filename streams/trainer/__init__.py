@@ -1,4 +1,4 @@
-"""The trainer: refits the towers on everything on the log, and publishes what is good enough."""
+"""The trainer: refits the towers on all ratings of the log, and publishes models that are good enough."""
 
 from streams.trainer.main import run, serve
 

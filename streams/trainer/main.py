@@ -1,4 +1,4 @@
-"""The trainer as a process: reads on while a fit runs in a child, and publishes what is good enough."""
+"""The trainer process: read the log while fits run in a child process, and publish good models."""
 
 import logging
 import threading
@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.errors import DchError
-from streams import topics
+from streams import artifacts, topics
 from streams.errors import StreamError
 from streams.health import Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
 from streams.metrics import REFITS
 from streams.settings import Settings
-from streams.trainer.fit import FitRequest, FitResult
-from streams.trainer.fit_process import FitProcess
-from streams.trainer.publication import is_good_enough, publish
+from streams.trainer.fit import FitProcess, FitRequest, FitResult, is_good_enough
 from streams.trainer.rating_log import Watermarks
 from streams.trainer.schedule import Schedule
 from streams.trainer.source import Source, watermarks_of
@@ -28,19 +26,19 @@ from streams.trainer.source import Source, watermarks_of
 log = logging.getLogger("streams.trainer")
 
 NEWEST_SHARE = 0.05
-"""Share of all ratings held back from a refit to measure on, if so many are new to the model in service."""
+"""Share of all ratings that a refit holds back to measure on, if the model in service has not seen them."""
 
-ENOUGH = 200
-"""With fewer ratings to measure on, the two figures differ by chance alone; then nothing is measured."""
+MIN_NEWEST = 200
+"""Fewest ratings to measure on: with fewer, two models differ by chance alone."""
 
 
 class FitFailedError(StreamError):
-    """The one fit that was asked for failed or was not good enough, or no fit can succeed here."""
+    """The fit of ``--once`` failed or was not good enough, or no fit can succeed with these settings."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A fit that is under way."""
+    """A running fit."""
 
     process: FitProcess
     generation: int
@@ -49,16 +47,16 @@ class Running:
 
 
 def run(settings: Settings, *, once: bool = False) -> None:
-    """Run a trainer until SIGINT or SIGTERM; ``once``: until one fit is done.
+    """Run a trainer until SIGINT or SIGTERM; with ``once``, until one fit is done.
 
     Raises:
-        StreamError: the topics are not as defined, no broker answered, or the one fit failed.
+        StreamError: a topic differs from its definition, no broker answers, or the fit of ``once`` fails.
     """
     serve(settings, stop_on_signals(), once=once)
 
 
 def serve(settings: Settings, stop: threading.Event, *, once: bool = False) -> None:
-    """Run a trainer until ``stop`` is set; as ``run``, without signals."""
+    """Run a trainer until ``stop`` is set; see ``run``."""
     topics.require(Admin(settings), settings)
     source = Source(settings)
     try:
@@ -72,16 +70,16 @@ def serve(settings: Settings, stop: threading.Event, *, once: bool = False) -> N
 
 
 class Trainer:
-    """Decides when to fit, and what becomes of it."""
+    """Starts fits when they are due, and publishes models that are good enough."""
 
     def __init__(self, settings: Settings, source: Source, stop: threading.Event, *, once: bool) -> None:
         self._settings, self._source, self._stop, self._once = settings, source, stop, once
         self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
         self._running: Running | None = None
-        self._seen = 0  # rating events that the last fit, tried or in service, was given
+        self._seen = 0  # number of rating events that the last started or published fit has seen
 
     def run(self) -> None:
-        """Read, fit when it is due, publish; until told to stop, or after one fit."""
+        """Read, fit and publish until ``stop`` is set, or until one fit is done with ``once``."""
         try:
             while not self._stop.is_set() and not self._step():
                 pass
@@ -90,14 +88,14 @@ class Trainer:
                 self._running.process.close()
 
     def _step(self) -> bool:
-        """Do one round; return whether the one fit that was asked for is done."""
+        """Run one iteration; return whether the fit of ``once`` is done."""
         source = self._source
         if source.read():
             self._note_seen(watermarks_of(source.in_service))
         if not source.is_caught_up:
             return False
         if self._running is not None:
-            return self._look_after(self._running) and self._once
+            return self._check(self._running) and self._once
         if self._is_due():
             self._running = self._start()
         return False
@@ -120,12 +118,12 @@ class Trainer:
         watermarks = self._source.positions()
         self._note_seen(watermarks)
         self._schedule.started()
-        job = FitRequest(
+        request = FitRequest(
             ratings=train,
             newest=newest,
             config=DchConfig(
                 bits=settings.bits,
-                objective=settings.objective,  # type: ignore[arg-type] # one of the choices of the setting
+                objective=settings.objective,  # type: ignore[arg-type] # the setting allows only these values
                 seed=settings.seed,
                 device=settings.device,
             ),
@@ -135,61 +133,68 @@ class Trainer:
         log.info(
             "fit started generation=%d ratings=%d held_back=%d", generation, len(train), len(newest or ())
         )
-        return Running(FitProcess(job), generation, watermarks, time.monotonic())
+        return Running(FitProcess(request), generation, watermarks, time.monotonic())
 
-    def _look_after(self, running: Running) -> bool:
-        """Return whether the fit is done; then publish it, or say why not."""
-        found = running.process.result()
-        if found is None:
+    def _check(self, running: Running) -> bool:
+        """Return whether a fit is done; if so, publish its model or log why not."""
+        result = running.process.result()
+        if result is None:
             return False
         try:
-            outcome = self._conclude(running, found)
+            outcome = self._publish(running, result)
         except DchError as error:
-            found, outcome = FitResult(error=str(error)), "failed"
+            result, outcome = FitResult(error=str(error)), "failed"
         finally:
             self._running = None
             running.process.close()
         REFITS.labels(outcome).inc()
-        log.log(
-            logging.INFO if outcome == "published" else logging.WARNING,
-            "fit done generation=%d outcome=%s newest_ndcg=%s in_service_ndcg=%s took_s=%.1f%s",
-            running.generation,
-            outcome,
-            _shown(found.candidate),
-            _shown(found.in_service),
-            time.monotonic() - running.started,
-            found.error and f" error={found.error}",
-        )
-        if found.is_hopeless or (self._once and outcome != "published"):
-            raise FitFailedError(f"nothing was published: {found.error or 'worse than the model in service'}")
+        _log_outcome(running, result, outcome)
+        if result.is_permanent or (self._once and outcome != "published"):
+            reason = result.error or "the new model is worse than the model in service"
+            raise FitFailedError(f"nothing was published: {reason}")
         return True
 
-    def _conclude(self, running: Running, found: FitResult) -> str:
-        if found.error:
+    def _publish(self, running: Running, result: FitResult) -> str:
+        """Publish the model of a fit if it is good enough; return the outcome."""
+        if result.error:
             return "failed"
-        if not is_good_enough(found, self._settings.refit_margin):
+        if not is_good_enough(result, self._settings.refit_margin):
             return "rejected"
-        publish(self._settings, running.process.folder, running.generation, running.watermarks)
+        pointer = artifacts.publish_model(self._settings, running.process.folder, running.watermarks)
+        log.info("generation published generation=%d location=%s", pointer.generation, pointer.location)
         return "published"
 
 
 def hold_back(ratings: Ratings, is_new: NDArray[np.bool_]) -> tuple[Ratings, Ratings | None]:
-    """Split off the newest ratings that the model in service has not seen, so that both are measured fairly.
+    """Split off the newest ratings that the model in service has not seen, to compare both models fairly.
 
     Args:
         ratings: oldest first.
-        is_new: (n,) whether the model in service has not seen it.
+        is_new: (n,) whether the model in service has not seen a rating.
 
     Returns:
-        What to fit, and what to measure on; None where too few are new.
+        The ratings to fit, and the ratings to measure on; None if too few are new.
     """
-    newest = np.flatnonzero(is_new)[-max(int(len(ratings) * NEWEST_SHARE), ENOUGH) :]
-    if len(newest) < ENOUGH or len(newest) == len(ratings):
+    newest = np.flatnonzero(is_new)[-max(int(len(ratings) * NEWEST_SHARE), MIN_NEWEST) :]
+    if len(newest) < MIN_NEWEST or len(newest) == len(ratings):
         return ratings, None
     held = np.zeros(len(ratings), np.bool_)
     held[newest] = True
     return ratings.subset(~held), ratings.subset(held)
 
 
-def _shown(figure: float | None) -> str:
-    return "unmeasured" if figure is None else f"{figure:.4f}"
+def _log_outcome(running: Running, result: FitResult, outcome: str) -> None:
+    log.log(
+        logging.INFO if outcome == "published" else logging.WARNING,
+        "fit done generation=%d outcome=%s newest_ndcg=%s in_service_ndcg=%s took_s=%.1f%s",
+        running.generation,
+        outcome,
+        _format(result.candidate),
+        _format(result.in_service),
+        time.monotonic() - running.started,
+        result.error and f" error={result.error}",
+    )
+
+
+def _format(ndcg: float | None) -> str:
+    return "unmeasured" if ndcg is None else f"{ndcg:.4f}"

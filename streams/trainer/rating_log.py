@@ -1,4 +1,4 @@
-"""Everything that `ratings`, `users` and `items` say, in columns: 32 bytes a rating, no object each."""
+"""The content of `ratings`, `users` and `items` in memory: columns of 32 bytes a rating."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,13 +13,13 @@ from streams.kafka.records import Record
 from streams.messages import FeatureRecord, RatingEvent, decode_ratings
 
 FIRST_CAPACITY = 1024
-NEVER = np.iinfo(np.int64).min
+NEVER = np.iinfo(np.int64).min  # before every timestamp
 Watermarks = Mapping[int, int]
-"""By partition of `ratings`: the first offset that was not seen."""
+"""The first unseen offset of `ratings`, by partition."""
 
 
 class RatingLog:
-    """What there is to train on. Bad records are passed over: the worker makes dead letters of them."""
+    """All ratings and features to train on. Bad records are skipped: the worker writes their dead letters."""
 
     def __init__(self) -> None:
         self._n = 0
@@ -39,16 +39,16 @@ class RatingLog:
         self._item_features: dict[str, Features] = {}
         self._forgotten_users: dict[str, int] = {}
         self._removed_items: dict[str, int] = {}
-        self._described: dict[tuple[str, str], tuple[int, int]] = {}
+        self._newest: dict[tuple[str, str], tuple[int, int]] = {}  # (side, id) to (timestamp, offset)
 
     def __len__(self) -> int:
-        """Return how many rating events were read, withdrawn and repeated ones among them."""
+        """Return the number of rating events read, including withdrawn and repeated ones."""
         return self._n
 
     def add_ratings(self, records: Sequence[Record]) -> None:
         """Add records of `ratings`.
 
-        One that lies away from home is read as it is: its copy at home is the same event.
+        A record outside its owner partition is added as well: its repartitioned copy is the same event.
         """
         decoded = decode_ratings(records)
         pairs = [
@@ -59,7 +59,7 @@ class RatingLog:
         if not pairs:
             return
         events: list[RatingEvent] = [event for _, event in pairs]
-        rows = self._room_for(len(pairs))
+        rows = self._append(len(pairs))
         rows["user"] = self._user_ids.intern_many([event.user for event in events])
         rows["item"] = self._item_ids.intern_many([event.item for event in events])
         rows["rating"] = [np.nan if event.rating is None else event.rating for event in events]
@@ -68,28 +68,28 @@ class RatingLog:
         rows["offset"] = [record.offset for record, _ in pairs]
 
     def add_user(self, found: FeatureRecord, timestamp_ms: int, offset: int = 0) -> None:
-        """Add a record of `users`; a tombstone takes back the ratings up to its time.
+        """Add a record of `users`; a tombstone forgets the ratings up to its time.
 
-        Of one user's records the newest counts, in whatever order partitions are read.
+        The newest record of a user counts, whatever the order in which partitions are read.
         """
-        _take_back(self._forgotten_users, found, timestamp_ms)
+        _note_tombstone(self._forgotten_users, found, timestamp_ms)
         if self._is_newest("user", found.id, (timestamp_ms, offset)):
-            _describe(self._user_features, found)
+            _set_features(self._user_features, found)
 
     def add_item(self, found: FeatureRecord, timestamp_ms: int, offset: int = 0) -> None:
-        """Add a record of `items`, as ``add_user``."""
-        _take_back(self._removed_items, found, timestamp_ms)
+        """Add a record of `items`; see ``add_user``."""
+        _note_tombstone(self._removed_items, found, timestamp_ms)
         if self._is_newest("item", found.id, (timestamp_ms, offset)):
-            _describe(self._item_features, found)
+            _set_features(self._item_features, found)
 
     def n_beyond(self, watermarks: Watermarks) -> int:
-        """Count the rating events that lie beyond the watermarks."""
+        """Count the rating events at or beyond the watermarks."""
         return int(np.count_nonzero(self._is_beyond(slice(0, self._n), watermarks)))
 
     def ratings(self, watermarks: Watermarks) -> tuple[Ratings, NDArray[np.bool_]]:
-        """Return the live ratings, oldest first, and which of them lie beyond the watermarks, (n,).
+        """Return the live ratings, oldest first, and whether each is at or beyond the watermarks, (n,).
 
-        Ids of whom nothing is left are not among them: a model must not remember who was forgotten.
+        Ids without ratings and features are left out: a model must not keep the id of a forgotten user.
         """
         columns = self._columns[: self._n]
         kept = latest(columns["user"], columns["item"], columns["timestamp"])
@@ -113,8 +113,8 @@ class RatingLog:
         return live, self._is_beyond(kept, watermarks)
 
     def _is_newest(self, side: str, id_: str, at: tuple[int, int]) -> bool:
-        """Say whether no later record of an id was read; ``at`` is (timestamp, offset)."""
-        newest = self._described[side, id_] = max(at, self._described.get((side, id_), at))
+        """Tell whether no later record of an id was read; ``at`` is (timestamp, offset)."""
+        newest = self._newest[side, id_] = max(at, self._newest.get((side, id_), at))
         return newest == at
 
     def _is_beyond(self, which: slice | NDArray[np.int64], watermarks: Watermarks) -> NDArray[np.bool_]:
@@ -125,7 +125,7 @@ class RatingLog:
         beyond: NDArray[np.bool_] = rows["offset"] >= bounds[rows["partition"]]
         return beyond
 
-    def _room_for(self, n: int) -> NDArray[np.void]:
+    def _append(self, n: int) -> NDArray[np.void]:
         if self._n + n > len(self._columns):
             larger = np.zeros(max(self._n + n, 2 * len(self._columns)), self._columns.dtype)
             larger[: self._n] = self._columns[: self._n]
@@ -134,22 +134,22 @@ class RatingLog:
         return self._columns[self._n - n : self._n]
 
 
-def _take_back(gone: dict[str, int], found: FeatureRecord, timestamp_ms: int) -> None:
+def _note_tombstone(forgotten: dict[str, int], found: FeatureRecord, timestamp_ms: int) -> None:
     if found.features is None:
-        gone[found.id] = max(gone.get(found.id, 0), timestamp_ms)
+        forgotten[found.id] = max(forgotten.get(found.id, 0), timestamp_ms)
 
 
-def _describe(known: dict[str, Features], found: FeatureRecord) -> None:
+def _set_features(known: dict[str, Features], found: FeatureRecord) -> None:
     if found.features is None:
         known.pop(found.id, None)
     else:
         known[found.id] = found.features
 
 
-def _forgotten_before(ids: IdTable, gone: Mapping[str, int]) -> NDArray[np.int64]:
-    """Return the time by row up to which ratings are taken back, (at least 1,)."""
+def _forgotten_before(ids: IdTable, forgotten: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return by row the time up to which ratings are forgotten, (len(ids) + 1,)."""
     forgotten_before = np.full(len(ids) + 1, NEVER, np.int64)
-    for id_, timestamp_ms in gone.items():
+    for id_, timestamp_ms in forgotten.items():
         if (row := ids.row(id_)) >= 0:
             forgotten_before[row] = timestamp_ms
     return forgotten_before
@@ -158,7 +158,7 @@ def _forgotten_before(ids: IdTable, gone: Mapping[str, int]) -> NDArray[np.int64
 def _compact(
     rows: NDArray[np.int32], ids: IdTable, features: Mapping[str, Features]
 ) -> tuple[NDArray[np.int32], IdTable]:
-    """Return rows over a new table that holds only the ids in use."""
+    """Return the rows in a new table, which holds only ids with ratings or features."""
     used, new_rows = np.unique(rows, return_inverse=True)
     table = IdTable(ids[row] for row in used.tolist())
     table.intern_many(list(features))

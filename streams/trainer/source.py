@@ -1,4 +1,7 @@
-"""Reads the log into material, and knows the generation in service. No group: every trainer reads all."""
+"""Read the log into memory, and follow the model in service.
+
+The trainer joins no consumer group: every trainer reads all partitions.
+"""
 
 from collections.abc import Sequence
 
@@ -15,7 +18,7 @@ POLL_S = 0.2
 
 
 class Source:
-    """Reads `ratings`, `users`, `items` and `models` from the beginning, and on."""
+    """Reads `ratings`, `users`, `items` and `models` from the beginning, then follows them."""
 
     def __init__(self, settings: Settings) -> None:
         self.log = RatingLog()
@@ -26,39 +29,41 @@ class Source:
         )
         self._partitions = range(settings.partitions)
         self._consumer = Consumer(settings, group=settings.group_of("trainer"), start="earliest")
-        self._catch_up = ReplayProgress()
-        places = [Partition(self._models, 0)] + [
-            Partition(name, partition)
+        self._replay = ReplayProgress()
+        partitions = [Partition(self._models, 0)] + [
+            Partition(name, number)
             for name in (self._ratings, self._users, self._items)
-            for partition in self._partitions
+            for number in self._partitions
         ]
-        self._catch_up.expect(self._consumer.starts(places), self._consumer.ends(places))
-        self._consumer.assign(dict.fromkeys(places, BEGINNING))
+        self._replay.expect(
+            self._consumer.beginning_offsets(partitions), self._consumer.end_offsets(partitions)
+        )
+        self._consumer.assign(dict.fromkeys(partitions, BEGINNING))
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether everything that was there at the start has been read."""
-        return self._catch_up.is_done()
+        """Whether every record that existed at the start was read."""
+        return self._replay.is_done()
 
     def read(self) -> bool:
-        """Read what is there; return whether a newer generation came into service."""
+        """Read the next records; return whether a newer generation is in service."""
         before = self.in_service
         records = self._consumer.poll(POLL_S)
         self.log.add_ratings([record for record in records if record.topic == self._ratings])
-        self._describe([record for record in records if record.topic != self._ratings])
-        self._catch_up.note({Partition(found.topic, found.partition): found.offset + 1 for found in records})
+        self._add_others([record for record in records if record.topic != self._ratings])
+        self._replay.note({Partition(one.topic, one.partition): one.offset + 1 for one in records})
         return self.in_service is not before
 
     def positions(self) -> Watermarks:
-        """Return the first offset of each partition of `ratings` that was not read."""
-        places = [Partition(self._ratings, number) for number in self._partitions]
-        return {place.partition: self._consumer.position(place) or 0 for place in places}
+        """Return the first unread offset of each partition of `ratings`."""
+        partitions = [Partition(self._ratings, number) for number in self._partitions]
+        return {found.partition: self._consumer.position(found) or 0 for found in partitions}
 
     def close(self) -> None:
-        """Stop reading."""
+        """Close the consumer."""
         self._consumer.close()
 
-    def _describe(self, records: Sequence[Record]) -> None:
+    def _add_others(self, records: Sequence[Record]) -> None:
         for record in records:
             try:
                 if record.topic == self._users:
@@ -66,11 +71,11 @@ class Source:
                 elif record.topic == self._items:
                     self.log.add_item(decode_item(record), record.timestamp_ms, record.offset)
                 else:
-                    self._take(decode_model_pointer(record))
+                    self._add_pointer(decode_model_pointer(record))
             except BadRecord:
-                continue  # the worker makes a dead letter of it
+                continue  # the worker writes its dead letter
 
-    def _take(self, pointer: ModelPointer) -> None:
+    def _add_pointer(self, pointer: ModelPointer) -> None:
         if self.in_service is None or pointer.generation > self.in_service.generation:
             self.in_service = pointer
 

@@ -49,8 +49,8 @@ class Assignment:
         """
         owned = _numbers(partitions, self.topics)
         lost, gained = self.owned - owned, owned - self.owned
-        committed, ends = consumer.committed(partitions), consumer.ends(partitions)
-        beginnings = consumer.starts(one for one in partitions if one.partition in gained)
+        committed, ends = consumer.committed(partitions), consumer.end_offsets(partitions)
+        beginnings = consumer.beginning_offsets(one for one in partitions if one.partition in gained)
         positions = {one: beginnings.get(one, self._positions.get(one, 0)) for one in partitions}
         for one, offset in committed.items():
             self._committed[one.topic][one.partition] = offset

@@ -105,9 +105,9 @@ class GlobalTables:
 
     def _read_from(self, starts: dict[Partition, int | None]) -> None:
         self._consumer.assign(starts)
-        beginnings = self._consumer.starts(starts)
+        beginnings = self._consumer.beginning_offsets(starts)
         positions = {partition: max(beginnings[partition], start or 0) for partition, start in starts.items()}
-        self._catch_up.expect(positions, self._consumer.ends(starts))
+        self._catch_up.expect(positions, self._consumer.end_offsets(starts))
 
     def _poll(self) -> list[Record]:
         records = self._consumer.poll(POLL_S)
@@ -162,7 +162,7 @@ class GlobalTables:
             return
         self._committed_at = time.monotonic()
         self._send_dead_letters()
-        self._consumer.commit(but=[one for one in (self._models, *self._partitions) if self._skips(one)])
+        self._consumer.commit(skip=[one for one in (self._models, *self._partitions) if self._skips(one)])
 
     def _send_dead_letters(self) -> None:
         bad, self._bad = self._bad, []

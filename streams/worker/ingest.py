@@ -120,7 +120,7 @@ class Ingest:
 
     def _commit(self) -> None:
         held = {Partition(self._assignment.users, number) for number in self._users.held_partitions}
-        self._consumer.commit(but=held.union(self._assignment.replaying()))
+        self._consumer.commit(skip=held.union(self._assignment.replaying()))
 
     def _share_progress(self) -> None:
         """Let the other threads know which partitions are complete."""

@@ -93,7 +93,7 @@ class Requests:
         self.commit()
         partitions = [Partition(self._topic, number) for number in sorted(numbers)]
         gained = [one for one in partitions if one not in self._starts]
-        committed, ends = self._consumer.committed(gained), self._consumer.ends(gained)
+        committed, ends = self._consumer.committed(gained), self._consumer.end_offsets(gained)
         self._starts = {
             one: self._consumer.position(one) or self._starts[one]
             if one in self._starts

@@ -1,8 +1,8 @@
-"""Brokers for tests, and what tests wait with.
+"""Brokers for tests, and ``eventually``, which waits for a condition.
 
-The embedded broker is the command users run. A real Apache Kafka is found in this order: the address in
-``KAFKA_BOOTSTRAP``; a distribution on disk, ``KAFKA_HOME`` (default ``../shared/kafka``), started here and
-stopped in the end; Docker, by testcontainers. Where there is none, its tests skip and say so.
+The embedded broker is the command that users run. A real Apache Kafka is looked for in this order: the
+address in ``KAFKA_BOOTSTRAP``; a distribution on disk in ``KAFKA_HOME`` (default ``../shared/kafka``),
+started and stopped by the tests; Docker, through testcontainers. Without one, its tests are skipped.
 """
 
 import json
@@ -22,18 +22,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def eventually(condition: Callable[[], object], within_s: float = 20.0, every_s: float = 0.02) -> object:
-    """Return what the condition returns once it is truthy; fail the test when that takes too long."""
+    """Return the first true result of the condition; fail the test if that takes too long."""
     end = time.monotonic() + within_s
     while not (found := condition()):
         if time.monotonic() > end:
-            pytest.fail(f"did not come true within {within_s:g} s: {condition}")
+            pytest.fail(f"not true within {within_s:g} s: {condition}")
         time.sleep(every_s)
     return found
 
 
 @contextmanager
 def embedded_broker(data: Path, *, port: int = 0) -> Iterator[subprocess.Popen[str]]:
-    """Run ``dch broker start``; the address is in the attribute ``address`` of the process."""
+    """Run ``dch broker start``; the process has an attribute ``address``."""
     command = [sys.executable, "-m", "streams", "broker", "start", "--data", str(data), "--port", str(port)]
     log = data.with_suffix(".log")
     with log.open("w") as errors:
@@ -48,7 +48,7 @@ def embedded_broker(data: Path, *, port: int = 0) -> Iterator[subprocess.Popen[s
 
 
 def stop(process: subprocess.Popen[str], within_s: float = 30.0) -> int:
-    """Ask a process to end as an orchestrator does, and return its exit code."""
+    """End a process with SIGTERM, as an orchestrator does, and return its exit code."""
     process.terminate()
     try:
         return process.wait(within_s)
@@ -82,7 +82,7 @@ def real_broker(folder: Path) -> Iterator[str]:
 
 
 def kafka_home() -> Path:
-    """Return where a distribution of Apache Kafka is looked for."""
+    """Return the folder of the Apache Kafka distribution, which may be missing."""
     return Path(os.environ.get("KAFKA_HOME", ROOT / ".." / "shared" / "kafka")).resolve()
 
 
@@ -103,7 +103,7 @@ def _distribution(cluster: Path, folder: Path) -> Iterator[str]:
 
 
 def free_ports(apart: int) -> int:
-    """Return a port P such that it, P + apart / 2 and P + apart are free, as the cluster script needs."""
+    """Return a port P such that P, P + apart / 2 and P + apart are free: the cluster script needs all three."""
     while True:
         port = _free_port()
         with suppress(OSError, OverflowError):

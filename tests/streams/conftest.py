@@ -1,4 +1,4 @@
-"""Fixtures of the Kafka side: one broker of each kind for the whole run, topics of its own for each test."""
+"""Fixtures of ``streams``: one broker of each kind for the whole run, separate topics for each test."""
 
 import uuid
 
@@ -29,7 +29,7 @@ def kafka(tmp_path_factory):
 
 @pytest.fixture(scope="session", params=BROKERS)
 def broker(request):
-    """Address of a broker; the test runs once with each kind."""
+    """Address of a broker; the test runs once on each kind."""
     return request.getfixturevalue(request.param)
 
 
@@ -41,5 +41,5 @@ def prefix():
 
 @pytest.fixture
 def settings(broker, prefix):
-    """Settings of a client of the broker, with names of its own."""
+    """Settings of a client of the broker, with the prefix of the test."""
     return Settings(bootstrap_servers=broker, prefix=prefix, batch_wait_s=0.01)

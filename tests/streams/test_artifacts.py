@@ -1,4 +1,4 @@
-"""Artifacts in a store: what was put there comes back, and nothing else does."""
+"""Artifacts in a store, and the pointers to them."""
 
 import fsspec
 import pytest
@@ -24,32 +24,38 @@ def draft(tmp_path):
     return tmp_path / "draft"
 
 
-def put(store, draft):
+def upload(store, draft):
     location = artifacts.location_of(store, 3)
     return location, artifacts.upload(draft, location)
 
 
-def test_a_model_comes_back_from_any_kind_of_store(store, draft):
-    location, sha256 = put(store, draft)
+def test_load_returns_the_uploaded_model_from_any_kind_of_store(store, draft):
+    location, sha256 = upload(store, draft)
     assert artifacts.load(location, sha256).generation == 3
-    put(store, draft)  # a repeat replaces
+    upload(store, draft)  # replaces the first
     assert artifacts.load(location, sha256.upper()).generation == 3
 
 
-def test_a_local_location_is_absolute_for_readers_that_started_elsewhere(tmp_path, monkeypatch):
+def test_the_pointer_to_an_uploaded_model_names_its_generation_location_and_watermarks(store, draft):
+    pointer = artifacts.upload_model(store, draft, {0: 7, 1: 9})
+    assert (pointer.generation, pointer.watermarks) == (3, {"0": 7, "1": 9})
+    assert artifacts.load(pointer.location, pointer.sha256).generation == 3
+
+
+def test_a_local_location_is_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert artifacts.location_of("here", 7) == str(tmp_path / "here" / "gen-7")
     assert artifacts.location_of("memory://a/b/", 7) == "memory:///a/b/gen-7"
 
 
-def test_another_model_than_the_pointer_names_is_refused(store, draft):
-    location, _ = put(store, draft)
-    with pytest.raises(ArtifactError, match="the pointer says 00"):
+def test_an_artifact_with_another_checksum_is_refused(store, draft):
+    location, _ = upload(store, draft)
+    with pytest.raises(ArtifactError, match="the pointer has 00"):
         artifacts.load(location, "00")
 
 
 def test_a_missing_or_damaged_artifact_is_refused(store, draft):
-    location, sha256 = put(store, draft)
+    location, sha256 = upload(store, draft)
     with pytest.raises(ArtifactError):
         artifacts.load(location + "0", sha256)
     system, path = fsspec.core.url_to_fs(location)
@@ -62,7 +68,7 @@ def test_a_missing_or_damaged_artifact_is_refused(store, draft):
         artifacts.load(location, sha256)
 
 
-def test_a_store_that_cannot_be_written_is_named(draft, tmp_path):
+def test_an_error_names_a_store_that_cannot_be_written(draft, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
         artifacts.upload(draft, str(tmp_path / "file" / "gen-1"))

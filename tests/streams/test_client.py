@@ -1,4 +1,4 @@
-"""Asking over Kafka: the reply with the asker's own correlation id, or a sentence when none comes."""
+"""The client: it returns the reply with its own correlation id, or raises an error in time."""
 
 import threading
 
@@ -21,8 +21,8 @@ from streams.settings import Settings
 
 
 @pytest.fixture
-def answered(settings):
-    """Settings of a service that answers a request with its user's name, after a reply to a stranger."""
+def service(settings):
+    """Settings of a service that sends a reply with a foreign correlation id, then the proper reply."""
     admin = Admin(settings)
     topics.create(admin, settings)
     stop = threading.Event()
@@ -40,8 +40,8 @@ def answer_all(consumer, producer, stop):
     while not stop.is_set():
         for record in consumer.poll(0.05):
             address = decode_reply_address(record.headers)
-            strange = [("kafka_correlationId", b"somebody else's")]
-            for headers in (strange, address.headers):
+            foreign = [("kafka_correlationId", b"another client's")]
+            for headers in (foreign, address.headers):
                 producer.send(Output(address.topic, record.key, reply_to(record), address.partition, headers))
     producer.flush()
     consumer.close()
@@ -50,31 +50,31 @@ def answer_all(consumer, producer, stop):
 def reply_to(record):
     request = decode_request(record)
     if request.user == "bad":
-        return encode_reply(ErrorReply("user: no such thing"))
+        return encode_reply(ErrorReply("user: missing"))
     return encode_reply(
         RecommendReply(user=request.user, items=(), generation=7, strategy="codes", staleness_s=0.5)
     )
 
 
-def test_each_question_gets_its_own_reply(answered):
-    with RecommendClient(answered) as asker:
+def test_each_request_gets_its_own_reply(service):
+    with RecommendClient(service) as client:
         for user in ("u1", "u2", "u1"):
-            reply = asker.ask(RecommendRequest(user=user))
+            reply = client.ask(RecommendRequest(user=user))
             assert (reply.user, reply.generation) == (user, 7)
-        assert asker.ask(RecommendRequest(user="bad")) == ErrorReply("user: no such thing")
-        assert asker.ask(RecommendRequest(similar_to="i1")).user is None
+        assert client.ask(RecommendRequest(user="bad")) == ErrorReply("user: missing")
+        assert client.ask(RecommendRequest(similar_to="i1")).user is None
 
 
 @pytest.mark.broker
-def test_without_a_worker_a_sentence_says_so(embedded, prefix):
+def test_without_a_worker_the_error_says_how_to_start_one(embedded, prefix):
     settings = Settings(bootstrap_servers=embedded, prefix=prefix, request_timeout_s=0.3)
     with pytest.raises(TopicError, match="is missing; run: dch topics create"):
         RecommendClient(settings)
     admin = Admin(settings)
     topics.create(admin, settings)
     with (
-        RecommendClient(settings) as asker,
+        RecommendClient(settings) as client,
         pytest.raises(ReplyTimeout, match=r"no reply to request \w+ within 0.3 s; is a worker"),
     ):
-        asker.ask(RecommendRequest(user="u1"))
+        client.ask(RecommendRequest(user="u1"))
     admin.delete([settings.topic(topic.name) for topic in topics.EVERY_TOPIC])

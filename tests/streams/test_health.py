@@ -1,4 +1,4 @@
-"""The three paths of the health server, over HTTP."""
+"""The health server over HTTP."""
 
 import urllib.error
 import urllib.request
@@ -33,7 +33,7 @@ def test_a_process_is_alive_even_when_it_is_not_ready():
         assert get(health.port, "/")[0] == 404
 
 
-def test_metrics_are_served_as_prometheus_reads_them():
+def test_metrics_are_served_in_the_format_of_prometheus():
     metrics.DEAD_LETTERS.labels("ratings", "field").inc()
     with Health("127.0.0.1", 0, {}) as health:
         status, text = get(health.port, "/metrics")
@@ -41,7 +41,7 @@ def test_metrics_are_served_as_prometheus_reads_them():
     assert 'dch_dead_letters_total{reason="field",topic="ratings"}' in text
 
 
-def test_a_port_in_use_is_one_sentence():
+def test_a_port_in_use_is_reported_with_a_remedy():
     with (
         Health("127.0.0.1", 0, {}) as health,
         pytest.raises(SettingsError, match="choose another --metrics-port"),

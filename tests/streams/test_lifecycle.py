@@ -1,4 +1,4 @@
-"""How a role is asked to end."""
+"""Signals that end a role."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from streams.lifecycle import stop_on_signals
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_asks_to_stop_and_a_second_would_end_the_process(name):
+def test_the_first_signal_sets_the_event_and_restores_the_default_handlers(name):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         stop = stop_on_signals()

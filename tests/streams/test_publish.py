@@ -1,4 +1,4 @@
-"""A file published is the file on the topic: in time order, keyed by user, every rating once."""
+"""Publish a data set: every rating once, in time order, keyed by user."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ EVENTS = [
 
 
 class Sent:
-    """A sink that keeps what it is sent."""
+    """A sink that records its outputs."""
 
     def __init__(self):
         self.outputs = []
@@ -38,7 +38,7 @@ class Sent:
 
 
 class Clock:
-    """A clock that only sleeping moves."""
+    """A clock that advances only in ``sleep``."""
 
     def __init__(self):
         self.time = 0.0
@@ -50,17 +50,17 @@ class Clock:
         self.time += seconds
 
 
-def test_events_are_in_time_order_with_the_decimals_that_were_read():
+def test_events_are_in_time_order_with_the_decimals_of_the_file():
     assert list(events(RATINGS)) == EVENTS
 
 
-def test_ratings_without_time_happen_now():
+def test_a_rating_without_time_gets_the_current_time():
     ratings = Ratings.from_events(["u"], ["i"], [1.0])
     assert next(events(ratings)).timestamp > 1_600_000_000_000
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(1.0, 1000.0), (400.0, 2.5), (None, 0.0)])
-def test_a_rate_is_kept(rate, seconds):
+def test_ratings_are_sent_at_the_given_rate(rate, seconds):
     ratings = Ratings.from_events(
         [f"u{i}" for i in range(1000)], ["i"] * 1000, np.ones(1000), np.arange(1, 1001)
     )
@@ -71,7 +71,7 @@ def test_a_rate_is_kept(rate, seconds):
     assert clock.time == pytest.approx(seconds)
 
 
-def test_what_was_published_is_on_the_topics(settings):
+def test_published_ratings_and_features_arrive_on_their_topics(settings):
     admin = Admin(settings)
     topics.create(admin, settings)
     producer = Producer(settings)

@@ -1,4 +1,4 @@
-"""Topics are created once, and what differs is said with what to do."""
+"""Topics are created once, and each difference is reported with its remedy."""
 
 import pytest
 
@@ -10,7 +10,7 @@ SETTINGS = Settings(prefix="t-", partitions=2)
 
 
 class Broker:
-    """A broker that knows topics only."""
+    """A broker that only stores topics."""
 
     def __init__(self):
         self.topics = {}
@@ -33,13 +33,13 @@ def test_creating_twice_creates_once():
     topics.require(broker, SETTINGS)
 
 
-def test_topics_that_share_users_have_the_same_partitions():
+def test_all_topics_but_models_have_the_same_number_of_partitions():
     broker = Broker()
     topics.create(broker, SETTINGS)
     assert {name for name, n in broker.partitions().items() if n != 2} == {"t-models", "t-models-dlt"}
 
 
-def test_ratings_are_kept_for_ever_and_tables_are_compacted():
+def test_ratings_are_kept_forever_and_global_tables_are_compacted():
     broker = Broker()
     topics.create(broker, SETTINGS)
     kept = {name for name, topic in broker.topics.items() if topic.config.get("retention.ms") == "-1"}
@@ -48,14 +48,14 @@ def test_ratings_are_kept_for_ever_and_tables_are_compacted():
     assert compact == {"t-users", "t-items", "t-item-codes", "t-models"}
 
 
-def test_a_difference_says_what_to_do():
+def test_a_difference_is_reported_with_its_remedy():
     broker = Broker()
     topics.create(broker, SETTINGS)
     del broker.topics["t-items"]
     broker.topics["t-users"] = topics.NewTopic("t-users", 2, 1, {"cleanup.policy": "delete"})
     assert topics.check(broker, Settings(prefix="t-", partitions=2)) == [
         "topic t-items is missing; run: dch topics create --prefix t-",
-        "topic t-users has cleanup.policy=delete, this code needs compact; run: "
+        "topic t-users has cleanup.policy=delete, expected compact; run: "
         "kafka-configs.sh --alter --topic t-users --add-config cleanup.policy=compact",
     ]
     with pytest.raises(TopicError, match="topic t-ratings has 2 partitions, expected 3; set --partitions 2"):

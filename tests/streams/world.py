@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
 
+import msgspec
 from random_models import random_model
 
 from dch.artifact import save_model
@@ -24,14 +24,11 @@ from streams.kafka import Admin, Consumer, Partition, Producer
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output
 from streams.messages import (
-    MODEL_KEY,
-    ModelPointer,
     RatingEvent,
     RecommendRequest,
     decode_item_code,
     decode_rating,
     encode_features,
-    encode_model_pointer,
     encode_rating,
 )
 from streams.worker import serve
@@ -81,21 +78,13 @@ class World:
         for id_, record in features.items():
             self.send(name, id_, encode_features(record))
 
-    def publish(self, model=None, watermarks=None, **changes):
-        """Put a model into the store and send its pointer, with fields changed as told."""
+    def publish(self, model=None, **changes):
+        """Publish a model, with the given fields of its pointer changed."""
         model = model or random_model()
         draft = self.folder / f"draft-{model.generation}"
         save_model(draft, model)
-        location = artifacts.location_of(self.settings.artifacts, model.generation)
-        pointer = {
-            "generation": model.generation,
-            "location": location,
-            "sha256": artifacts.upload(draft, location),
-            "watermarks": watermarks or {},
-            "trained_at": int(time.time() * 1000),
-            "metrics": {},
-        }
-        self.send("models", MODEL_KEY, encode_model_pointer(ModelPointer(**pointer | changes)))
+        pointer = artifacts.upload_model(self.settings.artifacts, draft, watermarks={})
+        artifacts.publish_pointer(self.settings, msgspec.structs.replace(pointer, **changes))
         return model
 
     @cached_property
@@ -114,8 +103,8 @@ class World:
         places = [Partition(self.topic(name), number) for number in range(partitions)]
         consumer = Consumer(self.settings, group=self.settings.prefix + "reader", start="earliest", fill_s=0)
         try:
-            ends = consumer.ends(places)
-            left = {place for place in places if ends[place] > consumer.starts([place])[place]}
+            ends = consumer.end_offsets(places)
+            left = {place for place in places if ends[place] > consumer.beginning_offsets([place])[place]}
             consumer.assign(dict.fromkeys(places, 0))
             records = []
 
@@ -136,7 +125,7 @@ class World:
     def ends(self, name):
         """Return the offset after the last record of every partition of a topic."""
         places = [Partition(self.topic(name), number) for number in range(self.settings.partitions)]
-        return {place.partition: offset for place, offset in self.watcher.ends(places).items()}
+        return {place.partition: offset for place, offset in self.watcher.end_offsets(places).items()}
 
     @cached_property
     def watcher(self):

@@ -1,1 +1,1 @@
-"""The embedded broker: noida-db as a child process behind a small proxy. For demos and tests."""
+"""The embedded broker for demos and tests: noida-db as a child process behind a small proxy."""

@@ -1,4 +1,4 @@
-"""Run the embedded broker: the binary of the noida-db wheel as a child process, the proxy in front of it."""
+"""Run the embedded broker: the binary of the noida-db wheel as a child process behind the proxy."""
 
 import asyncio
 import errno
@@ -17,30 +17,30 @@ from streams.lifecycle import end_with_parent
 
 log = logging.getLogger("streams.demo.broker")
 HOST = "127.0.0.1"
-START_S = 30.0  # it starts in 15 ms; reading a large data folder takes longer
-STOP_S = 20.0  # it writes its state when it ends: 4 s for 600,000 records
+START_S = 30.0  # an empty broker starts in 15 ms; one with a large data folder takes longer
+STOP_S = 20.0  # noida-db writes its state when it ends: 4 s for 600,000 records
 
 
 def run(data: Path, port: int, announce: Callable[[str], None]) -> None:
     """Run the broker until SIGINT or SIGTERM.
 
     Args:
-        data: the folder that keeps everything; made if it is not there.
-        port: where clients connect; 0 takes any free port.
-        announce: told the address once clients may connect.
+        data: folder of topics and offsets; created if missing.
+        port: port for clients; 0 picks a free one.
+        announce: called with the address once clients may connect.
 
     Raises:
         MissingExtraError: noida-db is not installed.
-        EmbeddedBrokerError: the folder, the port or the child make it impossible.
+        EmbeddedBrokerError: the folder cannot be written, the port is in use, or noida-db failed.
     """
     asyncio.run(_run(binary(), _folder(data), port, announce))
 
 
 def binary() -> Path:
-    """Return the noida-db binary of the wheel; its Python starter would not pass signals on.
+    """Return the noida-db binary of the wheel. Its Python launcher does not forward signals.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: noida-db is not installed.
     """
     found = find_spec("noida_db")
     if found is None or found.origin is None:
@@ -74,7 +74,7 @@ async def _run(program: Path, data: Path, port: int, announce: Callable[[str], N
         await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if not stop.is_set():
-            raise EmbeddedBrokerError(f"noida-db ended by itself with exit code {child.returncode}")
+            raise EmbeddedBrokerError(f"noida-db ended unexpectedly with exit code {child.returncode}")
         log.info("stopping")
 
 
@@ -84,9 +84,9 @@ async def _proxy(port: int, upstream: int) -> AsyncIterator[Proxy]:
     try:
         server = await proxy.serve()
     except OSError as error:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
         raise EmbeddedBrokerError(
-            f"port {port} of {HOST} {reason}; choose another --port (0 takes any free one)"
+            f"port {port} of {HOST} {reason}; choose another --port (0 picks a free one)"
         ) from error
     expiring = asyncio.create_task(proxy.expire_members())
     try:
@@ -98,13 +98,13 @@ async def _proxy(port: int, upstream: int) -> AsyncIterator[Proxy]:
 
 @asynccontextmanager
 async def _child(program: Path, data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """Start noida-db on a port of its own choice; yields the process and the port; stops it in the end."""
+    """Start noida-db on a free port, yield its process and the port, and end it on exit."""
     child = await asyncio.create_subprocess_exec(
         *(program, "start", "--only", "kafka", "--kafka-port", "0", "--host", HOST, "--data-dir", data),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on, after the clients are gone
+        start_new_session=True,  # Ctrl-C reaches only the parent, which ends this one after the clients
         preexec_fn=end_with_parent,
     )
     assert child.stdout is not None
@@ -118,18 +118,19 @@ async def _child(program: Path, data: Path) -> AsyncIterator[tuple[asyncio.subpr
 
 
 async def _drain(lines: asyncio.StreamReader) -> None:
-    """Read on, lest the child wait for room in the pipe, and keep nothing."""
+    """Discard the output of the child, so that the pipe never fills up and blocks it."""
     while await lines.read(1 << 16):
         pass
 
 
 async def _port(lines: asyncio.StreamReader) -> int:
-    said = ""
+    message = ""
     while line := (await lines.readline()).decode(errors="replace").strip():
         if found := re.search(rf"kafka\s+{re.escape(HOST)}:(\d+)", line):
             return int(found[1])
-        said = line.removeprefix("error: ") if line.startswith(("error:", "noida-db:")) or not said else said
-    raise EmbeddedBrokerError(f"noida-db did not start: {said or 'it said nothing'}")
+        if not message or line.startswith(("error:", "noida-db:")):
+            message = line.removeprefix("error: ")
+    raise EmbeddedBrokerError(f"noida-db did not start: {message or 'it printed nothing'}")
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
@@ -138,6 +139,6 @@ async def _end(child: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(child.wait(), STOP_S)
     except TimeoutError:
-        log.warning("noida-db did not end within %s s and is killed", STOP_S)
+        log.warning("noida-db did not end in time and was killed timeout_s=%g", STOP_S)
         child.kill()
         await child.wait()

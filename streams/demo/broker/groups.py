@@ -1,8 +1,8 @@
-"""Who is in which consumer group, as seen by the proxy; closes two gaps of noida-db 0.2.3.
+"""Track the members of consumer groups in the proxy, which fixes two defects of noida-db 0.2.3.
 
-- noida-db never expires a member: one that says nothing for its session timeout is made to leave.
-- A member that rejoins at once (cooperative assignment does) can overtake the answers to the join before, and
-  then all wait for each other for ever: a join waits until those answers are out.
+- noida-db never expires a member. The proxy removes a member that is silent for its session timeout.
+- A member that rejoins at once, as with cooperative assignment, can overtake the replies to the previous
+  joins. Then all members wait for each other forever. The proxy delays a join until those replies are sent.
 """
 
 import asyncio
@@ -17,29 +17,34 @@ from streams.demo.broker.connection import Connection
 from streams.demo.broker.wire import Request
 
 log = logging.getLogger("streams.demo.broker")
-OVERTAKING_S = (
-    2.0  # noida-db answers the members of one join within tens of milliseconds; never wait for ever
-)
+JOIN_DELAY_S = 2.0
+"""Longest delay of a join; noida-db replies to all members of a rebalance within tens of milliseconds."""
 
 
 @dataclass
 class Member:
-    """A member, and the moment from which it is taken for dead (monotonic seconds)."""
+    """A member of a group."""
 
     timeout_s: float
-    until: float = math.inf
+    """Session timeout in seconds."""
+
+    expires_at: float = math.inf
+    """Monotonic time at which a silent member expires."""
 
 
 @dataclass
 class Joins:
-    """The joins of one group that are not answered, by the moment they were sent, and the last answer."""
+    """The unanswered joins of one group."""
 
     waiting: list[float] = field(default_factory=list)
+    """Times at which they were sent."""
+
     answered: float = 0.0
+    """Time of the last reply to a join."""
 
     @property
     def is_answering(self) -> bool:
-        """Whether some members know of the last rebalance and some do not yet."""
+        """Whether only some of the members have received the result of the last rebalance."""
         return any(sent < self.answered for sent in self.waiting)
 
 
@@ -50,18 +55,18 @@ class Groups:
     members: dict[tuple[str, str], Member] = field(default_factory=dict)
     joins: dict[str, Joins] = field(default_factory=lambda: defaultdict(Joins))
 
-    def silent(self) -> list[tuple[str, str]]:
-        """Forget the members that have been silent for too long, and return them."""
+    def expire(self) -> list[tuple[str, str]]:
+        """Forget the members whose session timeout has passed, and return their (group, member) names."""
         now = time.monotonic()
-        gone = [names for names, member in self.members.items() if member.until < now]
-        for names in gone:
+        expired = [names for names, member in self.members.items() if member.expires_at < now]
+        for names in expired:
             del self.members[names]
             log.info("member expired group=%s member=%s", *names)
-        return gone
+        return expired
 
     async def call(self, frame: bytes, request: Request, up: Connection) -> bytes:
-        """Pass a call about a member on, and note that the member lives."""
-        names, timeout_s = wire.group_member(frame, request)
+        """Forward a group call, and note that its member is alive."""
+        names, timeout_s = wire.read_group_member(frame, request)
         if request.api == wire.LEAVE_GROUP:
             self.members.pop(names, None)
             return await up.ask(frame)
@@ -71,14 +76,14 @@ class Groups:
             self.members[names] = member
         try:
             return await (self._join(names[0], frame, request, up, member) if timeout_s else up.ask(frame))
-        finally:  # also when the client hung up while its call waited
-            member.until = time.monotonic() + member.timeout_s
+        finally:  # even if the client disconnects while its call waits
+            member.expires_at = time.monotonic() + member.timeout_s
 
     async def _join(
         self, group: str, frame: bytes, request: Request, up: Connection, member: Member
     ) -> bytes:
         joins, sent = self.joins[group], time.monotonic()
-        while joins.is_answering and time.monotonic() < sent + OVERTAKING_S:
+        while joins.is_answering and time.monotonic() < sent + JOIN_DELAY_S:
             await asyncio.sleep(0.01)
         sent = time.monotonic()
         joins.waiting.append(sent)
@@ -86,7 +91,7 @@ class Groups:
             reply = await up.ask(frame)
         finally:
             joins.waiting.remove(sent)
-        if name := wire.joined_member(reply, request):
+        if name := wire.read_joined_member(reply, request):
             joins.answered = time.monotonic()
             self.members[group, name] = member
         return reply

@@ -1,11 +1,11 @@
-"""Stand between clients and noida-db, and close the gaps of noida-db 0.2.3.
+"""Proxy between Kafka clients and noida-db, which fixes defects of noida-db 0.2.3.
 
-- A fetch with nothing to return is held until something is produced or its time is up (noida-db answers at
-  once, so an idle consumer would burn a core).
-- A reply carries about a megabyte of each partition (noida-db sends all there is).
-- Group members that fall silent leave, and a rebalance does not overtake the one before: see ``groups``.
+- The proxy holds an empty fetch until a record is produced or its wait time is over. noida-db answers at
+  once, so that an idle consumer would use a whole core.
+- The proxy limits a fetch reply to about a megabyte of each partition. noida-db sends all records.
+- The proxy expires silent group members, and a rebalance cannot overtake the previous one: see ``groups``.
 
-Requests of one connection are answered one after the other, as Kafka does.
+The requests of one connection are answered in order, as in Kafka.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from streams.demo.broker.connection import BUFFER_BYTES, Connection
 from streams.demo.broker.groups import Groups
 from streams.demo.broker.wire import Request
 
-HANG_UP_S = 1.0
-"""What a client sent just before it hung up (leaving its group, say) is still done in this time."""
+DISCONNECT_S = 1.0
+"""Seconds to finish the requests that a client sent just before it disconnected, such as a LeaveGroup."""
 
 MALFORMED = (ValueError, IndexError, struct.error)
-"""What reading a frame raises that is none of Kafka's."""
+"""The exceptions that reading a malformed frame raises."""
 
 
 @dataclass
 class Proxy:
-    """Clients connect to ``port``, noida-db listens at ``upstream``, both on ``host``."""
+    """Clients connect to ``port``; noida-db listens on ``upstream``; both ports are on ``host``."""
 
     host: str
     port: int
@@ -37,23 +37,23 @@ class Proxy:
     produced: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self) -> asyncio.Server:
-        """Start to listen; port 0 becomes the port that was given."""
+        """Start to listen; ``port`` 0 becomes the port that was picked."""
         server = await asyncio.start_server(self._client, self.host, self.port, limit=BUFFER_BYTES)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
     async def expire_members(self, every_s: float = 0.5) -> None:
-        """Make silent members leave, for as long as the proxy lives."""
+        """Make expired members leave their groups, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
-            if silent := self.groups.silent():
+            if expired := self.groups.expire():
                 with suppress(asyncio.IncompleteReadError, OSError):
-                    await self._end_members(silent)
+                    await self._leave_groups(expired)
 
-    async def _end_members(self, silent: list[tuple[str, str]]) -> None:
+    async def _leave_groups(self, members: list[tuple[str, str]]) -> None:
         up = await Connection.open(self.host, self.upstream)
-        for group, member in silent:
-            await up.ask(wire.leave_group(group, member))
+        for group, member in members:
+            await up.ask(wire.leave_group_request(group, member))
         await up.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,7 +64,7 @@ class Proxy:
                 frames.put_nowait(await client.read())
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
             with suppress(TimeoutError):
-                await asyncio.wait_for(frames.join(), HANG_UP_S)
+                await asyncio.wait_for(frames.join(), DISCONNECT_S)
         finally:
             answering.cancel()
             await client.close()
@@ -79,35 +79,37 @@ class Proxy:
                     await client.write(reply)
                 frames.task_done()
         except (asyncio.IncompleteReadError, OSError, *MALFORMED):
-            await client.close()  # noida-db is gone, or this is no client: it finds out, and may try again
+            await (
+                client.close()
+            )  # noida-db has ended, or this is not a Kafka client; the client may reconnect
         finally:
             if up is not None:
                 await up.close()
 
     async def _answer(self, frame: bytes, up: Connection) -> bytes | None:
-        request = wire.head(frame)
+        request = wire.read_head(frame)
         if request.api == wire.FETCH:
             return await self._fetch(frame, request, up)
         if request.api == wire.API_VERSIONS:
-            return wire.offered(await up.ask(wire.ask_versions(request)), request)
+            return wire.limit_versions(await up.ask(wire.versions_request(request)), request)
         if request.api in wire.GROUP_CALLS:
             return await self.groups.call(frame, request, up)
-        if request.api == wire.PRODUCE and wire.acks(frame, request) == 0:
+        if request.api == wire.PRODUCE and wire.read_acks(frame, request) == 0:
             await up.write(frame)
             self._wake()
             return None
         reply = await up.ask(frame)
         if request.api in (wire.PRODUCE, wire.END_TXN):
             self._wake()
-        return wire.readdressed(reply, request, self.host, self.upstream, self.port)
+        return wire.replace_address(reply, request, self.host, self.upstream, self.port)
 
     async def _fetch(self, frame: bytes, request: Request, up: Connection) -> bytes:
-        end = time.monotonic() + wire.max_wait_s(frame, request)
+        end = time.monotonic() + wire.read_max_wait_s(frame, request)
         while True:
-            produced = self.produced  # taken before asking: what is produced meanwhile must not be missed
-            reply, says = wire.capped(await up.ask(frame), request.version)
+            produced = self.produced  # read before the fetch, so that no record produced meanwhile is missed
+            reply, has_content = wire.limit_fetch_reply(await up.ask(frame), request.version)
             left = end - time.monotonic()
-            if says or left <= 0:
+            if has_content or left <= 0:
                 return reply
             with suppress(TimeoutError):
                 await asyncio.wait_for(produced.wait(), left)

@@ -1,4 +1,4 @@
-"""The parts of the demo; the whole of it runs as a user would run it in test_whole_demo.py."""
+"""The parts of the demo; ``test_whole_demo`` runs all of it."""
 
 import io
 import json
@@ -8,17 +8,17 @@ from rich.console import Console
 
 from dch.data.ratings import Ratings
 from streams import metrics
-from streams.demo.demo_data import read_story
-from streams.demo.newcomer import NEWCOMER, play
+from streams.demo.demo_data import DemoData, read_demo_data
+from streams.demo.newcomer import NEWCOMER, rate_liked_items
 from streams.demo.processes import DemoError, Processes
 from streams.demo.report import cohort_table, newcomer_table, summary
-from streams.demo.worker_metrics import Cohort, Reading, read_worker
+from streams.demo.worker_metrics import CohortCounts, WorkerCounts, read_worker
 from streams.errors import SettingsError
 from streams.health import Health
 from streams.messages import RecommendedItem, RecommendReply
 
 
-def test_the_halves_are_the_older_and_the_newer_ratings_and_the_newcomer_has_a_taste(tmp_path):
+def test_ratings_are_split_by_time_and_the_new_user_likes_items_of_one_genre(tmp_path):
     users = [f"u{n % 40}" for n in range(2000)]
     items = [f"i{n % 50}" for n in range(2000)]
     rows = "\n".join(f"{u},{i},5,{2000 - n}" for n, (u, i) in enumerate(zip(users, items, strict=True)))
@@ -26,18 +26,18 @@ def test_the_halves_are_the_older_and_the_newer_ratings_and_the_newcomer_has_a_t
     records = [{"item": f"i{n}", "genres": ["Sci-Fi" if n % 2 else "Drama"]} for n in range(50)]
     (tmp_path / "items.jsonl").write_text("\n".join(json.dumps(record) for record in records))
     with pytest.raises(SettingsError, match="at least 1,000 ratings"):
-        read_story(tmp_path)  # repeated pairs count once
+        read_demo_data(tmp_path)  # 200 distinct pairs
 
     more = "\n".join(f"u{n},i{n % 47},4,{5000 + n}" for n in range(1500))
     (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + rows + "\n" + more)
-    story = read_story(tmp_path)
-    assert abs(len(story.first) - len(story.live)) <= 1
-    assert story.first.timestamps.max() <= story.live.timestamps.min()
-    assert len(story.liked) == 5
-    assert all(int(item[1:]) % 2 for item in story.liked)
+    data = read_demo_data(tmp_path)
+    assert abs(len(data.older) - len(data.newer)) <= 1
+    assert data.older.timestamps.max() <= data.newer.timestamps.min()
+    assert len(data.liked) == 5
+    assert all(int(item[1:]) % 2 for item in data.liked)
 
 
-def test_a_worker_s_page_is_read_by_cohort():
+def test_the_metrics_of_a_worker_are_read_by_cohort():
     metrics.MODEL_INFO.clear()
     metrics.MODEL_INFO.labels("7").set(1)
     cohort = metrics.COHORTS[1]
@@ -49,21 +49,14 @@ def test_a_worker_s_page_is_read_by_cohort():
         metrics.PREQUENTIAL_POPULAR_HITS.labels(cohort).inc(2)
         after = read_worker(address)
     assert after.generation == 7
-    moved = [now - then for now, then in zip(after.cohorts[cohort], before.cohorts[cohort], strict=True)]
-    assert moved == [10, 4, 2]
+    added = [new - old for new, old in zip(after.cohorts[cohort], before.cohorts[cohort], strict=True)]
+    assert added == [10, 4, 2]
     assert after.total.trials - before.total.trials == 10
 
 
-def story_of(titles, liked):
-    class Story:
-        def __init__(self):
-            self.liked = liked
-            self.ratings = Ratings.from_events(["u"], ["i"], [5])
-
-        def title(self, item):
-            return titles.get(item, item)
-
-    return Story()
+def demo_data(liked):
+    ratings = Ratings.from_events(["u"], ["i"], [5])
+    return DemoData("test", ratings, older=ratings, newer=ratings, liked=liked)
 
 
 def reply(code, *items):
@@ -71,29 +64,31 @@ def reply(code, *items):
     return RecommendReply(items=found, generation=1, strategy="codes", staleness_s=0.0, code=code)
 
 
-def test_the_newcomer_asks_again_until_the_rating_shows():
+def test_the_new_user_requests_again_until_each_rating_changes_the_reply():
     replies = iter([reply(None, "a"), reply(None, "a"), reply("0f", "b"), reply("0f", "b"), reply("ff", "c")])
     rated = []
-    newcomer = play(
-        story_of({"x": "Film X"}, ["x", "y"]), lambda user: next(replies), lambda *event: rated.append(event)
+    newcomer = rate_liked_items(
+        demo_data(["x", "y"]), lambda user: next(replies), lambda *event: rated.append(event)
     )
     assert rated == [(NEWCOMER, "x", 5.0), (NEWCOMER, "y", 5.0)]
-    assert [titles for _, titles in newcomer.moments] == [["a"], ["b"], ["c"]]
+    assert [titles for _, titles in newcomer.lists] == [["a"], ["b"], ["c"]]
     assert len(newcomer.visible_ms) == 2
 
 
-def test_pages_say_what_was_counted_and_survive_cohorts_without_trials():
+def test_the_report_shows_the_counts_and_accepts_cohorts_without_trials():
     console = Console(width=120, record=True, file=io.StringIO())
-    counts = dict.fromkeys(metrics.COHORTS, Cohort(0, 0, 0)) | {metrics.COHORTS[0]: Cohort(200, 50, 20)}
-    console.print(cohort_table(Reading(2, counts)))
+    counts = dict.fromkeys(metrics.COHORTS, CohortCounts(0, 0, 0)) | {
+        metrics.COHORTS[0]: CohortCounts(200, 50, 20)
+    }
+    console.print(cohort_table(WorkerCounts(2, counts)))
     console.print(newcomer_table([("before", ["A", "B"]), ("after", ["B", "C"])], 5))
-    console.print(summary([("took", "3 s")]))
+    console.print(summary([("duration", "3 s")]))
     text = console.export_text()
-    for expected in ("25.0%", "10.0%", "2.5x", "before", "C", "took"):
+    for expected in ("25.0%", "10.0%", "2.5x", "before", "C", "duration"):
         assert expected in text
 
 
-def test_a_process_that_ends_is_told_with_the_end_of_its_log(tmp_path):
+def test_a_process_that_ends_is_reported_with_the_end_of_its_log(tmp_path):
     with Processes(tmp_path) as processes:
         child = processes.start("train", ["train", "no such file", "--out", "x"], {"PATH": "/usr/bin"})
         child.process.wait(60)

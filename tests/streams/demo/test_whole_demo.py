@@ -1,4 +1,4 @@
-"""The demo as a user runs it, on a small folder of ratings."""
+"""The whole demo, run as a user runs it, on a small folder of ratings."""
 
 import json
 import os
@@ -15,7 +15,7 @@ GENRES = ("Sci-Fi", "Drama", "Comedy")
 
 @pytest.fixture
 def folder(tmp_path):
-    """150 users who like one genre each, and arrive over time; 60 items."""
+    """A folder with ratings of 60 items by 150 users, who arrive over time and like one genre each."""
     rng = np.random.default_rng(0)
     lines = ["user,item,rating,timestamp"]
     for step in range(6000):
@@ -31,7 +31,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_demo_tells_its_story_to_the_end_and_leaves_nothing_behind(folder, tmp_path):
+def test_the_demo_runs_to_its_summary_and_leaves_no_files(folder, tmp_path):
     pytest.importorskip("noida_db")
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -1,4 +1,4 @@
-"""Clients on both kinds of broker: what is sent arrives, what is applied is committed."""
+"""Admin, consumer and producer on both kinds of broker."""
 
 import pytest
 
@@ -37,20 +37,20 @@ def read(consumer, n, within_s=20):
     return found
 
 
-def test_topics_are_created_once_and_are_as_defined(settings):
+def test_topics_are_created_once_and_match_their_definitions(settings):
     admin = Admin(settings)
-    made = topics.create(admin, settings)
-    assert len(made) == len(topics.EVERY_TOPIC)
+    created = topics.create(admin, settings)
+    assert len(created) == len(topics.EVERY_TOPIC)
     eventually(lambda: not topics.check(admin, settings))
     assert topics.create(admin, settings) == []
     assert admin.partitions()[settings.topic("ratings")] == 4
     config = admin.configs([settings.topic("ratings"), settings.topic("users")])
     assert config[settings.topic("ratings")]["retention.ms"] == "-1"
     assert config[settings.topic("users")]["cleanup.policy"] == "compact"
-    admin.delete(made)
+    admin.delete(created)
 
 
-def test_a_record_arrives_whole_in_its_home_partition(settings, ratings):
+def test_a_record_arrives_unchanged_in_the_owner_partition_of_its_key(settings, ratings):
     headers = [("kafka_correlationId", b"\x00\xff" * 8), ("empty", b""), ("none", None)]
     producer = Producer(settings)
     producer.send(Output(ratings, b"u1", b"\x00\xff", headers=headers, timestamp_ms=1_700_000_000_123))
@@ -68,9 +68,9 @@ def test_a_record_arrives_whole_in_its_home_partition(settings, ratings):
     assert by_partition[3].value == b""
 
 
-def test_what_was_committed_is_not_read_again_and_the_rest_is(settings, ratings):
+def test_a_new_member_reads_from_the_committed_offset(settings, ratings):
     send(settings, ratings, ["a", "b", "c"], partition=0)
-    place = Partition(ratings, 0)
+    partition = Partition(ratings, 0)
 
     def member():
         consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest", max_records=2)
@@ -79,18 +79,18 @@ def test_what_was_committed_is_not_read_again_and_the_rest_is(settings, ratings)
 
     first = member()
     assert [record.key for record in read(first, 2)] == [b"a", b"b"]
-    assert first.lag() == {place: 1}
+    assert first.lag() == {partition: 1}
     first.commit()
-    assert first.committed([place]) == {place: 2}
-    assert first.ends([place]) == {place: 3}
-    assert first.position(place) == 2
+    assert first.committed([partition]) == {partition: 2}
+    assert first.end_offsets([partition]) == {partition: 3}
+    assert first.position(partition) == 2
     first.close()
     second = member()
     assert [record.key for record in read(second, 1)] == [b"c"]
     second.close()
 
 
-def test_a_member_may_begin_at_the_beginning_whatever_was_committed(settings, ratings):
+def test_a_member_may_start_at_the_beginning_despite_committed_offsets(settings, ratings):
     send(settings, ratings, ["a", "b"], partition=0)
     seen = []
 
@@ -100,39 +100,42 @@ def test_a_member_may_begin_at_the_beginning_whatever_was_committed(settings, ra
 
     for _ in range(2):
         consumer = Consumer(settings, group=settings.group_of("worker"), start="latest")
-        consumer.subscribe([ratings], on_assign=assigned, on_revoke=lambda places: seen.append("revoked"))
+        consumer.subscribe([ratings], on_assign=assigned, on_revoke=lambda partitions: seen.append("revoked"))
         assert [record.key for record in read(consumer, 2)] == [b"a", b"b"]
         consumer.commit()
         consumer.close()
     assert seen == [[Partition(ratings, i) for i in range(4)], "revoked"] * 2
 
 
-def test_two_members_share_the_partitions_of_every_topic_alike(settings, ratings):
+def test_a_member_gets_the_same_partition_numbers_of_every_topic(settings, ratings):
     users = settings.topic("users")
-    ours = {}
+    assigned = {}
 
     def member(name):
-        def assigned(partitions):
-            ours[name] = sorted(partitions)
+        def on_assign(partitions):
+            assigned[name] = sorted(partitions)
             return {}
 
         consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
-        consumer.subscribe([ratings, users], on_assign=assigned)
+        consumer.subscribe([ratings, users], on_assign=on_assign)
         return consumer
 
     first, second = member("first"), member("second")
-    eventually(lambda: (first.poll(0.05), second.poll(0.05)) and len(ours) == 2 and len(ours["first"]) == 4)
-    for places in ours.values():
-        parts = {
-            topic: {place.partition for place in places if place.topic == topic} for topic in (ratings, users)
+    eventually(
+        lambda: (first.poll(0.05), second.poll(0.05)) and len(assigned) == 2 and len(assigned["first"]) == 4
+    )
+    for partitions in assigned.values():
+        numbers = {
+            topic: {found.partition for found in partitions if found.topic == topic}
+            for topic in (ratings, users)
         }
-        assert parts[ratings] == parts[users]
-        assert len(parts[ratings]) == 2
+        assert numbers[ratings] == numbers[users]
+        assert len(numbers[ratings]) == 2
     first.close()
     second.close()
 
 
-def test_dead_letters_keep_every_byte(settings, ratings):
+def test_a_dead_letter_keeps_every_byte_on_its_topic(settings, ratings):
     from streams.errors import BadRecord
     from streams.kafka.dead_letters import dead_letter
 
@@ -157,9 +160,9 @@ def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embed
     settings = Settings(bootstrap_servers=embedded, prefix=prefix, delivery_timeout_s=2)
     producer = Producer(settings)
     producer.send(Output(prefix + "huge", b"k", b"x" * 3_000_000))
-    with pytest.raises(DeliveryError, match=r"1 records were not delivered, the first: topic .*-huge"):
+    with pytest.raises(DeliveryError, match=r"1 records were not delivered, the first to topic .*-huge"):
         producer.flush()
-    producer.flush()  # told once
+    producer.flush()  # reported only once
     replies = Producer(settings, must_deliver=False)
     replies.send(Output(prefix + "huge", b"k", b"x" * 3_000_000))
     replies.flush()
@@ -168,29 +171,29 @@ def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embed
 
 @pytest.mark.real_broker
 @pytest.mark.broker
-def test_a_reply_to_a_topic_that_is_not_there_is_given_up_without_holding_up_the_rest(kafka, prefix):
+def test_a_reply_to_a_missing_topic_fails_without_delaying_other_replies(kafka, prefix):
     settings = Settings(bootstrap_servers=kafka, prefix=prefix)
     Admin(settings).create([topics.NewTopic(prefix + "replies", 1, -1)])
     replies = Producer(settings, linger_ms=0, must_deliver=False)
     replies.send(Output(prefix + "nowhere", b"k", b"lost"))
     replies.send(Output(prefix + "replies", b"k", b"kept"))
     replies.flush()
-    assert replies.n_failed == 0  # it was not waited for
-    consumer = Consumer(settings, group=prefix + "asker", start="earliest", fill_s=0)
+    assert replies.n_failed == 0  # flush did not wait for it
+    consumer = Consumer(settings, group=prefix + "client", start="earliest", fill_s=0)
     consumer.assign({Partition(prefix + "replies", 0): BEGINNING})
     assert [record.value for record in read(consumer, 1)] == [b"kept"]
     consumer.close()
 
-    def given_up():
+    def has_failed():
         replies.poll()
         return replies.n_failed == 1
 
-    eventually(given_up)
+    eventually(has_failed)
 
 
 @pytest.mark.real_broker
 @pytest.mark.broker
-def test_a_topic_that_is_missing_is_named(kafka, prefix):
+def test_a_missing_topic_is_named(kafka, prefix):
     settings = Settings(bootstrap_servers=kafka, prefix=prefix, broker_timeout_s=2)
     consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
     with pytest.raises(TopicError, match=r"topic .*-ratings is missing; run: dch topics create"):
@@ -198,7 +201,7 @@ def test_a_topic_that_is_missing_is_named(kafka, prefix):
     consumer.close()
 
 
-def test_when_no_broker_answers_a_sentence_says_where_and_what_to_do():
+def test_without_a_broker_the_error_names_the_address_and_the_command_to_start_one():
     settings = Settings(bootstrap_servers="127.0.0.1:1", broker_timeout_s=0.5)
     with pytest.raises(
         BrokerUnavailableError, match=r"no broker at 127.0.0.1:1 answered within 0.5 s.*dch broker start"
@@ -206,10 +209,10 @@ def test_when_no_broker_answers_a_sentence_says_where_and_what_to_do():
         Admin(settings).partitions()
 
 
-def test_what_the_guarantees_rest_on_cannot_be_set_otherwise():
-    from streams.kafka.config import CONSUMER, CONSUMER_FIXED, Errors, configure
+def test_settings_that_the_guarantees_depend_on_cannot_be_overridden():
+    from streams.kafka.config import CONSUMER_DEFAULTS, CONSUMER_REQUIRED, LastError, client_config
 
     settings = Settings(kafka={"enable.auto.commit": "true", "fetch.wait.max.ms": "5", "sasl.password": "x"})
-    config = configure(settings, Errors(), CONSUMER, CONSUMER_FIXED)
+    config = client_config(settings, LastError(), CONSUMER_DEFAULTS, CONSUMER_REQUIRED)
     assert config["enable.auto.commit"] is False
     assert (config["fetch.wait.max.ms"], config["sasl.password"]) == ("5", "x")

@@ -1,4 +1,4 @@
-"""A dead letter keeps every byte of the record and says where it was and why."""
+"""A dead letter keeps every byte of the record and adds its position and the reason."""
 
 from streams.errors import BadRecord
 from streams.kafka.dead_letters import dead_letter
@@ -7,7 +7,7 @@ from streams.kafka.records import Output, Record
 RECORD = Record("t-ratings", 3, 1042, b"\xffkey", b"\x00value", 1_700_000_000_000, [("ce_id", b"7")])
 
 
-def test_a_dead_letter_is_the_record_with_its_reason():
+def test_a_dead_letter_is_the_record_plus_headers_with_position_and_reason():
     assert dead_letter(RECORD, BadRecord("rating", "missing"), group="worker") == Output(
         topic="t-ratings-dlt",
         key=b"\xffkey",
@@ -26,6 +26,6 @@ def test_a_dead_letter_is_the_record_with_its_reason():
     )
 
 
-def test_a_long_reason_is_cut():
+def test_a_long_reason_is_truncated():
     letter = dead_letter(RECORD, BadRecord("rating", "x" * 5000), group="worker")
     assert len(letter.headers[-1][1]) == 1000

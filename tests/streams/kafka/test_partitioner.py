@@ -1,4 +1,4 @@
-"""Keys go where Java clients put them."""
+"""Keys get the same partitions as with Java clients."""
 
 import pytest
 from aiokafka.partitioner import murmur2 as aiokafka_murmur2
@@ -9,16 +9,16 @@ from streams.kafka.partitioner import murmur2, partition_for
 
 
 @pytest.mark.parametrize(("key", "partition"), [(b"u1", 0), (b"u2", 2), (b"u3", 2)])
-def test_keys_go_to_the_partitions_that_java_chose(key, partition):
+def test_keys_get_the_partitions_that_java_clients_choose(key, partition):
     assert partition_for(key, 4) == partition
 
 
 @given(st.binary(max_size=20) | st.binary(min_size=250, max_size=260))
 @example(b"")
-def test_the_hash_is_that_of_another_client(key):
+def test_the_hash_equals_that_of_aiokafka(key):
     assert murmur2(key) == aiokafka_murmur2(key) & 0xFFFFFFFF
 
 
 @given(st.binary(max_size=6), st.integers(1, 9))
-def test_a_home_partition_exists(key, n_partitions):
+def test_the_owner_partition_is_below_the_number_of_partitions(key, n_partitions):
     assert 0 <= partition_for(key, n_partitions) < n_partitions

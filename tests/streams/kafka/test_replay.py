@@ -1,4 +1,4 @@
-"""Whether reading has come to where the end was."""
+"""Progress of a replay up to the target offsets."""
 
 from streams.kafka import Partition
 from streams.kafka.replay import QUIET_S, ReplayProgress
@@ -6,45 +6,45 @@ from streams.kafka.replay import QUIET_S, ReplayProgress
 A, B = Partition("a", 0), Partition("a", 1)
 
 
-def catch_up():
+def replay():
     clock = [0.0]
     return ReplayProgress(now=lambda: clock[0]), clock
 
 
-def test_it_is_done_once_every_partition_is_read_to_its_end():
-    found, _ = catch_up()
-    assert found.is_done()
-    found.expect({}, {A: 3, B: 1})
-    found.note({A: 3})
-    assert not found.is_done()
-    assert not found.waits_for(A)
-    assert found.waits_for(B)
-    found.note({B: 2})
-    assert found.is_done()
+def test_a_replay_is_done_once_every_partition_has_reached_its_target():
+    progress, _ = replay()
+    assert progress.is_done()
+    progress.expect({}, {A: 3, B: 1})
+    progress.note({A: 3})
+    assert not progress.is_done()
+    assert not progress.waits_for(A)
+    assert progress.waits_for(B)
+    progress.note({B: 2})
+    assert progress.is_done()
 
 
-def test_what_is_read_already_or_empty_is_not_waited_for():
-    found, _ = catch_up()
-    found.expect({A: 5}, {A: 5, B: 0})
-    assert found.is_done()
+def test_partitions_at_their_target_and_empty_partitions_count_as_done():
+    progress, _ = replay()
+    progress.expect({A: 5}, {A: 5, B: 0})
+    assert progress.is_done()
 
 
-def test_an_end_that_shows_no_record_is_given_up_when_nothing_more_comes():
-    found, clock = catch_up()
-    found.expect({}, {A: 3})
+def test_an_end_without_a_record_counts_as_reached_after_a_quiet_period():
+    progress, clock = replay()
+    progress.expect({}, {A: 3})
     clock[0] = QUIET_S
-    found.note({A: 2})
+    progress.note({A: 2})
     clock[0] = 2 * QUIET_S
-    found.note({})
-    assert not found.is_done()
+    progress.note({})
+    assert not progress.is_done()
     clock[0] = 2 * QUIET_S + 0.1
-    found.note({})
-    assert found.is_done()
+    progress.note({})
+    assert progress.is_done()
 
 
-def test_a_partition_that_is_not_ours_any_more_is_not_waited_for():
-    found, _ = catch_up()
-    found.expect({}, {A: 3, B: 3})
-    found.forget([A])
-    found.note({B: 3})
-    assert found.is_done()
+def test_a_forgotten_partition_no_longer_counts():
+    progress, _ = replay()
+    progress.expect({}, {A: 3, B: 3})
+    progress.forget([A])
+    progress.note({B: 3})
+    assert progress.is_done()

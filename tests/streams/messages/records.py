@@ -1,4 +1,4 @@
-"""Records for tests, and strategies for what may be in them."""
+"""Records for tests, and Hypothesis strategies for their values and headers."""
 
 from hypothesis import strategies as st
 
@@ -7,7 +7,7 @@ from streams.kafka.records import Record
 
 
 def decoded(decode, *args, **kwargs):
-    """What a decoder returns, or its BadRecord; anything else it raises fails the test."""
+    """Return the result of a decoder, or its BadRecord; any other exception fails the test."""
     try:
         return decode(*args, **kwargs)
     except BadRecord as reason:
@@ -28,7 +28,7 @@ json_values = st.recursive(
 
 
 def objects(*names):
-    """JSON objects with some of the expected names and values of any kind."""
+    """Generate JSON objects with some of the expected names, and values of any type."""
     return st.dictionaries(st.sampled_from([*names, "extra"]), json_values, max_size=len(names) + 1)
 
 

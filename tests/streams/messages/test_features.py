@@ -1,4 +1,4 @@
-"""Feature records: the key is the id, an empty value forgets."""
+"""Records of ``users`` and ``items``: the key is the id, an empty value is a tombstone."""
 
 import json
 
@@ -11,32 +11,32 @@ from streams.messages import FeatureRecord, decode_item, decode_user, encode_fea
 from tests.streams.messages.records import decoded, headers, objects, record
 
 
-def test_features_come_back_as_they_were_sent():
+def test_decode_returns_the_features_that_were_encoded():
     features = {"genres": ["Drama", "War"], "age": 25, "available": False}
     assert decode_item(record(encode_features(features), key=b"i9")) == FeatureRecord("i9", features)
 
 
 @pytest.mark.parametrize("value", [None, b""])
-def test_an_empty_value_forgets(value):
+def test_an_empty_value_is_a_tombstone(value):
     assert decode_user(record(value, key=b"u1")) == FeatureRecord("u1", None)
 
 
-def test_an_id_in_the_value_is_no_feature_and_must_be_the_key():
+def test_an_id_in_the_value_is_not_a_feature_and_must_equal_the_key():
     assert decode_item(record('{"item": 9, "year": 1999}', key=b"9")).features == {"year": 1999}
     with pytest.raises(BadRecord, match="item: expected the key '8', got 9"):
         decode_item(record('{"item": 9}', key=b"8"))
 
 
 @pytest.mark.parametrize(
-    ("key", "sentence"),
+    ("key", "message"),
     [
         (None, "key: missing"),
         (b"", "key: expected 1 to 256 bytes, got 0"),
         (b"\xff", "key: expected UTF-8 text, got"),
     ],
 )
-def test_a_key_that_is_no_id_is_a_bad_record(key, sentence):
-    with pytest.raises(BadRecord, match=sentence):
+def test_an_invalid_key_is_a_bad_record(key, message):
+    with pytest.raises(BadRecord, match=message):
         decode_user(record("{}", key=key))
 
 

@@ -1,4 +1,4 @@
-"""Reply headers, as Spring and Faust write them."""
+"""Request and reply headers in the forms of Spring and Faust."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from streams.messages import correlation_id, decode_reply_address, request_heade
 from tests.streams.messages.records import decoded, headers
 
 
-def test_what_an_asker_sends_is_what_the_answerer_reads():
+def test_the_headers_of_a_request_decode_to_its_reply_address():
     sent = request_headers(b"\x00\xff" * 8, "recommendations", 3)
     address = decode_reply_address([*sent, ("traceparent", b"00-1-2-01"), ("other", b"x")])
     assert (address.topic, address.partition) == ("recommendations", 3)
@@ -16,7 +16,7 @@ def test_what_an_asker_sends_is_what_the_answerer_reads():
     assert correlation_id(address.headers) == b"\x00\xff" * 8
 
 
-def test_fausts_names_are_read_and_echoed():
+def test_the_header_names_of_faust_are_accepted_and_echoed():
     address = decode_reply_address([("Faust-Ag-ReplyTo", b"f-reply"), ("Faust-Ag-CorrelationId", b"9")])
     assert (address.topic, address.partition, address.headers) == (
         "f-reply",
@@ -25,7 +25,7 @@ def test_fausts_names_are_read_and_echoed():
     )
 
 
-def test_a_partition_is_four_bytes_big_endian():
+def test_a_reply_partition_is_a_big_endian_int32():
     assert decode_reply_address([("kafka_replyPartition", b"\0\0\1\0")]).partition == 256
 
 
@@ -33,7 +33,7 @@ def test_a_partition_is_four_bytes_big_endian():
     ("name", "value"),
     [("kafka_replyPartition", b"3"), ("kafka_replyPartition", b"\xff" * 4), ("kafka_replyTopic", b"\xff")],
 )
-def test_a_bad_header_is_named(name, value):
+def test_an_invalid_header_is_a_bad_record_that_names_it(name, value):
     with pytest.raises(BadRecord, match=f"header {name}: expected"):
         decode_reply_address([(name, value)])
 

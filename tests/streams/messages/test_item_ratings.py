@@ -1,4 +1,4 @@
-"""Item ratings: what a worker tells the owner of an item."""
+"""Records of ``item-ratings``."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,17 +19,17 @@ ratings = st.builds(
 
 
 @given(st.lists(ratings, max_size=4))
-def test_what_is_encoded_is_decoded(found):
+def test_decode_returns_the_item_ratings_that_were_encoded(found):
     assert decode_item_ratings([record(encode_item_rating(rating)) for rating in found]) == found
 
 
 @given(st.binary(max_size=20) | json_values.map(str) | objects("user", "item", "rating", "offset").map(str))
-def test_any_bytes_decode_or_say_what_is_wrong(value):
+def test_any_bytes_decode_or_yield_a_bad_record(value):
     (found,) = decode_item_ratings([record(value)])
     assert isinstance(found, ItemRating | BadRecord)
 
 
-def test_a_fault_names_its_field():
+def test_a_bad_record_names_the_invalid_field():
     (found,) = decode_item_ratings([record('{"user": "u", "item": "i", "rating": 1, "timestamp": 5}')])
     assert str(found) == "offset: missing"
     (found,) = decode_item_ratings([record(None)])

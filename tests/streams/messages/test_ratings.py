@@ -1,4 +1,4 @@
-"""Rating events: every allowed form decodes to the same event, and any other bytes are a BadRecord."""
+"""Records of ``ratings``: every allowed form decodes to the same event; other bytes are a BadRecord."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ events = st.builds(
 
 
 @given(events)
-def test_decode_returns_what_encode_was_given(event):
+def test_decode_returns_the_event_that_was_encoded(event):
     assert decode_rating(record(encode_rating(event))) == event
 
 
@@ -54,7 +54,7 @@ def test_any_bytes_decode_or_raise_a_bad_record(value, headers):
 
 
 @given(st.lists(st.sampled_from([PLAIN, b"no", None, b'{"user":7,"item":"i","rating":null}']), max_size=8))
-def test_many_decode_as_each_alone_does(values):
+def test_a_batch_decodes_like_single_records(values):
     alone = [decoded(decode_rating, record(value)) for value in values]
     many = decode_ratings([record(value) for value in values])
     assert [str(one) for one in many] == [str(one) for one in alone]
@@ -86,17 +86,17 @@ def test_many_decode_as_each_alone_does(values):
         ),
     ],
 )
-def test_every_wrapping_gives_the_same_event(value, headers):
+def test_every_envelope_gives_the_same_event(value, headers):
     assert decode_rating(record(value, headers=headers)) == EVENT
 
 
-def test_the_time_of_the_record_is_assumed_when_the_event_names_none():
+def test_an_event_without_timestamp_gets_the_time_of_its_record():
     event = decode_rating(record('{"user": 7, "item": 8, "rating": null}', timestamp_ms=123))
     assert event == RatingEvent("7", "8", None, 123)
 
 
 @pytest.mark.parametrize(
-    ("value", "sentence"),
+    ("value", "message"),
     [
         (None, "value: expected JSON, got a tombstone"),
         ("", "value: expected JSON, got b'' (Input data was truncated)"),
@@ -123,15 +123,15 @@ def test_the_time_of_the_record_is_assumed_when_the_event_names_none():
         ),
     ],
 )
-def test_a_bad_record_names_the_field_and_what_was_found(value, sentence):
+def test_a_bad_record_names_the_invalid_field_and_its_value(value, message):
     with pytest.raises(BadRecord) as raised:
         decode_rating(record(value))
-    assert str(raised.value) == sentence
+    assert str(raised.value) == message
 
 
-def test_a_bad_cloud_event_names_its_attribute():
+def test_an_invalid_cloud_event_names_its_attribute():
     structured = [("content-type", b"application/cloudevents+json")]
-    for value, hdrs, sentence in [
+    for value, hdrs, message in [
         (
             b'{"user": "u", "item": "i", "rating": 1}',
             [("ce_time", b"soon")],
@@ -141,12 +141,12 @@ def test_a_bad_cloud_event_names_its_attribute():
         (b'{"specversion": "1.0"}', structured, "data: expected a JSON object, got None"),
         (b'{"specversion": "1.0", "data_base64": "?"}', structured, "data_base64: expected base64, got '?'"),
     ]:
-        with pytest.raises(BadRecord, match=sentence):
+        with pytest.raises(BadRecord, match=message):
             decode_rating(record(value, headers=hdrs))
 
 
-def test_the_fast_way_and_the_slow_way_agree():
-    from streams.messages.ratings import _slow
+def test_the_fast_and_the_slow_decoder_agree():
+    from streams.messages.ratings import _decode_any
 
     for value in (PLAIN, b'{"timestamp": 5, "rating": null, "item": "i", "user": "u", "x": {}}'):
-        assert _slow(record(value)) == msgspec.json.decode(value, type=RatingEvent)
+        assert _decode_any(record(value)) == msgspec.json.decode(value, type=RatingEvent)

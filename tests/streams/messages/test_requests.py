@@ -1,4 +1,4 @@
-"""Requests and replies."""
+"""Requests and replies: encode, decode and errors."""
 
 import json
 
@@ -81,12 +81,12 @@ def test_any_bytes_decode_or_raise_a_bad_record(value, headers):
     str(decoded(decode_reply, value)).encode()
 
 
-def test_the_shortest_request_asks_for_twenty_reranked_items():
+def test_by_default_a_request_asks_for_twenty_reranked_items():
     assert decode_request(record('{"user": 7}')) == RecommendRequest(user="7", k=20, strategy="codes+rerank")
 
 
 @pytest.mark.parametrize(
-    ("value", "sentence"),
+    ("value", "message"),
     [
         ("{}", "user: expected one of user, history, similar_to, got none"),
         ('{"user": "u", "similar_to": "i"}', "user: expected one of .*, got user and similar_to"),
@@ -103,6 +103,6 @@ def test_the_shortest_request_asks_for_twenty_reranked_items():
         ('{"user": "u", "deadline": -1}', "deadline: expected a whole number"),
     ],
 )
-def test_a_bad_request_names_the_field_and_what_was_found(value, sentence):
-    with pytest.raises(BadRecord, match=sentence):
+def test_an_invalid_request_names_the_field_and_its_value(value, message):
+    with pytest.raises(BadRecord, match=message):
         decode_request(record(value))

@@ -1,4 +1,4 @@
-"""Fixtures of the trainer's tests. It does nothing that brokers differ in, so one is enough."""
+"""Fixtures of the trainer's tests: the embedded broker suffices, as the trainer uses nothing that differs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a fit is given: the same as the library makes of the same events."""
+"""The rating log holds the same ratings as the library makes of the same events."""
 
 import math
 
@@ -22,13 +22,13 @@ events = st.lists(
 )
 
 
-def material(found, size=3):
-    """Return material that was given events in records of one partition, a few at a time."""
-    records = [record(encode_rating(event), offset=at) for at, event in enumerate(found)]
-    made = RatingLog()
+def rating_log(events, size=3):
+    """Return a log to which the events were added as records of one partition, ``size`` at a time."""
+    records = [record(encode_rating(event), offset=offset) for offset, event in enumerate(events)]
+    log = RatingLog()
     for start in range(0, len(records), size):
-        made.add_ratings([*records[start : start + size], record("not JSON")])
-    return made
+        log.add_ratings([*records[start : start + size], record("not JSON")])
+    return log
 
 
 def triples(ratings):
@@ -37,54 +37,54 @@ def triples(ratings):
 
 
 @given(events)
-def test_live_ratings_are_those_of_the_library(found):
+def test_live_ratings_equal_those_of_the_library(found):
     expected = Ratings.from_events(
         [event.user for event in found],
         [event.item for event in found],
         [math.nan if event.rating is None else event.rating for event in found],
         [event.timestamp for event in found],
     )
-    made = material(found)
-    ratings, beyond = made.ratings({})
+    log = rating_log(found)
+    ratings, beyond = log.ratings({})
     assert triples(ratings) == triples(expected)
-    assert len(made) == made.n_beyond({}) == len(found)
+    assert len(log) == log.n_beyond({}) == len(found)
     assert beyond.all()
 
 
 @given(events, st.integers(0, 3))
-def test_a_tombstone_takes_back_what_is_not_later_and_the_id(found, until):
-    made = material(found)
-    everything = triples(made.ratings({})[0])
-    made.add_user(FeatureRecord("u1", {"age": 3}), 0)
-    made.add_user(FeatureRecord("u1", None), until)
-    ratings, _ = made.ratings({})
-    assert triples(ratings) == [at for at in everything if at[0] != "u1" or at[3] > until]
-    assert ("u1" in ratings.user_ids) == any(at[0] == "u1" for at in triples(ratings))
+def test_a_tombstone_forgets_the_ratings_up_to_its_time_and_an_id_without_ratings(found, until):
+    log = rating_log(found)
+    everything = triples(log.ratings({})[0])
+    log.add_user(FeatureRecord("u1", {"age": 3}), 0)
+    log.add_user(FeatureRecord("u1", None), until)
+    ratings, _ = log.ratings({})
+    assert triples(ratings) == [row for row in everything if row[0] != "u1" or row[3] > until]
+    assert ("u1" in ratings.user_ids) == any(row[0] == "u1" for row in triples(ratings))
     assert ratings.user_features == {}
 
 
-def test_what_lies_beyond_the_watermarks_is_new():
-    made = material([RatingEvent("u", f"i{at}", 5.0, at) for at in range(6)])
-    assert made.n_beyond({0: 4, 3: 9}) == 2
-    assert made.ratings({0: 4})[1].tolist() == [False] * 4 + [True] * 2
+def test_ratings_at_or_beyond_the_watermarks_are_new():
+    log = rating_log([RatingEvent("u", f"i{at}", 5.0, at) for at in range(6)])
+    assert log.n_beyond({0: 4, 3: 9}) == 2
+    assert log.ratings({0: 4})[1].tolist() == [False] * 4 + [True] * 2
 
 
 @given(st.permutations([(5, 1, {"year": 1}), (7, 3, {"year": 2}), (7, 4, {"year": 3}), (6, 9, None)]))
-def test_of_several_records_of_an_id_the_newest_counts_in_whatever_order_they_are_read(found):
-    made = material(
+def test_the_newest_record_of_an_id_counts_whatever_the_order_of_reading(found):
+    log = rating_log(
         [RatingEvent("x", "x", 5.0, 6), RatingEvent("x", "y", 5.0, 7), RatingEvent("y", "x", 5.0, 7)]
     )
     for timestamp, offset, features in found:
-        made.add_item(FeatureRecord("x", features), timestamp, offset)
-        made.add_user(FeatureRecord("x", features), timestamp, offset)
-    ratings, _ = made.ratings({})
+        log.add_item(FeatureRecord("x", features), timestamp, offset)
+        log.add_user(FeatureRecord("x", features), timestamp, offset)
+    ratings, _ = log.ratings({})
     assert ratings.item_features == ratings.user_features == {"x": {"year": 3}}
     assert triples(ratings) == [("x", "y", 5.0, 7), ("y", "x", 5.0, 7)]
 
 
-def test_features_name_users_and_items_without_ratings():
-    made = material([RatingEvent("u", "i", 5.0, 1)])
-    made.add_item(FeatureRecord("new", {"genres": ["a"]}), 0)
-    ratings, _ = made.ratings({})
+def test_an_item_with_features_and_no_rating_has_a_row():
+    log = rating_log([RatingEvent("u", "i", 5.0, 1)])
+    log.add_item(FeatureRecord("new", {"genres": ["a"]}), 0)
+    ratings, _ = log.ratings({})
     assert list(ratings.item_ids) == ["i", "new"]
     assert ratings.item_features == {"new": {"genres": ["a"]}}

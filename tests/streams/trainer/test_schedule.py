@@ -14,7 +14,7 @@ def test_a_refit_is_due_after_enough_new_ratings():
     assert found.is_due(n_new=100, has_model=True)
 
 
-def test_a_refit_is_due_after_enough_time_if_anything_is_new():
+def test_a_refit_is_due_after_enough_time_if_a_rating_is_new():
     found, clock = schedule(every_ratings=0)
     clock[0] = 60.0
     assert not found.is_due(n_new=0, has_model=True)
@@ -25,7 +25,7 @@ def test_a_refit_is_due_after_enough_time_if_anything_is_new():
     assert found.is_due(n_new=1, has_model=True)
 
 
-def test_the_first_fit_waits_until_the_ratings_stop_to_come():
+def test_the_first_fit_waits_for_a_quiet_period():
     found, clock = schedule(every_ratings=0, every_s=0.0)
     assert not found.is_due(n_new=FIRST_RATINGS - 1, has_model=False)
     clock[0] = QUIET_S
@@ -35,7 +35,7 @@ def test_the_first_fit_waits_until_the_ratings_stop_to_come():
     assert not found.is_due(n_new=FIRST_RATINGS, has_model=True)
 
 
-def test_the_first_fit_does_not_wait_for_ever():
+def test_the_first_fit_waits_for_a_limited_time_only():
     found, clock = schedule(every_ratings=0, every_s=0.0)
     for second in range(int(PATIENCE_S)):
         clock[0] = second
@@ -44,7 +44,7 @@ def test_the_first_fit_does_not_wait_for_ever():
     assert found.is_due(n_new=FIRST_RATINGS + int(PATIENCE_S), has_model=False)
 
 
-def test_with_both_off_no_refit_is_ever_due():
+def test_no_refit_is_due_with_both_rules_off():
     found, clock = schedule(every_ratings=0, every_s=0.0)
     clock[0] = 1e9
     assert not found.is_due(n_new=10**9, has_model=True)

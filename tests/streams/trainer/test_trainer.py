@@ -1,4 +1,4 @@
-"""The trainer on a broker: what it publishes, what it does not, and how it ends."""
+"""The trainer: which models it publishes, and how it ends."""
 
 import os
 import signal
@@ -23,9 +23,8 @@ from streams import artifacts
 from streams.messages import decode_model_pointer
 from streams.metrics import REFITS
 from streams.trainer import serve
-from streams.trainer.fit import FitRequest, FitResult, compare, fit
-from streams.trainer.main import ENOUGH, FitFailedError, hold_back
-from streams.trainer.publication import is_good_enough
+from streams.trainer.fit import FitRequest, FitResult, compare, fit, is_good_enough
+from streams.trainer.main import MIN_NEWEST, FitFailedError, hold_back
 from tests.streams.brokers import ROOT, eventually
 from tests.streams.world import environ, is_ready, worker
 
@@ -33,7 +32,7 @@ needs_broker = [pytest.mark.slow, pytest.mark.broker]
 
 
 def planted(n_users=60, n_items=40, n=2400, seed=0, kinds=2):
-    """Rating events of people of some kinds who like items of their own kind."""
+    """Return rating events of several kinds of users, who like the items of their own kind."""
     rng = np.random.default_rng(seed)
     users, items = rng.integers(n_users, size=n), rng.integers(n_items, size=n)
     likes = users % kinds == items % kinds
@@ -43,7 +42,7 @@ def planted(n_users=60, n_items=40, n=2400, seed=0, kinds=2):
 
 
 def truth(n_users, n_items, kinds, bits=64):
-    """A model that knows what was planted: a pattern of signs for each kind, and nothing else."""
+    """Return a model that knows the kinds: one sign pattern for each kind."""
     patterns = np.where(np.random.default_rng(0).random((kinds, bits)) < 0.5, -1, 1).astype(np.float32)
     none, one = np.zeros(bits, np.float32), np.ones(bits, np.float32)
     towers = [
@@ -68,7 +67,7 @@ def ratings_of(events):
 
 @contextmanager
 def trainer(settings, **kwargs):
-    """Run a trainer in a thread; yields the future of its end."""
+    """Run a trainer in a thread; yields the future of its result."""
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(serve, settings, stop, **kwargs)
@@ -107,7 +106,7 @@ class TestOnABroker:
             assert "newest_ndcg@20" in second.metrics
             eventually(lambda: n_refits("published") == published + 2)
 
-    def test_once_fits_what_is_there_and_ends(self, world):
+    def test_once_fits_the_existing_ratings_and_ends(self, world):
         world.rate(*planted(n=1500))
         with trainer(world.settings, once=True) as done:
             assert done.result(120) is None
@@ -122,11 +121,11 @@ class TestOnABroker:
         assert n_refits("rejected") == rejected + 1
         assert len(pointers(world)) == 1
 
-    def test_without_ratings_once_says_what_to_do(self, world):
+    def test_once_without_ratings_says_how_to_publish_some(self, world):
         with trainer(world.settings, once=True) as done, pytest.raises(FitFailedError, match="dch publish"):
             done.result(60)
 
-    def test_sigterm_ends_a_trainer_in_seconds_even_in_the_middle_of_a_fit(self, world, tmp_path):
+    def test_sigterm_ends_a_trainer_within_seconds_even_during_a_fit(self, world, tmp_path):
         world.rate(*planted(n=20_000, n_users=2000, n_items=1500))
         log = tmp_path / "log"
         with log.open("w") as errors:
@@ -144,7 +143,7 @@ class TestOnABroker:
                 process.wait()
 
 
-def test_the_newest_ratings_that_the_model_has_not_seen_are_held_back():
+def test_the_newest_unseen_ratings_are_held_back():
     ratings = ratings_of(planted(n=6000, n_users=200, n_items=100))
     n = len(ratings)
     new = np.arange(n) >= n // 2
@@ -154,16 +153,16 @@ def test_the_newest_ratings_that_the_model_has_not_seen_are_held_back():
     assert newest.timestamps.min() > train.timestamps.max()
 
 
-def test_too_few_new_ratings_are_not_measured_on():
+def test_nothing_is_held_back_with_too_few_new_ratings():
     ratings = ratings_of(planted())
-    new = np.arange(len(ratings)) >= len(ratings) - ENOUGH + 1
+    new = np.arange(len(ratings)) >= len(ratings) - MIN_NEWEST + 1
     train, newest = hold_back(ratings, new)
     assert newest is None
     assert train is ratings
     assert hold_back(ratings, np.zeros(len(ratings), bool))[1] is None
 
 
-def test_a_candidate_may_lose_the_margin_and_no_more():
+def test_a_candidate_may_be_worse_by_the_margin_at_most():
     assert is_good_enough(FitResult(candidate=0.5, in_service=0.5), 0.0)
     assert is_good_enough(FitResult(candidate=0.48, in_service=0.5), 0.02)
     assert not is_good_enough(FitResult(candidate=0.47, in_service=0.5), 0.02)
@@ -171,19 +170,21 @@ def test_a_candidate_may_lose_the_margin_and_no_more():
 
 
 @pytest.mark.slow
-def test_after_a_model_of_another_size_in_service_the_fit_begins_anew(tmp_path):
+def test_a_fit_starts_from_scratch_after_a_model_of_another_shape(tmp_path):
     config = DchConfig(bits=64, hidden=64, steps=10, vector_size=16)
-    save_model(tmp_path / "before", truth(60, 40, 2))  # no ranking vectors, as earlier versions made none
+    save_model(tmp_path / "before", truth(60, 40, 2))  # a model without ranking vectors
     in_service = (str(tmp_path / "before"), manifest_sha256(tmp_path / "before"))
-    job = FitRequest(ratings_of(planted()), None, config, generation=2, in_service=in_service)
-    assert fit(job, tmp_path / "model") == FitResult()
+    request = FitRequest(ratings_of(planted()), None, config, generation=2, in_service=in_service)
+    assert fit(request, tmp_path / "model") == FitResult()
     model = load_model(tmp_path / "model")
     assert (model.user_tower.vector_size, model.metrics["steps"]) == (16, 10)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("share", "steps"), [(0.9, 2), (0.5, 10)], ids=["a few more", "twice as many"])
-def test_once_ratings_have_outgrown_the_model_in_service_the_fit_begins_anew(tmp_path, share, steps):
+@pytest.mark.parametrize(
+    ("share", "steps"), [(0.9, 2), (0.5, 10)], ids=["few more ratings", "twice as many ratings"]
+)
+def test_a_fit_starts_from_scratch_once_the_ratings_have_outgrown_the_model(tmp_path, share, steps):
     config = DchConfig(bits=64, hidden=64, steps=10, vector_size=16)
     everything = ratings_of(planted(n=3000))
     some = everything.subset(np.arange(int(share * len(everything))))
@@ -196,9 +197,9 @@ def test_once_ratings_have_outgrown_the_model_in_service_the_fit_begins_anew(tmp
 def test_a_fitted_model_beats_a_random_one_on_planted_ratings(tmp_path):
     everything = ratings_of(planted(n=3000))
     ratings, newest = hold_back(everything, np.ones(len(everything), bool))
-    job = FitRequest(ratings, None, DchConfig(bits=64, steps=60), generation=1, in_service=None)
-    assert fit(job, tmp_path / "model") == FitResult()
+    request = FitRequest(ratings, None, DchConfig(bits=64, steps=60), generation=1, in_service=None)
+    assert fit(request, tmp_path / "model") == FitResult()
     model = artifacts.load_model(tmp_path / "model")
-    rival = random_model(n_users=60, n_items=40, bits=64, hidden=256)
-    found = compare(model, rival, ratings, newest)
+    baseline = random_model(n_users=60, n_items=40, bits=64, hidden=256)
+    found = compare(model, baseline, ratings, newest)
     assert found.candidate > found.in_service

@@ -21,10 +21,10 @@ class Log:
     def committed(self, partitions):
         return {one: self.found["committed"].get(one, 0) for one in partitions}
 
-    def ends(self, partitions):
+    def end_offsets(self, partitions):
         return {one: self.found["ends"].get(one, 0) for one in partitions}
 
-    def starts(self, partitions):
+    def beginning_offsets(self, partitions):
         return dict.fromkeys(partitions, 0)
 
     def position(self, partition):

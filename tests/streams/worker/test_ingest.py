@@ -30,8 +30,8 @@ class Clients(Log):
     def move(self, partition, position):
         self.found["positions"][partition] = position
 
-    def commit(self, but=()):
-        self.left_out.append(set(but))
+    def commit(self, skip=()):
+        self.left_out.append(set(skip))
 
     def send(self, output):
         self.sent.append(output)

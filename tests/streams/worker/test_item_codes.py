@@ -9,8 +9,7 @@ from dch.models.codes import from_words
 from dch.recommender import Recommender
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
-from streams.messages import ItemCode
-from streams.messages.state import decode_item_code
+from streams.messages import ItemCode, decode_item_code
 from streams.settings import Settings
 from streams.worker.item_codes import ItemCodeTable
 

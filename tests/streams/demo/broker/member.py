@@ -1,4 +1,4 @@
-"""A consumer group's member in a process of its own; prints its partitions whenever they change."""
+"""A member of a consumer group as a process; it prints its partitions whenever they change."""
 
 import sys
 
@@ -18,7 +18,7 @@ consumer.subscribe([topic])
 before: list[int] = []
 while True:
     consumer.poll(0.1)
-    now = sorted(place.partition for place in consumer.assignment())
+    now = sorted(found.partition for found in consumer.assignment())
     if now != before:
         print(*now, flush=True)
         before = now

@@ -1,4 +1,4 @@
-"""The embedded broker as users run it: a command, a folder, a port; and what groups and fetches do on it."""
+"""The embedded broker, run as users run it: start, end, fetches and consumer groups."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def read_all(settings, topic, n):
 
 @pytest.mark.broker
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_ends_the_broker_in_order_and_its_child_with_it(tmp_path, name):
+def test_a_signal_ends_the_broker_and_its_child(tmp_path, name):
     with embedded_broker(tmp_path / "data") as process:
         child = children(process.pid)
         assert len(child) == 1
@@ -92,37 +92,37 @@ def test_records_and_offsets_survive_a_restart(tmp_path):
 
 
 @pytest.mark.broker
-def test_what_makes_it_impossible_is_one_sentence(tmp_path, embedded):
+def test_each_reason_not_to_start_is_reported_with_a_remedy(tmp_path, embedded):
     port = embedded.rpartition(":")[2]
     taken = dch("broker", "start", "--data", tmp_path / "a", "--port", port)
     (tmp_path / "file").touch()
     no_folder = dch("broker", "start", "--data", tmp_path / "file" / "x", "--port", 0)
     with embedded_broker(tmp_path / "b"):
         twice = dch("broker", "start", "--data", tmp_path / "b", "--port", 0)
-    for found, sentence in [
-        (taken, f"dch: port {port} of 127.0.0.1 is in use; choose another --port (0 takes any free one)\n"),
+    for found, message in [
+        (taken, f"dch: port {port} of 127.0.0.1 is in use; choose another --port (0 picks a free one)\n"),
         (no_folder, "cannot be written: Not a directory; choose another --data\n"),
         (twice, "noida-db is already running for"),
     ]:
         assert found.returncode == 1
-        assert sentence in found.stderr
+        assert message in found.stderr
         assert "Traceback" not in found.stderr
 
 
-def test_without_the_package_a_sentence_says_what_to_install(monkeypatch):
+def test_without_noida_db_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"not installed; run: pip install 'dch-streams\[demo\]'"):
         module.binary()
 
 
 @pytest.mark.broker
-def test_clients_are_sent_to_the_port_they_know(embedded):
+def test_the_broker_advertises_the_port_of_the_proxy(embedded):
     brokers = AdminClient({"bootstrap.servers": embedded}).list_topics(timeout=10).brokers
     assert [f"{one.host}:{one.port}" for one in brokers.values()] == [embedded]
 
 
 @pytest.mark.broker
-def test_one_reply_carries_a_megabyte_and_a_reader_still_gets_everything(embedded, prefix):
+def test_a_fetch_reply_is_limited_to_a_megabyte_and_a_consumer_still_reads_everything(embedded, prefix):
     topic = prefix + "backlog"
     settings = create(embedded, topic)
     producer = Producer(settings, linger_ms=0)
@@ -149,16 +149,16 @@ def ask(address, frame):
 
 
 class Member:
-    """A member of a group in a process of its own, which says what it is given."""
+    """A member of a consumer group as a process, and the partitions assigned to it."""
 
-    def __init__(self, address, topic, strategy, said):
-        self.said = said
-        with said.open("w") as out:
+    def __init__(self, address, topic, strategy, output):
+        self.output = output
+        with output.open("w") as out:
             command = [sys.executable, str(MEMBER), address, topic, topic, strategy]
             self.process = subprocess.Popen(command, stdout=out)
 
     def partitions(self):
-        lines = self.said.read_text().split("\n")[:-1]
+        lines = self.output.read_text().split("\n")[:-1]
         return set(map(int, lines[-1].split())) if lines else set()
 
     def kill(self):
@@ -168,7 +168,7 @@ class Member:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
-def test_members_share_partitions_and_those_of_a_killed_one_are_taken_over(
+def test_members_share_the_partitions_and_take_over_those_of_a_killed_member(
     broker, prefix, strategy, tmp_path
 ):
     topic = prefix + "shared"
@@ -186,8 +186,8 @@ def test_members_share_partitions_and_those_of_a_killed_one_are_taken_over(
 
 
 @pytest.mark.broker
-def test_another_client_reads_and_writes_through_the_proxy(embedded, prefix):
-    async def scene():
+def test_aiokafka_reads_and_writes_through_the_proxy(embedded, prefix):
+    async def send_and_read():
         producer = AIOKafkaProducer(bootstrap_servers=embedded, enable_idempotence=True)
         consumer = AIOKafkaConsumer(
             prefix + "aio", bootstrap_servers=embedded, group_id=prefix + "aio", auto_offset_reset="earliest"
@@ -201,7 +201,7 @@ def test_another_client_reads_and_writes_through_the_proxy(embedded, prefix):
         return record
 
     create(embedded, prefix + "aio", partitions=4)
-    record = asyncio.run(scene())
+    record = asyncio.run(send_and_read())
     assert (record.partition, record.key, record.value, record.headers) == (
         0,
         b"u1",

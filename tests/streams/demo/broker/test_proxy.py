@@ -1,19 +1,18 @@
-"""The proxy against a broker of a few lines that counts what it is asked."""
+"""The proxy in front of a fake broker that records its requests."""
 
 import asyncio
 import struct
 
-from tests.streams.broker.test_wire import batch, reply, request, text
-
 from streams.demo.broker import wire
 from streams.demo.broker.connection import Connection
 from streams.demo.broker.proxy import Proxy
+from tests.streams.demo.broker.test_wire import batch, reply, request, text
 
 HOST = "127.0.0.1"
 
 
 class Upstream:
-    """A broker that answers every fetch at once, with what ``batches`` holds, and notes every request."""
+    """A broker that answers every fetch at once with ``batches``, and records the calls in ``asked``."""
 
     def __init__(self):
         self.batches = []
@@ -24,11 +23,11 @@ class Upstream:
         try:
             while True:
                 frame = await client.read()
-                head = wire.head(frame)
+                head = wire.read_head(frame)
                 self.asked.append(head.api)
                 if head.api == wire.FETCH:
                     await client.write(reply(head.version, [(0, self.batches)]))
-                elif head.api == wire.PRODUCE and wire.acks(frame, head) == 0:
+                elif head.api == wire.PRODUCE and wire.read_acks(frame, head) == 0:
                     pass
                 elif head.api == wire.JOIN_GROUP:
                     parts = (text("range"), text("m-1"), text("m-1"))
@@ -41,23 +40,23 @@ class Upstream:
             await client.close()
 
 
-def played(play):
-    """Run a scene with an upstream, a proxy and one client of it."""
+def run(test):
+    """Run a test coroutine with an upstream broker, a proxy and one client."""
 
-    async def scene():
+    async def main():
         upstream = Upstream()
         server = await asyncio.start_server(upstream.client, HOST, 0)
         proxy = Proxy(HOST, 0, server.sockets[0].getsockname()[1])
         front = await proxy.serve()
         client = await Connection.open(HOST, proxy.port)
         try:
-            await asyncio.wait_for(play(upstream, proxy, client), 30)
+            await asyncio.wait_for(test(upstream, proxy, client), 30)
         finally:
             await client.close()
             front.close()
             server.close()
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
 
 def fetch(wait_ms):
@@ -67,16 +66,16 @@ def fetch(wait_ms):
 PRODUCE = request(wire.PRODUCE, 8, struct.pack(">hh", -1, -1))
 
 
-def test_an_idle_consumer_asks_upstream_twice_in_one_fetch_and_not_without_end():
-    async def play(upstream, proxy, client):
+def test_an_empty_fetch_asks_the_broker_only_twice():
+    async def test(upstream, proxy, client):
         await client.ask(fetch(200))
         assert upstream.asked == [wire.FETCH, wire.FETCH]
 
-    played(play)
+    run(test)
 
 
-def test_a_held_fetch_is_answered_when_something_is_produced():
-    async def play(upstream, proxy, client):
+def test_a_held_fetch_is_answered_when_a_record_is_produced():
+    async def test(upstream, proxy, client):
         waiting = asyncio.create_task(client.ask(fetch(25_000)))
         while not upstream.asked:
             await asyncio.sleep(0)
@@ -86,31 +85,31 @@ def test_a_held_fetch_is_answered_when_something_is_produced():
         assert await waiting == reply(11, [(0, [batch(0, 100)])])
         await producer.close()
 
-    played(play)
+    run(test)
 
 
 def test_a_fetch_with_records_is_answered_at_once():
-    async def play(upstream, proxy, client):
+    async def test(upstream, proxy, client):
         upstream.batches = [batch(0, 100)]
         await client.ask(fetch(25_000))
         assert upstream.asked == [wire.FETCH]
 
-    played(play)
+    run(test)
 
 
-def test_a_produce_request_that_wants_no_reply_gets_none():
-    async def play(upstream, proxy, client):
+def test_a_produce_request_without_acknowledgements_gets_no_reply():
+    async def test(upstream, proxy, client):
         await client.write(request(wire.PRODUCE, 8, struct.pack(">hh", -1, 0)))
         assert len(await client.ask(request(wire.METADATA, 8))) == 4
 
-    played(play)
+    run(test)
 
 
-def test_a_member_that_falls_silent_is_made_to_leave_and_one_that_is_heard_is_not():
+def test_a_member_leaves_its_group_once_its_heartbeats_stop():
     join = request(wire.JOIN_GROUP, 5, text("g") + struct.pack(">ii", 300, 9000) + text(""))
     beat = request(wire.HEARTBEAT, 3, text("g") + struct.pack(">i", 1) + text("m-1"))
 
-    async def play(upstream, proxy, client):
+    async def test(upstream, proxy, client):
         expiring = asyncio.create_task(proxy.expire_members(0.01))
         await client.ask(join)
         for _ in range(10):
@@ -122,32 +121,32 @@ def test_a_member_that_falls_silent_is_made_to_leave_and_one_that_is_heard_is_no
         assert proxy.groups.members == {}
         expiring.cancel()
 
-    played(play)
+    run(test)
 
 
 def test_a_member_that_leaves_is_forgotten():
     join = request(wire.JOIN_GROUP, 5, text("g") + struct.pack(">ii", 300, 9000) + text(""))
 
-    async def play(upstream, proxy, client):
+    async def test(upstream, proxy, client):
         await client.ask(join)
         assert list(proxy.groups.members) == [("g", "m-1")]
         await client.ask(request(wire.LEAVE_GROUP, 2, text("g") + text("m-1")))
         assert proxy.groups.members == {}
 
-    played(play)
+    run(test)
 
 
-def test_when_the_broker_behind_is_gone_the_client_is_hung_up_on():
-    async def scene():
+def test_without_the_broker_the_proxy_disconnects_the_client():
+    async def main():
         proxy = Proxy(HOST, 0, 1)
         front = await proxy.serve()
         client = await Connection.open(HOST, proxy.port)
         try:
             await client.ask(fetch(10))
         except (asyncio.IncompleteReadError, ConnectionError):
-            hung_up = True
-        assert hung_up
+            disconnected = True
+        assert disconnected
         await client.close()
         front.close()
 
-    asyncio.run(scene())
+    asyncio.run(main())

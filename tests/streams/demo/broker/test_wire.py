@@ -1,4 +1,4 @@
-"""The bytes that the proxy reads and changes; everything else passes as it is."""
+"""The parts of frames that the proxy reads and changes."""
 
 import struct
 
@@ -10,12 +10,12 @@ from streams.demo.broker import wire
 
 
 def batch(offset, size):
-    """A batch of records of so many bytes in all; only its length matters."""
+    """Return a batch of records of ``size`` bytes; only the length matters."""
     return struct.pack(">qi", offset, size - 12) + b"\x07" * (size - 12)
 
 
 def reply(version, partitions, error=0):
-    """The reply to a fetch: partitions of one topic, each an error and its batches, or None for null."""
+    """Return a fetch reply for one topic; a partition is an error code and its batches, or None for null."""
     head = struct.pack(">i", 7) + (struct.pack(">i", 0) if version >= 1 else b"")
     head += struct.pack(">hi", error, 0) if version >= 7 else b""
     body = b""
@@ -41,7 +41,7 @@ partitions = st.lists(
 
 
 @given(st.integers(0, 11), partitions)
-def test_a_reply_keeps_whole_batches_up_to_a_megabyte_and_at_least_one(version, partitions):
+def test_a_fetch_reply_keeps_whole_batches_up_to_a_megabyte_and_at_least_one(version, partitions):
     def kept(sizes):
         n = sum(1 for i in range(len(sizes)) if i == 0 or sum(sizes[: i + 1]) <= wire.PARTITION_BYTES)
         return sizes[:n]
@@ -55,60 +55,62 @@ def test_a_reply_keeps_whole_batches_up_to_a_megabyte_and_at_least_one(version, 
             ],
         )
 
-    found, says = wire.capped(built(list), version)
+    found, has_content = wire.limit_fetch_reply(built(list), version)
     assert found == built(kept)
-    assert says == any(code or found for code, found in partitions)
+    assert has_content == any(code or found for code, found in partitions)
 
 
-def test_an_error_of_the_whole_fetch_is_said_at_once():
-    assert wire.capped(reply(11, [(0, [])], error=70), 11)[1]
-    assert not wire.capped(reply(11, [(0, [])]), 11)[1]
+def test_a_fetch_reply_with_an_error_has_content():
+    assert wire.limit_fetch_reply(reply(11, [(0, [])], error=70), 11)[1]
+    assert not wire.limit_fetch_reply(reply(11, [(0, [])]), 11)[1]
 
 
-def test_no_call_is_offered_in_a_version_with_varints():
+def test_offered_versions_have_no_varints():
     found = struct.pack(">ihi", 42, 0, 3) + struct.pack(">9h", 0, 0, 9, 1, 4, 13, 3, 0, 12)
     cut = struct.pack(">ihi", 42, 0, 3) + struct.pack(">9h", 0, 0, 8, 1, 4, 11, 3, 0, 12)
-    asked = wire.head(request(wire.API_VERSIONS, 0))
-    assert wire.offered(found, asked) == cut
+    asked = wire.read_head(request(wire.API_VERSIONS, 0))
+    assert wire.limit_versions(found, asked) == cut
 
 
-def test_who_asks_for_versions_in_a_newer_version_is_told_to_ask_in_the_oldest():
+def test_a_newer_versions_request_gets_an_error_and_the_versions_of_its_own_call():
     found = struct.pack(">ihi", 42, 0, 1) + struct.pack(">3h", wire.API_VERSIONS, 0, 3)
-    told = struct.pack(">ihi", 42, wire.UNSUPPORTED_VERSION, 1) + struct.pack(">3h", wire.API_VERSIONS, 0, 0)
-    assert wire.offered(found, wire.head(request(wire.API_VERSIONS, 3))) == told
+    expected = struct.pack(">ihi", 42, wire.UNSUPPORTED_VERSION, 1) + struct.pack(
+        ">3h", wire.API_VERSIONS, 0, 0
+    )
+    assert wire.limit_versions(found, wire.read_head(request(wire.API_VERSIONS, 3))) == expected
 
 
 @pytest.mark.parametrize(("version", "before"), [(2, b""), (8, struct.pack(">h", 2) + b"tx")])
 @pytest.mark.parametrize("acks", [0, 1, -1])
 def test_the_acknowledgements_of_a_produce_request_are_read(version, before, acks):
     frame = request(wire.PRODUCE, version, before + struct.pack(">hi", acks, 1000))
-    assert wire.acks(frame, wire.head(frame)) == acks
+    assert wire.read_acks(frame, wire.read_head(frame)) == acks
 
 
-def test_only_the_replies_that_name_brokers_are_readdressed():
+def test_the_address_is_replaced_only_in_replies_that_name_brokers():
     address = b"\x00\x09127.0.0.1"
     reply = address + struct.pack(">i", 1000)
-    metadata, fetch = wire.head(request(wire.METADATA, 1)), wire.head(request(wire.FETCH, 1))
-    assert wire.readdressed(reply, metadata, "127.0.0.1", 1000, 9092) == address + struct.pack(">i", 9092)
-    assert wire.readdressed(reply, fetch, "127.0.0.1", 1000, 9092) == reply
+    metadata, fetch = wire.read_head(request(wire.METADATA, 1)), wire.read_head(request(wire.FETCH, 1))
+    assert wire.replace_address(reply, metadata, "127.0.0.1", 1000, 9092) == address + struct.pack(">i", 9092)
+    assert wire.replace_address(reply, fetch, "127.0.0.1", 1000, 9092) == reply
 
 
 def text(value):
     return struct.pack(">h", len(value)) + value.encode()
 
 
-def test_the_member_that_a_call_is_about_is_read():
+def test_the_member_of_a_group_call_is_read():
     join = request(wire.JOIN_GROUP, 5, text("worker") + struct.pack(">ii", 6000, 300_000) + text("m-1"))
     beat = request(wire.HEARTBEAT, 3, text("worker") + struct.pack(">i", 9) + text("m-1"))
     leave = request(wire.LEAVE_GROUP, 2, text("worker") + text("m-1"))
-    assert wire.group_member(join, wire.head(join)) == (("worker", "m-1"), 6.0)
-    assert wire.group_member(beat, wire.head(beat)) == (("worker", "m-1"), 0.0)
-    assert wire.group_member(leave, wire.head(leave)) == (("worker", "m-1"), 0.0)
+    assert wire.read_group_member(join, wire.read_head(join)) == (("worker", "m-1"), 6.0)
+    assert wire.read_group_member(beat, wire.read_head(beat)) == (("worker", "m-1"), 0.0)
+    assert wire.read_group_member(leave, wire.read_head(leave)) == (("worker", "m-1"), 0.0)
 
 
-def test_the_name_given_to_a_member_is_read():
-    asked = wire.head(request(wire.JOIN_GROUP, 5))
+def test_the_member_name_in_a_join_reply_is_read():
+    asked = wire.read_head(request(wire.JOIN_GROUP, 5))
     joined = struct.pack(">iihi", 42, 0, 0, 3) + text("range") + text("leader") + text("m-2")
     refused = struct.pack(">iihi", 42, 0, 79, -1) + text("") + text("") + text("m-2")
-    assert wire.joined_member(joined, asked) == "m-2"
-    assert wire.joined_member(refused, asked) == ""
+    assert wire.read_joined_member(joined, asked) == "m-2"
+    assert wire.read_joined_member(refused, asked) == ""
