@@ -1,7 +1,7 @@
-"""The outbox: writes the records of one thread of a role, and counts those that are not plain results.
+"""The outbox of a thread: everything that it writes to Kafka goes through one object.
 
-A record leaves in one of three ways: as a result (``send``), as a dead letter, or repartitioned, that is
-published again to the partition that its key belongs to. All of them are on the broker after ``flush``.
+These are new records, dead letters, and repartitioned records. A record is repartitioned if it was found in
+another partition than the one that owns its key: it is published again to the owner partition, unchanged.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from streams.kafka.records import Output, Record
 from streams.metrics import DEAD_LETTERS, EVENTS
 from streams.settings import Settings
 
-FORWARDED = "dch-forwarded"
-"""Header of a repartitioned record; its value is the position where the record was found."""
+REPARTITIONED_HEADER = "dch-forwarded"
+"""Header of a repartitioned record. Its value is the position of the original record."""
 
 
 class Outbox:
-    """Writes results, dead letters and repartitioned records.
+    """Send new records, dead letters and repartitioned records; count the last two. Any thread may send.
 
     Args:
-        settings: the prefix of topics, which metrics leave out.
+        settings: settings with the topic prefix, which metric labels leave out.
         sink: the producer.
-        group: the consumer group that dead letters name.
+        group: the consumer group to name in dead letters.
     """
 
     def __init__(self, settings: Settings, sink: Sink, *, group: str) -> None:
@@ -32,7 +32,7 @@ class Outbox:
         self._group = group
 
     def send(self, output: Output) -> None:
-        """Queue a record.
+        """Queue a record; it is on the broker after ``flush``.
 
         Raises:
             DeliveryError: the queue stayed full, or the record is too large.
@@ -51,7 +51,7 @@ class Outbox:
         EVENTS.labels(topic, "dead_letter").inc()
 
     def repartition(self, record: Record, partition: int, key: bytes | None) -> None:
-        """Queue the same value, headers and time again for another partition of the topic, and count it.
+        """Queue a record again for its owner partition, with the same value, headers and time, and count it.
 
         Raises:
             DeliveryError: as for ``send``.
@@ -62,7 +62,7 @@ class Outbox:
                 key=key,
                 value=record.value,
                 partition=partition,
-                headers=[*record.headers, (FORWARDED, record.position.encode())],
+                headers=[*record.headers, (REPARTITIONED_HEADER, record.position.encode())],
                 timestamp_ms=record.timestamp_ms or None,
             )
         )
@@ -89,5 +89,5 @@ class Outbox:
 
 
 def is_repartitioned(record: Record) -> bool:
-    """Return whether a worker has published this record again to its present partition."""
-    return any(name == FORWARDED for name, _ in record.headers)
+    """Return whether this record was published again by a worker that found it in another partition."""
+    return any(name == REPARTITIONED_HEADER for name, _ in record.headers)

@@ -1,4 +1,4 @@
-"""Metrics of the worker, updated once per batch: one call per record would cost as much as the record."""
+"""Metrics of the worker, updated once per batch: one call per record would cost as much as applying it."""
 
 import time
 from collections.abc import Sequence

@@ -162,7 +162,9 @@ class GlobalTables:
             return
         self._committed_at = time.monotonic()
         self._send_dead_letters()
-        self._consumer.commit(skip=[one for one in (self._models, *self._partitions) if self._skips(one)])
+        self._consumer.commit(
+            skip=[one for one in (self._models, *self._partitions) if self._is_skipped(one)]
+        )
 
     def _send_dead_letters(self) -> None:
         bad, self._bad = self._bad, []
@@ -173,7 +175,7 @@ class GlobalTables:
         if bad:
             self._outbox.flush()
 
-    def _skips(self, partition: Partition) -> bool:
-        """Return whether a partition must not be committed: another worker does, or it would move back."""
+    def _is_skipped(self, partition: Partition) -> bool:
+        """Return whether not to commit a partition: another worker owns it, or its offset would move back."""
         position = self._consumer.position(partition) or 0
         return partition.partition not in self._context.owned or position < self._committed[partition]

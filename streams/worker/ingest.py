@@ -1,7 +1,8 @@
 """The ingest thread: reads records, acts on them, writes what follows, flushes, and commits, in this order.
 
 It is the only thread that writes to the recommender's state. Because the commit comes last, a crash at any
-point repeats work and loses none (at least once). Every output is keyed, so a repeated one overwrites itself.
+point repeats work and loses none (at least once). A record that is applied twice changes nothing the second
+time.
 """
 
 import logging
@@ -25,7 +26,7 @@ from streams.worker.users import UserProcessor
 log = logging.getLogger("streams.worker")
 
 POLL_S = 0.1
-"""Longest wait for a record; also the longest wait of an entry in the table queue."""
+"""Longest wait for a record. Entries of the table queue wait no longer than this either."""
 
 
 def run_ingest(context: WorkerContext) -> None:
@@ -83,7 +84,7 @@ class Ingest:
         self._in_batch = False
 
     def run(self) -> None:
-        """Ingest until stopped, then return with everything applied committed."""
+        """Ingest until stopped. Everything that was applied is committed when it returns."""
         stop = self._context.stop
         self._apply_tables_read_at_start()
         if stop.is_set():
@@ -99,9 +100,9 @@ class Ingest:
             self._gauges.update(records)
 
     def process(self, records: Sequence[Record]) -> None:
-        """Act on records, write what follows from them, flush, and commit.
+        """Act on the records of a poll, write what follows from them, flush, and commit.
 
-        Without records it still records progress and applies the user records that waited for it.
+        Call it after an empty poll, too: user records that were held back may now be due.
         """
         self._in_batch = bool(records)
         by_topic: dict[str, list[Record]] = {name: [] for name in self._assignment.topics}

@@ -28,8 +28,8 @@ requests: ingest decodes thousands of records in a row, and a request needs the 
 SHUTDOWN_TIMEOUT_S = 8.0
 """How long the threads together may take to stop. Orchestrators kill a process after 10 s or more."""
 
-Run = Callable[[WorkerContext], None]
-THREADS: tuple[tuple[str, Run], ...] = (
+Target = Callable[[WorkerContext], None]
+THREADS: tuple[tuple[str, Target], ...] = (
     ("tables", run_tables),
     ("requests", run_requests),
     ("ingest", run_ingest),
@@ -79,8 +79,8 @@ def checks(context: WorkerContext) -> Checks:
 def _supervise(context: WorkerContext) -> None:
     failures: list[tuple[str, BaseException]] = []
     threads = [
-        threading.Thread(target=_run_guarded, args=(context, name, run, failures), name=name, daemon=True)
-        for name, run in THREADS
+        threading.Thread(target=_run_guarded, args=(context, name, target, failures), name=name, daemon=True)
+        for name, target in THREADS
     ]
     for thread in threads:
         thread.start()
@@ -105,11 +105,11 @@ def _raise(name: str, error: BaseException) -> NoReturn:
 
 
 def _run_guarded(
-    context: WorkerContext, name: str, run: Run, failures: list[tuple[str, BaseException]]
+    context: WorkerContext, name: str, target: Target, failures: list[tuple[str, BaseException]]
 ) -> None:
     """Run one thread. When it fails or returns, the whole worker stops."""
     try:
-        run(context)
+        target(context)
     except Exception as error:  # noqa: BLE001 - any failure of a thread is a failure of the worker
         failures.append((name, error))
     finally:

@@ -34,8 +34,8 @@ log = logging.getLogger("streams.worker")
 
 ITEM_CODES_TIMEOUT_S = 30.0
 """How long a swap waits for the other workers' item codes of the new generation. A worker that takes longer
-is down. Its items are missing from lists until it is back, which is better than serving an old model until
-then."""
+is assumed to be down. Its items are then missing from lists until it is back, but an outdated model would be
+worse."""
 
 
 class ModelFetcher:
@@ -112,16 +112,19 @@ class ModelSwapper:
         self._now = now
         self._next: FetchedModel | None = None
         self._published: FetchedModel | None = None  # the next model, once our item codes of it are published
-        self._deadline_s = 0.0
+        self._deadline = 0.0
+        self.trials: Trials
+        """The prequential trials of the generation in service."""
+
         self._set_in_service(first)
 
     def offer(self, new: FetchedModel) -> None:
-        """Make a model the next one; refuse it if it is not newer than the present next one."""
+        """Make a model the next one to swap in; refuse it unless it is newer than the newest one so far."""
         newest = self._next or self._in_service
         if new.pointer.generation <= newest.pointer.generation:
             refuse_older(new.pointer, newest.pointer.generation)
             return
-        self._next, self._deadline_s = new, self._now() + ITEM_CODES_TIMEOUT_S
+        self._next, self._deadline = new, self._now() + ITEM_CODES_TIMEOUT_S
 
     def swap_when_ready(self) -> None:
         """Swap in the next model once its item codes are complete. Item histories must be complete.
@@ -132,7 +135,7 @@ class ModelSwapper:
         new = self._next
         if new is None:
             return
-        is_late = self._now() > self._deadline_s
+        is_late = self._now() > self._deadline
         if self._is_waiting_for_others(new) and not is_late:
             return
         snapshot = self._state.prepare(new.model)
