@@ -1,4 +1,4 @@
-"""Answers: what is asked for (a user, an inline history, an item), and the best items for it."""
+"""Answers: a query for a user, an inline history or an item, and the best items for it."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,88 +11,32 @@ from dch.data.ids import UNKNOWN, IdTable
 from dch.data.ratings import Rows
 from dch.errors import ConfigError, UnknownIdError
 from dch.models.codes import from_words, pack, to_words, unpack
-from dch.models.towers import Floats
+from dch.models.towers import Floats, Ints
 from dch.search import CANDIDATES, Nearest, nearest, rerank
-from dch.search.reserve import reserve, reserved_places
+from dch.search.reserve import reserve, reserved_positions
 from dch.search.scores import make_scorer
 from dch.state.item_index import ItemColumns
 from dch.state.snapshot import Snapshot
-from dch.state.state import NO_ROWS, State
+from dch.state.state import NO_ROWS, State, known_rows
 
 Strategy = Literal["codes+rerank", "codes", "popular"]
 STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular")
-
 
 NO_VECTOR = np.empty(0, np.float32)
 
 
 class Query(NamedTuple):
-    """Where a search starts: one side of it, and the generation to search."""
+    """What a search starts from, and the snapshot to search."""
 
     snapshot: Snapshot
-    relaxed: Floats | None  # (bits,); None where nothing is known
-    vector: Floats | None  # (vector_size,) what candidates are reranked by; None: by the relaxed code
-    seen: NDArray[np.int32]  # item rows already rated, newest first
+    relaxed: Floats | None = None  # (bits,); None if nothing is known, which leads to the popular list
+    vector: Floats = NO_VECTOR  # (vector_size,) ranking vector; empty: rerank by the relaxed code
+    seen: Ints = NO_ROWS  # rows of the items already rated, newest first
 
     @property
     def code(self) -> bytes | None:
-        """The packed code; None where nothing is known."""
+        """The packed code; None if nothing is known."""
         return None if self.relaxed is None else pack(self.relaxed[None])[0].tobytes()
-
-
-def query_user(state: State, user: str) -> Query:
-    """Copy what a search needs of a user."""
-    row = state.history.user_ids.row(user)
-    if row == UNKNOWN:
-        return Query(state.snapshot, None, None, NO_ROWS)
-    with state.lock:
-        snapshot, seen = state.snapshot, state.history.user_histories.of(row)[0]
-        if row >= len(snapshot.users.bags.sums.squares):  # interned, and nothing folded in yet
-            return Query(snapshot, None, None, seen)
-        rows = np.array([row], np.int32)
-        if not snapshot.users.has_code(rows)[0]:
-            return Query(snapshot, None, None, seen)
-        relaxed, vectors = snapshot.users.encode(rows)
-        return Query(snapshot, relaxed[0], vectors[0] if vectors.size else None, seen)
-
-
-def query_history(
-    state: State, history: Sequence[tuple[str, float]], features: Features | None = None
-) -> Query:
-    """Encode a history given inline, with features where there are any."""
-    snapshot = state.snapshot
-    latest = dict(history)
-    ids = IdTable(latest)
-    rows = Rows(
-        np.array([0, len(latest)]),
-        np.arange(len(latest), dtype=np.int32),
-        np.array(list(latest.values()), np.float32),
-    )
-    seen = state.history.item_ids.rows(latest)
-    seen = seen[seen != UNKNOWN]
-    weights = np.interp(rows.values, *snapshot.model.rating_knots.T)
-    is_known = bool(((snapshot.model.user_vocabulary.of_others(ids) >= 0) & (weights > 0)).any())
-    if not is_known:
-        return Query(snapshot, None, None, seen)
-    relaxed, vectors = snapshot.model.encode_users_with_vectors(rows, ids, [features])
-    return Query(snapshot, relaxed[0], vectors[0] if vectors.size else None, seen)
-
-
-def query_item(state: State, item: str) -> Query:
-    """Take an item's code as the query; the item itself counts as seen.
-
-    Raises:
-        UnknownIdError: the item has no code.
-    """
-    snapshot, row = state.snapshot, state.history.item_ids.row(item)
-    rows = np.array([row], np.int32)
-    if not snapshot.item_index.has_code(rows)[0]:
-        raise UnknownIdError(
-            f"no code is known of item {item!r}; it needs a rating by a user of the fit, or known features"
-        )
-    bits = snapshot.item_index.bits
-    signs = unpack(from_words(snapshot.item_index.view().words[rows], bits), bits)[0]
-    return Query(snapshot, signs.astype(np.float32), None, rows)
 
 
 class Hit(NamedTuple):
@@ -103,19 +47,73 @@ class Hit(NamedTuple):
     """Hamming distance to the query; None in the popular list."""
 
     score: float
-    """Larger is better. Of ``codes``: bits that agree less those that differ; of ``codes+rerank``: product
-    of ranking vectors, or relaxed query . item bits; of ``popular``: the positive ratings of the item."""
+    """Larger is better. ``codes``: number of equal bits minus number of different bits. ``codes+rerank``:
+    product of the ranking vectors, or of the relaxed code and the item's signs. ``popular``: number of
+    positive ratings of the item."""
 
 
 class Answer(NamedTuple):
-    """A list and how it came about."""
+    """A list and how it was made."""
 
     hits: list[Hit]
     strategy: Strategy
-    """What was used: ``popular`` where nothing is known of whom to search for."""
+    """The strategy that was used: ``popular`` if nothing was known to search for."""
 
     generation: int
     code: bytes | None
+    """The packed code that was searched for; None in the popular list."""
+
+
+def query_user(state: State, user: str) -> Query:
+    """Return the query for a user, with a copy of the user's data."""
+    row = state.history.user_ids.row(user)
+    if row == UNKNOWN:
+        return Query(state.snapshot)
+    rows = np.array([row], np.int32)
+    with state.lock:
+        snapshot, seen = state.snapshot, state.history.user_histories.of(row)[0]
+        if not snapshot.users.has_code(rows)[0]:
+            return Query(snapshot, seen=seen)
+        relaxed, vectors = snapshot.users.encode(rows)
+    return Query(snapshot, relaxed[0], vectors[0], seen)
+
+
+def query_history(
+    state: State, history: Sequence[tuple[str, float]], features: Features | None = None
+) -> Query:
+    """Return the query for an inline history of (item, rating), with optional user features."""
+    snapshot = state.snapshot
+    latest = dict(history)
+    ids = IdTable(latest)
+    rows = Rows(
+        np.array([0, len(latest)]),
+        np.arange(len(latest), dtype=np.int32),
+        np.array(list(latest.values()), np.float32),
+    )
+    seen = known_rows(state.history.item_ids.rows(latest))
+    weights = np.interp(rows.values, *snapshot.model.rating_knots.T)
+    is_known = bool(((snapshot.model.user_vocabulary.of_others(ids) >= 0) & (weights > 0)).any())
+    if not is_known:
+        return Query(snapshot, seen=seen)
+    relaxed, vectors = snapshot.model.encode_users_with_vectors(rows, ids, [features])
+    return Query(snapshot, relaxed[0], vectors[0], seen)
+
+
+def query_item(state: State, item: str) -> Query:
+    """Return the query for an item: its code, with the item itself as already seen.
+
+    Raises:
+        UnknownIdError: the item has no code.
+    """
+    snapshot = state.snapshot
+    rows = state.history.item_ids.rows([item])
+    if not snapshot.item_index.has_code(rows)[0]:
+        raise UnknownIdError(
+            f"item {item!r} has no code; it needs a rating by a user of the training data, or known features"
+        )
+    bits = snapshot.item_index.bits
+    signs = unpack(from_words(snapshot.item_index.view().words[rows], bits), bits)[0]
+    return Query(snapshot, signs.astype(np.float32), seen=rows)
 
 
 def answer(
@@ -124,41 +122,41 @@ def answer(
     ids: IdTable,
     *,
     strategy: Strategy = "codes+rerank",
-    skip: NDArray[np.int32],
-    only: NDArray[np.int32] | None = None,
+    skip: Ints,
+    only: Ints | None = None,
     new_item_share: float = 0.0,
 ) -> Answer:
-    """Find the k best items that are available and not skipped; fewer only when fewer exist.
+    """Find the k best items that are available and not skipped; fewer only if fewer exist.
 
-    Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k) by distance,
-    then score, distance, popularity, id. Of ``popular``: popularity, id.
+    Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k, if that is more)
+    by distance, then sorted by score, distance, popularity, id. Of ``popular``: popularity, id.
 
-    Where fewer than ``new_item_share`` of the k places (rounded, at least 1) went to new items, which the fit
-    of this generation never saw, the best other new ones that the strategy finds replace the last of the
-    rest, and the list is put in the same order again.
+    New items are those that the fit of this generation never saw. If fewer than ``new_item_share`` of the k
+    positions (rounded, at least 1) hold new items, the best other new items by the same strategy replace the
+    last of the rest, and the list is put in its order again.
 
     Args:
-        query: where to start from.
+        query: what to search for.
         k: list length.
         ids: the item ids.
         strategy: one of STRATEGIES.
         skip: (m,) item rows never to return.
-        only: item rows to choose from; None is all.
+        only: item rows to choose from; None means all.
         new_item_share: 0 to 1.
 
     Raises:
         ConfigError: k, the strategy or the share is out of range.
     """
     _check(k, strategy, new_item_share)
-    columns = _restricted(query.snapshot.item_index.view(), only)
+    items = _restrict(query.snapshot.item_index.view(), only)
     used: Strategy = "popular" if query.relaxed is None else strategy
-    n_new = reserved_places(k, new_item_share)
-    found = _best(query, columns, k, skip, used)
+    n_new = reserved_positions(k, new_item_share)
+    found = _best(query, items, k, skip, used)
     if n_new:
-        new = _best_new(query, columns, n_new, skip, used)
+        new = _best_new(query, items, n_new, skip, used)
         by_score = used == "codes+rerank"
-        reserve(by_score, len(found.rows), *found, *new, columns.is_new, columns.precedence)
-    return Answer(_hits(found, columns, ids, used), used, query.snapshot.model.generation, query.code)
+        reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
+    return Answer(_hits(found, items, ids, used), used, query.snapshot.model.generation, query.code)
 
 
 def _check(k: int, strategy: str, new_item_share: float) -> None:
@@ -170,74 +168,66 @@ def _check(k: int, strategy: str, new_item_share: float) -> None:
         raise ConfigError(f"new_item_share must be from 0 to 1, got {new_item_share}")
 
 
-def _restricted(columns: ItemColumns, only: NDArray[np.int32] | None) -> ItemColumns:
+def _restrict(items: ItemColumns, only: Ints | None) -> ItemColumns:
+    """Allow these rows only."""
     if only is None:
-        return columns
-    chosen = only[only < len(columns.allowed)]
-    allowed = np.zeros_like(columns.allowed)
-    allowed[chosen] = columns.allowed[chosen]
-    return columns._replace(allowed=allowed)
+        return items
+    chosen = only[only < len(items.allowed)]
+    allowed = np.zeros_like(items.allowed)
+    allowed[chosen] = items.allowed[chosen]
+    return items._replace(allowed=allowed)
 
 
-def _best(
-    query: Query,
-    columns: ItemColumns,
-    k: int,
-    skip: NDArray[np.int32],
-    strategy: Strategy,
-) -> Nearest:
-    if strategy == "popular" or query.relaxed is None:
-        return _popular(columns, k, skip)
-    if strategy == "codes":
-        return _nearest(query.relaxed, columns, k, skip)
-    candidates = _nearest(query.relaxed, columns, max(k, CANDIDATES), skip)
-    vector = NO_VECTOR if query.vector is None else query.vector
-    scorer = make_scorer(columns.words, columns.vectors, query.relaxed, vector)
-    return rerank(candidates, k, scorer, popularity=columns.precedence)
-
-
-def _best_new(
-    query: Query,
-    columns: ItemColumns,
-    k: int,
-    skip: NDArray[np.int32],
-    strategy: Strategy,
-) -> Nearest:
-    allowed = columns.allowed & columns.is_new
+def _without(items: ItemColumns, skip: Ints) -> NDArray[np.uint8]:
+    """Return the ``allowed`` column without the rows to skip, as a copy."""
+    allowed = items.allowed.copy()
     allowed[skip[skip < len(allowed)]] = 0
-    rows = np.flatnonzero(allowed.view(np.bool_))
-    # Copied: a mask over all codes, with few of them allowed, takes ten times as long.
-    chosen: list[Any] = [column.take(rows, axis=0) for column in columns._replace(allowed=allowed)]
-    found = _best(query, ItemColumns(*chosen), k, skip[:0], strategy)
-    return found._replace(rows=rows[found.rows].astype(np.int32))
+    return allowed
 
 
-def _nearest(relaxed: NDArray[np.float32], columns: ItemColumns, k: int, skip: NDArray[np.int32]) -> Nearest:
+def _best(query: Query, items: ItemColumns, k: int, skip: Ints, strategy: Strategy) -> Nearest:
+    if strategy == "popular" or query.relaxed is None:
+        return _most_popular(items, k, skip)
+    if strategy == "codes":
+        return _nearest(query.relaxed, items, k, skip)
+    candidates = _nearest(query.relaxed, items, max(k, CANDIDATES), skip)
+    scorer = make_scorer(items.words, items.vectors, query.relaxed, query.vector)
+    return rerank(candidates, k, scorer, popularity=items.precedence)
+
+
+def _best_new(query: Query, items: ItemColumns, k: int, skip: Ints, strategy: Strategy) -> Nearest:
+    allowed = _without(items, skip) & items.is_new
+    rows = np.flatnonzero(allowed).astype(np.int32)
+    # Copied: a scan of all codes with a mask that allows few of them takes ten times as long.
+    new_items: list[Any] = [column.take(rows, axis=0) for column in items._replace(allowed=allowed)]
+    found = _best(query, ItemColumns(*new_items), k, NO_ROWS, strategy)
+    return found._replace(rows=rows[found.rows])
+
+
+def _nearest(relaxed: Floats, items: ItemColumns, k: int, skip: Ints) -> Nearest:
     return nearest(
-        columns.words,
+        items.words,
         to_words(pack(relaxed[None]))[0],
         k,
         skip=skip,
-        eligible=columns.allowed.view(np.bool_),
-        popularity=columns.precedence,
+        eligible=items.allowed.view(np.bool_),
+        popularity=items.precedence,
         bits=len(relaxed),
     )
 
 
-def _popular(columns: ItemColumns, k: int, skip: NDArray[np.int32]) -> Nearest:
-    allowed = columns.allowed.copy()
-    allowed[skip[skip < len(allowed)]] = 0
-    rows = np.flatnonzero(allowed).astype(np.int32)
-    if len(rows) > k:  # a full sort of a large columns for twenty items would be the slowest answer of all
-        rows = rows[np.argpartition(-columns.precedence[rows], k)[:k]]
-    rows = rows[np.argsort(-columns.precedence[rows], kind="stable")]
+def _most_popular(items: ItemColumns, k: int, skip: Ints) -> Nearest:
+    rows = np.flatnonzero(_without(items, skip)).astype(np.int32)
+    if len(rows) > k:  # sorting a large catalogue for twenty items would make this the slowest answer
+        rows = rows[np.argpartition(-items.precedence[rows], k)[:k]]
+    rows = rows[np.argsort(-items.precedence[rows], kind="stable")]
     return Nearest(rows, np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float32))
 
 
-def _hits(found: Nearest, columns: ItemColumns, ids: IdTable, strategy: Strategy) -> list[Hit]:
+def _hits(found: Nearest, items: ItemColumns, ids: IdTable, strategy: Strategy) -> list[Hit]:
     rows = found.rows.tolist()
     if strategy == "popular":
-        counts = (columns.precedence[found.rows] >> 32).tolist()
+        counts = (items.precedence[found.rows] >> 32).tolist()
         return [Hit(ids[row], None, float(count)) for row, count in zip(rows, counts, strict=True)]
     table = (rows, found.distances.tolist(), found.scores.tolist())
     return [Hit(ids[row], distance, score) for row, distance, score in zip(*table, strict=True)]

@@ -1,8 +1,8 @@
-"""Artifacts: the files of one generation, written whole or not at all, and read with every check.
+"""Artifacts: the files of one generation, written completely or not at all, and verified when read.
 
-A folder holds ``manifest.json`` (what it is, and the size and SHA-256 of every other file),
-``model.safetensors`` (weights and vocabularies) and, where a recommender was saved, ``ratings.safetensors``
-(what it had folded in). Nothing is pickled; reading runs no code.
+A folder holds ``manifest.json`` (the settings, and the size and SHA-256 of every other file),
+``model.safetensors`` (weights and vocabularies) and, if a recommender was saved, ``ratings.safetensors`` (its
+history). Nothing is pickled, so reading an artifact runs no code.
 """
 
 import hashlib
@@ -37,20 +37,20 @@ NAMES_ON_DISK: Mapping[str, str] = {
     "user_forgotten_before": "user_floors",
     "item_forgotten_before": "item_floors",
 }
-"""What code calls by a better name than files do: the name in code, the name in files and in JSON."""
+"""Names that differ: from the name in code to the name in files and in JSON."""
 
 _NAMES_IN_CODE = {on_disk: name for name, on_disk in NAMES_ON_DISK.items()}
 
 
 class FileEntry(msgspec.Struct, frozen=True):
-    """One file of an artifact."""
+    """Size and checksum of one file."""
 
     bytes: int
     sha256: str
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What the folder holds."""
+    """The content of ``manifest.json``."""
 
     format: str
     format_version: int
@@ -64,22 +64,30 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def on_disk(named: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the same values under the names that files and JSON use."""
+    """Return the values under the names that files and JSON use."""
     return {NAMES_ON_DISK.get(name, name): value for name, value in named.items()}
 
 
 def in_code(named: Mapping[str, Value]) -> dict[str, Value]:
-    """Undo ``on_disk``."""
+    """Return the values under the names that code uses; undoes ``on_disk``."""
     return {_NAMES_IN_CODE.get(name, name): value for name, value in named.items()}
 
 
 def save_model(folder: str | PathLike[str], model: Model) -> None:
-    """Write a model to a folder that ``load_model`` reads; an artifact already there is replaced."""
+    """Write a model to a folder, replacing an artifact that is there.
+
+    Raises:
+        ArtifactError: the folder holds other files.
+    """
     _write(Path(folder), model, {MODEL: to_safetensors(model_tensors(model))})
 
 
 def save_recommender(folder: str | PathLike[str], model: Model, history: History) -> None:
-    """Write a model and the ratings it has folded in; an artifact already there is replaced."""
+    """Write a model and a history to a folder, replacing an artifact that is there.
+
+    Raises:
+        ArtifactError: the folder holds other files.
+    """
     files = {
         MODEL: to_safetensors(model_tensors(model)),
         RATINGS: to_safetensors(on_disk(history_tensors(history))),
@@ -88,16 +96,16 @@ def save_recommender(folder: str | PathLike[str], model: Model, history: History
 
 
 def load_model(folder: str | PathLike[str]) -> Model:
-    """Read a model.
+    """Read the model of an artifact.
 
     Raises:
-        ArtifactError: the folder is missing, corrupt, truncated, not ours, or of a newer format.
+        ArtifactError: the folder is missing, corrupt, truncated, foreign, or in a newer format.
     """
     return _model(Path(folder), _manifest(Path(folder)))
 
 
 def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Saved | None]:
-    """Read a model and the ratings beside it; None where only a model was saved.
+    """Read a model and its saved history, which is None if only a model was saved.
 
     Raises:
         ArtifactError: as ``load_model``.
@@ -112,7 +120,7 @@ def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Saved | None]:
 
 
 def manifest_sha256(folder: str | PathLike[str]) -> str:
-    """Return the checksum that stands for the whole artifact: the manifest holds those of its files."""
+    """Return the checksum of the whole artifact, which is that of the manifest with its checksums."""
     return hashlib.sha256((Path(folder) / MANIFEST).read_bytes()).hexdigest()
 
 
@@ -132,9 +140,9 @@ def _write(folder: Path, model: Model, files: Mapping[str, bytes]) -> None:
         },
     )
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
-        raise ArtifactError(f"{folder} holds other files; give an empty or a new folder")
+        raise ArtifactError(f"{folder} holds other files; choose an empty or a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, then renamed: whoever looks sees the old artifact or the new one.
+    # Written beside the target and renamed, so that a reader never sees half an artifact.
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         draft.chmod(0o755)
@@ -159,11 +167,11 @@ def _manifest(folder: Path) -> Manifest:
         ) from error
     head = _decoded(path, lambda: msgspec.json.decode(content))
     if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise ArtifactError(f"{path} is not of a {FORMAT}; was another program's folder given?")
+        raise ArtifactError(f"{path} is not the manifest of a {FORMAT}; check the folder")
     if head.get("format_version") != FORMAT_VERSION:
         raise ArtifactError(
-            f"{path} has format_version {head.get('format_version')!r}, this program reads {FORMAT_VERSION}; "
-            "use the program that wrote it, or a newer one"
+            f"{path} has format_version {head.get('format_version')!r}, but this program reads "
+            f"{FORMAT_VERSION}; use the program that wrote it, or a newer one"
         )
     return _decoded(path, lambda: msgspec.convert(head, Manifest))
 
@@ -186,7 +194,7 @@ def _model(folder: Path, manifest: Manifest) -> Model:
 def _checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     path = folder / name
     if name not in manifest.files:
-        raise ArtifactError(f"{folder / MANIFEST} names no {name}; the artifact is incomplete")
+        raise ArtifactError(f"{folder / MANIFEST} does not list {name}; the artifact is incomplete")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -196,7 +204,7 @@ def _checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     entry = manifest.files[name]
     if len(content) != entry.bytes:
         raise ArtifactError(
-            f"{path} has {len(content)} bytes, the manifest says {entry.bytes}; copy it again"
+            f"{path} has {len(content)} bytes, but the manifest lists {entry.bytes}; copy it again"
         )
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise ArtifactError(f"{path} does not match its SHA-256 in the manifest; copy it again")
@@ -204,7 +212,7 @@ def _checked(folder: Path, name: str, manifest: Manifest) -> bytes:
 
 
 def _decoded(path: Path, decode: Callable[[], Value]) -> Value:
-    """Run a decoder; whatever it finds wrong is a fault of the file."""
+    """Run a decoder of the content of a file, and turn its errors into ArtifactError."""
     try:
         return decode()
     except (msgspec.MsgspecError, SafetensorError, DchError, KeyError, ValueError) as error:

@@ -1,46 +1,46 @@
-"""What can go wrong in the library, as a tree; each class exists because some caller acts on it.
+"""The errors of the library. Each class exists because some caller handles it differently.
 
 DchError
-├── ConfigError (ValueError)      a setting out of its range
-├── CodeShapeError (ValueError)   codes of different lengths
-├── GenerationMismatchError       codes or models of different generations
-├── UnknownIdError (KeyError)     an id that nothing is known of
-├── RatingsError (ValueError)     a file of ratings or metadata that cannot be read; names file and line
-├── ArtifactError                 a saved model that is corrupt, truncated, foreign or from the future
-└── MissingExtraError             an optional package is needed and not installed
+├── ConfigError (ValueError)      a setting is out of range
+├── CodeShapeError (ValueError)   codes or vectors have different lengths
+├── GenerationMismatchError       codes or models have different generations
+├── UnknownIdError (KeyError)     nothing is known of an id
+├── RatingsError (ValueError)     ratings or metadata cannot be used; names file and line if there are any
+├── ArtifactError                 a saved model is corrupt, truncated, of another program, or too new
+└── MissingExtraError             an optional package is needed but not installed
 """
 
 
 class DchError(Exception):
-    """Any error this library raises on purpose."""
+    """Base class of all errors that this library raises on purpose."""
 
 
 class ConfigError(DchError, ValueError):
-    """A setting is out of its range."""
+    """A setting is out of range."""
 
 
 class CodeShapeError(DchError, ValueError):
-    """Codes of different lengths were mixed."""
+    """Codes or vectors have different lengths."""
 
 
 class GenerationMismatchError(DchError):
-    """Codes, stores or models of different generations were mixed."""
+    """Codes or models have different generations."""
 
 
 class UnknownIdError(DchError, KeyError):
-    """Nothing is known of this id."""
+    """Nothing is known of an id."""
 
     def __str__(self) -> str:
-        return str(self.args[0])  # KeyError would print the repr of the sentence
+        return str(self.args[0])  # KeyError would show the repr of the message
 
 
 class RatingsError(DchError, ValueError):
-    """A file of ratings or metadata cannot be read; the message names file and line."""
+    """Ratings or metadata cannot be used; if they come from a file, the message names file and line."""
 
 
 class ArtifactError(DchError):
-    """A saved model is corrupt, truncated, not ours, or of a newer format."""
+    """A saved model is corrupt, truncated, of another program, or in a newer format."""
 
 
 class MissingExtraError(DchError):
-    """An optional package is needed and not installed; the message says what to install."""
+    """An optional package is needed but not installed; the message says what to install."""

@@ -1,11 +1,11 @@
-"""Compile a kernel: one place that says how numba is used.
+"""The only place that configures numba: how kernels are compiled and where compiled code is cached.
 
-Every kernel releases the interpreter lock and keeps strict floating-point order, so that the same input gives
-the same bits in any batch, in any process, on any run.
+Every kernel releases the interpreter lock and keeps strict floating-point order, so the same input gives the
+same bits in any batch, in any process, on any run.
 
-Compiled kernels are cached in a folder named after the sources of all kernels. numba itself looks at the file
-of a kernel only: a kernel that calls one in another file would go on with the old code of it after an update
-(numba issue 1833). A changed source means another folder, so nothing stale is ever loaded.
+Compiled kernels are cached in a folder whose name contains a digest of the sources of all kernels. numba
+itself checks only the file of a kernel: after an update it would still run the old code of kernels that this
+one calls in other files (numba issue 1833). With the digest, a changed source leads to a new folder.
 """
 
 import os
@@ -22,24 +22,24 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 PACKAGE = Path(__file__).parent
 
 _NUMBA: Any = numba.config
-"""numba makes its settings at run time, so no type names them."""
+"""Typed as Any because numba creates its settings at run time."""
 
 
 def kernel(function: Kernel) -> Kernel:
-    """Compile a function over arrays at its first call; later processes load the compiled code."""
+    """Compile a function of arrays at its first call; later processes load the compiled code."""
     with _cache_folder(_FOLDER):
         return cast(Kernel, numba.njit(cache=True, nogil=True)(function))
 
 
 def folder_for(package: Path, base: str) -> str:
-    """Return the folder for compiled kernels of a package in its present state.
+    """Return the folder for the compiled kernels of a package with its current sources.
 
     Args:
         package: folder of the sources.
-        base: where the user wants compiled code (``NUMBA_CACHE_DIR``); empty: beside the sources.
+        base: ``NUMBA_CACHE_DIR``, where the user wants compiled code; empty: beside the sources.
 
     Returns:
-        The folder; empty where the sources cannot be written to and ``base`` is empty: numba then chooses.
+        The folder; empty, so that numba chooses one, if ``base`` is empty and the sources are read-only.
     """
     if not base and not os.access(package, os.W_OK):
         return ""

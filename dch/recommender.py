@@ -1,7 +1,7 @@
-"""The recommender: folds rating events in, answers with the nearest items, swaps generations.
+"""The recommender: folds in rating events, recommends the nearest items, and swaps generations.
 
-One object that offline evaluation and the live worker both use. One thread writes (``fold_in``, ``swap``, and
-all of ``state``), any number read (``recommend``, ``similar_items``) beside it.
+Offline evaluation and the worker use the same class. One thread writes (``fold_in``, ``swap`` and the methods
+of ``state``); any number of threads may read at the same time (``recommend``, ``similar_items``).
 """
 
 import math
@@ -13,22 +13,21 @@ import numpy as np
 from dch.answers import Answer, Hit, Query, Strategy, answer, query_history, query_item, query_user
 from dch.artifact import load_recommender, save_recommender
 from dch.config import DchConfig
-from dch.data.ids import UNKNOWN
 from dch.data.ratings import Ratings
 from dch.errors import RatingsError
 from dch.models.model import Model
 from dch.state.restore import fold_in_ratings, restore
 from dch.state.snapshot import Snapshot
-from dch.state.state import NO_ROWS, State
+from dch.state.state import State, known_rows
 
 
 class Recommender:
-    """Answers from the state it holds."""
+    """Recommends items to users from a model and the ratings folded in so far."""
 
     def __init__(self, model: Model, *, new_item_share: float = 0.0) -> None:
         self.state = State(model)
         self.new_item_share = new_item_share
-        """At least this share of a list's places, 0 to 1, goes to items that the fit never saw."""
+        """Least share of a list, 0 to 1, that goes to items which the fit never saw."""
 
     @classmethod
     def fit(
@@ -41,19 +40,19 @@ class Recommender:
         start: Model | None = None,
         progress: bool = False,
     ) -> "Recommender":
-        """Fit a model to ratings and fold the same ratings in.
+        """Fit a model to ratings and fold in the same ratings.
 
         Args:
             ratings: the training data, with the features of users and items.
-            bits: length of a code; a config says it itself.
+            bits: length of a code; ignored if a config is given.
             config: all settings of the fit.
-            generation: number of the new generation.
-            start: the model before, for a refit that starts from its weights.
-            progress: show a bar with loss and time left.
+            generation: number of the new model.
+            start: an earlier model, for a refit that starts from its weights.
+            progress: show a progress bar with the loss and the time left.
 
         Raises:
-            RatingsError: there is nothing to learn from.
-            MissingExtraError: the objective needs a package that is not installed.
+            RatingsError: there is not enough to learn from.
+            MissingExtraError: the fit needs a package that is not installed.
         """
         from dch.training import fit_model  # torch takes seconds to import, and serving never needs it
 
@@ -63,7 +62,7 @@ class Recommender:
 
     @classmethod
     def from_model(cls, model: Model, ratings: Ratings | None = None) -> "Recommender":
-        """Build from a fitted model, with the ratings given folded in."""
+        """Build a recommender from a fitted model, and fold in these ratings."""
         recommender = cls(model)
         if ratings is not None:
             fold_in_ratings(recommender.state, ratings)
@@ -75,22 +74,23 @@ class Recommender:
         return self.state.snapshot.model
 
     def fold_in(self, user: str, item: str, rating: float, timestamp_ms: int | None = None) -> None:
-        """Take one rating event: extend both histories, encode both again. NaN withdraws the rating.
+        """Fold in one rating event: extend the histories of user and item, and encode both again.
 
-        O(hidden), whatever the history. The latest event of a pair by (timestamp, order of calls) wins.
+        NaN withdraws a rating. O(hidden), however long the histories are. Of several events for the same user
+        and item the latest by (timestamp, order of calls) counts.
 
         Args:
             user: user id, new or known.
             item: item id, new or known.
             rating: on the scale of the training data.
-            timestamp_ms: milliseconds since 1970; None is as late as the latest event so far.
+            timestamp_ms: milliseconds since 1970; None means the time of the latest event so far.
 
         Raises:
-            RatingsError: an id is no text or empty, or the rating is infinite; nothing was changed.
+            RatingsError: an id is not a string or is empty, or the rating is infinite; nothing was changed.
         """
         for what, id_ in (("user", user), ("item", item)):
             if not isinstance(id_, str) or not id_:
-                raise RatingsError(f"{what} must be a text that is not empty, got {id_!r}")
+                raise RatingsError(f"{what} must be a non-empty string, got {id_!r}")
         if math.isinf(rating):
             raise RatingsError(f"rating must be a finite number, or NaN to withdraw, got {rating}")
         stamp = self.state.newest_ms if timestamp_ms is None else timestamp_ms
@@ -100,7 +100,7 @@ class Recommender:
         self.state.refresh_items()
 
     def swap(self, snapshot: Snapshot) -> None:
-        """Serve the new snapshot, made by ``state.prepare``, from the next request on."""
+        """Serve a new snapshot, made by ``state.prepare``, from the next request on."""
         self.state.swap(snapshot)
 
     def recommend(
@@ -114,7 +114,7 @@ class Recommender:
         include_rated: bool = False,
         new_item_share: float | None = None,
     ) -> list[Hit]:
-        """Return the k best items that the user has not rated; best first.
+        """Return the k best items that the user has not rated, best first.
 
         A user of whom nothing is known gets the most popular items.
 
@@ -123,9 +123,9 @@ class Recommender:
             k: list length.
             strategy: ``codes+rerank``, ``codes`` (plain Hamming distance) or ``popular``.
             exclude: item ids never to return.
-            only: item ids to choose from; None is all.
-            include_rated: return items the user has rated, too.
-            new_item_share: of the places, to new items at least; None is that of the recommender.
+            only: item ids to choose from; None means all.
+            include_rated: also return items that the user has rated.
+            new_item_share: least share of new items; None means that of the recommender.
 
         Raises:
             ConfigError: k, the strategy or the share is out of range.
@@ -143,11 +143,11 @@ class Recommender:
     def recommend_history(
         self, history: Sequence[tuple[str, float]], k: int = 20, *, strategy: Strategy = "codes+rerank"
     ) -> list[Hit]:
-        """Return the k best items for somebody with this history of (item, rating); stores nothing."""
+        """Return the k best items for an inline history of (item, rating), best first; store nothing."""
         return self.answer(query_history(self.state, history), k, strategy=strategy).hits
 
     def similar_items(self, item: str, k: int = 20) -> list[Hit]:
-        """Return the k items whose codes are nearest to an item's code; best first.
+        """Return the k items whose codes are nearest to the code of an item, nearest first.
 
         Raises:
             UnknownIdError: the item has no code.
@@ -155,7 +155,7 @@ class Recommender:
         return self.answer(query_item(self.state, item), k, strategy="codes", new_item_share=0.0).hits
 
     def user_code(self, user: str) -> bytes | None:
-        """Return the packed code of a user; None when nothing is known of the user."""
+        """Return the packed code of a user; None if nothing is known of the user."""
         return query_user(self.state, user).code
 
     def answer(
@@ -169,30 +169,29 @@ class Recommender:
         include_rated: bool = False,
         new_item_share: float | None = None,
     ) -> Answer:
-        """Search for a query; see ``recommend``. Runs beside the writer, without its lock."""
+        """Search for a query; see ``recommend`` for the arguments. Needs no lock."""
         ids = self.state.history.item_ids
-        barred = ids.rows(exclude)
-        chosen = None if only is None else ids.rows(only)
+        excluded = known_rows(ids.rows(exclude))
         return answer(
             query,
             k,
             ids,
             strategy=strategy,
-            skip=np.concatenate([NO_ROWS if include_rated else query.seen, barred[barred != UNKNOWN]]),
-            only=None if chosen is None else chosen[chosen != UNKNOWN],
+            skip=excluded if include_rated else np.concatenate([query.seen, excluded]),
+            only=None if only is None else known_rows(ids.rows(only)),
             new_item_share=self.new_item_share if new_item_share is None else new_item_share,
         )
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Write model, histories and features to a folder that ``load`` reads."""
+        """Write the model, the histories and the features to a folder that ``load`` reads."""
         save_recommender(folder, self.model, self.state.history)
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> "Recommender":
-        """Read what ``save`` wrote.
+        """Read a recommender that ``save`` wrote, or a model alone.
 
         Raises:
-            ArtifactError: the folder is missing, corrupt, truncated, not ours, or of a newer format.
+            ArtifactError: the folder is missing, corrupt, truncated, foreign, or in a newer format.
         """
         model, saved = load_recommender(folder)
         recommender = cls(model)

@@ -1,4 +1,4 @@
-"""Tensors and back: models and memories as named arrays, ids as one array of UTF-8 bytes."""
+"""Convert models and histories to named arrays and back; ids become one array of UTF-8 bytes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
@@ -29,7 +29,7 @@ def tensors_of(content: bytes) -> Tensors:
 
 
 def model_tensors(model: Model) -> Tensors:
-    """Name the arrays of a model."""
+    """Return the arrays of a model by name."""
     tensors: Tensors = {"rating_knots": model.rating_knots}
     for tower in TOWERS:
         weights = getattr(model, tower)
@@ -48,14 +48,14 @@ def model_of(
     settings: Mapping[str, object],
     metrics: Mapping[str, float],
 ) -> Model:
-    """Undo ``model_tensors``; the keywords are what the manifest holds."""
+    """Undo ``model_tensors``; the keyword arguments come from the manifest."""
     user_tower, item_tower = (
         TowerWeights(
             **{
                 field.name: tensors[name]
                 for field in fields(TowerWeights)
                 if (name := f"{tower}.{field.name}") in tensors
-                or field.default_factory is MISSING  # all but vectors, which earlier versions did not make
+                or field.default_factory is MISSING  # vectors may be missing: earlier versions made none
             }
         )
         for tower in TOWERS
@@ -74,7 +74,7 @@ def model_of(
 
 
 def history_tensors(history: History) -> Tensors:
-    """Name the arrays of all that is known: pairs in order of time, ids, features, what was forgotten."""
+    """Return the arrays of a history by name: pairs in order of time, ids, features, forgotten times."""
     history.reserve(0)
     pairs, n = history.user_histories.pairs, len(history.user_histories)
     item_pairs = history.item_histories.pairs

@@ -1,1 +1,1 @@
-"""The Kafka side: thin roles that read, act, write and commit. All recommender logic is in ``dch``."""
+"""The service on Kafka: roles that read records, apply them with ``dch``, write outputs and commit."""

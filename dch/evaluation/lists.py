@@ -10,7 +10,7 @@ from dch.evaluation.metrics import METRICS, relevance
 from dch.evaluation.report import DEPTH, Key, Measured
 from dch.jit import kernel
 from dch.search import CANDIDATES, nearest_many
-from dch.search.reserve import reserve, reserved_places
+from dch.search.reserve import reserve, reserved_positions
 from dch.state.state import State
 
 Lists = NDArray[np.int32]
@@ -76,7 +76,7 @@ def make_lists(
     new_item_share: float = 0.0,
 ) -> dict[str, Lists]:
     """Return the lists of each strategy, (n_users, k); each as ``Recommender.recommend`` gives it."""
-    n_new = reserved_places(k, new_item_share)
+    n_new = reserved_positions(k, new_item_share)
     popular = popular_lists(state, question, k, n_new=n_new)
     catalogue, side = state.snapshot.item_index.view(), state.snapshot.users
     known = side.has_code(question.users)

@@ -1,1 +1,1 @@
-"""A frozen model: two towers, the codes they make, and the running sums they read."""
+"""A frozen model: two towers, the running sums they read, and the codes they make."""

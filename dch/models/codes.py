@@ -1,8 +1,8 @@
-"""Binary codes: from tower outputs to packed bytes and words, and the distance between them.
+"""Binary codes and quantized vectors: from tower outputs to packed bytes and words, and back.
 
-One code of ``bits`` bits is ``bits // 8`` bytes, first bit highest. A set of n codes is one array, so n codes
-cost n * bits / 8 bytes and nothing else. Search reads the same bytes as 64-bit words, padded with zero bits.
-Users, items and models are unknown here.
+One code of ``bits`` bits is ``bits // 8`` bytes, first bit highest. A set of n codes is one array of
+n * bits / 8 bytes. Search reads the same bytes as 64-bit words, padded with zero bits. This file knows
+nothing of users, items and models.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ LARGEST = 127
 
 
 def width(bits: int) -> int:
-    """Return the bytes of one code.
+    """Return the number of bytes of one code.
 
     Raises:
         ConfigError: bits is not a multiple of 8 from 8 to 256.
@@ -38,12 +38,12 @@ def width(bits: int) -> int:
 
 
 def n_words(bits: int) -> int:
-    """Return the 64-bit words of one code."""
+    """Return the number of 64-bit words of one code."""
     return -(-width(bits) * 8 // WORD_BITS)
 
 
 def pack(relaxed: NDArray[np.floating]) -> Codes:
-    """Take the sign of relaxed codes: a bit is set where the relaxed code is above 0.
+    """Take the signs of relaxed codes: a bit is set where the relaxed code is above 0.
 
     Args:
         relaxed: (n, bits).
@@ -69,34 +69,15 @@ def unpack(codes: Codes, bits: int) -> NDArray[np.int8]:
         (n, bits) int8, +1 where the bit is set, else -1.
 
     Raises:
-        CodeShapeError: codes of this width do not have this many bits.
+        CodeShapeError: the codes are not ``bits // 8`` bytes wide.
     """
     _check_width(codes, bits)
     signs: NDArray[np.int8] = np.unpackbits(codes, axis=1).astype(np.int8) * 2 - 1
     return signs
 
 
-def hamming(codes: Codes, query: Codes) -> NDArray[np.int32]:
-    """Count the bits in which each code differs from the query.
-
-    Args:
-        codes: (n, width) uint8.
-        query: (width,) uint8.
-
-    Returns:
-        (n,) int32, each in [0, 8 * width].
-
-    Raises:
-        CodeShapeError: the widths differ.
-    """
-    if codes.shape[1] != query.shape[0]:
-        raise CodeShapeError(f"codes are {codes.shape[1]} bytes wide, the query {query.shape[0]}")
-    distances: NDArray[np.int32] = np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.int32)  # (n,)
-    return distances
-
-
 def to_words(codes: Codes) -> Words:
-    """Pad codes with zero bytes and read them as 64-bit words; distances stay the same.
+    """Pad codes with zero bytes and read them as 64-bit words, which leaves distances as they are.
 
     Args:
         codes: (n, width) uint8.
@@ -105,7 +86,7 @@ def to_words(codes: Codes) -> Words:
         (n, n_words) uint64.
 
     Raises:
-        ConfigError: the width is none that a code has.
+        ConfigError: a code cannot have this width.
     """
     n, code_width = codes.shape
     padded = np.zeros((n, 8 * n_words(8 * code_width)), np.uint8)
@@ -124,7 +105,7 @@ def from_words(words: Words, bits: int) -> Codes:
         (n, width) uint8.
 
     Raises:
-        CodeShapeError: this many words do not hold this many bits.
+        CodeShapeError: the number of words does not match the bits.
     """
     if words.shape[1] != n_words(bits):
         raise CodeShapeError(f"codes of {bits} bits take {n_words(bits)} words, got {words.shape[1]}")

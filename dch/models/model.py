@@ -1,26 +1,25 @@
-"""A model: two frozen towers, the ids and features they were trained on, and one generation number.
+"""A model: two frozen towers, the ids and features they were trained on, and a generation number.
 
-Encoding is pure and out-of-sample: it takes any histories, in which ids that the fit never saw are passed
-over, and returns relaxed codes. It stores nothing.
+Encoding is pure and out-of-sample: it takes any histories, ignores ids that the fit never saw, returns
+relaxed codes, and stores nothing.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dch.data.features import Features, tokens
 from dch.data.ids import IdTable
 from dch.data.ratings import Rows
 from dch.errors import CodeShapeError
 from dch.models.sums import RunningSums, add_features, sums_of
-from dch.models.towers import Floats, TowerWeights, encode_rows
+from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens of one tower's bag: ids of the other side first, then feature tokens of its own side."""
+    """The tokens of one tower's bag: first the ids of the other side, then the features of its own side."""
 
     others: IdTable
     features: IdTable
@@ -28,20 +27,20 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.others) + len(self.features)
 
-    def of_others(self, ids: IdTable, start: int = 0) -> NDArray[np.int32]:
-        """Return the token of each id from row start on, (n,), UNKNOWN for ids the fit never saw."""
+    def of_others(self, ids: IdTable, start: int = 0) -> Ints:
+        """Return the token of each id from row ``start`` on, (n,); UNKNOWN for ids the fit never saw."""
         return self.others.rows(ids.ids()[start:])
 
-    def of_features(self, features: Features | None) -> NDArray[np.int32]:
-        """Return the known feature tokens of one record."""
+    def of_features(self, features: Features | None) -> Ints:
+        """Return the tokens of one feature record, (n,), without features that the fit never saw."""
         known = self.features.rows(tokens(features or {}))
-        found: NDArray[np.int32] = known[known >= 0] + np.int32(len(self.others))
+        found: Ints = known[known >= 0] + np.int32(len(self.others))
         return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """The weights of one generation and what is needed to use them."""
+    """The weights of one generation, and all that is needed to encode with them."""
 
     generation: int
     user_tower: TowerWeights
@@ -57,29 +56,30 @@ class Model:
     item_tokens: IdTable = field(default_factory=IdTable)
 
     rating_knots: Floats
-    """(m, 2) [rating, weight], ratings ascending: the weight of a rating in a bag, linear in between."""
+    """(m, 2) [rating, weight], ratings ascending: the weight of a rating in a bag, linear between knots."""
 
     feature_weight: float = 1.0
     """Weight of each feature token in a bag."""
 
     positive_from: float = 4.0
-    """A rating from here on says that the user liked the item."""
+    """Ratings of at least this value are positive."""
 
     settings: Mapping[str, object] = field(default_factory=dict)
-    """The settings of the fit, for the record."""
+    """Settings of the fit, for information only."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """What the fit measured, for the record."""
+    """Measurements of the fit, for information only."""
 
     def __post_init__(self) -> None:
         if self.user_tower.bits != self.item_tower.bits:
             raise CodeShapeError(
-                f"the user tower makes {self.user_tower.bits} bits, the item tower {self.item_tower.bits}"
+                f"the user tower makes codes of {self.user_tower.bits} bits, the item tower of "
+                f"{self.item_tower.bits}"
             )
         if self.user_tower.vector_size != self.item_tower.vector_size:
             raise CodeShapeError(
-                f"the user tower makes ranking vectors of {self.user_tower.vector_size}, the item tower of "
-                f"{self.item_tower.vector_size}"
+                f"the user tower makes ranking vectors of length {self.user_tower.vector_size}, the item "
+                f"tower of length {self.item_tower.vector_size}"
             )
         for what, tower, vocabulary in (
             ("user", self.user_tower, self.user_vocabulary),
@@ -97,23 +97,23 @@ class Model:
 
     @property
     def user_vocabulary(self) -> Vocabulary:
-        """Tokens of the user tower: items, then user features."""
+        """Tokens of the user tower's bag: items, then user features."""
         return Vocabulary(self.item_ids, self.user_tokens)
 
     @property
     def item_vocabulary(self) -> Vocabulary:
-        """Tokens of the item tower: users, then item features."""
+        """Tokens of the item tower's bag: users, then item features."""
         return Vocabulary(self.user_ids, self.item_tokens)
 
     def encode_users(
         self, histories: Rows, item_ids: IdTable, features: Sequence[Features | None] = ()
     ) -> Floats:
-        """Return the relaxed codes of users, seen by the fit or not.
+        """Return the relaxed codes of users, whether or not the fit saw them.
 
         Args:
             histories: one row per user; columns are rows of item_ids.
-            item_ids: the ids behind the columns.
-            features: one record per user, or nothing.
+            item_ids: the ids of the columns.
+            features: one record or None per user; empty if there are no features.
 
         Returns:
             (n, bits) float32, each in (-1, 1).
@@ -124,33 +124,16 @@ class Model:
         self, histories: Rows, item_ids: IdTable, features: Sequence[Features | None] = ()
     ) -> tuple[Floats, Floats]:
         """Return relaxed codes, (n, bits), and ranking vectors, (n, vector_size), as ``encode_users``."""
-        outputs = self._encode(self.user_tower, self.user_vocabulary, histories, item_ids, features)
-        return outputs[:, : self.bits], outputs[:, self.bits :]
-
-    def encode_items(
-        self, histories: Rows, user_ids: IdTable, features: Sequence[Features | None] = ()
-    ) -> Floats:
-        """Return the relaxed codes of items, as ``encode_users`` with the sides exchanged."""
-        outputs = self._encode(self.item_tower, self.item_vocabulary, histories, user_ids, features)
-        return outputs[:, : self.bits]
-
-    def _encode(
-        self,
-        tower: TowerWeights,
-        vocabulary: Vocabulary,
-        histories: Rows,
-        ids: IdTable,
-        features: Sequence[Features | None],
-    ) -> Floats:
-        sums = sums_of(histories, vocabulary.of_others(ids), tower.bag, self.rating_knots)
+        tower, vocabulary = self.user_tower, self.user_vocabulary
+        sums = sums_of(histories, vocabulary.of_others(item_ids), tower.bag, self.rating_knots)
         for row, record in enumerate(features):
             self.add_features(sums, row, tower, vocabulary.of_features(record))
         rows = np.arange(len(histories), dtype=np.int32)
-        outputs: Floats = encode_rows(rows, sums.sums, sums.squares, sums.n_ratings, tower.head())
-        return outputs
+        outputs = encode_rows(rows, sums.sums, sums.squares, sums.n_ratings, tower.head())
+        return outputs[:, : self.bits], outputs[:, self.bits :]
 
     def add_features(
-        self, sums: RunningSums, row: int, tower: TowerWeights, found: NDArray[np.int32], sign: int = 1
+        self, sums: RunningSums, row: int, tower: TowerWeights, feature_tokens: Ints, sign: int = 1
     ) -> None:
-        """Put feature tokens into one bag (sign 1), or take them out again (sign -1)."""
-        add_features(sums, row, tower.bag, found, sign * self.feature_weight)
+        """Add feature tokens to one bag (sign 1), or subtract them (sign -1)."""
+        add_features(sums, row, tower.bag, feature_tokens, sign * self.feature_weight)

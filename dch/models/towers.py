@@ -1,9 +1,10 @@
-"""A frozen tower: from the running sums of a bag to a relaxed code and a ranking vector, with no torch.
+"""A frozen tower: from the running sums of a bag to a relaxed code and a ranking vector, without torch.
 
-The bag of a user (or item) is a weighted sum of embeddings: one per rated item (per rater), one per feature
-token. It is kept in whole numbers, so that adding and taking away ratings in any order gives the same sum,
-and folding a rating in costs one embedding row. What follows the sum is float32 arithmetic in a fixed order
-without fused operations, so a code depends on the history and the weights alone: not on batch, order or run.
+The bag of a user is a weighted sum of embeddings, one per rated item and one per feature token; the bag of an
+item has one per rater instead. The sum is kept in fixed point, so that adding and subtracting ratings in any
+order gives the same bits, and folding in a rating costs one embedding row. The rest is float32 arithmetic in
+a fixed order without fused operations. So a code depends on history and weights only, not on batch, order or
+run.
 """
 
 from dataclasses import dataclass, field, fields
@@ -15,17 +16,18 @@ from dch.errors import ConfigError
 from dch.jit import kernel
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
 Head = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats]
-"""bias, count, gain, shift, output, output_bias, vector_output, vector_bias."""
+"""The weights after the bag: bias, count, gain, shift, output, output_bias, vector_output, vector_bias."""
 
 UNIT = 2.0**20
-"""Fixed-point steps per 1.0 in sums and squares: errors near 1e-6, room for 10**12 ratings in a sum."""
+"""Fixed-point steps per 1.0 in sums and squares: errors near 1e-6, and room for 10**12 ratings in a sum."""
 
 NORM_EPSILON = 1e-5
-"""Added to the variance in the layer norm, as in torch."""
+"""Added to the variance in the layer norm, as torch does."""
 
 COUNT_CENTRE, COUNT_SPREAD = 4.0, 1.5
-"""Scale log1p(number of ratings) to about [-2, 2]: 4.0 is 54 ratings, a spread is a factor of 4.5."""
+"""Scale log1p(number of ratings) to about [-2, 2]: 4.0 is 54 ratings, one spread is a factor of 4.5."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class TowerWeights:
     """
 
     bag: Floats
-    """(n_tokens, hidden): the other side's training ids in order, then this side's feature tokens."""
+    """(n_tokens, hidden): embeddings of the other side's training ids, then of this side's feature tokens."""
 
     bias: Floats
     """(hidden,)."""
@@ -58,7 +60,7 @@ class TowerWeights:
     """(bits,)."""
 
     vector_output: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
-    """(hidden, vector_size); nothing at all where the tower makes no ranking vectors."""
+    """(hidden, vector_size); empty if the tower makes no ranking vectors."""
 
     vector_bias: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     """(vector_size,)."""
@@ -72,12 +74,12 @@ class TowerWeights:
         for name, length in shapes.items():
             if getattr(self, name).shape != (length,):
                 raise ConfigError(
-                    f"{name} has shape {getattr(self, name).shape}, output asks for ({length},)"
+                    f"{name} has shape {getattr(self, name).shape}, but output needs ({length},)"
                 )
         if len(self.vector_output) != hidden:
-            raise ConfigError(f"vector_output has {len(self.vector_output)} rows, output has {hidden}")
+            raise ConfigError(f"vector_output has {len(self.vector_output)} rows, but output has {hidden}")
         if self.bag.ndim != 2 or self.bag.shape[1] != hidden:
-            raise ConfigError(f"bag has shape {self.bag.shape}, output asks for (n_tokens, {hidden})")
+            raise ConfigError(f"bag has shape {self.bag.shape}, but output needs (n_tokens, {hidden})")
         for name in (one.name for one in fields(self)):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), np.float32))
 
@@ -93,22 +95,22 @@ class TowerWeights:
 
     @property
     def vector_size(self) -> int:
-        """Length of a ranking vector; 0 where there are none."""
+        """Length of a ranking vector; 0 if the tower makes none."""
         return int(self.vector_output.shape[1])
 
     def head(self) -> Head:
-        """Return all that follows the bag, in the order that ``encode_row`` takes it."""
+        """Return the weights after the bag, in the order that ``encode_row`` expects."""
         return (*self.code_head()[:6], self.vector_output, self.vector_bias)
 
     def code_head(self) -> Head:
-        """Return the same with no ranking vectors, where codes alone are wanted."""
+        """Return the same weights without those of the ranking vectors, to make codes only."""
         codes = (self.bias, self.count, self.gain, self.shift, self.output, self.output_bias)
         return (*codes, self.vector_output[:, :0], self.vector_bias[:0])
 
 
 @kernel
 def add_token(sums: NDArray[np.int64], embedding: Floats, weight: float) -> None:
-    """Add weight * embedding to one running sum; with -weight, take exactly the same away again."""
+    """Add weight * embedding to one running sum; -weight subtracts exactly the same amount."""
     for j in range(len(sums)):
         sums[j] += np.int64(np.rint(weight * embedding[j] * UNIT))
 
@@ -121,7 +123,7 @@ def square_of(weight: float) -> int:
 
 @kernel
 def tanh(x: float) -> np.float32:
-    """Hyperbolic tangent by additions, products and one division, the same on every processor.
+    """Compute the hyperbolic tangent by sums, products and one division, equal on every processor.
 
     Within 5e-7 of the exact value.
 
@@ -151,7 +153,7 @@ def encode_row(
     scratch: Floats,
     out: Floats,
 ) -> None:
-    """Write the relaxed code of one bag, and its ranking vector behind it.
+    """Write the relaxed code of one bag, followed by its ranking vector.
 
     Args:
         sums: (hidden,) fixed-point sum of weight * embedding.
@@ -196,7 +198,7 @@ def encode_rows(
     n_ratings: NDArray[np.int32],
     head: Head,
 ) -> Floats:
-    """Return relaxed codes and ranking vectors (len(rows), bits + vector_size) of these rows of the sums."""
+    """Return relaxed codes and ranking vectors of these rows of the sums, (n, bits + vector_size)."""
     hidden, bits = head[4].shape
     scratch = np.empty(hidden, np.float32)
     outputs = np.empty((len(rows), bits + len(head[7])), np.float32)

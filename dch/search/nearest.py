@@ -1,6 +1,6 @@
-"""Exact search: the k nearest codes by Hamming distance, and their reranking by a finer score.
+"""One exact search: the k nearest codes by Hamming distance, and their reranking by a finer score.
 
-Kernels release the interpreter lock.
+The kernels release the interpreter lock.
 """
 
 from typing import NamedTuple
@@ -10,32 +10,24 @@ from numpy.typing import NDArray
 
 from dch.errors import CodeShapeError
 from dch.models.codes import WORD_BITS, Words
-from dch.search.batch import nearest_many
-from dch.search.order import Int32s, Integers, _order_by_score
-from dch.search.scan import _scan
+from dch.models.towers import Floats, Ints
+from dch.search.order import Integers, sort_results
+from dch.search.scan import scan
 from dch.search.scores import Scorer, score_rows
 
-__all__ = [
-    "CANDIDATES",
-    "Nearest",
-    "nearest",
-    "nearest_many",
-    "rerank",
-]
-
 CANDIDATES = 200
-"""How many of the nearest are reranked; more gained nothing on MovieLens."""
+"""How many of the nearest codes are reranked; more gained nothing on MovieLens."""
 
 _NO_ROWS = np.empty(0, np.int32)
 _NO_MASK = np.empty(0, np.uint8)
 
 
 class Nearest(NamedTuple):
-    """What a search found, best first; three columns of one length."""
+    """The results of a search, best first; three columns of one length."""
 
-    rows: NDArray[np.int32]
-    distances: NDArray[np.int32]
-    scores: NDArray[np.float32]
+    rows: Ints
+    distances: Ints
+    scores: Floats
 
     def head(self, k: int) -> "Nearest":
         """Return the first k."""
@@ -47,7 +39,7 @@ def nearest(
     query: Words,
     k: int,
     *,
-    skip: Int32s | None = None,
+    skip: Ints | None = None,
     eligible: NDArray[np.bool_] | None = None,
     popularity: Integers | None = None,
     bits: int | None = None,
@@ -62,7 +54,7 @@ def nearest(
         k: list length, 0 or more.
         skip: (m,) int32 rows never to return, in any order.
         eligible: (n,) bool.
-        popularity: (n,) int32.
+        popularity: (n,) int32 or int64.
         bits: length of a code; only the score depends on it; default 64 * n_words.
 
     Returns:
@@ -75,7 +67,7 @@ def nearest(
     _check_shapes(n, n_words, query, eligible, popularity)
     size = min(k, n)
     result = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
-    found = _scan(
+    found = scan(
         np.ascontiguousarray(words),
         np.ascontiguousarray(query),
         size,
@@ -85,30 +77,30 @@ def nearest(
         *result,
     )
     if bits is not None:
-        result.scores[:] -= WORD_BITS * n_words - bits  # the padding agrees everywhere and says nothing
+        result.scores[:] -= WORD_BITS * n_words - bits  # the padding bits agree everywhere: leave them out
     return result.head(found)
 
 
 def rerank(candidates: Nearest, k: int, scorer: Scorer, *, popularity: Integers | None = None) -> Nearest:
-    """Score candidates anew, order them by it, and keep k; with a search before it, "codes+rerank".
+    """Score candidates anew, sort them by the new score, and return the best k.
 
-    Order: score descending, then distance, then popularity descending, then row. The candidates are the
-    ``CANDIDATES`` nearest (more when k is more).
+    Strategy ``codes+rerank`` is a search for the ``CANDIDATES`` nearest (or k, if that is more), then this.
+    Order: score descending, then distance, then popularity descending, then row.
 
     Args:
-        candidates: what ``nearest`` found; not changed.
+        candidates: results of ``nearest``; not changed.
         k: list length.
         scorer: see ``dch.search.scores.make_scorer``.
-        popularity: (n,) int32.
+        popularity: (n,) int32 or int64.
     """
     ordered = Nearest(candidates.rows.copy(), candidates.distances.copy(), candidates.scores.copy())
     score_rows(ordered.rows, scorer, ordered.scores)
-    _order_by_score(len(ordered.rows), *ordered, _NO_ROWS if popularity is None else popularity)
+    sort_results(True, len(ordered.rows), *ordered, _NO_ROWS if popularity is None else popularity)
     return ordered.head(k)
 
 
-def _sorted(skip: Int32s) -> Int32s:
-    rows: Int32s = np.sort(skip).astype(np.int32, copy=False)
+def _sorted(skip: Ints) -> Ints:
+    rows: Ints = np.sort(skip).astype(np.int32, copy=False)
     return rows
 
 
@@ -120,7 +112,7 @@ def _check_shapes(
     popularity: Integers | None,
 ) -> None:
     if query.shape != (n_words,):
-        raise CodeShapeError(f"codes are {n_words} words wide, the query has shape {query.shape}")
+        raise CodeShapeError(f"codes have {n_words} words, but the query has shape {query.shape}")
     for name, column in (("eligible", eligible), ("popularity", popularity)):
         if column is not None and column.shape != (n,):
             raise CodeShapeError(f"{name} must have one value for each of {n} codes, got {column.shape}")

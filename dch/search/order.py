@@ -2,18 +2,17 @@
 
 By distance: distance, then score descending, then popularity descending, then row.
 By score: score descending, then distance, then popularity descending, then row.
-Rows are unique, so both orders are total and every result is deterministic. Results are parallel arrays.
+Rows are distinct, so both orders are total and every result is deterministic. Results are parallel arrays.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.jit import kernel
+from dch.models.towers import Floats, Ints
 
-Int32s = NDArray[np.int32]
 Integers = NDArray[np.int32] | NDArray[np.int64]
-"""What breaks ties, larger first; wider than a count where the caller packs more into it."""
-Float32s = NDArray[np.float32]
+"""What breaks ties, larger first; int64 where the caller packs more than a count into it."""
 
 
 @kernel
@@ -27,7 +26,7 @@ def _worse(
     other_row: int,
     popularity: Integers,
 ) -> bool:
-    """Tell whether the first result comes after the other one."""
+    """Return whether the first result comes after the other one."""
     if by_score and score != other_score:
         return bool(score < other_score)
     if distance != other_distance:
@@ -41,7 +40,7 @@ def _worse(
 
 @kernel
 def _sift_down(
-    by_score: bool, at: int, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers
+    by_score: bool, at: int, n: int, rows: Ints, distances: Ints, scores: Floats, popularity: Integers
 ) -> None:
     """Restore the heap of the first n results (worst at the root) after the one at ``at`` changed."""
     row, distance, score = rows[at], distances[at], scores[at]
@@ -72,28 +71,28 @@ def _sift_down(
 
 @kernel
 def _heapify(
-    by_score: bool, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers
+    by_score: bool, n: int, rows: Ints, distances: Ints, scores: Floats, popularity: Integers
 ) -> None:
-    """Make a heap of the first n results."""
+    """Turn the first n results into a heap, worst at the root."""
     for at in range(n // 2 - 1, -1, -1):
         _sift_down(by_score, at, n, rows, distances, scores, popularity)
 
 
 @kernel
-def _offer(
+def keep_nearest(
     k: int,
     found: int,
     row: int,
     distance: int,
     score: np.float32,
-    rows: Int32s,
-    distances: Int32s,
-    scores: Float32s,
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
     popularity: Integers,
 ) -> int:
     """Keep a result if it is among the best k by distance so far; return how many are kept.
 
-    They become a heap, worst at the root, when they are k.
+    The results become a heap, worst at the root, once there are k of them.
     """
     if found < k:
         rows[found], distances[found], scores[found] = row, distance, score
@@ -107,22 +106,22 @@ def _offer(
 
 
 @kernel
-def _sort(
-    by_score: bool, n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers
+def sort_results(
+    by_score: bool, n: int, rows: Ints, distances: Ints, scores: Floats, popularity: Integers
 ) -> None:
-    """Sort the first n results in place, best first."""
+    """Sort the first n results in place, best first.
+
+    Args:
+        by_score: which of the two orders to use.
+        n: number of results; the arrays may be longer.
+        rows: written, as are distances and scores.
+        distances: of the rows.
+        scores: of the rows.
+        popularity: (n_rows,), or empty to break ties by row only.
+    """
     _heapify(by_score, n, rows, distances, scores, popularity)
     for last in range(n - 1, 0, -1):
         rows[0], rows[last] = rows[last], rows[0]
         distances[0], distances[last] = distances[last], distances[0]
         scores[0], scores[last] = scores[last], scores[0]
         _sift_down(by_score, 0, last, rows, distances, scores, popularity)
-
-
-@kernel
-def _order_by_score(n: int, rows: Int32s, distances: Int32s, scores: Float32s, popularity: Integers) -> None:
-    """Sort the first n results in place: score descending, distance, popularity descending, row.
-
-    ``popularity`` is (n_rows,) or empty.
-    """
-    _sort(True, n, rows, distances, scores, popularity)

@@ -1,8 +1,9 @@
-"""Scores of a few candidates: by ranking vectors, or by relaxed codes where a model makes no vectors.
+"""Scores of a few candidates: by ranking vectors, or by the relaxed code if the model makes no vectors.
 
-By vectors: query vector . item vector, an int8 an element. The query is rounded to int16 for the search at
-hand, so the product is exact in 32 bits, on every processor and however it is vectorised. By relaxed codes:
-the asymmetric score, relaxed query . item bits, which sees by how much each bit of the query was decided.
+By vectors: the product of the query's vector and the item's, which is int8. The query's vector is rounded to
+int16, so the product is exact in 32 bits: every processor gives the same result, however it vectorizes.
+By relaxed code: the product of the query's relaxed code and the item's signs, which takes into account how
+clearly each bit of the query was decided.
 """
 
 from typing import NamedTuple
@@ -13,11 +14,10 @@ from numpy.typing import NDArray
 from dch.config import MAX_VECTOR_SIZE
 from dch.jit import kernel
 from dch.models.codes import Vectors, Words
+from dch.models.towers import Floats, Ints
 
-Floats = NDArray[np.float32]
-
-WHOLE_LARGEST = (2**31 - 1) // (128 * MAX_VECTOR_SIZE)
-"""Of a query's element: the longest sum of products with an int8 stays within 32 bits."""
+LARGEST_QUERY = (2**31 - 1) // (128 * MAX_VECTOR_SIZE)
+"""Largest element of a rounded query: the longest sum of products with int8 elements fits in 32 bits."""
 
 
 class Scorer(NamedTuple):
@@ -25,8 +25,8 @@ class Scorer(NamedTuple):
 
     words: Words  # (n, n_words) codes
     vectors: Vectors
-    table: Floats  # (bits // 4, 16) sums of the relaxed query for each value of each half byte of a code
-    whole: NDArray[np.int16]  # (vector_size,) the query's vector in whole steps; empty: score by the table
+    table: Floats  # (bits // 4, 16) sum of the relaxed query for each value of each half byte of a code
+    rounded: NDArray[np.int16]  # (vector_size,) the query's vector in steps; empty: score by the table
     step: np.float32
 
 
@@ -37,29 +37,30 @@ def make_scorer(words: Words, vectors: Vectors, relaxed: Floats, vector: Floats)
     Args:
         words: (n, n_words) uint64.
         vectors: (n, vector_size) int8.
-        relaxed: (bits,) the query before its signs were taken.
-        vector: (vector_size,) the query's ranking vector; empty: score by the relaxed code.
+        relaxed: (bits,) relaxed code of the query.
+        vector: (vector_size,) ranking vector of the query; empty: score by the relaxed code.
     """
-    whole = np.empty(len(vector), np.int16)
-    step = round_query(vector, whole)
-    return Scorer(words, vectors, half_byte_sums(relaxed[: len(relaxed) * (len(vector) == 0)]), whole, step)
+    rounded = np.empty(len(vector), np.int16)
+    step = round_query(vector, rounded)
+    table = half_byte_sums(relaxed[: len(relaxed) * (len(vector) == 0)])
+    return Scorer(words, vectors, table, rounded, step)
 
 
 @kernel
-def round_query(vector: Floats, whole: NDArray[np.int16]) -> np.float32:
-    """Write a query's vector in whole steps, and return the step."""
+def round_query(vector: Floats, rounded: NDArray[np.int16]) -> np.float32:
+    """Write a query's vector as integer multiples of a step, and return the step."""
     largest = np.float32(1e-30)
     for j in range(len(vector)):
         largest = max(largest, abs(vector[j]))
-    step = np.float32(largest / WHOLE_LARGEST)
+    step = np.float32(largest / LARGEST_QUERY)
     for j in range(len(vector)):
-        whole[j] = np.int16(np.rint(vector[j] / step))
+        rounded[j] = np.int16(np.rint(vector[j] / step))
     return step
 
 
 @kernel
 def half_byte_sums(relaxed: Floats) -> Floats:
-    """Sum relaxed bits for each value of each half byte of a code, (bits // 4, 16)."""
+    """Return the sum of signs * relaxed for each value of each half byte of a code, (bits // 4, 16)."""
     table = np.empty((len(relaxed) // 4, 16), np.float32)
     for half in range(len(table)):
         for value in range(16):
@@ -74,11 +75,11 @@ def half_byte_sums(relaxed: Floats) -> Floats:
 @kernel
 def score_of(row: int, scorer: Scorer) -> np.float32:
     """Return the score of one row."""
-    words, vectors, table, whole, step = scorer
-    if len(whole) > 0:
+    words, vectors, table, rounded, step = scorer
+    if len(rounded) > 0:
         product = np.int32(0)
-        for j in range(len(whole)):
-            product += np.int32(vectors[row, j]) * np.int32(whole[j])
+        for j in range(len(rounded)):
+            product += np.int32(vectors[row, j]) * np.int32(rounded[j])
         return np.float32(product) * step
     total = np.float32(0)
     for byte in range(len(table) // 2):
@@ -89,7 +90,7 @@ def score_of(row: int, scorer: Scorer) -> np.float32:
 
 
 @kernel
-def score_rows(rows: NDArray[np.int32], scorer: Scorer, scores: Floats) -> None:
+def score_rows(rows: Ints, scorer: Scorer, scores: Floats) -> None:
     """Write the score of each of these rows."""
     for i in range(len(rows)):
         scores[i] = score_of(rows[i], scorer)

@@ -1,1 +1,1 @@
-"""What a recommender knows and serves: histories, encoders, the item index, one snapshot a generation."""
+"""What a recommender knows and serves: histories, encoders, the item index, and a snapshot of them."""

@@ -14,10 +14,10 @@ from dch.data.ids import IdTable
 from dch.models.codes import pack, quantize, to_words
 from dch.models.model import Model, Vocabulary
 from dch.models.sums import empty_sums, grow_sums
-from dch.models.towers import Floats, TowerWeights, encode_rows
+from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
 from dch.state.code_store import CodeStore
 from dch.state.fold_in import BagArrays, add_live_ratings
-from dch.state.histories import Histories, Ints
+from dch.state.histories import Histories
 from dch.state.item_index import ItemCodes
 
 
@@ -96,12 +96,13 @@ class UserEncoder:
         return self.bags.nbytes + self.store.nbytes
 
     def has_code(self, rows: Ints) -> NDArray[np.bool_]:
-        """Return which users have a rating that the fit knows, (n,); the others get no code.
+        """Return which users have a rating of an item in the training data, (n,); the others get no code.
 
         Features alone are not enough: no fit trains users without ratings, and the popular list serves such
-        users better.
+        users better. Rows past the end have no rating.
         """
-        enough: NDArray[np.bool_] = self.bags.sums.n_ratings[rows] > 0
+        n_ratings = self.bags.sums.n_ratings
+        enough: NDArray[np.bool_] = (rows < len(n_ratings)) & (n_ratings.take(rows, mode="clip") > 0)
         return enough
 
     def relaxed(self, rows: Ints) -> Floats:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dch.jit import kernel
 from dch.models.sums import RunningSums, add_rating, interpolate
-from dch.models.towers import Floats
-from dch.state.histories import NEVER, NONE, Ints, Pairs, put, slots_of
+from dch.models.towers import Floats, Ints
+from dch.state.histories import NEVER, NONE, Pairs, put, slots_of
 
 
 class BagArrays(NamedTuple):

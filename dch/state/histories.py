@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from dch.data.features import Features
 from dch.data.ids import IdTable
 from dch.jit import kernel
-
-Ints = NDArray[np.int32]
+from dch.models.towers import Ints
 
 NONE = -1
 """Marks a free bucket of the hash table and the end of a linked list."""

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from dch.jit import kernel
 from dch.models.sums import RunningSums
-from dch.models.towers import Floats, Head, encode_row
+from dch.models.towers import Floats, Head, Ints, encode_row
 from dch.search import CANDIDATES
-from dch.search.distances import block_distances
+from dch.search.scan import block_distances
 from dch.search.scores import make_scorer, score_of
 from dch.state.fold_in import BagArrays, fold_in
-from dch.state.histories import NONE, Ints, Pairs
+from dch.state.histories import NONE, Pairs
 from dch.state.item_index import ItemColumns
 
 COHORTS = (

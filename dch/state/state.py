@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from dch.data.features import Features
 from dch.data.ids import UNKNOWN
 from dch.models.model import Model
+from dch.models.towers import Ints
 from dch.state.encoder import Bags
 from dch.state.fold_in import fold_in_all, forget, release
-from dch.state.histories import Events, Histories, History, Ints
+from dch.state.histories import Events, Histories, History
 from dch.state.item_index import ItemCodes
 from dch.state.prequential import NOT_TRIED, Ranks, rank_then_fold_in
 from dch.state.snapshot import Snapshot, prepare
@@ -241,7 +242,7 @@ class State:
         encoder, history = self.snapshot.users, self.history
         with self.lock:
             self._reserve(0)
-            rows = _known(history.user_ids.rows(users))
+            rows = known_rows(history.user_ids.rows(users))
             release(history.user_histories.pairs, encoder.bags.arrays(), rows)
             for row in rows.tolist():
                 history.user_features.pop(row, None)
@@ -253,7 +254,7 @@ class State:
         history = self.history
         with self.lock:
             self._reserve(0)
-            rows = _known(history.item_ids.rows(items))
+            rows = known_rows(history.item_ids.rows(items))
             pairs = history.item_histories.pairs
             forgotten_before = pairs.forgotten_before[rows]
             release(pairs, self.snapshot.items.bags.arrays(), rows)
@@ -286,6 +287,7 @@ class State:
         self.snapshot.items.bags.reserve()
 
 
-def _known(rows: Ints) -> Ints:
+def known_rows(rows: Ints) -> Ints:
+    """Return the rows without UNKNOWN."""
     known: Ints = rows[rows != UNKNOWN]
     return known

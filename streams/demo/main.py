@@ -35,6 +35,7 @@ READY_S = 120.0
 REFIT_S = 90.0
 POLL_S = 0.5
 N_SHOWN = 5
+BIN = Path(sys.executable).parent
 
 
 def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> None:
@@ -63,7 +64,7 @@ def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> N
     with start_cluster(settings) as cluster:
         _heading(console, "2. Start a broker, a worker and a trainer")
         worker_url = _start_service(cluster, found, recommender, console)
-        _heading(console, "3. Publish the newer half as a live stream; the trainer refits during it")
+        _heading(console, "3. Publish the newer half as a live stream; the trainer refits meanwhile")
         counts = _stream_live(cluster, found, worker_url, console)
         _heading(console, f"4. A new user rates {len(found.liked)} items")
         newcomer = _run_newcomer(cluster, found, console)
@@ -74,7 +75,10 @@ def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> N
         if keep:
             _keep_running(cluster, found, worker_url, console)
         else:
-            console.print("To send requests of your own, keep the service running: dch demo --keep")
+            command = f"{BIN / 'dch'} demo --keep"
+            console.print(
+                f"To send requests of your own, keep the service running: {command}", soft_wrap=True
+            )
 
 
 def _handle_signals() -> None:
@@ -116,7 +120,7 @@ def _stream_live(cluster: DemoCluster, data: DemoData, worker_url: str, console:
     if counts.generation < 2:
         log = cluster.processes.children[-1].log_tail()
         raise DemoError(f"no refit was published within {REFIT_S:g} s; the end of the trainer's log:\n{log}")
-    console.print(f"generation {counts.generation} is in service; requests were answered during the swap")
+    console.print(f"generation {counts.generation} is in service; the worker swapped it in without a restart")
     return counts
 
 
@@ -191,7 +195,7 @@ def _summary_lines(
     return [
         ("live stream", f"{len(data.newer):,} ratings, {total.trials:,} of them prequential trials"),
         ("hit rate at 20", f"{hit_rate:.1%}; most popular items: {baseline:.1%}"),
-        ("rating to new list", f"{median:.0f} ms (median of {len(newcomer.visible_ms)})"),
+        ("rating to updated list", f"{median:.0f} ms (median of {len(newcomer.visible_ms)})"),
         ("generation in service", f"{counts.generation}, fitted by the trainer during the stream"),
         ("duration", f"{seconds:.0f} s"),
     ]
@@ -202,7 +206,7 @@ def _keep_running(cluster: DemoCluster, data: DemoData, worker_url: str, console
     _heading(console, "The service runs until Ctrl-C. Try in another terminal:")
     liked = data.liked[0]
     for line in (
-        f"export DCH_BOOTSTRAP_SERVERS={servers} PATH={Path(sys.executable).parent}:$PATH",
+        f"export DCH_BOOTSTRAP_SERVERS={servers} PATH={BIN}:$PATH",
         "dch recommend me -k 5",
         f"""echo 'me|{{"user":"me","item":"{liked}","rating":5}}' | kcat -P -b {servers} -t ratings -K '|'""",
         "dch recommend me -k 5",

@@ -38,8 +38,7 @@ def newcomer_table(lists: Sequence[tuple[str, Sequence[str]]], n_shown: int) -> 
 
 def cohort_table(counts: WorkerCounts) -> Table:
     """Show the prequential hit rate of each cohort beside that of the popular list."""
-    title = "Was the item of each new positive rating in the user's top 20 just before?"
-    table = Table(title=title, title_justify="left")
+    table = Table(title="Was the item in the user's top 20 just before the rating?", title_justify="left")
     for heading in ("user", "item"):
         table.add_column(heading)
     for heading in ("trials", "hit rate", "popularity", "ratio"):

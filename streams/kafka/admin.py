@@ -1,6 +1,5 @@
 """Look up, create and delete topics."""
 
-import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,8 +17,6 @@ from streams import topics
 from streams.errors import TopicError
 from streams.kafka.config import LastError, broker_error, client_config, create_client
 from streams.settings import Settings
-
-log = logging.getLogger("streams.kafka")
 
 METADATA_POLL_S = 0.05
 """Time between two looks at the cluster metadata while waiting for a new topic."""

@@ -14,13 +14,13 @@ import msgspec
 
 from streams.errors import BadRecord
 from streams.kafka.records import Headers, Record, header
-from streams.messages.fields import Fields, shown
+from streams.messages.fields import Fields, short_repr
 
 FRAME_BYTES = 5  # a zero byte and a 4-byte schema id; JSON never begins with a zero byte
 STRUCTURED = b"application/cloudevents+json"
 _decode = msgspec.json.Decoder().decode
 
-UNREADABLE = (ValueError, RecursionError)
+DECODE_ERRORS = (ValueError, RecursionError)
 """The exceptions that msgspec raises on invalid JSON, invalid UTF-8, and excessive nesting."""
 
 
@@ -47,10 +47,10 @@ def parse_json(data: bytes, field: str) -> object:
     """
     try:
         return _decode(data)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         if name := _not_finite(data):
             raise BadRecord(name, "expected a finite number, got nan or infinity") from None
-        fault = f"expected JSON, got {shown(data)} ({_error_text(error)})"
+        fault = f"expected JSON, got {short_repr(data)} ({_error_text(error)})"
         raise BadRecord(field, fault, reason="json") from None
 
 
@@ -58,7 +58,7 @@ def _not_finite(data: bytes) -> str | None:
     """Return the name of a field with NaN or infinity: Python writes them, although JSON has neither."""
     try:
         found = json.loads(data)
-    except UNREADABLE:
+    except DECODE_ERRORS:
         return None
     fields = found.items() if isinstance(found, dict) else ()
     bad = (name for name, value in fields if isinstance(value, float) and not math.isfinite(value))
@@ -71,14 +71,14 @@ def _unframed(value: bytes) -> bytes:
 
 def _object(found: object, field: str) -> dict[str, object]:
     if not isinstance(found, dict):
-        raise BadRecord(field, f"expected a JSON object, got {shown(found)}", reason="json")
+        raise BadRecord(field, f"expected a JSON object, got {short_repr(found)}", reason="json")
     return found
 
 
 def _structured(event: dict[str, object], record: Record) -> tuple[Mapping[str, object], int]:
     version = event.get("specversion")
     if not isinstance(version, str) or not version.startswith("1."):
-        raise BadRecord("specversion", f"expected 1.0, got {shown(version)}", reason="cloudevent")
+        raise BadRecord("specversion", f"expected 1.0, got {short_repr(version)}", reason="cloudevent")
     time_ms = _time_ms(Fields(event).text("time"), "time") if "time" in event else record.timestamp_ms
     if "data_base64" in event:
         return _object(
@@ -97,14 +97,18 @@ def _time_ms(text: str, field: str) -> int:
         time = datetime.fromisoformat(text)
         return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise BadRecord(field, f"expected an RFC 3339 time, got {shown(text)}", reason="cloudevent") from None
+        raise BadRecord(
+            field, f"expected an RFC 3339 time, got {short_repr(text)}", reason="cloudevent"
+        ) from None
 
 
 def _base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise BadRecord("data_base64", f"expected base64, got {shown(text)}", reason="cloudevent") from None
+        raise BadRecord(
+            "data_base64", f"expected base64, got {short_repr(text)}", reason="cloudevent"
+        ) from None
 
 
 def _error_text(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
-from streams.messages.fields import id_text, key_id, shown
+from streams.messages.fields import id_text, key_id, short_repr
 
 
 class FeatureRecord(msgspec.Struct, frozen=True):
@@ -47,5 +47,5 @@ def _decode(record: Record, id_field: str) -> FeatureRecord:
     features = dict(open_record(record)[0])
     named = features.pop(id_field, id_)
     if id_text(named, id_field) != id_:
-        raise BadRecord(id_field, f"expected the key {shown(id_)}, got {shown(named)}")
+        raise BadRecord(id_field, f"expected the key {short_repr(id_)}, got {short_repr(named)}")
     return FeatureRecord(id_, features)

@@ -13,7 +13,7 @@ MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999; a later time is i
 MAX_RATING = 3.4e38  # the range of float32
 
 
-def shown(found: object) -> str:
+def short_repr(found: object) -> str:
     """Return a value as text that is short enough for a log line or a header."""
     if isinstance(found, str | bytes):
         return repr(found[:60]) + ("..." if len(found) > 60 else "")
@@ -27,7 +27,7 @@ def id_text(found: object, field: str) -> str:
         BadRecord: the id has another type, is empty, or is longer than 256 bytes.
     """
     if isinstance(found, bool) or not isinstance(found, str | int | float):
-        raise BadRecord(field, f"expected a string or a number, got {shown(found)}")
+        raise BadRecord(field, f"expected a string or a number, got {short_repr(found)}")
     text = str(found)
     size = len(text.encode())
     if not 0 < size <= MAX_ID_BYTES:
@@ -46,7 +46,7 @@ def key_id(key: bytes | None) -> str:
     try:
         return id_text(key.decode(), "key")
     except UnicodeDecodeError:
-        raise BadRecord("key", f"expected UTF-8 text, got {shown(key)}", reason="key") from None
+        raise BadRecord("key", f"expected UTF-8 text, got {short_repr(key)}", reason="key") from None
 
 
 class Fields:
@@ -122,10 +122,12 @@ class Fields:
         try:
             n_bytes = len(bytes.fromhex(text))
         except ValueError:
-            raise BadRecord(self._path + name, f"expected hexadecimal digits, got {shown(text)}") from None
+            raise BadRecord(
+                self._path + name, f"expected hexadecimal digits, got {short_repr(text)}"
+            ) from None
         if len(text) != 2 * n_bytes or not min_bytes <= n_bytes <= max_bytes:  # fromhex ignores spaces
             expected = f"{2 * min_bytes} to {2 * max_bytes} digits in pairs"
-            raise BadRecord(self._path + name, f"expected {expected}, got {shown(text)}")
+            raise BadRecord(self._path + name, f"expected {expected}, got {short_repr(text)}")
         return text
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
@@ -157,8 +159,8 @@ class Fields:
 
     def _object(self, found: object, path: str) -> "Fields":
         if not isinstance(found, dict):
-            raise BadRecord(path, f"expected an object, got {shown(found)}")
+            raise BadRecord(path, f"expected an object, got {short_repr(found)}")
         return Fields(found, path + ".")
 
     def _bad(self, name: str, expected: str, found: object) -> BadRecord:
-        return BadRecord(self._path + name, f"expected {expected}, got {shown(found)}")
+        return BadRecord(self._path + name, f"expected {expected}, got {short_repr(found)}")

@@ -9,7 +9,7 @@ import msgspec
 
 from streams.errors import BadRecord
 from streams.kafka.records import Headers, header
-from streams.messages.fields import shown
+from streams.messages.fields import short_repr
 
 CORRELATION_ID = "kafka_correlationId"
 REPLY_TOPIC = "kafka_replyTopic"
@@ -67,7 +67,7 @@ def _topic(headers: Headers) -> str | None:
                 return found.decode()
             except UnicodeDecodeError:
                 raise BadRecord(
-                    f"header {name}", f"expected UTF-8 text, got {shown(found)}", reason="header"
+                    f"header {name}", f"expected UTF-8 text, got {short_repr(found)}", reason="header"
                 ) from None
     return None
 
@@ -79,7 +79,7 @@ def _partition(headers: Headers) -> int | None:
     if len(found) != _int32.size or found[0] & 0x80:
         raise BadRecord(
             f"header {REPLY_PARTITION}",
-            f"expected a non-negative big-endian int32, got {shown(found)}",
+            f"expected a non-negative big-endian int32, got {short_repr(found)}",
             reason="header",
         )
     partition: int = _int32.unpack(found)[0]

@@ -10,7 +10,7 @@ import msgspec
 
 from streams.errors import BadRecord
 from streams.kafka.records import Record
-from streams.messages.envelope import UNREADABLE, open_record
+from streams.messages.envelope import DECODE_ERRORS, open_record
 from streams.messages.fields import MAX_INT64, MAX_TIME_MS, Fields
 from streams.messages.ratings import FiniteRating, ShortId, TimeMs
 
@@ -39,7 +39,7 @@ def decode_item_ratings(records: Iterable[Record]) -> list[ItemRating | BadRecor
     for record in records:
         try:
             events.append(fast(record.value or b""))
-        except UNREADABLE:
+        except DECODE_ERRORS:
             events.append(_decode_slowly(record))
     return events
 

@@ -11,7 +11,7 @@ import msgspec
 
 from streams.errors import BadRecord
 from streams.kafka.records import Record
-from streams.messages.envelope import UNREADABLE, open_record
+from streams.messages.envelope import DECODE_ERRORS, open_record
 from streams.messages.fields import MAX_ID_BYTES, MAX_RATING, MAX_TIME_MS, Fields
 
 # 64 characters are at most 256 bytes of UTF-8; the slow decoder measures longer ids.
@@ -44,7 +44,7 @@ def decode_rating(record: Record) -> RatingEvent:
     """
     try:
         return _fast(record.value)  # type: ignore[arg-type] # None raises TypeError
-    except (TypeError, *UNREADABLE):
+    except (TypeError, *DECODE_ERRORS):
         return _decode_any(record)
 
 
@@ -54,7 +54,7 @@ def decode_ratings(records: Iterable[Record]) -> list[RatingEvent | BadRecord]:
     for record in records:
         try:
             events.append(fast(record.value))  # type: ignore[arg-type]
-        except (TypeError, *UNREADABLE):
+        except (TypeError, *DECODE_ERRORS):
             events.append(_decode_slowly(record))  # type: ignore[arg-type]
     return events  # type: ignore[return-value]
 

@@ -4,8 +4,8 @@ import msgspec
 
 from streams.errors import BadRecord
 from streams.kafka.records import Record
-from streams.messages.envelope import UNREADABLE, open_record
-from streams.messages.fields import MAX_TIME_MS, Fields, shown
+from streams.messages.envelope import DECODE_ERRORS, open_record
+from streams.messages.fields import MAX_TIME_MS, Fields, short_repr
 
 STRATEGIES = ("codes+rerank", "codes", "popular")
 MAX_K = 1000
@@ -122,12 +122,14 @@ def decode_reply(value: bytes | None) -> RecommendReply | ErrorReply:
     """
     try:
         return _decode_error(value or b"")
-    except UNREADABLE:
+    except DECODE_ERRORS:
         pass
     try:
         return _decode_reply(value or b"")
-    except UNREADABLE as error:
-        raise BadRecord("value", f"expected a reply, got {shown(value)} ({error})", reason="json") from None
+    except DECODE_ERRORS as error:
+        raise BadRecord(
+            "value", f"expected a reply, got {short_repr(value)} ({error})", reason="json"
+        ) from None
 
 
 def encode_reply(reply: RecommendReply | ErrorReply) -> bytes:

@@ -111,7 +111,7 @@ class Trainer:
         self._seen = len(self._source.log) - self._source.log.n_beyond(watermarks)
 
     def _start(self) -> Running:
-        settings, current = self._settings, self._source.in_service
+        current = self._source.in_service
         ratings, beyond = self._source.log.ratings(watermarks_of(current))
         train, newest = (ratings, None) if current is None else hold_back(ratings, beyond)
         generation = 1 if current is None else current.generation + 1
@@ -121,12 +121,7 @@ class Trainer:
         request = FitRequest(
             ratings=train,
             newest=newest,
-            config=DchConfig(
-                bits=settings.bits,
-                objective=settings.objective,  # type: ignore[arg-type] # the setting allows only these values
-                seed=settings.seed,
-                device=settings.device,
-            ),
+            config=_fit_config(self._settings),
             generation=generation,
             in_service=None if current is None else (current.location, current.sha256),
         )
@@ -181,6 +176,15 @@ def hold_back(ratings: Ratings, is_new: NDArray[np.bool_]) -> tuple[Ratings, Rat
     held = np.zeros(len(ratings), np.bool_)
     held[newest] = True
     return ratings.subset(~held), ratings.subset(held)
+
+
+def _fit_config(settings: Settings) -> DchConfig:
+    return DchConfig(
+        bits=settings.bits,
+        objective=settings.objective,  # type: ignore[arg-type] # the setting allows only these values
+        seed=settings.seed,
+        device=settings.device,
+    )
 
 
 def _log_outcome(running: Running, result: FitResult, outcome: str) -> None:

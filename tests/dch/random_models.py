@@ -1,5 +1,7 @@
 """Small hand-made models for tests: real towers with random weights, no fit."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from dch.data.ids import IdTable
@@ -13,6 +15,20 @@ KNOTS = np.array([[1, 0.1], [2, 0.2], [3, 0.5], [4, 1], [5, 1.5]], np.float32)
 def hamming(codes, query):
     """Count the bits in which each packed code, (n, width), differs from the query, (width,)."""
     return np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.int32)
+
+
+def encode_items(model, histories, user_ids, features=()):
+    """Return the relaxed codes of items: those of users for the model with its sides exchanged."""
+    exchanged = replace(
+        model,
+        user_tower=model.item_tower,
+        item_tower=model.user_tower,
+        user_ids=model.item_ids,
+        item_ids=model.user_ids,
+        user_tokens=model.item_tokens,
+        item_tokens=model.user_tokens,
+    )
+    return exchanged.encode_users(histories, user_ids, features)
 
 
 def item_codes(state):

@@ -1,4 +1,4 @@
-"""Places for new items: the guarantee, and the list against an obvious twin."""
+"""Reserved positions for new items: the guarantee, and the list against a simple implementation."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,14 @@ from dch.answers import STRATEGIES
 from dch.errors import ConfigError
 from dch.search import CANDIDATES
 
-N_OLD, N_NEW = 12, 9  # items that the fit saw, and others
+N_OLD, N_NEW = 12, 9  # items that the fit saw, and items that it did not see
 SHARES = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0])
 EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_OLD + N_NEW - 1), st.sampled_from([1.0, 4.0, 5.0]))
 NEW = {f"i{row}" for row in range(N_OLD, N_OLD + N_NEW)}
 
 
 def filled(events=(), n_new=N_NEW, bits=8, **settings):
-    """A recommender where every item has a code."""
+    """Return a recommender in which every item has a code."""
     recommender = Recommender(random_model(n_items=N_OLD, bits=bits), **settings)
     for item in range(N_OLD + n_new):
         recommender.fold_in(f"u{item % 6}", f"i{item}", 3.0 + item % 3, 1)
@@ -28,7 +28,7 @@ def filled(events=(), n_new=N_NEW, bits=8, **settings):
 
 
 def order_of(recommender, strategy):
-    """What a list is sorted by, best first, told by its hits alone."""
+    """Return the sort key of hits, best first."""
     precedence = recommender.state.snapshot.item_index.view().precedence
     row = recommender.state.history.item_ids.row
 
@@ -43,13 +43,13 @@ def order_of(recommender, strategy):
     return key
 
 
-def expected(recommender, user, k, strategy, n_places):
-    """The usual list, its last old items replaced by the best new ones, sorted again."""
+def expected(recommender, user, k, strategy, n_positions):
+    """Return the usual list with its last old items replaced by the best new ones, sorted again."""
     listed = recommender.recommend(user, k, strategy=strategy, new_item_share=0)
     everything = recommender.recommend(user, 1000, strategy=strategy, new_item_share=0)
-    assert len(everything) <= CANDIDATES  # so that it is the full order
+    assert len(everything) <= CANDIDATES  # so it holds every item, in order
     others = [hit for hit in everything if hit.item in NEW and hit not in listed]
-    while sum(hit.item in NEW for hit in listed) < n_places and others:
+    while sum(hit.item in NEW for hit in listed) < n_positions and others:
         listed.remove([hit for hit in listed if hit.item not in NEW][-1])
         listed.append(others.pop(0))
     used = "popular" if recommender.user_code(user) is None else strategy
@@ -57,26 +57,26 @@ def expected(recommender, user, k, strategy, n_places):
 
 
 @given(st.lists(EVENT, max_size=30), st.sampled_from(STRATEGIES), st.integers(1, 12), SHARES)
-def test_new_items_get_their_places_and_the_rest_of_the_list_stays(events, strategy, k, share):
+def test_new_items_get_their_positions_and_the_rest_of_the_list_stays(events, strategy, k, share):
     recommender = filled(events)
     for user in ("u0", "u7", "a stranger"):
         hits = recommender.recommend(user, k, strategy=strategy, new_item_share=share)
-        n_places = max(1, round(share * k))
+        n_positions = max(1, round(share * k))
         seen = {f"i{item}" for by, item, _ in events if f"u{by}" == user}
         seen |= {f"i{item}" for item in range(N_OLD + N_NEW) if f"u{item % 6}" == user}
-        assert sum(hit.item in NEW for hit in hits) >= min(n_places, len(NEW - seen))
-        assert hits == expected(recommender, user, k, strategy, n_places)
+        assert sum(hit.item in NEW for hit in hits) >= min(n_positions, len(NEW - seen))
+        assert hits == expected(recommender, user, k, strategy, n_positions)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_fewer_new_items_than_places_are_all_listed(strategy):
+def test_if_there_are_fewer_new_items_than_positions_all_are_listed(strategy):
     recommender = filled(n_new=2)
     hits = recommender.recommend("u5", 10, strategy=strategy, new_item_share=0.5)
     assert len(hits) == 10
     assert {"i12", "i13"} <= {hit.item for hit in hits}
 
 
-def test_the_share_of_a_recommender_holds_unless_a_question_brings_its_own():
+def test_the_share_of_the_recommender_applies_unless_a_request_has_its_own():
     recommender = filled(new_item_share=0.5)
     assert sum(hit.item in NEW for hit in recommender.recommend("u0", 4)) >= 2
     assert recommender.recommend("u0", 4) == recommender.recommend("u0", 4, new_item_share=0.5)
@@ -84,7 +84,7 @@ def test_the_share_of_a_recommender_holds_unless_a_question_brings_its_own():
     assert sum(hit.item in NEW for hit in recommender.recommend_history([("i1", 5.0)], 4)) >= 2
 
 
-def test_items_that_may_not_be_listed_are_not_brought_in_either():
+def test_reserved_positions_hold_no_unavailable_excluded_or_unchosen_items():
     recommender = filled(new_item_share=1.0)
     recommender.state.set_item("i12", {"available": False})
     recommender.state.refresh_items()
@@ -93,18 +93,18 @@ def test_items_that_may_not_be_listed_are_not_brought_in_either():
     assert sorted(listed) == ["i1", "i14", "i2"]
 
 
-def test_similar_items_are_the_nearest_whatever_the_share():
+def test_similar_items_do_not_depend_on_the_share():
     assert filled(new_item_share=1.0).similar_items("i1", 5) == filled().similar_items("i1", 5)
 
 
-def test_an_item_is_new_until_a_generation_was_fitted_on_it():
+def test_an_item_is_new_until_a_generation_is_fitted_on_it():
     recommender = filled(new_item_share=1.0)
     assert {hit.item for hit in recommender.recommend("u0", 3)} <= NEW
     refitted = random_model(n_items=N_OLD + N_NEW, bits=8, generation=2)
     recommender.swap(recommender.state.prepare(refitted))
     assert not recommender.state.snapshot.item_index.view().is_new.any()
-    recommender.fold_in("u1", "just come", 5.0)
-    row = recommender.state.history.item_ids.row("just come")
+    recommender.fold_in("u1", "a new item", 5.0)
+    row = recommender.state.history.item_ids.row("a new item")
     assert np.flatnonzero(recommender.state.snapshot.item_index.view().is_new).tolist() == [row]
 
 

@@ -1,4 +1,4 @@
-"""Saved models: what comes back, and what each kind of damage says."""
+"""Saved models: what loading gives back, and the error for each kind of damage."""
 
 import json
 
@@ -20,7 +20,7 @@ def folder(tmp_path):
     return tmp_path / "gen-1"
 
 
-def test_a_model_comes_back_to_the_bit(folder):
+def test_a_loaded_model_has_the_same_bits(folder):
     loaded = load_model(folder)
     ours, theirs = model_tensors(MODEL), model_tensors(loaded)
     assert ours.keys() == theirs.keys()
@@ -30,7 +30,7 @@ def test_a_model_comes_back_to_the_bit(folder):
     assert list(loaded.item_tokens) == ["genres=Drama", "ü=ß"]
 
 
-def test_a_recommender_comes_back_with_histories_features_and_lists(tmp_path):
+def test_a_loaded_recommender_gives_the_same_codes_and_lists(tmp_path):
     recommender = Recommender(MODEL)
     recommender.state.set_item("i7", {"title": "Hidden", "available": False, "genres": ["Drama"]})
     recommender.state.set_user("u9", {"age": 25})
@@ -44,7 +44,7 @@ def test_a_recommender_comes_back_with_histories_features_and_lists(tmp_path):
         assert loaded.recommend(user) == recommender.recommend(user)
 
 
-def test_what_was_withdrawn_or_forgotten_stays_so_after_loading(tmp_path):
+def test_withdrawn_and_forgotten_ratings_stay_so_after_loading(tmp_path):
     recommender = Recommender(MODEL)
     recommender.fold_in("u1", "i1", 5.0, 1000)
     recommender.fold_in("u1", "i1", float("nan"), 2000)
@@ -59,7 +59,7 @@ def test_what_was_withdrawn_or_forgotten_stays_so_after_loading(tmp_path):
         assert late.user_code("u2") is None
 
 
-def test_a_model_alone_loads_as_a_recommender_that_knows_no_ratings(folder):
+def test_a_saved_model_loads_as_a_recommender_without_ratings(folder):
     assert Recommender.load(folder).recommend("u1") == []
 
 
@@ -83,20 +83,20 @@ def edit(**changes):
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("model.safetensors", truncate, "bytes, the manifest says"),
+        ("model.safetensors", truncate, "bytes, but the manifest lists"),
         ("model.safetensors", corrupt, "does not match its SHA-256"),
         ("model.safetensors", lambda path: path.unlink(), "cannot be read"),
         ("manifest.json", lambda path: path.unlink(), "no artifact at"),
         ("manifest.json", lambda path: path.write_text("{"), "cannot be decoded"),
         ("manifest.json", lambda path: path.write_bytes(b"\xff\xfe"), "cannot be decoded"),
-        ("manifest.json", lambda path: path.write_text("[]"), "is not of a dch-artifact"),
-        ("manifest.json", edit(format="other"), "is not of a dch-artifact"),
-        ("manifest.json", edit(format_version=99), "has format_version 99, this program reads 1"),
+        ("manifest.json", lambda path: path.write_text("[]"), "is not the manifest of a dch-artifact"),
+        ("manifest.json", edit(format="other"), "is not the manifest of a dch-artifact"),
+        ("manifest.json", edit(format_version=99), "has format_version 99, but this program reads 1"),
         ("manifest.json", edit(generation="one"), "cannot be decoded"),
-        ("manifest.json", edit(files={}), "names no model.safetensors"),
+        ("manifest.json", edit(files={}), "does not list model.safetensors"),
     ],
 )
-def test_a_damaged_artifact_says_what_is_wrong_with_it(folder, name, damage, message):
+def test_the_error_for_a_damaged_artifact_names_the_damage(folder, name, damage, message):
     damage(folder / name)
     with pytest.raises(ArtifactError, match=message):
         Recommender.load(folder)
@@ -111,9 +111,7 @@ def test_tensors_that_do_not_fit_together_are_refused(folder, monkeypatch):
         load_model(folder)
 
 
-def test_an_artifact_of_an_earlier_version_has_no_ranking_vectors_and_nothing_else_may_lack(
-    folder, monkeypatch
-):
+def test_an_earlier_artifact_may_lack_ranking_vectors_and_nothing_else(folder, monkeypatch):
     tensors = {name: tensor for name, tensor in model_tensors(MODEL).items() if "vector" not in name}
     monkeypatch.setattr("dch.artifact.model_tensors", lambda model: tensors)
     save_model(folder, MODEL)
@@ -125,12 +123,12 @@ def test_an_artifact_of_an_earlier_version_has_no_ranking_vectors_and_nothing_el
 
 
 @pytest.mark.parametrize("vector_size", [0, 12])
-def test_a_model_without_ranking_vectors_comes_back_without(tmp_path, vector_size):
+def test_a_loaded_model_has_ranking_vectors_of_the_same_length(tmp_path, vector_size):
     save_model(tmp_path / "saved", random_model(vector_size=vector_size))
     assert load_model(tmp_path / "saved").item_tower.vector_output.shape == (24, vector_size)
 
 
-def test_saving_replaces_an_artifact_whole_and_never_another_program_s_files(folder, tmp_path):
+def test_saving_replaces_an_artifact_but_never_other_files(folder, tmp_path):
     before = manifest_sha256(folder)
     save_model(folder, random_model(generation=2))
     assert load_model(folder).generation == 2

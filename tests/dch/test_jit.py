@@ -14,7 +14,7 @@ def make_package(folder):
     return folder
 
 
-def test_a_changed_kernel_in_any_file_means_another_folder(tmp_path):
+def test_a_changed_kernel_in_any_file_changes_the_folder(tmp_path):
     package = make_package(tmp_path)
     before = folder_for(package, "")
     assert folder_for(package, "") == before
@@ -22,20 +22,20 @@ def test_a_changed_kernel_in_any_file_means_another_folder(tmp_path):
     assert folder_for(package, "") != before
 
 
-def test_a_file_without_kernels_changes_nothing(tmp_path):
+def test_a_changed_file_without_kernels_keeps_the_folder(tmp_path):
     package = make_package(tmp_path)
     before = folder_for(package, "")
     (package / "two.py").write_text("changed")
     assert folder_for(package, "") == before
 
 
-def test_the_folder_is_beside_the_sources_or_where_the_user_wants_it(tmp_path):
+def test_the_folder_is_beside_the_sources_or_in_the_cache_directory_of_the_user(tmp_path):
     package = make_package(tmp_path)
     assert Path(folder_for(package, "")).parent == package / "__pycache__"
     assert Path(folder_for(package, "/elsewhere")).parent == Path("/elsewhere")
 
 
-def test_a_kernel_that_was_called_is_in_the_folder_and_numba_is_left_as_it_was(tmp_path):
+def test_a_called_kernel_is_cached_in_the_folder_and_the_numba_setting_is_restored(tmp_path):
     code = (
         "import numba, numpy as np; from dch.models.sums import interpolate;"
         "interpolate(np.array([[1, 1]], np.float32), 1.0); print(repr(numba.config.CACHE_DIR))"

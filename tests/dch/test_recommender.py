@@ -1,4 +1,4 @@
-"""The recommender against obvious twins: whole histories at once, and a full sort."""
+"""The recommender against simple implementations: whole histories at once, and a full sort."""
 
 import sys
 import threading
@@ -13,7 +13,7 @@ from dch import Ratings, Recommender
 from dch.answers import query_user
 from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
 from dch.models.codes import pack, unpack
-from dch.search.scores import WHOLE_LARGEST
+from dch.search.scores import LARGEST_QUERY
 from dch.state.item_index import precedence_of
 from dch.state.restore import fold_in_ratings
 from dch.state.snapshot import Snapshot
@@ -47,7 +47,7 @@ def test_folding_in_event_by_event_equals_encoding_the_latest_ratings_at_once(ev
 
 
 @given(st.lists(EVENT, min_size=1, max_size=30))
-def test_a_swap_equals_having_served_the_new_generation_all_along(events):
+def test_a_swap_gives_the_codes_of_a_recommender_that_always_had_the_new_generation(events):
     newer = random_model(generation=2, seed=5)
     recommender = folded(events)
     recommender.swap(recommender.state.prepare(newer))
@@ -56,7 +56,7 @@ def test_a_swap_equals_having_served_the_new_generation_all_along(events):
 
 
 @given(st.lists(EVENT, min_size=1, max_size=30))
-def test_codes_are_those_of_a_pure_encode_of_the_history(events):
+def test_user_codes_equal_the_out_of_sample_encoding_of_the_history(events):
     recommender, ratings, model = folded(events), ratings_of(events), random_model()
     relaxed = model.encode_users(ratings.by_user, ratings.item_ids)
     known = set(model.item_ids)
@@ -68,16 +68,16 @@ def test_codes_are_those_of_a_pure_encode_of_the_history(events):
 
 
 def positives_of(state, item_row):
-    """Count the positive ratings of an item in the histories."""
+    """Return the number of positive ratings of an item, counted in the histories."""
     return int((state.history.item_histories.of(item_row)[1] >= state.snapshot.model.positive_from).sum())
 
 
 def full_sort(recommender, user, strategy):
-    """Every eligible item in order, by the definitions."""
+    """Return every eligible item, sorted as the strategy is defined."""
     state = recommender.state
     row = np.array([state.history.user_ids.row(user)], np.int32)
     (relaxed,), (vector,) = state.snapshot.users.encode(row)
-    whole = np.rint(vector / (np.abs(vector).max(initial=1e-30) / WHOLE_LARGEST)).astype(int)
+    whole = np.rint(vector / (np.abs(vector).max(initial=1e-30) / LARGEST_QUERY)).astype(int)
     seen = set(state.history.user_histories.of(int(row[0]))[0].tolist())
     vectors, bits = state.snapshot.item_index.view().vectors, state.snapshot.model.bits
     found = []
@@ -113,18 +113,20 @@ def test_a_list_is_the_head_of_the_full_sort(events, strategy, k, vector_size):
 EVENTS = [(f"u{row % 6}", f"i{row * 5 % 8}", 1.0 + row % 5, row) for row in range(60)]
 
 
-def test_items_rated_excluded_or_not_chosen_never_come():
+def test_rated_excluded_and_unchosen_items_are_never_recommended():
     recommender = folded(EVENTS[:20])
     rated = {item for user, item, *_ in EVENTS[:20] if user == "u1"}
     everything = [hit.item for hit in recommender.recommend("u1", 20)]
     assert not rated & set(everything)
     assert rated <= {hit.item for hit in recommender.recommend("u1", 20, include_rated=True)}
-    barred = everything[0]
-    assert barred not in [hit.item for hit in recommender.recommend("u1", 20, exclude=[barred, "nothing"])]
-    assert [h.item for h in recommender.recommend("u1", 20, only=[barred, "nothing"])] == [barred]
+    excluded = everything[0]
+    assert excluded not in [
+        hit.item for hit in recommender.recommend("u1", 20, exclude=[excluded, "nothing"])
+    ]
+    assert [h.item for h in recommender.recommend("u1", 20, only=[excluded, "nothing"])] == [excluded]
 
 
-def test_of_a_stranger_nothing_is_known_so_the_popular_items_come_most_popular_first():
+def test_an_unknown_user_gets_the_most_popular_items_first():
     recommender = folded(
         [("u1", "i1", 5.0, 1), ("u2", "i1", 5.0, 1), ("u2", "i2", 4.0, 1), ("u3", "i3", 1.0, 1)]
     )
@@ -134,7 +136,7 @@ def test_of_a_stranger_nothing_is_known_so_the_popular_items_come_most_popular_f
     assert recommender.user_code("a stranger") is None
 
 
-def test_an_inline_history_gets_what_the_same_stored_history_gets_and_stores_nothing():
+def test_an_inline_history_gets_the_list_of_the_same_stored_history_and_stores_nothing():
     recommender = folded(EVENTS)
     before = len(recommender.state.history.user_ids)
     inline = recommender.recommend_history([("i1", 5.0), ("i2", 1.0), ("unheard of", 5.0)], 5)
@@ -144,7 +146,7 @@ def test_an_inline_history_gets_what_the_same_stored_history_gets_and_stores_not
     assert recommender.recommend_history([("unheard of", 5.0)], 1)[0].distance is None
 
 
-def test_similar_items_are_the_nearest_codes_without_the_item_itself():
+def test_similar_items_have_the_nearest_codes_and_exclude_the_item_itself():
     recommender = folded(EVENTS)
     _, codes = codes_of(recommender)
     hits = recommender.similar_items("i3", 20)
@@ -156,11 +158,11 @@ def test_similar_items_are_the_nearest_codes_without_the_item_itself():
     }
     assert {hit.item: hit.distance for hit in hits} == expected
     assert [hit.distance for hit in hits] == sorted(expected.values())
-    with pytest.raises(UnknownIdError, match="no code is known of item 'i9'"):
+    with pytest.raises(UnknownIdError, match="item 'i9' has no code"):
         recommender.similar_items("i9")
 
 
-def test_features_alone_give_an_item_its_code_and_a_user_none_and_leave_no_trace_when_taken_back():
+def test_features_alone_give_a_code_to_an_item_but_not_to_a_user_and_can_be_removed_exactly():
     model = random_model(user_tokens=["age=25"], item_tokens=["genres=Drama"])
     recommender = folded(EVENTS, model)
     before = codes_of(recommender)
@@ -196,7 +198,7 @@ def test_an_unavailable_item_keeps_its_code_and_is_never_recommended():
     assert "i3" in [hit.item for hit in recommender.recommend("u1", 20, include_rated=True)]
 
 
-def test_a_forgotten_user_leaves_nothing_and_late_copies_of_old_events_change_nothing():
+def test_a_forgotten_user_has_no_code_and_late_copies_of_old_events_are_ignored():
     recommender = folded(EVENTS)
     gone = recommender.state.set_user("u1", None, timestamp_ms=1000)
     assert sorted(gone) == sorted({item for user, item, *_ in EVENTS if user == "u1"})
@@ -207,14 +209,14 @@ def test_a_forgotten_user_leaves_nothing_and_late_copies_of_old_events_change_no
     assert recommender.user_code("u1") is not None
 
 
-def test_released_rows_come_back_the_same_when_their_events_are_read_again():
+def test_released_rows_get_the_same_codes_when_their_events_are_folded_in_again():
     recommender = folded(EVENTS)
     before = codes_of(recommender)
     state = recommender.state
     state.release_users(["u1", "u2", "never seen"])
     state.release_items(["i1", "never seen"])
     assert recommender.user_code("u1") is None
-    assert codes_of(recommender)[1] == before[1]  # until its new owner says otherwise
+    assert codes_of(recommender)[1] == before[1]  # until the new owner publishes another one
     columns = [list(column) for column in zip(*EVENTS, strict=True)]
     events = state.events(*columns, offsets=range(len(EVENTS)))
     state.fold_in_users(events)
@@ -232,12 +234,12 @@ def test_generations_cannot_be_mixed():
 @pytest.mark.parametrize(
     ("wrong", "message"), [({"k": 0}, "k must be"), ({"strategy": "magic"}, "strategy must")]
 )
-def test_a_question_out_of_range_is_refused(wrong, message):
+def test_a_request_out_of_range_is_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         folded(EVENTS).recommend("u1", **wrong)
 
 
-def test_memory_is_reported_and_grows_with_what_is_known():
+def test_the_reported_memory_grows_with_the_ratings():
     recommender = folded(EVENTS[:1])
     small = recommender.state.nbytes
     fold_in_ratings(
@@ -254,7 +256,7 @@ def test_memory_is_reported_and_grows_with_what_is_known():
         (("u1", "i1", float("inf")), "rating"),
     ],
 )
-def test_an_event_that_makes_no_sense_is_refused_and_changes_nothing(wrong, message):
+def test_an_invalid_event_is_refused_and_changes_nothing(wrong, message):
     recommender = folded(EVENTS)
     before = codes_of(recommender), len(recommender.state.history.item_ids)
     with pytest.raises(RatingsError, match=message):
@@ -262,7 +264,7 @@ def test_an_event_that_makes_no_sense_is_refused_and_changes_nothing(wrong, mess
     assert (codes_of(recommender), len(recommender.state.history.item_ids)) == before
 
 
-def test_a_reader_beside_a_writer_always_meets_a_whole_catalogue_without_hidden_items():
+def test_a_concurrent_reader_always_sees_a_complete_index_without_unavailable_items():
     recommender = folded(EVENTS)
     recommender.state.set_item("i3", {"available": False})
     recommender.state.refresh_items()
@@ -270,10 +272,10 @@ def test_a_reader_beside_a_writer_always_meets_a_whole_catalogue_without_hidden_
 
     def read():
         while not stop.is_set():
-            catalogue = recommender.state.snapshot.item_index.view()
-            lengths = {len(column) for column in catalogue}
+            columns = recommender.state.snapshot.item_index.view()
+            lengths = {len(column) for column in columns}
             row = recommender.state.history.item_ids.row("i3")
-            if len(lengths) != 1 or catalogue.allowed[row]:
+            if len(lengths) != 1 or columns.allowed[row]:
                 wrong.append(lengths)
 
     before, reader = sys.getswitchinterval(), threading.Thread(target=read)

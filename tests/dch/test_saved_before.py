@@ -1,4 +1,4 @@
-"""An artifact that version 849d7d5 saved loads today and gives the same codes and lists.
+"""An artifact saved by version 849d7d5 still loads and gives the same codes and lists.
 
 ``tests/fixtures/saved-at-849d7d5`` holds the artifact and what that version answered from it: 60 users, 40
 items, features, a withdrawn rating, a forgotten user, a hidden item, a removed item and a user folded in.
@@ -27,7 +27,7 @@ def test_a_user_has_the_same_code(recommender, user):
 
 
 @pytest.mark.parametrize("question", EXPECTED["lists"])
-def test_a_list_is_the_same_to_the_last_digit(recommender, question):
+def test_a_list_has_exactly_the_same_items_and_scores(recommender, question):
     user, strategy = question.split()
     hits = recommender.recommend(user, k=5, strategy=strategy)
     assert [[hit.item, hit.distance, hit.score] for hit in hits] == EXPECTED["lists"][question]
@@ -38,7 +38,7 @@ def test_similar_items_are_the_same(recommender):
     assert [[hit.item, hit.distance, hit.score] for hit in hits] == EXPECTED["similar to i0"]
 
 
-def test_saving_it_again_writes_the_same_model_under_the_same_names(recommender, tmp_path):
+def test_saving_again_writes_the_same_model_under_the_same_names(recommender, tmp_path):
     recommender.save(tmp_path / "again")
     before, after = (
         json.loads((folder / "manifest.json").read_text())

@@ -103,7 +103,7 @@ def _distribution(cluster: Path, folder: Path) -> Iterator[str]:
 
 
 def free_ports(apart: int) -> int:
-    """Return a port P such that P, P + apart / 2 and P + apart are free: the cluster script needs all three."""
+    """Return a port P for the cluster script, which also needs P + apart / 2 and P + apart to be free."""
     while True:
         port = _free_port()
         with suppress(OSError, OverflowError):

@@ -17,6 +17,7 @@ from streams.demo.broker.connection import Connection
 from streams.demo.broker.wire import Request
 
 log = logging.getLogger("streams.demo.broker")
+
 JOIN_DELAY_S = 2.0
 """Longest delay of a join; noida-db replies to all members of a rebalance within tens of milliseconds."""
 

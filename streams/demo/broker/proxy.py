@@ -79,9 +79,8 @@ class Proxy:
                     await client.write(reply)
                 frames.task_done()
         except (asyncio.IncompleteReadError, OSError, *MALFORMED):
-            await (
-                client.close()
-            )  # noida-db has ended, or this is not a Kafka client; the client may reconnect
+            # noida-db has ended, or this is not a Kafka client. The client sees it, and may reconnect.
+            await client.close()
         finally:
             if up is not None:
                 await up.close()

@@ -78,7 +78,7 @@ def check_items(state, alone, which):
     rows = np.flatnonzero(which)
     assert len(rows)
     for part in ("words", "allowed", "precedence"):
-        found, expected = (getattr(one.snapshot.catalogue.view(), part)[rows] for one in (state, alone))
+        found, expected = (getattr(one.snapshot.item_index.view(), part)[rows] for one in (state, alone))
         assert np.array_equal(found, expected), part
 
 

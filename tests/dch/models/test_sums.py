@@ -1,4 +1,4 @@
-"""Bags of whole histories against adding rating by rating."""
+"""Bags of whole histories against adding ratings one by one."""
 
 import numpy as np
 from hypothesis import given
@@ -15,7 +15,7 @@ def test_the_weight_of_a_rating_is_linear_between_knots_and_constant_outside(rat
     assert interpolate(KNOTS, np.float32(rating)) == interpolate(KNOTS, rating)
 
 
-def test_whole_histories_give_the_sums_of_their_ratings_one_by_one_and_pass_over_unknown_ids():
+def test_a_whole_history_gives_the_sum_of_its_ratings_and_ignores_unknown_ids():
     tower = random_tower(np.random.default_rng(0), 3, 8, 8)
     rows = Rows(
         np.array([0, 3, 3, 4]), np.array([0, 1, 2, 1], np.int32), np.array([1, 5, 4, 2.5], np.float32)
@@ -37,7 +37,7 @@ def test_a_rating_of_weight_zero_is_not_in_the_bag():
     assert sums.n_ratings[0] == sums.squares[0] == 0
 
 
-def test_features_go_in_and_out_and_do_not_count_as_ratings():
+def test_features_can_be_added_and_subtracted_and_do_not_count_as_ratings():
     tower = random_tower(np.random.default_rng(0), 3, 8, 8)
     sums = empty_sums(1, 8)
     add_features(sums, 0, tower.bag, np.array([0, 2], np.int32), 0.7)
@@ -48,10 +48,10 @@ def test_features_go_in_and_out_and_do_not_count_as_ratings():
     assert sums.squares[0] == 0
 
 
-def test_growing_keeps_what_is_there_and_at_least_doubles():
+def test_growing_keeps_the_sums_and_at_least_doubles_the_size():
     sums = empty_sums(4, 8)
-    sums.sums[3], sums.squares[3], sums.n_ratings[3] = 7, 8, 9
+    sums.sums[3], sums.squares[3], sums.n_ratings[3], sums.n_positive[3] = 7, 8, 9, 10
     grown = grow_sums(sums, 5)
     assert len(grown.squares) == 8
-    assert (grown.sums[3, 0], grown.squares[3], grown.n_ratings[3]) == (7, 8, 9)
+    assert [column[3].max() for column in grown] == [7, 8, 9, 10]
     assert grow_sums(grown, 8) is grown

@@ -24,7 +24,7 @@ def by_formula(tower, tokens, weights, n_ratings):
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.1, 0.5, 1.5])), max_size=12))
-def test_a_relaxed_code_is_the_formula_of_the_bag(bag):
+def test_a_relaxed_code_follows_the_formula(bag):
     tower = random_tower(np.random.default_rng(0), 10, HIDDEN, BITS)
     sums = empty_sums(1, HIDDEN)
     for token, weight in bag:
@@ -39,7 +39,7 @@ def test_a_relaxed_code_is_the_formula_of_the_bag(bag):
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.floats(0.01, 3)), max_size=12), st.randoms(use_true_random=False)
 )
-def test_a_sum_taken_apart_in_any_order_is_exactly_zero(bag, random):
+def test_subtracting_every_term_in_any_order_gives_exactly_zero(bag, random):
     tower = random_tower(np.random.default_rng(0), 10, HIDDEN, BITS)
     total = np.zeros(HIDDEN, np.int64)
     for token, weight in bag:
@@ -50,7 +50,7 @@ def test_a_sum_taken_apart_in_any_order_is_exactly_zero(bag, random):
     assert not total.any()
 
 
-def test_a_code_does_not_depend_on_the_batch_it_is_made_in():
+def test_a_code_does_not_depend_on_its_batch():
     rng = np.random.default_rng(1)
     tower = random_tower(rng, 10, 256, 64)
     sums = empty_sums(40, 256)
@@ -62,7 +62,7 @@ def test_a_code_does_not_depend_on_the_batch_it_is_made_in():
     assert together.tobytes() == np.array(one_by_one).tobytes()
 
 
-def test_our_tanh_is_close_to_the_exact_one_everywhere():
+def test_tanh_is_close_to_the_exact_value_everywhere():
     x = np.linspace(-12, 12, 4001)
     np.testing.assert_allclose([tanh(value) for value in x], np.tanh(x), atol=5e-7)
 

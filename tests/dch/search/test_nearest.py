@@ -5,18 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from random_models import hamming
 
 from dch.errors import CodeShapeError
-from dch.models.codes import hamming, pack, to_words, unpack
+from dch.models.codes import pack, to_words, unpack
 from dch.search import Nearest, nearest, nearest_many, rerank
 from dch.search.scan import BLOCK
-from dch.search.scores import WHOLE_LARGEST, make_scorer
+from dch.search.scores import LARGEST_QUERY, make_scorer
 
 QUARTERS = st.sampled_from([-1.0, -0.5, -0.25, 0.25, 0.5])  # sums of these are exact in any order
 
 
 class Case:
-    """Codes, a query and everything that a search may be given."""
+    """Codes, a query and all optional arguments of a search."""
 
     def __init__(self, draw):
         self.n = draw(st.integers(0, 60) | st.integers(BLOCK - 2, BLOCK + 2))
@@ -27,7 +28,7 @@ class Case:
         self.relaxed = draw(hnp.arrays(np.float32, self.bits, elements=QUARTERS))
         self.query = pack(self.relaxed[None])[0]
         self.vectors = rng.integers(-3, 4, (self.n, 8)).astype(np.int8)
-        self.vector = WHOLE_LARGEST * rng.integers(-1, 2, 8).astype(np.float32)  # rounds to itself
+        self.vector = LARGEST_QUERY * rng.integers(-1, 2, 8).astype(np.float32)  # rounds to itself
         self.popularity = rng.integers(3, size=self.n).astype(np.int32)
         self.eligible = rng.random(self.n) < draw(st.sampled_from([0, 0.1, 0.9]))
         self.skip = rng.integers(max(self.n, 1), size=draw(st.integers(0, 30))).astype(np.int32)
@@ -39,7 +40,7 @@ flags = st.tuples(st.booleans(), st.booleans(), st.booleans())
 
 
 def by_full_sort(case, use_skip, use_eligible, use_popularity):
-    """Return (distance, -popularity, row) of all that may be found, in order."""
+    """Return (distance, -popularity, row) of all rows that may be found, in order."""
     distances = hamming(case.codes, case.query) if case.n else np.zeros(0, np.int32)
     return sorted(
         (int(distances[row]), -int(case.popularity[row]) if use_popularity else 0, row)
@@ -94,7 +95,7 @@ def test_rerank_sorts_the_candidates_by_score(case, k, with_vectors):
 
 
 @given(cases(), st.integers(0, 5), st.sampled_from([0, 20]), st.integers(1, 3), st.booleans())
-def test_many_searches_find_what_each_alone_finds(case, n_queries, n_candidates, n_threads, with_vectors):
+def test_a_batch_finds_what_single_searches_find(case, n_queries, n_candidates, n_threads, with_vectors):
     relaxed = np.array([np.roll(case.relaxed, turn) for turn in range(n_queries)], np.float32)
     relaxed = relaxed.reshape(n_queries, case.bits)
     vectors = np.array([np.roll(case.vector, turn) for turn in range(n_queries)], np.float32)
@@ -124,7 +125,7 @@ def test_many_searches_find_what_each_alone_finds(case, n_queries, n_candidates,
         assert row.tolist() == rows + [-1] * (case.k - len(rows))
 
 
-def test_rerank_leaves_its_candidates_as_they_are():
+def test_rerank_does_not_change_the_candidates():
     columns = np.array([0, 1]), np.array([0, 1]), np.array([2, 1])
     candidates = Nearest(*(column.astype(kind) for column, kind in zip(columns, "iif", strict=True)))
     vectors, words = np.array([[1], [2]], np.int8), np.zeros((2, 1), np.uint64)
@@ -134,9 +135,9 @@ def test_rerank_leaves_its_candidates_as_they_are():
     assert candidates.scores.tolist() == [2, 1]
 
 
-def test_what_does_not_fit_the_codes_is_refused():
+def test_arguments_that_do_not_fit_the_codes_are_refused():
     words = np.zeros((5, 2), np.uint64)
-    with pytest.raises(CodeShapeError, match="codes are 2 words wide, the query has shape \\(1,\\)"):
+    with pytest.raises(CodeShapeError, match="codes have 2 words, but the query has shape \\(1,\\)"):
         nearest(words, np.zeros(1, np.uint64), 3)
     with pytest.raises(CodeShapeError, match="eligible must have one value for each of 5 codes"):
         nearest(words, words[0], 3, eligible=np.ones(4, np.bool_))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dch.config import MAX_VECTOR_SIZE
-from dch.search.scores import WHOLE_LARGEST, make_scorer, round_query, score_rows
+from dch.search.scores import LARGEST_QUERY, make_scorer, round_query, score_rows
 
 SIZES = st.integers(1, 64)
 ELEMENTS = st.just(0.0) | st.floats(-1e3, 1e3, width=32).filter(lambda x: abs(x) > 1e-6)
@@ -23,17 +23,17 @@ def test_a_score_is_the_product_within_the_rounding_of_the_query(size, n, seed):
     query = rng.normal(0, 3, size).astype(np.float32)
     rows, scores = rng.permutation(n).astype(np.int32), np.empty(n, np.float32)
     score_rows(rows, scorer_of(vectors, query), scores)
-    step = np.abs(query).max() / WHOLE_LARGEST
+    step = np.abs(query).max() / LARGEST_QUERY
     exact = vectors[rows].astype(float) @ query.astype(float)
     assert (np.abs(scores - exact) <= 127 * size * step * 0.51 + 1e-6 * np.abs(exact)).all()
 
 
 @given(hnp.arrays(np.float32, SIZES, elements=ELEMENTS))
-def test_a_query_round_query_keeps_its_largest_element(query):
-    whole = np.empty(len(query), np.int16)
-    step = round_query(query, whole)
-    assert np.abs(whole).max() == (WHOLE_LARGEST if query.any() else 0)
-    np.testing.assert_allclose(whole * step, query, atol=0.51 * step)
+def test_rounding_a_query_keeps_its_largest_element(query):
+    rounded = np.empty(len(query), np.int16)
+    step = round_query(query, rounded)
+    assert np.abs(rounded).max() == (LARGEST_QUERY if query.any() else 0)
+    np.testing.assert_allclose(rounded * step, query, atol=0.51 * step)
 
 
 def test_a_score_does_not_depend_on_the_order_of_elements():

@@ -14,7 +14,7 @@ STEPS = st.lists(st.tuples(st.booleans(), st.lists(ROWS, max_size=4), st.integer
 
 
 @given(STEPS, st.sampled_from([8, 64, 72, 256]))
-def test_a_store_holds_what_was_put_and_not_removed(steps, bits):
+def test_a_store_holds_the_codes_that_were_put_and_not_removed(steps, bits):
     store, expected = CodeStore(bits, generation=1), {}
     for is_put, rows, value in steps:
         if is_put:
@@ -37,7 +37,7 @@ def test_a_store_holds_what_was_put_and_not_removed(steps, bits):
     ]
 
 
-def test_growing_does_not_touch_the_columns_that_a_reader_holds():
+def test_growing_leaves_the_columns_of_a_reader_unchanged():
     store = CodeStore(64, generation=1)
     columns = store.columns
     store.put(np.array([SMALLEST], np.int32), np.ones((1, 1), np.uint64))
@@ -45,7 +45,7 @@ def test_growing_does_not_touch_the_columns_that_a_reader_holds():
     assert not columns.present.any()
 
 
-def test_memory_is_reported():
+def test_the_reported_memory_is_that_of_the_arrays():
     assert CodeStore(64, generation=1).nbytes == SMALLEST * (8 + 1)
 
 

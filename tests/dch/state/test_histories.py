@@ -17,8 +17,8 @@ EVENT = st.tuples(
 
 def apply(histories, events, forgotten_before=()):
     histories.reserve(len(events), 4)
-    for row, floor in forgotten_before:
-        histories.pairs.forgotten_before[row] = floor
+    for row, until in forgotten_before:
+        histories.pairs.forgotten_before[row] = until
     for offset, own, other, rating, timestamp in events:
         put(histories.pairs, own, other, rating, timestamp, offset)
 
@@ -43,8 +43,8 @@ def state(histories):
 
 
 @given(st.lists(EVENT, max_size=40), st.randoms(use_true_random=False))
-def test_the_state_is_the_latest_rating_per_pair_whatever_the_order_and_however_often(drawn, random):
-    events = [(offset, *event) for offset, event in enumerate(drawn)]
+def test_the_latest_rating_of_each_pair_counts_in_any_order_and_with_repeats(sampled, random):
+    events = [(offset, *event) for offset, event in enumerate(sampled)]
     histories = Histories()
     apply(histories, events)
     assert state(histories) == oracle(events)
@@ -57,11 +57,11 @@ def test_the_state_is_the_latest_rating_per_pair_whatever_the_order_and_however_
 
 
 @given(st.lists(EVENT, max_size=40), st.integers(0, 3), st.integers(0, 3))
-def test_events_up_to_the_floor_are_forgotten(drawn, row, floor):
-    events = [(offset, *event) for offset, event in enumerate(drawn)]
+def test_events_up_to_the_time_of_forgetting_are_ignored(sampled, row, until):
+    events = [(offset, *event) for offset, event in enumerate(sampled)]
     histories = Histories()
-    apply(histories, events, forgotten_before=[(row, floor)])
-    assert state(histories) == oracle(events, forgotten_before=[(row, floor)])
+    apply(histories, events, forgotten_before=[(row, until)])
+    assert state(histories) == oracle(events, forgotten_before=[(row, until)])
 
 
 def test_growing_keeps_every_pair():
@@ -88,7 +88,7 @@ def test_a_row_beyond_the_arrays_has_an_empty_history():
 
 
 @pytest.mark.parametrize("rating", [3.0, float("nan")])
-def test_put_tells_what_it_replaced(rating):
+def test_put_returns_the_rating_it_replaced(rating):
     histories = Histories()
     histories.reserve(2, 1)
     first, before = put(histories.pairs, 0, 0, 5.0, 1, 0)

@@ -1,4 +1,4 @@
-"""Ranks of prequential trials against the lists that would have been given."""
+"""Ranks of prequential trials against the lists that the recommender would return."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_ITEMS + 1), st.sampled_fro
 
 
 def fresh(vector_size=12):
-    """A recommender over 30 items that all have codes, and users u0 to u5 of the model."""
+    """Return a recommender with 30 items that all have codes, and users u0 to u5 of the model."""
     recommender = Recommender(random_model(n_items=N_ITEMS, bits=8, vector_size=vector_size))
     rng = np.random.default_rng(2)
     for item in range(N_ITEMS):
@@ -35,24 +35,24 @@ def expected_ranks(recommender, user, item):
 
 
 @given(st.lists(EVENT, min_size=1, max_size=20), st.sampled_from([0, 12]))
-def test_a_rank_is_the_place_in_the_list_that_the_user_would_have_got_just_before(drawn, vector_size):
+def test_a_rank_is_the_position_in_the_list_of_the_user_just_before_the_event(sampled, vector_size):
     recommender, twin = fresh(vector_size), fresh(vector_size)
     columns = [
-        [f"u{user}" for user, _, _ in drawn],
-        [f"i{item}" for _, item, _ in drawn],
-        [rating for *_, rating in drawn],
-        list(range(10, 10 + len(drawn))),
+        [f"u{user}" for user, _, _ in sampled],
+        [f"i{item}" for _, item, _ in sampled],
+        [rating for *_, rating in sampled],
+        list(range(10, 10 + len(sampled))),
     ]
     events = recommender.state.events(*columns)
-    ranks = recommender.state.fold_in_users(events, np.ones(len(drawn), np.bool_))
+    ranks = recommender.state.fold_in_users(events, np.ones(len(sampled), np.bool_))
 
-    for place, (user, item, rating, timestamp) in enumerate(zip(*columns, strict=True)):
-        assert (ranks.codes[place], ranks.popular[place]) == expected_ranks(twin, user, item)
+    for at, (user, item, rating, timestamp) in enumerate(zip(*columns, strict=True)):
+        assert (ranks.codes[at], ranks.popular[at]) == expected_ranks(twin, user, item)
         event = twin.state.events([user], [item], [rating], [timestamp])
-        twin.state.fold_in_users(event)  # the item side stands still, as it does within a batch
+        twin.state.fold_in_users(event)  # the item side does not change within a batch
 
 
-def test_an_item_beyond_the_candidates_is_outside_and_one_within_has_its_place():
+def test_an_item_has_its_rank_among_the_candidates_and_is_outside_otherwise():
     recommender = Recommender(random_model(n_items=300, bits=8))
     items = [f"i{row}" for row in range(300)]
     users = [f"u{row * row % 5}" for row in range(300)]
@@ -68,7 +68,7 @@ def test_an_item_beyond_the_candidates_is_outside_and_one_within_has_its_place()
         assert ranks.codes[0] == (candidates.index(item) if item in candidates else OUTSIDE)
 
 
-def test_events_not_to_be_tried_and_items_already_rated_have_no_rank():
+def test_events_without_a_trial_and_items_already_rated_have_no_rank():
     recommender = fresh()
     events = recommender.state.events(["u9", "u9", "u9"], ["i1", "i2", "i2"], [5.0] * 3, [9] * 3)
     ranks = recommender.state.fold_in_users(events, np.array([False, True, True]))
@@ -77,7 +77,7 @@ def test_events_not_to_be_tried_and_items_already_rated_have_no_rank():
 
 
 @pytest.mark.parametrize("bits", [8, 40, 64, 72, 256])
-def test_the_code_made_in_a_kernel_is_the_packed_one(bits):
+def test_the_code_written_by_the_kernel_equals_the_packed_code(bits):
     relaxed = np.random.default_rng(bits).normal(size=(1, bits)).astype(np.float32)
     expected = to_words(pack(relaxed))[0]
     words = np.empty_like(expected)

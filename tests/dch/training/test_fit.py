@@ -11,6 +11,7 @@ from dch.training import fit_model
 from dch.training.scale import Scale
 from dch.training.training_bags import make_training_bags
 from dch.training.validation import make_validation
+from tests.dch.random_models import encode_items
 from tests.dch.training.data import clusters, four_ratings
 
 SMALL = DchConfig(
@@ -39,7 +40,7 @@ def _ndcg(ratings, train, test, scores_of):
 
 def _code_scores(model, train):
     users = np.sign(model.encode_users(train.by_user, train.item_ids))
-    items = np.sign(model.encode_items(train.by_item, train.user_ids))
+    items = np.sign(encode_items(model, train.by_item, train.user_ids))
     return lambda user_side, item_side: (
         users[train.user_ids.rows(user_side.ids)] @ items[train.item_ids.rows(item_side.ids)].T
     )
@@ -62,7 +63,7 @@ def test_the_rating_objective_brings_products_of_codes_near_the_ratings():
     model = fit_model(ratings, config, progress=lambda done, planned, loss: told.append(loss))
     assert np.mean(told[-10:]) < 0.5 * np.mean(told[:10])
     users = model.encode_users(ratings.by_user, ratings.item_ids)[ratings.users]
-    items = model.encode_items(ratings.by_item, ratings.user_ids)[ratings.items]
+    items = encode_items(model, ratings.by_item, ratings.user_ids)[ratings.items]
     products = (users * items).sum(axis=1)
     assert products[ratings.values == 5].mean() > products[ratings.values == 2].mean() + 8
 
@@ -91,7 +92,7 @@ def test_an_item_that_nobody_rated_is_encoded_by_its_features():
     alone = clusters(features=True).subset(np.zeros(len(ratings), bool))
     kinds = [{"kind": f"k{kind}"} for kind in range(4)]
     users = np.sign(model.encode_users(ratings.by_user, ratings.item_ids))
-    items = np.sign(model.encode_items(alone.by_item, alone.user_ids, kinds)[:4])
+    items = np.sign(encode_items(model, alone.by_item, alone.user_ids, kinds)[:4])
     products = users @ items.T
     wanted = np.array([int(id_[1:]) % 4 for id_ in ratings.user_ids])
     assert (products.argmax(axis=1) == wanted).mean() > 0.8
@@ -113,7 +114,7 @@ def test_tiny_data_is_fitted_without_complaint(objective, bits):
 )
 def test_almost_no_data_is_fitted_too(objective, ratings):
     model = fit_model(ratings, DchConfig(bits=8, hidden=16, objective=objective, steps=3))
-    assert np.isfinite(model.encode_items(ratings.by_item, ratings.user_ids)).all()
+    assert np.isfinite(encode_items(model, ratings.by_item, ratings.user_ids)).all()
     assert model.metrics == {"steps": 3.0, "fitted_ratings": len(ratings)}
 
 

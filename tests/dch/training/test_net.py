@@ -12,6 +12,7 @@ from dch.training.net import TowerNet, hard_sign
 from dch.training.scale import read_scale
 from dch.training.start import random_start
 from dch.training.training_bags import make_training_bags
+from tests.dch.random_models import encode_items
 from tests.dch.training.data import clusters
 
 CONFIG = DchConfig(bits=16, hidden=24)
@@ -47,7 +48,7 @@ def test_the_frozen_tower_is_its_torch_twin(seed, feature_weight):
     )
     features = [ratings.item_features[id_] for id_ in ratings.item_ids]
     user_codes = model.encode_users(ratings.by_user, ratings.item_ids)
-    item_codes = model.encode_items(ratings.by_item, ratings.user_ids, features)
+    item_codes = encode_items(model, ratings.by_item, ratings.user_ids, features)
     frozen = user_codes[ratings.user_ids.rows(users.ids)], item_codes[ratings.item_ids.rows(items.ids)]
     for net, side, codes in zip(nets, (users, items), frozen, strict=True):
         twin = net(whole_bags(side, np.arange(len(side)), feature_weight)).detach().numpy()

@@ -12,6 +12,7 @@ from dch.evaluation.report import Key
 from dch.training import fit_model
 from dch.training.update import update_model
 from dch.training.update_targets import join
+from tests.dch.random_models import encode_items
 from tests.dch.training.data import clusters
 
 CONFIG = DchConfig(
@@ -130,6 +131,6 @@ def _error(model, split, part):
     """Return how far the products of relaxed codes are from the ratings of a part, from -1 to 1."""
     ratings = join(split.train, split.item_given)[0]
     users = model.encode_users(ratings.by_user, ratings.item_ids)
-    items = model.encode_items(ratings.by_item, ratings.user_ids)
+    items = encode_items(model, ratings.by_item, ratings.user_ids)
     products = (users[part.users] * items[part.items]).mean(axis=1)
     return float(np.square(products - (2 * (part.values - 2) / 3 - 1)).mean())
