@@ -8,14 +8,6 @@ from prometheus_client import Counter, Gauge, Histogram
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 FAST_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
-COHORTS = (
-    "existing_user_existing_item",
-    "existing_user_new_item",
-    "new_user_existing_item",
-    "new_user_new_item",
-)
-"""Cohorts of prequential trials. New means: not in the training data of the generation in service."""
-
 EVENTS = Counter(
     "dch_events_total",
     "Records read, by outcome: applied, replayed, forwarded (to the owner partition) or dead_letter.",

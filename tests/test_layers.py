@@ -116,6 +116,15 @@ def test_confluent_kafka_is_imported_in_one_folder():
     assert users == {"streams/kafka"}
 
 
+def test_streams_uses_no_lock_and_no_array_of_the_library():
+    """``dch.state.State`` has a method for each change, which takes the lock itself."""
+    for path in files("streams"):
+        used = {
+            node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+        }
+        assert not used & {"lock", "pairs", "columns", "token_of"}, path
+
+
 def test_no_imports_go_in_a_circle():
     known = {module_of(path): path for path in FILES}
     graph = defaultdict(set)

@@ -1,4 +1,4 @@
-"""The worker: keeps codes fresh from rating events, and answers requests from them."""
+"""The worker: keeps codes up to date with rating events, and answers requests from them."""
 
 from streams.worker.main import run, serve
 

@@ -1,8 +1,9 @@
-"""The share of the log that one worker owns: which partitions, how far applied, how far committed.
+"""The assignment of one worker: which partitions it owns, how far they were applied and committed.
 
-Partition p of `ratings`, `users` and `item-ratings` belong together: a worker owns all three or none. State
-is rebuilt from the beginning of the log; what lies before the committed offset was acted upon by some worker
-already, so it is applied again but not passed on again.
+Partition p of `ratings`, `users` and `item-ratings` belong together: a worker owns all three or none. It
+rebuilds its state from the beginning of the log. A record before the committed offset is *replayed*: a worker
+has already written what follows from it, so it is applied again and nothing is written. A record at or after
+the committed offset is *live*.
 """
 
 import logging
@@ -21,95 +22,104 @@ from streams.settings import Settings
 
 log = logging.getLogger("streams.worker")
 
-SHARED = (topics.RATINGS, topics.USERS, topics.ITEM_RATINGS)
+CO_PARTITIONED = (topics.RATINGS, topics.USERS, topics.ITEM_RATINGS)
 
 
-class Share:
-    """Partitions of the group's topics that are ours. Only the ingest thread uses it."""
+class Assignment:
+    """The partitions of the consumer group that this worker owns. Only the ingest thread uses it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.names = [settings.topic(topic.name) for topic in SHARED]
-        self.ratings, self.users, self.item_ratings = self.names
+        self.topics = [settings.topic(topic.name) for topic in CO_PARTITIONED]
+        self.ratings, self.users, self.item_ratings = self.topics
         self.owned: frozenset[int] = frozenset()
-        self.applied: dict[Partition, int] = {}
-        self.replay = ReplayProgress()  # up to the committed offsets
-        self.catch_up = ReplayProgress()  # up to the ends at the moment the partitions became ours
-        self._committed = {name: np.zeros(settings.partitions, np.int64) for name in self.names}
+        self._positions: dict[Partition, int] = {}  # the first offset not applied yet
+        self._committed = {topic: np.zeros(settings.partitions, np.int64) for topic in self.topics}
+        self._replay = ReplayProgress()  # up to the committed offsets
+        self._catch_up = ReplayProgress()  # up to the ends as they were when the partitions were assigned
 
-    def take(self, consumer: Consumer, places: list[Partition]) -> tuple[Starts, frozenset[int]]:
-        """Make these partitions ours, instead of those before.
+    def update(self, consumer: Consumer, partitions: list[Partition]) -> tuple[Starts, frozenset[int]]:
+        """Own these partitions in place of the previous ones.
 
         Returns:
-            Where to begin in each: at the beginning, or where we are when it was ours before. And the numbers
-            of the partitions that were ours and are not any more.
+            The offset to read each partition from: the beginning, or the present position if it was owned
+            before. And the numbers of the partitions that are no longer owned.
+
+        Raises:
+            TopicError: the partitions of the three topics differ.
         """
-        owned = _numbers(places, self.names)
+        owned = _numbers(partitions, self.topics)
         lost, gained = self.owned - owned, owned - self.owned
-        committed, ends = consumer.committed(places), consumer.end_offsets(places)
-        beginnings = consumer.beginning_offsets(place for place in places if place.partition in gained)
-        positions = {place: beginnings.get(place, self.applied.get(place, 0)) for place in places}
-        for place, offset in committed.items():
-            self._committed[place.topic][place.partition] = offset
-        for progress, goals in ((self.replay, committed), (self.catch_up, ends)):
-            progress.forget(set(self.applied) - set(places))
+        committed, ends = consumer.committed(partitions), consumer.end_offsets(partitions)
+        beginnings = consumer.beginning_offsets(one for one in partitions if one.partition in gained)
+        positions = {one: beginnings.get(one, self._positions.get(one, 0)) for one in partitions}
+        for one, offset in committed.items():
+            self._committed[one.topic][one.partition] = offset
+        for progress, goals in ((self._replay, committed), (self._catch_up, ends)):
+            progress.forget(set(self._positions) - set(partitions))
             progress.expect(positions, goals)
-        self.owned, self.applied = owned, positions
+        self.owned, self._positions = owned, positions
         REBALANCES.inc()
         log.info("partitions assigned owned=%s gained=%s lost=%s", *map(sorted, (owned, gained, lost)))
-        return {place: BEGINNING if place.partition in gained else positions[place] for place in places}, lost
+        return {one: BEGINNING if one.partition in gained else positions[one] for one in partitions}, lost
 
-    def note(self, consumer: Consumer) -> None:
-        """Take note of where reading is, after the records of a poll were applied."""
+    def record_positions(self, consumer: Consumer) -> None:
+        """Record the consumer's positions. Call it once the records of a poll were applied."""
         moved = {}
-        for place, before in self.applied.items():
-            position = consumer.position(place)
+        for partition, before in self._positions.items():
+            position = consumer.position(partition)
             if position is not None and position != before:
-                moved[place] = position
-        self.applied |= moved
-        self.replay.note(moved)
-        self.catch_up.note(moved)
+                moved[partition] = position
+        self._positions |= moved
+        self._replay.note(moved)
+        self._catch_up.note(moved)
 
-    def is_live(
-        self, topic: str, partitions: NDArray[np.int64] | Sequence[int], offsets: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Tell which records no worker has acted upon yet, (n,)."""
-        live: NDArray[np.bool_] = offsets >= self._committed[topic][np.asarray(partitions, np.int64)]
+    def are_live(self, records: Sequence[Record]) -> NDArray[np.bool_]:
+        """Return which records of one topic are live, (n,)."""
+        if not records:
+            return np.zeros(0, np.bool_)
+        partitions = np.array([record.partition for record in records], np.int64)
+        offsets = np.array([record.offset for record in records], np.int64)
+        live: NDArray[np.bool_] = offsets >= self._committed[records[0].topic][partitions]
         return live
 
-    def is_live_record(self, record: Record) -> bool:
-        """Tell whether no worker has acted upon a record yet."""
+    def is_live(self, record: Record) -> bool:
+        """Return whether a record is live."""
         return record.offset >= int(self._committed[record.topic][record.partition])
 
     def replaying(self) -> list[Partition]:
-        """Return the partitions whose offsets must not be committed: they would go back."""
-        return [place for place in self.applied if self.replay.waits_for(place)]
+        """Return the partitions being replayed. Committing them would move their offsets back."""
+        return [one for one in self._positions if self._replay.waits_for(one)]
 
-    def replays_ratings(self, partition: int) -> bool:
-        """Say whether some ratings of a partition's users are still unknown to us, though known before."""
-        return self.replay.waits_for(Partition(self.ratings, partition))
+    def is_replaying_ratings(self, partition: int) -> bool:
+        """Return whether `ratings` of a partition are being replayed, so that its users are incomplete."""
+        return self._replay.waits_for(Partition(self.ratings, partition))
 
-    def replays_items(self) -> bool:
-        """Say whether some item's history is still incomplete, so that its code would be a worse one."""
-        return any(self.replay.waits_for(Partition(self.item_ratings, number)) for number in self.owned)
+    def is_replaying_item_ratings(self) -> bool:
+        """Return whether any `item-ratings` are being replayed, so that item histories are incomplete."""
+        return any(self._replay.waits_for(Partition(self.item_ratings, number)) for number in self.owned)
 
     def caught_up(self) -> frozenset[int]:
-        """Return the partitions whose users' state is complete."""
+        """Return the owned partitions whose users are complete."""
         return frozenset(
             number
             for number in self.owned
             if not any(
-                self.catch_up.waits_for(Partition(name, number)) for name in (self.ratings, self.users)
+                self._catch_up.waits_for(Partition(name, number)) for name in (self.ratings, self.users)
             )
         )
 
+    def is_caught_up(self) -> bool:
+        """Return whether partitions are owned and all three topics of them are applied to their ends."""
+        return bool(self.owned) and self._catch_up.is_done()
 
-def _numbers(places: Iterable[Partition], names: Sequence[str]) -> frozenset[int]:
-    by_topic = {name: frozenset(at.partition for at in places if at.topic == name) for name in names}
+
+def _numbers(partitions: Iterable[Partition], names: Sequence[str]) -> frozenset[int]:
+    by_topic = {name: frozenset(one.partition for one in partitions if one.topic == name) for name in names}
     owned = by_topic[names[0]]
-    if any(found != owned for found in by_topic.values()):
-        told = ", ".join(f"{name} {sorted(found)}" for name, found in by_topic.items())
+    if any(numbers != owned for numbers in by_topic.values()):
+        found = ", ".join(f"{name} {sorted(numbers)}" for name, numbers in by_topic.items())
         raise TopicError(
-            f"the group gave us different partitions of topics that belong together: {told}; give them as "
-            "many partitions, and set partition.assignment.strategy=range on every worker"
+            f"topics that belong together were assigned in different partitions: {found}; create them with "
+            "equal partition counts, and set partition.assignment.strategy=range on every worker"
         )
     return owned

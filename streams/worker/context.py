@@ -1,7 +1,8 @@
-"""What the threads of one worker share, and who may write it.
+"""The context that the threads of one worker share, with the thread that may write each field.
 
-Three threads: *ingest* applies records and is the only one that writes to the recommender's state; *requests*
-answers; *tables* reads the compacted topics and hands what it finds to ingest.
+A worker has three threads. *ingest* applies records and is the only one that writes to the recommender's
+state. *requests* answers requests. *tables* reads the global tables (the compacted topics) and queues what it
+finds for ingest.
 """
 
 import queue
@@ -14,13 +15,13 @@ from dch.recommender import Recommender
 from streams.messages import FeatureRecord, ItemCode, ModelPointer
 from streams.settings import Settings
 
-HANDED_OVER = 64
-"""Batches that tables may be ahead of ingest: memory stays bounded while a large catalogue is read."""
+MAX_QUEUED = 64
+"""Entries of the queue from tables to ingest; bounds memory while a large catalogue is read."""
 
 
 @dataclass(frozen=True)
-class NewModel:
-    """A model that was fetched and checked."""
+class FetchedModel:
+    """A model that was read from the artifact store and checked."""
 
     model: Model
     pointer: ModelPointer
@@ -30,41 +31,37 @@ class NewModel:
 
 @dataclass(frozen=True)
 class TableBatch:
-    """What one poll of the compacted topics brought."""
+    """The decoded records of one poll of the global tables `items` and `item-codes`."""
 
     items: list[tuple[FeatureRecord, int]] = field(default_factory=list)
-    """Feature records of items, with the record's time in ms."""
+    """Feature records of items, each with the time of its record in ms."""
 
     codes: list[tuple[str, int, ItemCode | None]] = field(default_factory=list)
-    """Item id, partition, and its code; None where the item has none any more."""
+    """Item id, partition and item code; None removes the code."""
 
 
-class Service:
-    """One worker. Fields are written by the thread named beside them, in one assignment each."""
+class WorkerContext:
+    """The shared context of one worker. Each field is written by one thread, in one assignment."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self.settings = settings
         self.group = settings.group_of("worker")
         self.stop = stop
-        self.inbox: queue.Queue[NewModel | TableBatch] = queue.Queue(HANDED_OVER)
-        self.tables_read = threading.Event()  # tables: everything that was there at the start is in the inbox
+        self.table_queue: queue.Queue[FetchedModel | TableBatch] = queue.Queue(MAX_QUEUED)  # tables to ingest
+        self.tables_read = threading.Event()  # tables: all records that existed at the start are queued
         self.recommender: Recommender | None = None  # ingest
-        self.owned: frozenset[int] = frozenset()  # ingest: partitions this worker is the owner of
-        self.caught_up: frozenset[int] = frozenset()  # ingest: of those, where its state is complete
-        self.is_caught_up = False  # ingest: on all of them, both sides
+        self.owned: frozenset[int] = frozenset()  # ingest: partitions that this worker owns
+        self.caught_up: frozenset[int] = frozenset()  # ingest: owned partitions whose users are complete
+        self.is_caught_up = False  # ingest: on all owned partitions, items included
         self.serving: frozenset[int] = frozenset()  # requests: partitions of `requests` being read
         self.newest_published_ms = 0  # ingest
 
     def staleness_s(self, now_ms: int) -> float:
         """Return the seconds since the newest rating record that this worker has applied was published.
 
-        Before the first one it is the time since the model in service was fitted.
+        Before the first rating record it is the time since the model in service was fitted.
         """
         return max(now_ms - self.newest_published_ms, 0) / 1000
-
-    def topic_of(self, full_name: str) -> str:
-        """Return the name of a topic without the prefix, as metrics have it."""
-        return full_name.removeprefix(self.settings.prefix)
 
 
 def now_ms() -> int:

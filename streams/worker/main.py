@@ -1,4 +1,4 @@
-"""The worker as a process: starts its threads, watches over them, and ends them in order."""
+"""The worker as a process: starts its threads, watches them, and stops them in order."""
 
 import logging
 import sys
@@ -14,22 +14,22 @@ from streams.health import Checks, Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
 from streams.settings import Settings
-from streams.worker.context import Service
+from streams.worker.context import WorkerContext
 from streams.worker.global_tables import run_tables
 from streams.worker.ingest import run_ingest
 from streams.worker.requests import run_requests
 
 log = logging.getLogger("streams.worker")
 
-SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter while another waits (Python's default is 5 ms): ingest decodes
-thousands of records in a row, and a request needs its turn a few times."""
+THREAD_SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may hold the interpreter while another waits. Python's default of 5 ms is too long for
+requests: ingest decodes thousands of records in a row, and a request needs the interpreter several times."""
 
-END_S = 8.0
-"""How long all threads together may take to end; an orchestrator kills after 10 s or more."""
+SHUTDOWN_TIMEOUT_S = 8.0
+"""How long the threads together may take to stop. Orchestrators kill a process after 10 s or more."""
 
-Part = Callable[[Service], None]
-PARTS: tuple[tuple[str, Part], ...] = (
+Target = Callable[[WorkerContext], None]
+THREADS: tuple[tuple[str, Target], ...] = (
     ("tables", run_tables),
     ("requests", run_requests),
     ("ingest", run_ingest),
@@ -37,7 +37,7 @@ PARTS: tuple[tuple[str, Part], ...] = (
 
 
 class WorkerFailedError(StreamError):
-    """A thread of the worker failed; nothing that it had not applied was committed."""
+    """A thread of the worker failed. Nothing was committed that it had not applied."""
 
 
 def run(settings: Settings) -> None:
@@ -45,69 +45,72 @@ def run(settings: Settings) -> None:
 
     Raises:
         StreamError: a thread failed, the topics are not as defined, or no broker answered.
+        DchError: a thread failed in the library.
     """
     serve(settings, stop_on_signals())
 
 
 def serve(settings: Settings, stop: threading.Event) -> None:
-    """Run a worker until ``stop`` is set; as ``run``, without signals."""
+    """Run a worker until ``stop`` is set. Like ``run``, without signals."""
     topics.require(Admin(settings), settings)
-    service = Service(settings, stop)
-    switch_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
+    context = WorkerContext(settings, stop)
+    default_interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
     try:
-        with Health(settings.metrics_host, settings.metrics_port, checks(service)) as health:
-            log.info("worker started group=%s metrics_port=%d", service.group, health.port)
-            _supervise(service)
+        with Health(settings.metrics_host, settings.metrics_port, checks(context)) as health:
+            log.info("worker started group=%s metrics_port=%d", context.group, health.port)
+            _supervise(context)
     finally:
-        sys.setswitchinterval(switch_s)
-    log.info("worker stopped group=%s", service.group)
+        sys.setswitchinterval(default_interval_s)
+    log.info("worker stopped group=%s", context.group)
 
 
-def checks(service: Service) -> Checks:
-    """Return what must hold before requests are answered as well as they can be."""
+def checks(context: WorkerContext) -> Checks:
+    """Return the readiness checks: the conditions for answering every request from complete state."""
     return {
-        "model loaded": lambda: service.recommender is not None,
-        "tables read": service.tables_read.is_set,
-        "partitions assigned": lambda: bool(service.owned),
-        "caught up": lambda: service.is_caught_up,
-        "requests read": lambda: bool(service.serving) and service.serving == service.owned,
+        "model loaded": lambda: context.recommender is not None,
+        "global tables read": context.tables_read.is_set,
+        "partitions assigned": lambda: bool(context.owned),
+        "caught up": lambda: context.is_caught_up,
+        "requests read": lambda: bool(context.serving) and context.serving == context.owned,
     }
 
 
-def _supervise(service: Service) -> None:
+def _supervise(context: WorkerContext) -> None:
     failures: list[tuple[str, BaseException]] = []
     threads = [
-        threading.Thread(target=_guarded, args=(service, name, part, failures), name=name, daemon=True)
-        for name, part in PARTS
+        threading.Thread(target=_run_guarded, args=(context, name, target, failures), name=name, daemon=True)
+        for name, target in THREADS
     ]
     for thread in threads:
         thread.start()
-    service.stop.wait()
-    end = time.monotonic() + END_S
+    context.stop.wait()
+    deadline = time.monotonic() + SHUTDOWN_TIMEOUT_S
     for thread in threads:
-        thread.join(max(end - time.monotonic(), 0))
+        thread.join(max(deadline - time.monotonic(), 0))
     late = [thread.name for thread in threads if thread.is_alive()]
     if failures:
         _raise(*failures[0])
     if late:
         raise WorkerFailedError(
-            f"{', '.join(late)} did not end within {END_S:g} s; nothing more was committed"
+            f"{', '.join(late)} did not stop within {SHUTDOWN_TIMEOUT_S:g} s; nothing more was committed"
         )
 
 
 def _raise(name: str, error: BaseException) -> NoReturn:
     if not isinstance(error, StreamError | DchError):
-        log.error("worker failed thread=%s", name, exc_info=error)  # a bug: where it is must be told
+        log.error("worker failed thread=%s", name, exc_info=error)  # a bug, so its traceback is needed
         raise WorkerFailedError(f"the thread {name} failed: {error!r}") from error
     raise error
 
 
-def _guarded(service: Service, name: str, part: Part, failures: list[tuple[str, BaseException]]) -> None:
-    """Run one thread's part; when it fails, the whole worker stops."""
+def _run_guarded(
+    context: WorkerContext, name: str, target: Target, failures: list[tuple[str, BaseException]]
+) -> None:
+    """Run one thread. When it fails or returns, the whole worker stops."""
     try:
-        part(service)
-    except Exception as error:  # noqa: BLE001 - its failure is the worker's, whatever it is
+        target(context)
+    except Exception as error:  # noqa: BLE001 - any failure of a thread is a failure of the worker
         failures.append((name, error))
     finally:
-        service.stop.set()
+        context.stop.set()

@@ -1,13 +1,24 @@
-"""Generations: when the model that was fetched goes into service, and what must be there before."""
+"""Models of the worker: fetched through their pointers by *tables*, put into service by *ingest*.
+
+The first model is served as soon as it is fetched. A later one is swapped in once the item codes of its
+generation are there.
+"""
 
 import logging
 import time
 from collections.abc import Callable
 
+import numpy as np
+
+from dch.errors import ArtifactError
+from dch.models.model import Model
+from dch.recommender import Recommender
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
-from streams.kafka.records import Output
-from streams.messages import ModelPointer
+from streams import artifacts
+from streams.kafka.outbox import Outbox
+from streams.kafka.records import Record
+from streams.messages import ModelPointer, decode_model_pointer
 from streams.metrics import (
     MODEL_INFO,
     MODEL_SWAP_DURATION_SECONDS,
@@ -15,76 +26,141 @@ from streams.metrics import (
     MODELS_REFUSED,
 )
 from streams.settings import Settings
-from streams.worker.context import NewModel
-from streams.worker.item_codes import ItemCodes
+from streams.worker.context import FetchedModel
+from streams.worker.item_codes import ItemCodeTable
 from streams.worker.prequential import Trials
 
 log = logging.getLogger("streams.worker")
 
-OTHERS_S = 30.0
-"""How long a swap waits for the other workers' item codes of the new generation. Past that a worker is down:
-its items are missing from lists until it is back, which is better than an old model for ever."""
+ITEM_CODES_TIMEOUT_S = 30.0
+"""How long a swap waits for the other workers' item codes of the new generation. A worker that takes longer
+is assumed to be down. Its items are then missing from lists until it is back, but an outdated model would be
+worse."""
 
 
-class Generations:
-    """The generation in service and the next one. Only the ingest thread uses it."""
+class ModelFetcher:
+    """Fetches the models that pointers name. Only the tables thread uses it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pending: list[tuple[ModelPointer, float]] = []  # oldest first, each with the time it was read
+        self._newest_generation = -1
+
+    def read(self, record: Record) -> None:
+        """Decode a pointer and keep it until the next ``fetch_newest``.
+
+        Raises:
+            BadRecord: it is not a pointer.
+        """
+        self._pending.append((decode_model_pointer(record), time.monotonic()))
+
+    def fetch_newest(self) -> FetchedModel | None:
+        """Return the newest valid model that is newer than the last one; refuse invalid and older models."""
+        pending, self._pending = self._pending, []
+        for pointer, read_at_s in reversed(pending):
+            if pointer.generation <= self._newest_generation:
+                refuse_older(pointer, self._newest_generation)
+            elif (model := self._fetch(pointer)) is not None:
+                self._newest_generation = pointer.generation
+                return FetchedModel(model, pointer, read_at_s)
+        return None
+
+    def _fetch(self, pointer: ModelPointer) -> Model | None:
+        try:
+            model = self._load(pointer)
+            if model.generation != pointer.generation:
+                raise ArtifactError(f"{pointer.location} holds generation {model.generation}")
+        except ArtifactError as error:
+            MODELS_REFUSED.labels("artifact").inc()
+            log.warning("model refused generation=%d reason=%s", pointer.generation, error)
+            return None
+        return model
+
+    def _load(self, pointer: ModelPointer) -> Model:
+        """Read a model from the location of its pointer, or else from our own store.
+
+        The store may be mounted at another path here than where the trainer runs. The checksum proves that
+        both hold the same artifact.
+        """
+        try:
+            return artifacts.load(pointer.location, pointer.sha256)
+        except ArtifactError as error:
+            own_location = artifacts.location_of(self._settings.artifacts, pointer.generation)
+            try:
+                return artifacts.load(own_location, pointer.sha256)
+            except ArtifactError:
+                raise error from None
+
+
+class ModelSwapper:
+    """Holds the model in service and the next one. Only the ingest thread uses it."""
 
     def __init__(
-        self, settings: Settings, state: State, items: ItemCodes, first: NewModel, now: Callable[[], float]
+        self,
+        settings: Settings,
+        state: State,
+        item_codes: ItemCodeTable,
+        outbox: Outbox,
+        first: FetchedModel,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._state = state
-        self._items = items
+        self._item_codes = item_codes
+        self._outbox = outbox
         self._now = now
-        self._next: NewModel | None = None
-        self._announced: NewModel | None = None
-        self._wait_until = 0.0
-        self._in_service(first)
+        self._next: FetchedModel | None = None
+        self._published: FetchedModel | None = None  # the next model, once our item codes of it are published
+        self._deadline = 0.0
+        self.trials: Trials
+        """The prequential trials of the generation in service."""
 
-    def offer(self, new: NewModel) -> None:
-        """Put a model into service when possible; one that is not newer is refused."""
-        waiting = self._next or self._current
-        if new.pointer.generation <= waiting.pointer.generation:
-            refuse_older(new.pointer, waiting.pointer.generation)
+        self._set_in_service(first)
+
+    def offer(self, new: FetchedModel) -> None:
+        """Make a model the next one to swap in; refuse it unless it is newer than the newest one so far."""
+        newest = self._next or self._in_service
+        if new.pointer.generation <= newest.pointer.generation:
+            refuse_older(new.pointer, newest.pointer.generation)
             return
-        self._next, self._wait_until = new, self._now() + OTHERS_S
+        self._next, self._deadline = new, self._now() + ITEM_CODES_TIMEOUT_S
 
-    def step(self, send: Callable[[list[Output]], None]) -> None:
-        """Swap to the next generation once all item codes are there. Call it with complete histories only.
+    def swap_when_ready(self) -> None:
+        """Swap in the next model once its item codes are complete. Item histories must be complete.
 
-        Each worker publishes its item codes of the next generation first and waits for those of the others
-        while it goes on serving; so no list ever lacks the items of another worker.
+        Each worker first publishes its own item codes of the next generation. Then it waits for those of the
+        other workers and goes on serving the present generation. So lists never lack another worker's items.
         """
         new = self._next
         if new is None:
             return
-        is_late = self._now() > self._wait_until
-        if self._is_waiting(new) and not is_late:
+        is_late = self._now() > self._deadline
+        if self._is_waiting_for_others(new) and not is_late:
             return
         snapshot = self._state.prepare(new.model)
-        send(self._items.changes(snapshot))
-        missing = self._items.n_missing(new.model)
-        if missing and not is_late:
-            self._announced = new
+        self._outbox.send_all(self._item_codes.changes(snapshot))
+        n_missing = self._item_codes.n_missing(new.model)
+        if n_missing and not is_late:
+            self._published = new
             return
-        if missing:
+        if n_missing:
             log.warning(
-                "swap without some items' codes generation=%d missing=%d", new.model.generation, missing
+                "swap without some items' codes generation=%d missing=%d", new.model.generation, n_missing
             )
         self._swap(new, snapshot)
 
-    def _is_waiting(self, new: NewModel) -> bool:
-        """Say whether our codes were announced already, and others' are still to come."""
-        return self._announced is new and self._items.n_missing(new.model) > 0
+    def _is_waiting_for_others(self, new: FetchedModel) -> bool:
+        return self._published is new and self._item_codes.n_missing(new.model) > 0
 
-    def _swap(self, new: NewModel, snapshot: Snapshot) -> None:
-        self._items.complete(snapshot)
+    def _swap(self, new: FetchedModel, snapshot: Snapshot) -> None:
+        self._item_codes.complete(snapshot)
         self._state.swap(snapshot)
         MODEL_SWAP_DURATION_SECONDS.observe(self._now() - new.read_at_s)
-        self._in_service(new)
+        self._set_in_service(new)
 
-    def _in_service(self, new: NewModel) -> None:
-        self._current, self._next, self._announced = new, None, None
+    def _set_in_service(self, new: FetchedModel) -> None:
+        self._in_service, self._next, self._published = new, None, None
         self.trials = Trials(self._settings, new.model, new.pointer.watermarks)
         MODEL_INFO.clear()
         MODEL_INFO.labels(str(new.model.generation)).set(1)
@@ -97,7 +173,29 @@ class Generations:
         )
 
 
-def refuse_older(pointer: ModelPointer, current: int) -> None:
-    """Log and count a pointer that leads back."""
+def refuse_older(pointer: ModelPointer, newest: int) -> None:
+    """Log and count a pointer whose generation is not newer than the newest one."""
     MODELS_REFUSED.labels("older").inc()
-    log.warning("model refused generation=%d reason=not newer than %d", pointer.generation, current)
+    log.warning("model refused generation=%d reason=not newer than %d", pointer.generation, newest)
+
+
+def warm_up(model: Model) -> None:
+    """Compile or load every kernel before the first record, so that no client waits for the compiler.
+
+    Runs each operation of a worker once, on a recommender that is thrown away.
+    """
+    recommender = Recommender(model)
+    state = recommender.state
+    item = next(iter(model.item_ids), "item")
+    events = state.events(["a", "b"], [item, item], [model.positive_from] * 2, [1, 2])
+    state.fold_in_items(events)
+    state.refresh_items()
+    state.fold_in_users(events, np.ones(2, np.bool_))
+    state.fold_in_users(events)
+    recommender.recommend("a", include_rated=True)
+    recommender.recommend("a", strategy="codes", include_rated=True)
+    recommender.recommend_history([(item, model.positive_from)])
+    state.prepare(model)
+    state.set_user("a", None, 1)
+    state.release_users(["a"])
+    state.release_items([item])

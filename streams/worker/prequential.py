@@ -1,4 +1,7 @@
-"""Prequential quality, live: which ratings are tried before they are learned, and what the trials said."""
+"""Live prequential quality: which ratings are trials, and how many trials are hits.
+
+A trial is a rating whose item is ranked in its user's list just before the rating is folded in.
+"""
 
 from collections.abc import Mapping
 
@@ -7,20 +10,17 @@ from numpy.typing import NDArray
 
 from dch.models.model import Model
 from dch.state.histories import Events
-from dch.state.prequential import NOT_TRIED, Ranks
-from streams.metrics import (
-    COHORTS,
-    PREQUENTIAL_HITS,
-    PREQUENTIAL_POPULAR_HITS,
-    PREQUENTIAL_TRIALS,
-)
+from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
+from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
 from streams.settings import Settings
 
-SPREAD = np.uint64(0x9E3779B97F4A7C15)  # golden ratio: neighbouring offsets fall evenly into [0, 1)
+OFFSET_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""2**64 over the golden ratio. Its multiples modulo 2**64 are spread evenly (Fibonacci hashing), so that any
+run of consecutive offsets is sampled in the same share."""
 
 
 class Trials:
-    """Decides and counts trials for one generation."""
+    """Selects and counts the trials of one generation."""
 
     def __init__(self, settings: Settings, model: Model, watermarks: Mapping[str, int]) -> None:
         self._k = settings.prequential_k
@@ -34,26 +34,35 @@ class Trials:
     def choose(
         self, events: Events, partitions: NDArray[np.int64], live: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """Tell which events to try, (n,): new to this worker and to the fit, positive, not withdrawn.
+        """Return which events are trials, (n,): live, not in the training data, positive and not withdrawn.
 
-        Of these a set share, always the same ones: a trial looks at every item, which a large catalogue
-        cannot afford for every rating.
+        Of these, the share set by ``prequential_share`` is sampled, always the same events. A trial scans all
+        items, which costs too much per rating when there are many items.
+
+        Args:
+            events: n rating events.
+            partitions: (n,) their partitions.
+            live: (n,) whether they are live.
         """
         positive = events.ratings >= self._positive_from  # NaN is not
         chosen: NDArray[np.bool_] = live & positive & (events.offsets >= self._watermarks[partitions])
         if self._share < 1:
-            place = (events.offsets.astype(np.uint64) * SPREAD) >> np.uint64(32)
-            chosen &= place < self._share * 2**32
+            position = (events.offsets.astype(np.uint64) * OFFSET_MULTIPLIER) >> np.uint64(32)
+            chosen &= position < self._share * 2**32
         return chosen
 
     def count(self, ranks: Ranks, cohorts: NDArray[np.int64]) -> None:
-        """Count trials and hits by cohort; cohorts are positions in COHORTS, one per event."""
-        tried = np.flatnonzero(ranks.codes != NOT_TRIED)
-        cohorts = cohorts[tried]
+        """Count trials and hits by cohort.
+
+        Args:
+            ranks: of n events.
+            cohorts: (n,) positions in COHORTS.
+        """
+        tried = ranks.codes != NOT_TRIED
         for counter, which in (
-            (PREQUENTIAL_TRIALS, np.ones(len(tried), np.bool_)),
-            (PREQUENTIAL_HITS, ranks.codes[tried] < self._k),
-            (PREQUENTIAL_POPULAR_HITS, ranks.popular[tried] < self._k),
+            (PREQUENTIAL_TRIALS, tried),
+            (PREQUENTIAL_HITS, tried & (ranks.codes < self._k)),
+            (PREQUENTIAL_POPULAR_HITS, tried & (ranks.popular < self._k)),
         ):
             counts = np.bincount(cohorts[which], minlength=len(COHORTS))
             for cohort, count in zip(COHORTS, counts.tolist(), strict=True):

@@ -1,8 +1,8 @@
-"""From a request to its reply: pure, but for what the recommender knows."""
+"""Replies: what a request is answered with, and where the reply goes. Sends nothing."""
 
 from collections.abc import Mapping
 
-from dch.answers import Answer, Query, query_history, query_item, query_user
+from dch.answers import Query, query_history, query_item, query_user
 from dch.errors import DchError
 from dch.recommender import Recommender
 from streams import topics
@@ -19,24 +19,23 @@ from streams.messages import (
 from streams.messages.headers import ReplyAddress, echoed
 from streams.settings import Settings
 
-TITLES = ("title", "name")
 
-
-def reply_to(recommender: Recommender, request: RecommendRequest, staleness_s: float) -> RecommendReply:
-    """Answer a request.
-
-    Raises:
-        DchError: it asks for something that cannot be, such as items similar to an unknown one.
-    """
-    found: Answer = recommender.answer(
-        _query(recommender, request),
-        request.k,
-        strategy=request.strategy,  # type: ignore[arg-type] # checked when the request was decoded
-        exclude=request.exclude,
-        only=request.only,
-        include_rated=request.include_rated,
-        new_item_share=None if request.similar_to is None else 0.0,  # likeness is no matter of policy
-    )
+def reply_to(
+    recommender: Recommender, request: RecommendRequest, staleness_s: float
+) -> RecommendReply | ErrorReply:
+    """Answer a request; the reply is an error if it cannot be answered, such as for an unknown item."""
+    try:
+        found = recommender.answer(
+            _query(recommender, request),
+            request.k,
+            strategy=request.strategy,  # type: ignore[arg-type] # checked when the request was decoded
+            exclude=request.exclude,
+            only=request.only,
+            include_rated=request.include_rated,
+            new_item_share=None if request.similar_to is None else 0.0,  # not for similar items
+        )
+    except DchError as error:
+        return ErrorReply(str(error))
     ids, features = recommender.state.history.item_ids, recommender.state.history.item_features
     return RecommendReply(
         user=request.user,
@@ -51,51 +50,26 @@ def reply_to(recommender: Recommender, request: RecommendRequest, staleness_s: f
     )
 
 
-def try_reply_to(
-    recommender: Recommender, request: RecommendRequest, staleness_s: float
-) -> RecommendReply | ErrorReply:
-    """Answer a request, or say why it cannot be answered."""
-    try:
-        return reply_to(recommender, request, staleness_s)
-    except DchError as error:
-        return ErrorReply(str(error))
-
-
-def _query(recommender: Recommender, request: RecommendRequest) -> Query:
-    if request.user is not None:
-        return query_user(recommender.state, request.user)
-    if request.similar_to is not None:
-        return query_item(recommender.state, request.similar_to)
-    return query_history(recommender.state, [(at.item, at.rating) for at in request.history or ()])
-
-
-def _title(features: Mapping[str, object] | None) -> str | None:
-    found = (features or {}).get(TITLES[0]) or (features or {}).get(TITLES[1])
-    return found if isinstance(found, str) else None
-
-
-def address_of(settings: Settings, record: Record) -> ReplyAddress:
+def address_of(settings: Settings, request: Record) -> ReplyAddress:
     """Return where the reply to a request goes.
 
     Raises:
-        BadRecord: the headers are malformed, or name a topic where replies may not go.
+        BadRecord: the headers are malformed, or name a topic that replies may not go to.
     """
-    address = decode_reply_address(record.headers)
-    if address.topic is None:
-        topic = settings.topic(topics.RECOMMENDATIONS.name)
-        return ReplyAddress(topic, address.partition, address.headers)
-    if not settings.may_reply_to(address.topic):
+    address = decode_reply_address(request.headers)
+    topic = settings.topic(topics.RECOMMENDATIONS.name) if address.topic is None else address.topic
+    if address.topic is not None and not settings.may_reply_to(topic):
         allowed = ", ".join(settings.prefix + name for name in settings.reply_prefixes)
         raise BadRecord(
             "header kafka_replyTopic",
-            f"expected a topic that begins with one of {allowed}, got {address.topic[:60]!r}",
+            f"expected a topic that begins with one of {allowed}, got {topic[:60]!r}",
             reason="header",
         )
-    return address
+    return ReplyAddress(topic, address.partition, address.headers)
 
 
-def output_of(address: ReplyAddress, request: Record, reply: RecommendReply | ErrorReply) -> Output:
-    """Return the record of a reply; its key is the request's."""
+def reply_record(address: ReplyAddress, request: Record, reply: RecommendReply | ErrorReply) -> Output:
+    """Return the record of a reply. It has the key of the request."""
     return Output(
         topic=address.topic or "",
         key=request.key,
@@ -105,10 +79,27 @@ def output_of(address: ReplyAddress, request: Record, reply: RecommendReply | Er
     )
 
 
-def error_output(settings: Settings, request: Record, reason: BadRecord) -> Output:
-    """Return the error reply to a bad request: to where it asked for if it may, else to the default topic."""
+def error_record(settings: Settings, request: Record, reason: BadRecord) -> Output:
+    """Return the record of the error reply to a bad request.
+
+    It goes to the reply topic of the request, or to the default one if that topic is not allowed.
+    """
     try:
         address = address_of(settings, request)
     except BadRecord:
         address = ReplyAddress(settings.topic(topics.RECOMMENDATIONS.name), None, echoed(request.headers))
-    return output_of(address, request, ErrorReply(str(reason)))
+    return reply_record(address, request, ErrorReply(str(reason)))
+
+
+def _query(recommender: Recommender, request: RecommendRequest) -> Query:
+    if request.user is not None:
+        return query_user(recommender.state, request.user)
+    if request.similar_to is not None:
+        return query_item(recommender.state, request.similar_to)
+    return query_history(recommender.state, [(one.item, one.rating) for one in request.history or ()])
+
+
+def _title(features: Mapping[str, object] | None) -> str | None:
+    known = features or {}
+    found = known.get("title") or known.get("name")
+    return found if isinstance(found, str) else None

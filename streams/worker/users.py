@@ -1,75 +1,95 @@
-"""Records of `users`: features, and tombstones that forget a user."""
+"""Applies records of `users`: features of a user, or a tombstone that forgets the user."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dch.state.state import State
+from streams import topics
 from streams.errors import BadRecord
+from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
-from streams.messages import FeatureRecord, decode_user
+from streams.messages import FeatureRecord, RatingEvent, decode_user, encode_rating
 from streams.settings import Settings
-from streams.worker.outputs import forwarded, withdrawal
+from streams.worker.assignment import Assignment
+from streams.worker.counters import count_events
 
 
-class UserRecords:
+class UserProcessor:
     """Applies records of `users`. Only the ingest thread uses it.
 
-    A tombstone must find all ratings it takes back; so what is new is held until the replay of the ratings of
-    its partition is done.
+    A tombstone must find every rating that it withdraws. So live records are held back while the ratings of
+    their partition are being replayed.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        state: State,
-        send: Callable[[Output], None],
-        dead_letter: Callable[[Record, BadRecord], None],
-    ) -> None:
+    def __init__(self, settings: Settings, state: State, assignment: Assignment, outbox: Outbox) -> None:
         self._settings = settings
         self._state = state
-        self._send = send
-        self._dead_letter = dead_letter
+        self._assignment = assignment
+        self._outbox = outbox
         self._held: dict[int, list[Record]] = {}
 
     @property
-    def holding(self) -> set[int]:
-        """The partitions of which records are held; their offsets must not be committed."""
-        return {partition for partition, records in self._held.items() if records}
+    def held_partitions(self) -> set[int]:
+        """The partitions with records held back; their offsets must not be committed."""
+        return set(self._held)
 
-    def keep_held(self, kept: frozenset[int]) -> None:
-        """Forget what is held of other partitions than these, after a rebalance.
+    def drop_held_except(self, owned: frozenset[int]) -> None:
+        """Drop the records held back of other partitions than these, after a rebalance.
 
-        It is not committed, so their owner reads it again; of those that stay ours reading goes on behind it.
+        They are not committed, so the new owner reads them again. Those of partitions that remain owned are
+        kept, because reading continues after them.
         """
-        self._held = {partition: held for partition, held in self._held.items() if partition in kept}
+        self._held = {partition: held for partition, held in self._held.items() if partition in owned}
 
-    def hold(self, record: Record) -> None:
-        """Keep a new record for later."""
-        self._held.setdefault(record.partition, []).append(record)
+    def apply(self, records: Sequence[Record]) -> None:
+        """Apply records, or hold back those that must wait for a replay."""
+        for record in records:
+            is_live = self._assignment.is_live(record)
+            if is_live and self._assignment.is_replaying_ratings(record.partition):
+                self._held.setdefault(record.partition, []).append(record)
+            else:
+                self._apply(record, is_live=is_live)
 
-    def release_held(self, partition: int) -> Sequence[Record]:
-        """Return what was held of a partition, to be applied now."""
-        return self._held.pop(partition, ())
+    def apply_held(self) -> None:
+        """Apply the records held back of partitions whose replay is done."""
+        for partition in self.held_partitions:
+            if not self._assignment.is_replaying_ratings(partition):
+                for record in self._held.pop(partition):
+                    self._apply(record, is_live=True)
 
-    def apply(self, record: Record, *, is_live: bool) -> str:
-        """Apply one record, and pass on what follows from it if it is live; return what became of it."""
+    def _apply(self, record: Record, *, is_live: bool) -> None:
         try:
             found = decode_user(record)
         except BadRecord as reason:
             if is_live:
-                self._dead_letter(record, reason)
-            return ""
+                self._outbox.dead_letter(record, reason)
+            return
         key = found.id.encode()
-        home = partition_for(key, self._settings.partitions)
-        if home != record.partition:
-            if is_live:
-                self._send(forwarded(record, home, key))
-            return "forwarded" if is_live else "replayed"
-        self._take(found, record.timestamp_ms, is_live=is_live)
-        return "applied" if is_live else "replayed"
+        owner = partition_for(key, self._settings.partitions)
+        if owner == record.partition:
+            self._update(found, record.timestamp_ms, is_live=is_live)
+        elif is_live:
+            self._outbox.repartition(record, owner, key)
+            return
+        count_events(self._settings, record.topic, **{"applied" if is_live else "replayed": 1})
 
-    def _take(self, found: FeatureRecord, timestamp_ms: int, *, is_live: bool) -> None:
+    def _update(self, found: FeatureRecord, timestamp_ms: int, *, is_live: bool) -> None:
         items = self._state.set_user(found.id, found.features, timestamp_ms)
         if is_live:
             for item in items:
-                self._send(withdrawal(self._settings, found.id, item, timestamp_ms))
+                self._outbox.send(withdrawal(self._settings, found.id, item, timestamp_ms))
+
+
+def withdrawal(settings: Settings, user: str, item: str, timestamp_ms: int) -> Output:
+    """Return a rating event that withdraws a forgotten user's rating for good.
+
+    It goes to `ratings` and from there to `item-ratings`. Compaction may drop the tombstone some day, and a
+    replay of `ratings` without the withdrawals would then restore the user.
+    """
+    key = user.encode()
+    return Output(
+        topic=settings.topic(topics.RATINGS.name),
+        key=key,
+        value=encode_rating(RatingEvent(user, item, None, timestamp_ms)),
+        partition=partition_for(key, settings.partitions),
+    )

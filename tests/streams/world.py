@@ -1,4 +1,4 @@
-"""What tests of the worker need around it: a model in the store, topics, people who rate and ask."""
+"""The surroundings of a worker under test: topics, an artifact store, and clients that rate and ask."""
 
 import math
 import os
@@ -35,11 +35,11 @@ from streams.worker import serve
 from tests.streams.brokers import ROOT, eventually
 
 SETTINGS = {"batch_wait_s": 0.01, "encode_interval_s": 0.05, "partitions": 4}
-"""Quick, so that tests wait for little."""
+"""Short intervals, so that tests do not wait long."""
 
 
 class World:
-    """Topics of its own on a broker, an artifact store, and a hand to write and read with."""
+    """Separate topics on a broker, an artifact store, and methods to write and read records."""
 
     def __init__(self, settings, folder):
         self.settings = settings
@@ -53,24 +53,24 @@ class World:
 
     def close(self):
         self.producer.close()
-        for client in {"asker", "watcher"} & vars(self).keys():
+        for client in {"client", "watcher"} & vars(self).keys():
             vars(self)[client].close()
         self.admin.delete([self.topic(topic.name) for topic in topics.EVERY_TOPIC])
 
     def send(self, name, key, value, **kwargs):
-        """Send one record and wait until it is there."""
+        """Send one record and wait until it is acknowledged."""
         key = key.encode() if isinstance(key, str) else key
         value = value.encode() if isinstance(value, str) else value
         self.producer.send(Output(self.topic(name), key, value, **kwargs))
         self.producer.flush()
 
-    def rate(self, *events, misplace=0):
-        """Send rating events (user, item, rating[, timestamp]); every so many away from home."""
+    def rate(self, *events, misroute=0):
+        """Send rating events (user, item, rating[, timestamp]); each ``misroute``-th misrouted."""
         for at, (user, item, rating, *rest) in enumerate(events):
             event = RatingEvent(user, item, rating, rest[0] if rest else 1000 + at)
             partition = None
-            if misplace and at % misplace == 0:
-                partition = (self.home(user) + 1) % self.settings.partitions
+            if misroute and at % misroute == 0:
+                partition = (self.owner_of(user) + 1) % self.settings.partitions
             self.producer.send(Output(self.topic("ratings"), user.encode(), encode_rating(event), partition))
         self.producer.flush()
 
@@ -88,17 +88,17 @@ class World:
         return model
 
     @cached_property
-    def asker(self):
+    def client(self):
         return RecommendClient(self.settings)
 
     def ask(self, user=None, **kwargs):
-        return self.asker.ask(RecommendRequest(user=user, **kwargs))
+        return self.client.ask(RecommendRequest(user=user, **kwargs))
 
     def items_for(self, user=None, **kwargs):
         return [hit.item for hit in self.ask(user, **kwargs).items]
 
     def read_all(self, name):
-        """Return every record that is in a topic now."""
+        """Return every record that a topic holds now."""
         partitions = self.admin.partitions()[self.topic(name)]
         places = [Partition(self.topic(name), number) for number in range(partitions)]
         consumer = Consumer(self.settings, group=self.settings.prefix + "reader", start="earliest", fill_s=0)
@@ -129,7 +129,7 @@ class World:
 
     @cached_property
     def watcher(self):
-        """A client that knows the worker's group, and is no member of it."""
+        """A consumer that reads the worker's committed offsets without joining its group."""
         return Consumer(self.settings, group=self.settings.group_of("worker"), start="earliest")
 
     def item_codes(self):
@@ -142,9 +142,9 @@ class World:
         }
 
     def expected(self, model, items=None):
-        """Return what should be known from all that is on `ratings`, reckoned by the library alone.
+        """Return a recommender with all ratings on `ratings` applied by the library alone.
 
-        What a tombstone on `users` takes back is left out here, whether it was withdrawn or not.
+        Ratings that a tombstone on `users` forgets are left out, whether or not a worker withdrew them.
         """
         state = (found := Expected(model)).state
         for id_, features in (items or {}).items():
@@ -158,7 +158,8 @@ class World:
         pairs = [
             (event, record.offset)
             for event, record in decoded
-            if self.home(event.user) == record.partition and event.timestamp > forgotten.get(event.user, -1)
+            if self.owner_of(event.user) == record.partition
+            and event.timestamp > forgotten.get(event.user, -1)
         ]
         events = state.events(
             [event.user for event, _ in pairs],
@@ -172,12 +173,13 @@ class World:
         state.refresh_items()
         return found
 
-    def home(self, id_):
+    def owner_of(self, id_):
+        """Return the partition that an id belongs to."""
         return partition_for(id_.encode(), self.settings.partitions)
 
 
 class Expected(Recommender):
-    """A recommender without a broker, and how its codes look on topics."""
+    """A recommender without a broker, and its item codes as a worker publishes them."""
 
     def item_codes(self):
         """Return (generation, code, positives) of every item that has a code."""
@@ -206,7 +208,7 @@ class Running:
         return is_ready(self.settings.metrics_port)
 
     def not_ready(self):
-        """Return what /readyz says while it is not; empty when it does not answer."""
+        """Return the answer of /readyz while the worker is not ready; empty if there is no answer."""
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{self.settings.metrics_port}/readyz", timeout=2).close()
         except urllib.error.HTTPError as error:
@@ -223,7 +225,7 @@ class Running:
 
 
 class Process:
-    """``dch worker`` as a process of its own; its log goes to a file."""
+    """``dch worker`` as a process that logs to a file."""
 
     def __init__(self, settings, log):
         self.settings = settings
@@ -236,17 +238,17 @@ class Process:
         assert self.process.poll() is None, self.log.read_text()
         return is_ready(self.settings.metrics_port)
 
-    def said(self, words):
-        """Return the last line of the log with these words."""
+    def last_log_line(self, words):
+        """Return the last line of the log that contains these words, or None."""
         return next((line for line in reversed(self.log.read_text().splitlines()) if words in line), None)
 
     def kill(self):
-        """End it as a crash would."""
+        """Kill the process, as in a crash."""
         self.process.kill()
         self.process.wait()
 
     def terminate(self, within_s=15):
-        """End it as an orchestrator does; return the exit code."""
+        """Stop the process as an orchestrator does; return the exit code."""
         self.process.terminate()
         try:
             return self.process.wait(within_s)
@@ -256,7 +258,7 @@ class Process:
 
 
 def environ(settings):
-    """Return the environment of a role with these settings."""
+    """Return the environment variables of a role with these settings."""
     given = {
         f"DCH_{field.name.upper()}": str(getattr(settings, field.name))
         for field in fields(settings)
@@ -268,7 +270,7 @@ def environ(settings):
 
 @contextmanager
 def worker_process(settings, log, *, ready=True):
-    """Run ``dch worker`` as a process, by default until it is ready before the test goes on."""
+    """Run ``dch worker`` as a process; by default, wait until it is ready."""
     found = Process(settings, log)
     try:
         if ready:
@@ -292,7 +294,7 @@ def is_ready(port):
 
 @contextmanager
 def worker(settings, *, ready=True):
-    """Run a worker, by default until it is ready before the test goes on."""
+    """Run a worker in this process; by default, wait until it is ready."""
     running = Running(settings)
     try:
         if ready:

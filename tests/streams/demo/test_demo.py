@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from dch.data.ratings import Ratings
+from dch.state.prequential import COHORTS
 from streams import metrics
 from streams.demo.demo_data import DemoData, read_demo_data
 from streams.demo.newcomer import NEWCOMER, rate_liked_items
@@ -40,7 +41,7 @@ def test_ratings_are_split_by_time_and_the_new_user_likes_items_of_one_genre(tmp
 def test_the_metrics_of_a_worker_are_read_by_cohort():
     metrics.MODEL_INFO.clear()
     metrics.MODEL_INFO.labels("7").set(1)
-    cohort = metrics.COHORTS[1]
+    cohort = COHORTS[1]
     with Health("127.0.0.1", 0, {}) as health:
         address = f"http://127.0.0.1:{health.port}"
         before = read_worker(address)
@@ -77,9 +78,7 @@ def test_the_new_user_requests_again_until_each_rating_changes_the_reply():
 
 def test_the_report_shows_the_counts_and_accepts_cohorts_without_trials():
     console = Console(width=120, record=True, file=io.StringIO())
-    counts = dict.fromkeys(metrics.COHORTS, CohortCounts(0, 0, 0)) | {
-        metrics.COHORTS[0]: CohortCounts(200, 50, 20)
-    }
+    counts = dict.fromkeys(COHORTS, CohortCounts(0, 0, 0)) | {COHORTS[0]: CohortCounts(200, 50, 20)}
     console.print(cohort_table(WorkerCounts(2, counts)))
     console.print(newcomer_table([("before", ["A", "B"]), ("after", ["B", "C"])], 5))
     console.print(summary([("duration", "3 s")]))

@@ -1,4 +1,4 @@
-"""Fixtures of the worker's tests."""
+"""Fixtures of the worker tests."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from tests.streams.world import SETTINGS, World
 
 @pytest.fixture
 def world(settings, tmp_path):
-    """A world of its own: topics by a prefix, a store in a folder, a port for metrics."""
+    """A separate world for each test: topics with a prefix, a store in a folder, a metrics port."""
     quick = replace(settings, artifacts=str(tmp_path / "store"), metrics_port=free_ports(2), **SETTINGS)
     found = World(quick, tmp_path)
     yield found

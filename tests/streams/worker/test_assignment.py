@@ -1,37 +1,37 @@
-"""The share of one worker: what is live, what is replayed, what was lost and gained."""
+"""The assignment of a worker: which records are live, what is replayed, what is gained and lost."""
 
-import numpy as np
 import pytest
 
 from streams.errors import TopicError
 from streams.kafka import BEGINNING, Partition
+from streams.kafka.records import Record
 from streams.settings import Settings
-from streams.worker.assignment import Share
+from streams.worker.assignment import Assignment
 
 SETTINGS = Settings(partitions=3)
 NAMES = ("ratings", "users", "item-ratings")
 
 
 class Log:
-    """What a share asks a consumer about."""
+    """A consumer whose offsets and positions a test sets by hand."""
 
     def __init__(self, committed=(), ends=(), positions=()):
         self.found = {"committed": dict(committed), "ends": dict(ends), "positions": dict(positions)}
 
-    def committed(self, places):
-        return {place: self.found["committed"].get(place, 0) for place in places}
+    def committed(self, partitions):
+        return {one: self.found["committed"].get(one, 0) for one in partitions}
 
-    def end_offsets(self, places):
-        return {place: self.found["ends"].get(place, 0) for place in places}
+    def end_offsets(self, partitions):
+        return {one: self.found["ends"].get(one, 0) for one in partitions}
 
-    def beginning_offsets(self, places):
-        return dict.fromkeys(places, 0)
+    def beginning_offsets(self, partitions):
+        return dict.fromkeys(partitions, 0)
 
-    def position(self, place):
-        return self.found["positions"].get(place)
+    def position(self, partition):
+        return self.found["positions"].get(partition)
 
 
-def places(*numbers):
+def partitions(*numbers):
     return [Partition(name, number) for name in NAMES for number in numbers]
 
 
@@ -40,43 +40,44 @@ ITEMS_0 = Partition("item-ratings", 0)
 
 
 def test_new_partitions_are_read_from_the_beginning_and_live_from_the_committed_offset():
-    share = Share(SETTINGS)
-    starts, lost = share.take(Log({RATINGS_0: 5}, {RATINGS_0: 9}), places(0, 1))
+    assignment = Assignment(SETTINGS)
+    starts, lost = assignment.update(Log({RATINGS_0: 5}, {RATINGS_0: 9}), partitions(0, 1))
     assert set(starts.values()) == {BEGINNING}
     assert lost == frozenset()
-    live = share.is_live("ratings", [0, 0, 1], np.array([4, 5, 0]))
-    assert live.tolist() == [False, True, True]
-    assert share.replaying() == [RATINGS_0]
-    assert share.replays_ratings(0)
-    assert not share.replays_ratings(1)
-    assert share.caught_up() == {1}
-    share.note(Log(positions={RATINGS_0: 5}))
-    assert share.replaying() == []
-    assert share.caught_up() == {1}
-    share.note(Log(positions={RATINGS_0: 9}))
-    assert share.caught_up() == {0, 1}
+    records = [Record("ratings", at, offset, None, None, 0) for at, offset in ((0, 4), (0, 5), (1, 0))]
+    assert assignment.are_live(records).tolist() == [False, True, True]
+    assert [assignment.is_live(record) for record in records] == [False, True, True]
+    assert assignment.replaying() == [RATINGS_0]
+    assert assignment.is_replaying_ratings(0)
+    assert not assignment.is_replaying_ratings(1)
+    assert assignment.caught_up() == {1}
+    assignment.record_positions(Log(positions={RATINGS_0: 5}))
+    assert assignment.replaying() == []
+    assert assignment.caught_up() == {1}
+    assignment.record_positions(Log(positions={RATINGS_0: 9}))
+    assert assignment.caught_up() == {0, 1}
 
 
 def test_item_codes_wait_for_the_replay_of_item_ratings():
-    share = Share(SETTINGS)
-    share.take(Log({ITEMS_0: 2}, {ITEMS_0: 2}), places(0))
-    assert share.replays_items()
-    share.note(Log(positions={ITEMS_0: 2}))
-    assert not share.replays_items()
+    assignment = Assignment(SETTINGS)
+    assignment.update(Log({ITEMS_0: 2}, {ITEMS_0: 2}), partitions(0))
+    assert assignment.is_replaying_item_ratings()
+    assignment.record_positions(Log(positions={ITEMS_0: 2}))
+    assert not assignment.is_replaying_item_ratings()
 
 
-def test_after_a_rebalance_what_was_ours_goes_on_where_it_is():
-    share = Share(SETTINGS)
-    share.take(Log(), places(0, 1))
-    share.note(Log(positions={RATINGS_0: 7}))
-    starts, lost = share.take(Log({RATINGS_0: 7}, {RATINGS_0: 7}), places(0, 2))
+def test_partitions_that_stay_ours_after_a_rebalance_are_read_on_from_their_positions():
+    assignment = Assignment(SETTINGS)
+    assignment.update(Log(), partitions(0, 1))
+    assignment.record_positions(Log(positions={RATINGS_0: 7}))
+    starts, lost = assignment.update(Log({RATINGS_0: 7}, {RATINGS_0: 7}), partitions(0, 2))
     assert starts[RATINGS_0] == 7
     assert starts[Partition("ratings", 2)] == BEGINNING
     assert lost == {1}
-    assert share.owned == {0, 2}
-    assert share.caught_up() == {0, 2}
+    assert assignment.owned == {0, 2}
+    assert assignment.caught_up() == {0, 2}
 
 
 def test_partitions_that_do_not_belong_together_are_refused():
     with pytest.raises(TopicError, match="range"):
-        Share(SETTINGS).take(Log(), [RATINGS_0, Partition("users", 1), ITEMS_0])
+        Assignment(SETTINGS).update(Log(), [RATINGS_0, Partition("users", 1), ITEMS_0])

@@ -1,22 +1,22 @@
-"""Counting for whole batches gives what counting one by one would."""
+"""Observing a batch gives what observing one by one gives."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from streams.worker import counters as counting
+from streams.worker.counters import observe_ages
 from tests.streams.messages.records import record
 
 NOW = 1_000_000
 
 
 @given(st.lists(st.sampled_from([-50, 0, 1, 10, 11, 100, 101, 5000])))
-def test_ages_are_observed_as_one_by_one(ages_ms):
+def test_a_batch_of_ages_is_observed_like_one_by_one(ages_ms):
     buckets = (0.01, 0.1, 1)
     many, single = (
         Histogram("ages", "Ages.", buckets=buckets, registry=CollectorRegistry()) for _ in range(2)
     )
-    counting.observe_ages(many, [record("{}", timestamp_ms=NOW - age) for age in ages_ms], at_ms=NOW)
+    observe_ages(many, [record("{}", timestamp_ms=NOW - age) for age in ages_ms], at_ms=NOW)
     for age in ages_ms:
         single.observe(max(age, 0) / 1000)
     samples = [

@@ -1,4 +1,4 @@
-"""What the tables thread makes of records of `items`."""
+"""The tables thread finds the newest record of each item."""
 
 import threading
 from itertools import permutations
@@ -10,8 +10,8 @@ from dch.recommender import Recommender
 from streams.kafka.records import Record
 from streams.messages import encode_features
 from streams.settings import Settings
-from streams.worker.context import Service, TableBatch
-from streams.worker.global_tables import Tables
+from streams.worker.context import WorkerContext
+from streams.worker.global_tables import GlobalTables
 from tests.streams.worker.test_assignment import Log
 
 OLD, REMOVED, NEW = (
@@ -22,11 +22,9 @@ OLD, REMOVED, NEW = (
 
 
 @pytest.mark.parametrize("records", list(permutations([OLD, REMOVED, NEW])))
-def test_of_an_item_in_several_partitions_the_newest_record_counts_in_whatever_order_they_are_read(records):
-    tables = Tables(Service(Settings(), threading.Event()), Log(), None)
-    batch = TableBatch()
-    for record in records:
-        tables._decode(record, batch)
+def test_the_newest_record_of_an_item_wins_in_whatever_order_its_partitions_are_read(records):
+    tables = GlobalTables(WorkerContext(Settings(), threading.Event()), Log(), None)
+    batch = tables.decode(records)
     state = Recommender(random_model()).state
     state.fold_in_items(state.events(["u1", "u2"], ["i1", "i1"], [5.0, 5.0], [6, 7]))
     for found, timestamp_ms in batch.items:

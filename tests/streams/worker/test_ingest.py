@@ -1,4 +1,4 @@
-"""The ingest thread's half of a worker, on a log that a test turns by hand."""
+"""The ingest thread, on a log that a test advances by hand."""
 
 import threading
 
@@ -11,9 +11,9 @@ from streams.kafka.records import Record
 from streams.messages import ModelPointer, RatingEvent, encode_rating
 from streams.messages.item_ratings import decode_item_ratings
 from streams.settings import Settings
-from streams.worker.context import NewModel, Service
+from streams.worker.context import FetchedModel, WorkerContext
 from streams.worker.ingest import Ingest
-from tests.streams.worker.test_assignment import Log, places
+from tests.streams.worker.test_assignment import Log, partitions
 
 SETTINGS = Settings(partitions=3)
 USERS_0, RATINGS_0 = Partition("users", 0), Partition("ratings", 0)
@@ -21,14 +21,14 @@ USER = next(name for name in map(str, range(99)) if partition_for(name.encode(),
 
 
 class Clients(Log):
-    """A consumer and a producer in one: keeps what was sent, and what each commit left out."""
+    """A consumer and a producer in one. Keeps what was sent, and the partitions that each commit left out."""
 
     def __init__(self, committed):
         super().__init__(committed)
         self.sent, self.left_out = [], []
 
-    def move(self, place, position):
-        self.found["positions"][place] = position
+    def move(self, partition, position):
+        self.found["positions"][partition] = position
 
     def commit(self, skip=()):
         self.left_out.append(set(skip))
@@ -48,24 +48,24 @@ def ingest_on(clients):
     pointer = ModelPointer(
         generation=1, location="somewhere", sha256="0" * 64, watermarks={}, trained_at=0, metrics={}
     )
-    service = Service(SETTINGS, threading.Event())
-    return Ingest(service, Recommender(model), NewModel(model, pointer, 0.0), clients, clients)
+    context = WorkerContext(SETTINGS, threading.Event())
+    return Ingest(context, Recommender(model), FetchedModel(model, pointer, 0.0), clients, clients)
 
 
-def record(place, offset, value):
-    return Record(place.topic, place.partition, offset, USER.encode(), value, timestamp_ms=9)
+def record(partition, offset, value):
+    return Record(partition.topic, partition.partition, offset, USER.encode(), value, timestamp_ms=9)
 
 
-def test_a_tombstone_held_during_replay_survives_a_rebalance_that_leaves_its_partition_here():
+def test_a_tombstone_held_back_survives_a_rebalance_that_leaves_its_partition_here():
     clients = Clients({RATINGS_0: 5})
     ingest = ingest_on(clients)
-    ingest._assigned(places(0, 1))
+    ingest._assigned(partitions(0, 1))
     clients.move(USERS_0, 1)
-    ingest._apply([record(USERS_0, 0, None)])
-    ingest._assigned(places(0))
+    ingest.process([record(USERS_0, 0, None)])
+    ingest._assigned(partitions(0))
     clients.move(RATINGS_0, 5)
     rating = RatingEvent(USER, "i1", 5.0, 1)
-    ingest._apply([record(RATINGS_0, 4, encode_rating(rating))])
+    ingest.process([record(RATINGS_0, 4, encode_rating(rating))])
     assert USERS_0 in clients.left_out[0]
     assert [output.topic for output in clients.sent] == ["ratings"]
     (withdrawal,) = clients.sent
@@ -73,27 +73,27 @@ def test_a_tombstone_held_during_replay_survives_a_rebalance_that_leaves_its_par
     assert USERS_0 not in clients.left_out[-1]
 
 
-def test_what_is_held_of_a_partition_that_was_lost_is_left_to_its_owner():
+def test_records_held_back_of_a_lost_partition_are_left_to_its_new_owner():
     clients = Clients({RATINGS_0: 5})
     ingest = ingest_on(clients)
-    ingest._assigned(places(0, 1))
-    ingest._apply([record(USERS_0, 0, None)])
-    ingest._assigned(places(1))
-    assert ingest._users.holding == set()
+    ingest._assigned(partitions(0, 1))
+    ingest.process([record(USERS_0, 0, None)])
+    ingest._assigned(partitions(1))
+    assert ingest._users.held_partitions == set()
 
 
-def test_a_rating_from_before_its_user_was_forgotten_goes_to_the_item_as_a_withdrawal():
-    """It may be there already, passed on by a worker that was killed before it committed."""
+def test_a_rating_from_before_its_user_was_forgotten_is_withdrawn_from_its_item():
+    """A worker that was killed before its commit may have sent the rating already."""
     clients = Clients({})
     ingest = ingest_on(clients)
-    ingest._assigned(places(0))
-    ingest._apply([record(USERS_0, 0, None)])  # forgotten as of time 9
+    ingest._assigned(partitions(0))
+    ingest.process([record(USERS_0, 0, None)])  # forgotten as of time 9
     clients.sent.clear()
     old, new = RatingEvent(USER, "i1", 5.0, 8), RatingEvent(USER, "i2", 5.0, 10)
-    ingest._apply([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate((old, new))])
-    passed_on = {found.item: found for found in decode_item_ratings(as_records(clients.sent))}
-    assert (passed_on["i1"].rating, passed_on["i1"].timestamp) == (None, 9)
-    assert (passed_on["i2"].rating, passed_on["i2"].timestamp) == (5.0, 10)
+    ingest.process([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate((old, new))])
+    item_ratings = {found.item: found for found in decode_item_ratings(as_records(clients.sent))}
+    assert (item_ratings["i1"].rating, item_ratings["i1"].timestamp) == (None, 9)
+    assert (item_ratings["i2"].rating, item_ratings["i2"].timestamp) == (5.0, 10)
 
 
 def as_records(outputs):

@@ -1,4 +1,4 @@
-"""Item codes: ours are published when they differ from what the topic says, those of others are served."""
+"""Owned item codes are published if they differ from the topic; those of other workers are served."""
 
 import msgspec
 import numpy as np
@@ -11,14 +11,14 @@ from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import ItemCode, decode_item_code
 from streams.settings import Settings
-from streams.worker.item_codes import ItemCodes
+from streams.worker.item_codes import ItemCodeTable
 
 SETTINGS = Settings(partitions=2)
 MODEL = random_model()
 ITEMS = [f"i{row}" for row in range(8)]
-HOME = {item: partition_for(item.encode(), 2) for item in ITEMS}
-OURS = [item for item in ITEMS if HOME[item] == 0]
-THEIRS = [item for item in ITEMS if HOME[item] == 1]
+OWNER = {item: partition_for(item.encode(), 2) for item in ITEMS}
+OURS = [item for item in ITEMS if OWNER[item] == 0]
+THEIRS = [item for item in ITEMS if OWNER[item] == 1]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def recommender():
 
 
 def codes(recommender, owned=(0,)):
-    found = ItemCodes(SETTINGS, recommender.state)
+    found = ItemCodeTable(SETTINGS, recommender.state)
     found.owned = frozenset(owned)
     return found
 
@@ -50,7 +50,7 @@ def served(recommender):
     return {hit.item for hit in recommender.recommend("nobody", k=50)}
 
 
-def test_a_changed_item_of_ours_is_published_once(recommender):
+def test_an_owned_item_that_changed_is_published_once(recommender):
     found = codes(recommender)
     rate(recommender, OURS)
     published = read(found.refresh())
@@ -65,25 +65,25 @@ def test_a_changed_item_of_ours_is_published_once(recommender):
     assert found.refresh() == []
 
 
-def test_after_a_restart_only_what_the_topic_does_not_say_is_published(recommender):
+def test_after_a_restart_only_codes_that_are_not_on_the_topic_are_published(recommender):
     rate(recommender, OURS)
     known = read(codes(recommender).refresh())
     again = Recommender(MODEL)
     found = codes(again)
-    found.learn(known[1:])
+    found.update(known[1:])
     rate(again, OURS)
     assert read(found.refresh()) == known[:1]
 
 
-def test_codes_of_others_are_served_and_ours_are_not_overwritten(recommender):
+def test_codes_of_other_workers_are_served_and_owned_codes_are_not_overwritten(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
-    told = read(codes(other, owned=(0, 1)).refresh())
+    published = read(codes(other, owned=(0, 1)).refresh())
     found = codes(recommender)
     rate(recommender, OURS, rating=1.0)
     found.refresh()
     mine = {item: code_of(recommender, item) for item in OURS}
-    found.learn(told)
+    found.update(published)
     assert served(recommender) == set(ITEMS)
     assert {item: code_of(recommender, item) for item in OURS} == mine
     assert {item: code_of(recommender, item) for item in THEIRS} == {
@@ -97,17 +97,17 @@ def code_of(recommender, item):
     return from_words(index.view().words[row : row + 1], index.bits).tobytes()
 
 
-def test_features_of_an_item_of_others_do_not_hide_its_code(recommender):
+def test_features_of_another_workers_item_do_not_hide_its_code(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
     found = codes(recommender)
-    found.learn(read(codes(other, owned=(0, 1)).refresh()))
+    found.update(read(codes(other, owned=(0, 1)).refresh()))
     recommender.state.set_item(THEIRS[0], {"title": "A title"})
     found.refresh()
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
 
 
-def test_an_item_that_loses_its_ratings_is_taken_from_the_topic_and_from_lists(recommender):
+def test_an_item_that_loses_its_ratings_is_removed_from_the_topic_and_from_lists(recommender):
     found = codes(recommender)
     rate(recommender, OURS)
     found.refresh()
@@ -115,10 +115,10 @@ def test_an_item_that_loses_its_ratings_is_taken_from_the_topic_and_from_lists(r
     (gone,) = found.refresh()
     assert (gone.key, gone.value) == (OURS[0].encode(), None)
     other = Recommender(MODEL)
-    others = codes(other, owned=(1,))
-    others.learn(read(codes_of_all(recommender)))
+    their_codes = codes(other, owned=(1,))
+    their_codes.update(read(codes_of_all(recommender)))
     assert set(OURS[1:]) == served(other)
-    others.learn([(OURS[1], 0, None)])
+    their_codes.update([(OURS[1], 0, None)])
     assert set(OURS[2:]) == served(other)
 
 
@@ -127,13 +127,15 @@ def codes_of_all(recommender):
     return codes(recommender, owned=(0, 1)).changes(recommender.state.snapshot)
 
 
-def test_codes_of_the_next_generation_wait_for_the_swap_and_of_the_last_are_dropped(recommender):
+def test_codes_of_the_next_generation_wait_for_the_swap_and_those_of_the_previous_one_are_ignored(
+    recommender,
+):
     other = Recommender(random_model(generation=2, seed=2))
     rate(other, ITEMS)
     found = codes(recommender)
     rate(recommender, OURS)
     found.refresh()
-    found.learn(read(codes_of_all(other)))
+    found.update(read(codes_of_all(other)))
     assert served(recommender) == set(OURS)
     snapshot = recommender.state.prepare(other.model)
     found.complete(snapshot)
@@ -142,21 +144,21 @@ def test_codes_of_the_next_generation_wait_for_the_swap_and_of_the_last_are_drop
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
     past = Recommender(MODEL)
     rate(past, THEIRS)
-    found.learn(read(codes_of_all(past)))
+    found.update(read(codes_of_all(past)))
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
 
 
-def test_what_others_have_yet_to_publish_is_counted(recommender):
+def test_the_codes_that_other_workers_have_yet_to_publish_are_counted(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
     found = codes(recommender)
-    found.learn(read(codes(other, owned=(0, 1)).refresh()))
+    found.update(read(codes(other, owned=(0, 1)).refresh()))
     assert found.n_missing(MODEL) == 0
     assert found.n_missing(random_model(generation=2)) == len(THEIRS)
 
 
 @pytest.mark.parametrize("sizes", [{"vector_size": 0}, {"vector_size": 64}, {"bits": 128, "hidden": 128}])
-def test_the_next_generation_may_be_of_another_shape(recommender, sizes):
+def test_the_next_generation_may_have_another_shape(recommender, sizes):
     found = codes(recommender)
     rate(recommender, OURS)
     found.refresh()
@@ -164,30 +166,32 @@ def test_the_next_generation_may_be_of_another_shape(recommender, sizes):
     rate(other, ITEMS)
     snapshot = recommender.state.prepare(other.model)
     assert [id_ for id_, _, _ in read(found.changes(snapshot))] == OURS
-    assert found.n_missing(other.model) == 0  # nobody has said yet that there are others
-    found.learn(read(codes_of_all(other)))
+    assert found.n_missing(other.model) == 0  # the topic shows no items of other workers yet
+    found.update(read(codes_of_all(other)))
     found.complete(snapshot)
     recommender.swap(snapshot)
     assert served(recommender) == set(ITEMS)
 
 
-def test_codes_of_an_earlier_version_have_no_vectors_and_are_published_anew(recommender):
+def test_codes_without_vectors_from_an_earlier_version_are_published_again(recommender):
     other = Recommender(MODEL)
     rate(other, ITEMS)
-    told = read(codes(other, owned=(0, 1)).refresh())
-    earlier = [(id_, place, msgspec.structs.replace(code, vector="")) for id_, place, code in told]
+    published = read(codes(other, owned=(0, 1)).refresh())
+    earlier = [
+        (id_, partition, msgspec.structs.replace(code, vector="")) for id_, partition, code in published
+    ]
     found = codes(recommender)
-    found.learn(earlier)
+    found.update(earlier)
     rate(recommender, OURS)
     assert [id_ for id_, _, _ in read(found.refresh())] == OURS
     assert served(recommender) == set(OURS)
-    found.learn(told)
+    found.update(published)
     assert served(recommender) == set(ITEMS)
-    found.learn(earlier)  # over ours: its item was with a worker of an earlier version for a while
+    found.update(earlier)  # as if a worker of an earlier version had owned the items for a while
     assert [id_ for id_, _, _ in read(found.changes(recommender.state.snapshot))] == OURS
 
 
-def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommender):
+def test_items_that_moved_to_another_worker_keep_their_codes_and_titles(recommender):
     found = codes(recommender)
     recommender.state.set_item(OURS[0], {"title": "A title"})
     rate(recommender, OURS)
@@ -199,7 +203,7 @@ def test_items_that_another_worker_owns_now_keep_their_codes_and_titles(recommen
     assert {item: code_of(recommender, item) for item in OURS} == before
     row = recommender.state.history.item_ids.row(OURS[0])
     assert recommender.state.history.item_features[row] == {"title": "A title"}
-    found.owned = frozenset({0})  # and back: the replay of its ratings leads to the same codes
+    found.owned = frozenset({0})  # owned again: the replay of their ratings gives the same codes
     rate(recommender, OURS)
     assert found.refresh() == []
     assert {item: code_of(recommender, item) for item in OURS} == before

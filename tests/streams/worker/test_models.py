@@ -1,4 +1,4 @@
-"""Generations: a worker waits for the first, swaps in later ones, and refuses what it cannot trust."""
+"""Models: a worker waits for the first, swaps in later ones, and refuses invalid and older ones."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ def refused(reason):
     return MODELS_REFUSED.labels(reason)._value.get()
 
 
-def test_a_worker_without_a_model_is_not_ready_and_takes_the_first_that_comes(world):
+def test_a_worker_without_a_model_is_not_ready_and_serves_the_first_one_published(world):
     with worker(world.settings, ready=False) as running:
         eventually(lambda: "model loaded" in running.not_ready())
         world.publish(MODELS[1])
@@ -34,35 +34,35 @@ def test_a_worker_without_a_model_is_not_ready_and_takes_the_first_that_comes(wo
         assert world.ask("u1").generation == 1
 
 
-def test_places_are_kept_for_new_items_as_the_operator_set_it(world):
+def test_the_set_share_of_each_list_goes_to_new_items(world):
     world.publish(MODELS[1])
     new = {f"new{at}" for at in range(3)}
     world.rate(*(("u1", item, 5) for item in sorted(new)))
     with worker(replace(world.settings, new_item_share=0.5)):
         eventually(lambda: new <= set(world.items_for("u2", k=20)))
         assert len(new & set(world.items_for("u2", k=4, include_rated=True))) >= 2
-        assert len(new & set(world.items_for("a stranger", k=4))) == 2  # nobody's favourites yet
+        assert len(new & set(world.items_for("a new user", k=4))) == 2  # popular items come first otherwise
         assert world.items_for(similar_to="i1", k=2) == [
             hit.item for hit in world.expected(MODELS[1]).similar_items("i1", 2)
         ]
 
 
-def test_every_reply_is_of_one_generation_while_another_is_swapped_in(world):
+def test_every_reply_during_a_swap_is_of_one_generation(world):
     world.publish(MODELS[1])
     stop, replies = threading.Event(), []
 
-    def ask_on():
-        with RecommendClient(world.settings) as asker:
+    def keep_asking():
+        with RecommendClient(world.settings) as client:
             while not stop.is_set():
-                replies.append(asker.ask(RecommendRequest(user="u1", k=3)))
+                replies.append(client.ask(RecommendRequest(user="u1", k=3)))
 
     def has_reply_of(generation):
         return asking.done() or (replies and replies[-1].generation == generation)
 
     with worker(world.settings), ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask_on)
+        asking = pool.submit(keep_asking)
         try:
-            eventually(lambda: has_reply_of(1))  # before the swap: an asker may take long to begin
+            eventually(lambda: has_reply_of(1))  # before the swap: the client may be slow to start
             world.publish(MODELS[2])
             eventually(lambda: has_reply_of(2))
         finally:
@@ -75,7 +75,7 @@ def test_every_reply_is_of_one_generation_while_another_is_swapped_in(world):
         eventually(lambda: world.item_codes() == world.expected(MODELS[2]).item_codes())
 
 
-def test_models_that_are_corrupt_missing_or_older_are_refused_and_service_goes_on(world):
+def test_corrupt_missing_and_older_models_are_refused_and_the_worker_keeps_serving(world):
     world.publish(MODELS[2])
     with worker(world.settings):
         artifact, older = refused("artifact"), refused("older")

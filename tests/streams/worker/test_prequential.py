@@ -1,13 +1,13 @@
-"""Which ratings are tried, and how trials are counted."""
+"""Which ratings are trials, and how trials are counted."""
 
 import numpy as np
 import pytest
 from random_models import random_model
 
 from dch.state.histories import Events
-from dch.state.prequential import NOT_TRIED, OUTSIDE, Ranks
+from dch.state.prequential import COHORTS, NOT_TRIED, OUTSIDE, Ranks
 from dch.state.state import State
-from streams.metrics import COHORTS, PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
+from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
 from streams.settings import Settings
 from streams.worker.prequential import Trials
 
@@ -32,14 +32,14 @@ def chosen(ratings, offsets, partitions, live=True, **settings):
     return trials.choose(events(ratings, offsets), np.array(partitions), live).tolist()
 
 
-def test_only_live_positive_ratings_beyond_the_watermark_are_tried():
+def test_only_live_positive_ratings_from_the_watermark_on_are_trials():
     assert chosen([5, 4, 3, np.nan], [20] * 4, [0] * 4) == [True, True, False, False]
     assert chosen([5, 5, 5, 5], [9, 10, 5, 0], [0, 0, 1, 2]) == [False, True, True, True]
     assert chosen([5], [20], [0], live=False) == [False]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
-def test_a_share_of_them_is_always_the_same_one(share):
+def test_sampling_a_share_always_selects_the_same_ratings(share):
     n = 10_000
     found = chosen([5] * n, range(100, 100 + n), [0] * n, prequential_share=share)
     assert found == chosen([5] * n, range(100, 100 + n), [0] * n, prequential_share=share)

@@ -1,19 +1,19 @@
-"""When requests count as answered: once their replies are, or were given up."""
+"""Requests are committed once their replies are acknowledged, or have timed out."""
 
 import threading
 
 import pytest
 
 from streams.settings import Settings
-from streams.worker import requests
-from streams.worker.context import Service
+from streams.worker import requests as module
+from streams.worker.context import WorkerContext
 from streams.worker.requests import Requests
 
 SETTINGS = Settings(delivery_timeout_s=60)
 
 
 class Clients:
-    """A consumer that counts commits, and a producer that is told how many replies are on their way."""
+    """A consumer that counts commits, and a producer with a given number of unacknowledged replies."""
 
     def __init__(self):
         self.n_waiting = self.n_commits = 0
@@ -26,7 +26,7 @@ class Clients:
 
 
 class Clock:
-    """A time that moves when told."""
+    """A clock that a test moves by hand."""
 
     now = 100.0
 
@@ -37,28 +37,28 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     found = Clock()
-    monkeypatch.setattr(requests, "time", found)
+    monkeypatch.setattr(module, "time", found)
     return found
 
 
 def test_requests_are_committed_after_their_replies_are_acknowledged(clock):
     clients = Clients()
-    answering = Requests(Service(SETTINGS, threading.Event()), clients, clients)
+    requests = Requests(WorkerContext(SETTINGS, threading.Event()), clients, clients)
     clients.n_waiting = 2
-    answering._commit()
+    requests.commit()
     assert clients.n_commits == 0
     clients.n_waiting = 0
-    answering._commit()
+    requests.commit()
     assert clients.n_commits == 1
 
 
-def test_replies_that_never_arrive_hold_commits_no_longer_than_the_delivery_timeout(clock):
+def test_replies_that_never_arrive_delay_commits_no_longer_than_the_delivery_timeout(clock):
     clients = Clients()
-    answering = Requests(Service(SETTINGS, threading.Event()), clients, clients)
+    requests = Requests(WorkerContext(SETTINGS, threading.Event()), clients, clients)
     clients.n_waiting = 1
     clock.now += 59
-    answering._commit()
+    requests.commit()
     assert clients.n_commits == 0
     clock.now += 1
-    answering._commit()
+    requests.commit()
     assert clients.n_commits == 1

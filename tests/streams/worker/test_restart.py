@@ -1,4 +1,4 @@
-"""What is lost when a worker dies: nothing. What is repeated: nothing that shows."""
+"""A worker that is stopped or killed at any point loses nothing, and repeats nothing that clients can see."""
 
 import re
 from dataclasses import replace
@@ -17,7 +17,7 @@ USERS = [f"u{row}" for row in range(50)]  # ten of them are not in the model
 
 
 def some_ratings(n, seed=0):
-    """Ratings in no order of time, some of the same time; a tenth of them withdraw."""
+    """Ratings in random time order, some with equal times; a tenth of them are withdrawals."""
     rng = np.random.default_rng(seed)
     users, items = rng.integers(len(USERS), size=n), rng.integers(70, size=n)
     values, times = rng.integers(1, 6, size=n), rng.integers(n // 4, size=n)
@@ -32,7 +32,7 @@ def codes_of(world):
     return {user: world.ask(user, k=1).code for user in USERS}
 
 
-def expect_codes_of_an_undisturbed_run(world, model=MODEL):
+def expect_codes_as_without_failures(world, model=MODEL):
     expected = world.expected(model)
     codes = {user: expected.user_code(user).hex() for user in USERS}
     eventually(lambda: codes_of(world) == codes, 30)
@@ -43,23 +43,23 @@ def n_committed(world, name="ratings"):
     return sum(world.committed(name).values())
 
 
-def all_committed(world, n, name="ratings"):
+def wait_until_committed(world, n, name="ratings"):
     eventually(lambda: n_committed(world, name) >= n, 60)
 
 
-def test_sigterm_ends_a_worker_in_seconds_with_everything_applied_committed(world, tmp_path):
+def test_sigterm_stops_a_worker_within_seconds_with_everything_applied_committed(world, tmp_path):
     world.publish(MODEL)
     with worker_process(world.settings, tmp_path / "log") as worker:
         world.rate(*some_ratings(500))
-        all_committed(world, 500)
-        all_committed(world, 500, "item-ratings")
+        wait_until_committed(world, 500)
+        wait_until_committed(world, 500, "item-ratings")
         assert worker.terminate(within_s=8) == 0
-        assert worker.said("worker stopped")
+        assert worker.last_log_line("worker stopped")
     assert n_committed(world) == 500
     assert len(world.read_all("item-ratings")) == 500
 
 
-def test_a_worker_that_fails_stops_with_its_offset_uncommitted_and_the_next_one_does_the_work(world):
+def test_a_failing_worker_does_not_commit_and_the_next_worker_repeats_the_records(world):
     world.publish(MODEL)
     too_small = replace(world.settings, kafka={"message.max.bytes": "1000"})
     failing = Running(too_small)
@@ -76,17 +76,17 @@ def test_a_worker_that_fails_stops_with_its_offset_uncommitted_and_the_next_one_
 @pytest.mark.real_broker
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
-def test_a_worker_killed_in_mid_stream_ends_up_with_the_same_codes_bit_for_bit(world, tmp_path):
+def test_workers_killed_while_ingesting_end_with_the_same_codes_bit_for_bit(world, tmp_path):
     world.publish(MODEL)
     slow = replace(world.settings, batch_records=100)  # many commits, so that kills fall between them
     n = 30_000
     early = n // 10
     with worker_process(slow, tmp_path / "log0"):
-        world.rate(*some_ratings(early, seed=1), misplace=7)
-        all_committed(world, early)
+        world.rate(*some_ratings(early, seed=1), misroute=7)
+        wait_until_committed(world, early)
         world.send("users", USERS[3], None, timestamp_ms=early // 8)  # half of the user's ratings are later
-        all_committed(world, 1, "users")
-    world.rate(*some_ratings(n), misplace=7)  # as producers with another partitioner do
+        wait_until_committed(world, 1, "users")
+    world.rate(*some_ratings(n), misroute=7)  # as by a producer with another partitioner
     for stop_at in (5000, 12_000):
         with worker_process(slow, tmp_path / f"log{stop_at}", ready=False) as worker:
             eventually(lambda at=stop_at: n_committed(world) >= at, 60, every_s=0.01)
@@ -94,7 +94,7 @@ def test_a_worker_killed_in_mid_stream_ends_up_with_the_same_codes_bit_for_bit(w
         assert n_committed(world) < n, "killed too late to prove anything"
     with worker_process(world.settings, tmp_path / "log"):
         eventually(lambda: world.committed("ratings") == world.ends("ratings"), 60)
-        expect_codes_of_an_undisturbed_run(world)
+        expect_codes_as_without_failures(world)
 
 
 @pytest.mark.real_broker
@@ -113,18 +113,18 @@ def test_when_one_of_two_workers_is_killed_the_other_takes_over(world, tmp_path)
         eventually(lambda: one.is_ready() and two.is_ready(), 30)
         assert owned(one) | owned(two) == {0, 1, 2, 3}
         world.rate(*some_ratings(400, seed=1))
-        expect_codes_of_an_undisturbed_run(world)
+        expect_codes_as_without_failures(world)
         world.publish(NEXT)  # each swaps when it has the other's item codes too
-        expect_codes_of_an_undisturbed_run(world, NEXT)
+        expect_codes_as_without_failures(world, NEXT)
         one.kill()
         world.rate(*some_ratings(400, seed=2))
         eventually(lambda: owned(two) == {0, 1, 2, 3}, 40)
         eventually(two.is_ready, 30)
-        expect_codes_of_an_undisturbed_run(world, NEXT)
-        assert not two.said("swap without")
+        expect_codes_as_without_failures(world, NEXT)
+        assert not two.last_log_line("swap without")
 
 
 def owned(worker):
-    """Return the partitions that a worker said last it had read to the end."""
-    said = worker.said("answering requests partitions=")
-    return set(map(int, re.findall(r"\d+", said.partition("partitions=")[2]))) if said else set()
+    """Return the partitions in the last log line about the requests that a worker answers."""
+    line = worker.last_log_line("answering requests partitions=")
+    return set(map(int, re.findall(r"\d+", line.partition("partitions=")[2]))) if line else set()

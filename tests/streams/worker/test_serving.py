@@ -1,4 +1,4 @@
-"""One worker, many askers: what goes in as ratings comes out as fresh lists, whoever sends it and however."""
+"""One worker serves clients of several kinds: ratings go in, up-to-date lists come out."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ TITLES = {item: {"title": f"The {item}", "genres": ["a"]} for item in ITEMS}
 
 @pytest.fixture(scope="module")
 def world(broker, tmp_path_factory):
-    """A world with a worker in it that has read a few ratings; each test brings users of its own."""
+    """A world with a worker that has applied a few ratings; each test uses other users."""
     folder = tmp_path_factory.mktemp("world")
     settings = Settings(
         bootstrap_servers=broker,
@@ -54,7 +54,7 @@ def code_of(world, user):
 
 
 def wait_for(world, user, not_code=None):
-    """Wait until the user has a code, another one than before."""
+    """Wait until the user has a code that differs from ``not_code``."""
     return eventually(lambda: (code := code_of(world, user)) and code != not_code and code)
 
 
@@ -74,7 +74,7 @@ def test_a_new_users_list_changes_with_each_rating(world):
     assert sorted(world.items_for("new", k=8, include_rated=True)) == ITEMS
 
 
-def test_a_reply_says_all_that_conventions_ask_for(world):
+def test_a_reply_has_every_field_of_the_contract(world):
     reply = world.ask("u1", k=3, include_rated=True)
     assert (reply.user, reply.generation, len(bytes.fromhex(reply.code))) == ("u1", 1, 8)
     assert [hit.title for hit in reply.items] == [f"The {hit.item}" for hit in reply.items]
@@ -82,7 +82,7 @@ def test_a_reply_says_all_that_conventions_ask_for(world):
     assert all(0 <= hit.distance <= 64 for hit in reply.items)
 
 
-def test_a_request_may_bring_a_history_or_an_item_and_filters(world):
+def test_a_request_may_name_a_history_or_an_item_and_filters(world):
     history = (RatedItem("i0", 5),)
     assert "i0" not in world.items_for(history=history, k=8)
     assert world.items_for(history=history, k=8, only=("i3", "i4"), exclude=("i4",)) == ["i3"]
@@ -90,7 +90,7 @@ def test_a_request_may_bring_a_history_or_an_item_and_filters(world):
     assert "has no code" in world.ask(similar_to="never seen").error
 
 
-def test_an_item_may_be_unavailable_and_come_back(world):
+def test_an_unavailable_item_is_not_recommended_until_it_is_available_again(world):
     assert "i7" in world.items_for("u1", k=8, include_rated=True)
     world.describe("items", {"i7": TITLES["i7"] | {"available": False}})
     eventually(lambda: "i7" not in world.items_for("u1", k=8, include_rated=True))
@@ -112,17 +112,17 @@ def test_a_tombstone_forgets_a_user_on_both_sides(world):
     assert len(world.items_for("forget me", k=8)) == 8
 
 
-def test_ten_kinds_of_malformed_records_become_ten_dead_letters_and_the_rest_goes_on(world):
+def test_ten_kinds_of_malformed_records_become_ten_dead_letters_and_the_rest_is_applied(world):
     good = '{"user": "good", "item": "i%d", "rating": 5}'
     bad = {
-        "no JSON": b"{user: u1}",
-        "no text": b"\xff\xfe\xfd",
-        "no object": b"[1, 2, 3]",
+        "not JSON": b"{user: u1}",
+        "not UTF-8": b"\xff\xfe\xfd",
+        "not an object": b"[1, 2, 3]",
         "a tombstone": None,
         "no user": b'{"item": "i1", "rating": 4}',
-        "an item of a wrong type": b'{"user": "u1", "item": ["i1"], "rating": 4}',
-        "an id too long": json.dumps({"user": "u" * 300, "item": "i1", "rating": 4}).encode(),
-        "a rating that is no number": b'{"user": "u1", "item": "i1", "rating": "four"}',
+        "an item of the wrong type": b'{"user": "u1", "item": ["i1"], "rating": 4}',
+        "an id that is too long": json.dumps({"user": "u" * 300, "item": "i1", "rating": 4}).encode(),
+        "a rating that is not a number": b'{"user": "u1", "item": "i1", "rating": "four"}',
         "a rating that is not finite": b'{"user": "u1", "item": "i1", "rating": NaN}',
         "a time out of range": b'{"user": "u1", "item": "i1", "rating": 4, "timestamp": -5}',
     }
@@ -135,12 +135,12 @@ def test_ten_kinds_of_malformed_records_become_ten_dead_letters_and_the_rest_goe
     faults = ["JSON", "value", "object", "tombstone", "user", "item", "256", "rating", "finite", "timestamp"]
     for reason, fault in zip(reasons, faults, strict=True):
         assert fault in reason
-        assert reason.startswith(f"{world.topic('ratings')}[{world.home('good')}]@")
+        assert reason.startswith(f"{world.topic('ratings')}[{world.owner_of('good')}]@")
     topic = world.topic("ratings").encode()
     assert all(header(letter.headers, "kafka_dlt-original-topic") == topic for letter in letters)
     eventually(lambda: world.items_for("good", k=8) == [])
-    ends = len([at for at in world.read_all("ratings") if at.partition == world.home("good")])
-    eventually(lambda: world.committed("ratings")[world.home("good")] == ends)
+    ends = len([one for one in world.read_all("ratings") if one.partition == world.owner_of("good")])
+    eventually(lambda: world.committed("ratings")[world.owner_of("good")] == ends)
 
 
 def test_bad_records_of_the_other_topics_become_dead_letters_too(world):
@@ -153,7 +153,7 @@ def test_bad_records_of_the_other_topics_become_dead_letters_too(world):
         eventually(lambda name=name: len(world.read_all(f"{name}-dlt")) == 1)
 
 
-def test_ratings_reach_their_user_whatever_partitioner_their_producer_has(world):
+def test_ratings_reach_their_user_whatever_partitioner_their_producer_uses(world):
     settings = {"bootstrap.servers": world.settings.bootstrap_servers, "partitioner": "consistent_random"}
     foreign = ForeignProducer(settings)
     topic = world.topic("ratings")
@@ -164,11 +164,11 @@ def test_ratings_reach_their_user_whatever_partitioner_their_producer_has(world)
     foreign.flush()
     for user in users:
         eventually(lambda user=user: sorted(world.items_for(user, k=8)) == ITEMS[3:])
-    forwarded = [found for found in world.read_all("ratings") if header(found.headers, "dch-forwarded")]
-    assert forwarded  # kcat's partitioner places some keys elsewhere than Java's
+    repartitioned = [found for found in world.read_all("ratings") if header(found.headers, "dch-forwarded")]
+    assert repartitioned  # this partitioner puts some keys into other partitions than Java's
 
 
-def test_aiokafka_rates_and_gets_an_answer(world):
+def test_a_rating_sent_by_aiokafka_is_applied(world):
     async def rate():
         async with AIOKafkaProducer(bootstrap_servers=world.settings.bootstrap_servers) as producer:
             value = json.dumps({"user": "aio", "item": "i0", "rating": 5}).encode()
@@ -179,7 +179,7 @@ def test_aiokafka_rates_and_gets_an_answer(world):
     assert "i0" not in world.items_for("aio", k=8)
 
 
-def test_spring_gets_its_reply(world, tmp_path):
+def test_a_spring_client_gets_its_reply(world, tmp_path):
     script = Path(os.environ.get("SPRING_ASK", ROOT / ".." / "shared" / "spring" / "ask")).resolve()
     if not script.exists():
         pytest.skip(f"no Spring client at {script}: set SPRING_ASK to one")
@@ -199,7 +199,7 @@ def test_spring_gets_its_reply(world, tmp_path):
 
 
 def replies_after(world, *sends, headers=(), n=None, topic="recommendations"):
-    """Send requests and return what is new in a topic of replies, (correlation, key, reply) each."""
+    """Send requests and return the new records of a reply topic, oldest first."""
     before = len(world.read_all(topic))
     for value in sends:
         world.send("requests", "key", value, headers=headers)
@@ -207,7 +207,7 @@ def replies_after(world, *sends, headers=(), n=None, topic="recommendations"):
     return sorted(records, key=lambda record: record.timestamp_ms)[before:]
 
 
-def test_a_bad_request_gets_an_error_reply_and_is_kept(world):
+def test_a_bad_request_gets_an_error_reply_and_becomes_a_dead_letter(world):
     (record,) = replies_after(
         world, '{"k": 3}', headers=request_headers(b"\0\1\2", world.topic("recommendations"), 1)
     )
@@ -218,7 +218,7 @@ def test_a_bad_request_gets_an_error_reply_and_is_kept(world):
     assert any(letter.value == b'{"k": 3}' for letter in world.read_all("requests-dlt"))
 
 
-def test_a_reply_topic_that_is_not_allowed_gets_nothing_and_the_asker_is_told_elsewhere(world):
+def test_a_request_with_a_forbidden_reply_topic_gets_an_error_on_the_default_topic(world):
     (record,) = replies_after(world, '{"user": "u1"}', headers=request_headers(b"id", world.topic("ratings")))
     reply = decode_reply(record.value)
     assert isinstance(reply, ErrorReply)
@@ -238,11 +238,11 @@ def metrics_of(world):
         return dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
 
 
-def test_the_metrics_of_a_worker_tell_what_it_did(world):
+def test_the_metrics_of_a_worker_count_its_work(world):
     code = code_of(world, "u1")
     world.rate(("u1", "i3", None, 5000))
     wait_for(world, "u1", not_code=code)
-    world.rate(("u1", "i3", 5, 6000))  # a trial: i3 has a code, and u1 does not rate it now
+    world.rate(("u1", "i3", 5, 6000))  # a trial: i3 has a code, and u1 has withdrawn its rating
     trials = 'dch_prequential_trials_total{cohort="existing_user_existing_item"}'
     eventually(lambda: float(metrics_of(world)[trials]) > 0)
     lines = metrics_of(world)
@@ -268,20 +268,20 @@ def test_the_metrics_of_a_worker_tell_what_it_did(world):
 def test_an_expired_request_is_dropped(world):
     past = int(time.time() * 1000) - 1000
     expired = REQUESTS_EXPIRED._value.get()
-    with RecommendClient(replace(world.settings, request_timeout_s=1.5)) as asker:
+    with RecommendClient(replace(world.settings, request_timeout_s=1.5)) as client:
         with pytest.raises(ReplyTimeout):
-            asker.ask(RecommendRequest(user="u1", deadline=past))
-        assert asker.ask(RecommendRequest(user="u1", deadline=past + 60_000)).generation == 1
+            client.ask(RecommendRequest(user="u1", deadline=past))
+        assert client.ask(RecommendRequest(user="u1", deadline=past + 60_000)).generation == 1
     assert REQUESTS_EXPIRED._value.get() == expired + 1
 
 
-def test_requests_are_answered_while_a_large_batch_is_worked_on(world):
+def test_requests_are_answered_while_a_large_batch_is_ingested(world):
     def n_left():
         return sum(world.ends("ratings").values()) - sum(world.committed("ratings").values())
 
     eventually(lambda: n_left() == 0)
     world.rate(*((f"busy{at % 500}", ITEMS[at % len(ITEMS)], 1 + at % 5, at) for at in range(50_000)))
-    left = []  # after each reply
+    left = []  # ratings left to commit after each reply
     while not left or left[-1]:
         assert len(world.ask("u1", k=3, include_rated=True).items) == 3
         left.append(n_left())

@@ -1,15 +1,17 @@
-"""A batch of ratings, sorted by what has to be done."""
+"""A batch of ratings is split by what has to be done with each record."""
 
 import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+from random_models import random_model
 
+from dch.state.state import State
 from streams.errors import BadRecord
 from streams.kafka.partitioner import partition_for
 from streams.messages import RatingEvent, decode_rating, encode_rating
 from streams.messages.item_ratings import ItemRating, encode_item_rating
-from streams.worker.batches import column_of, sort_item_ratings, sort_ratings
+from streams.worker.ratings import split_item_ratings, split_ratings, to_events
 from tests.streams.messages.records import decoded, record
 
 N = 3
@@ -24,31 +26,32 @@ records = st.lists(
 
 
 @given(records)
-def test_every_record_is_applied_sent_home_or_buried(found):
-    batch = sort_ratings(found, N)
+def test_every_record_is_applied_repartitioned_or_sent_to_the_dead_letters(found):
+    batch = split_ratings(found, N)
     bad = [one for one in found if isinstance(decoded(decode_rating, one), BadRecord)]
     good = [one for one in found if one not in bad]
-    at_home = [one for one in good if home_of(one) == one.partition]
+    ours = [one for one in good if owner_of(one) == one.partition]
     assert [one for one, _ in batch.bad] == bad
-    assert batch.records == at_home
-    assert batch.events == [decode_rating(one) for one in at_home]
-    assert [(one, home) for one, _, home in batch.misplaced] == [
-        (one, home_of(one)) for one in good if home_of(one) != one.partition
+    assert batch.records == ours
+    assert batch.events == [decode_rating(one) for one in ours]
+    assert [(one, owner) for one, _, owner in batch.misrouted] == [
+        (one, owner_of(one)) for one in good if owner_of(one) != one.partition
     ]
 
 
-def home_of(one):
+def owner_of(one):
     return partition_for(decode_rating(one).user.encode(), N)
 
 
-def test_item_ratings_are_applied_wherever_they_are():
+def test_item_ratings_are_applied_in_whatever_partition_they_are():
     rating = ItemRating("u", "i", None, 5, 7)
-    good, bad = sort_item_ratings([record(encode_item_rating(rating), partition=2), record("{}")])
+    good, bad = split_item_ratings([record(encode_item_rating(rating), partition=2), record("{}")])
     assert good == [rating]
     assert [str(reason) for _, reason in bad] == ["user: missing"]
 
 
 def test_a_withdrawn_rating_is_nan():
-    found = column_of([RatingEvent("u", "i", None, 1), RatingEvent("u", "i", 2.0, 1)])
-    assert math.isnan(found[0])
-    assert found[1] == 2.0
+    ratings = [RatingEvent("u", "i", None, 1), RatingEvent("u", "i", 2.0, 1)]
+    values = to_events(State(random_model()), ratings, [0, 1]).ratings.tolist()
+    assert math.isnan(values[0])
+    assert values[1] == 2.0
