@@ -74,10 +74,10 @@ def fit(job: FitRequest, folder: Path) -> FitResult:
         DchError: the ratings do not suffice, or something that a fit needs is missing.
     """
     # torch takes seconds to import: the trainer itself goes without
-    from dch.training import fit_model, has_outgrown, has_shape
+    from dch.training import fit_model, has_shape, needs_full_fit
 
     current = _current(job)
-    fits = current is not None and has_shape(current, job.config) and not has_outgrown(current, job.ratings)
+    fits = current is not None and has_shape(current, job.config) and not needs_full_fit(current, job.ratings)
     start = current if fits else None
     model = fit_model(job.ratings, job.config, generation=job.generation, start=start)
     found = FitResult()

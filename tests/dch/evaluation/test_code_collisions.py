@@ -8,7 +8,12 @@ import pytest
 from dch import Ratings
 from dch.config import DchConfig
 from dch.data.ids import IdTable
-from dch.evaluation.code_collisions import measure_bits, measure_code_collisions, measure_sharing, rater_sets
+from dch.evaluation.code_collisions import (
+    measure_bits,
+    measure_code_collisions,
+    measure_shared_codes,
+    rater_sets,
+)
 from dch.evaluation.fit_and_serve import serve
 from dch.models.codes import pack
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
@@ -43,7 +48,7 @@ def test_a_bit_and_its_opposite_are_as_one():
 
 def test_an_item_clashes_when_one_of_its_code_has_other_raters():
     codes = np.array([[1], [1], [1], [2], [2], [3]], np.uint8)
-    found = measure_sharing(codes, [b"x", b"x", b"y", b"z", b"z", b"x"])
+    found = measure_shared_codes(codes, [b"x", b"x", b"y", b"z", b"z", b"x"])
     assert found == (6, 3, 3, 0.5)  # the three of code 1; those of code 2 have the same raters
 
 

@@ -9,7 +9,7 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import holdout
 from dch.evaluation import evaluate_fixed_split
-from dch.evaluation.fixed_split import over_one_table
+from dch.evaluation.fixed_split import with_common_ids
 from dch.evaluation.holdout import measure_holdout
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
@@ -19,7 +19,7 @@ CONFIG = DchConfig(bits=16, hidden=16)
 def test_both_parts_get_common_rows_and_keep_their_ids():
     train = Ratings.from_events(["a", "b"], ["x", "y"], [1, 2], item_features={"x": {"title": "X"}})
     test = Ratings.from_events(["c", "b"], ["y", "z"], [3, 4], item_features={"z": {"title": "Z"}})
-    joined, moved = over_one_table(train, test)
+    joined, moved = with_common_ids(train, test)
     assert joined.users.tolist() == train.users.tolist()
     assert [moved.user_ids[row] for row in moved.users] == ["c", "b"]
     assert [moved.item_ids[row] for row in moved.items] == ["y", "z"]

@@ -11,7 +11,7 @@ from dch.errors import ConfigError
 from dch.evaluation import evaluate_holdout
 from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.holdout import CASES, measure_holdout
-from dch.evaluation.lists import make_lists
+from dch.evaluation.ranked_lists import make_lists
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 CONFIG = DchConfig(bits=16, hidden=16)
@@ -52,13 +52,13 @@ def test_what_is_tested_never_gets_into_the_codes_or_counts_that_are_measured(mo
     split = holdout(ratings, np.random.default_rng(0))
     model = random_fit(split.train, CONFIG)
 
-    def check(state, question, **options):
+    def check(state, task, **options):
         check_users(state, serve(model, split.train), ~split.new_users)
         check_users(state, serve(model, split.user_given), split.new_users)
         check_items(state, serve(model, split.train), ~split.new_items)
         check_items(state, serve(model, split.item_given), split.new_items)
-        measured.append(len(question.users))
-        return make_lists(state, question, **options)
+        measured.append(len(task.users))
+        return make_lists(state, task, **options)
 
     monkeypatch.setattr("dch.evaluation.holdout.make_lists", check)
     assert measure_holdout(model, split, 4.0)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from dch.evaluation.report import Key, Measured, Report, Result, summarise, table_rows
+from dch.evaluation.report import Measurement, MetricKey, Report, Result, summarise, table_rows
 
-KEY = Key("codes", "EUEI", "ndcg@20")
+KEY = MetricKey("codes", "EUEI", "ndcg@20")
 
 
 def test_the_json_has_the_keys_that_others_read():
@@ -28,14 +28,14 @@ def test_the_json_has_the_keys_that_others_read():
 
 
 def test_seeds_are_averaged():
-    (result,) = summarise([{KEY: Measured(0.1, 10)}, {KEY: Measured(0.3, 13)}, {}])
+    (result,) = summarise([{KEY: Measurement(0.1, 10)}, {KEY: Measurement(0.3, 13)}, {}])
     assert result.mean == pytest.approx(0.2)
     assert result.std == pytest.approx(0.02**0.5)
     assert result.users == 12
 
 
 def test_one_seed_has_no_deviation():
-    assert summarise([{KEY: Measured(0.1, 10)}]) == [Result(*KEY, 0.1, 0.0, 10)]
+    assert summarise([{KEY: Measurement(0.1, 10)}]) == [Result(*KEY, 0.1, 0.0, 10)]
 
 
 def test_a_table_has_a_column_per_metric():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dch.data.readers.names import find_columns, find_ratings_file
+from dch.data.readers.ratings_file import find_columns, find_ratings_file
 from dch.errors import RatingsError
 
 
