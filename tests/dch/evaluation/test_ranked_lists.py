@@ -1,4 +1,4 @@
-"""Lists for many users against the recommender, asked for one user at a time."""
+"""Compare lists for many users at once with single answers of the recommender."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 @pytest.mark.parametrize("bits", [8, 64, 72])
 @pytest.mark.parametrize(("k", "share"), [(1, 0), (5, 0), (30, 0), (1, 0.1), (5, 0.5), (5, 1.0), (30, 0.3)])
-def test_each_list_is_what_the_recommender_answers(bits, k, share):
+def test_each_list_equals_the_answer_of_the_recommender(bits, k, share):
     ratings = random_ratings(user_features={"nothing known": {}})
     old = ratings.subset(np.flatnonzero(ratings.items[:100] % 2))  # half of the items are new
     recommender = Recommender(random_fit(old, DchConfig(bits=bits, hidden=bits)), new_item_share=share)
@@ -29,7 +29,7 @@ def test_each_list_is_what_the_recommender_answers(bits, k, share):
             assert [ratings.item_ids[row] for row in rows if row >= 0] == [hit.item for hit in hits]
 
 
-def test_only_users_with_something_relevant_are_asked_for():
+def test_a_task_has_only_users_with_a_relevant_item():
     ratings = random_ratings(80)
     users, items = np.arange(ratings.n_users) % 2 == 0, np.ones(ratings.n_items, np.bool_)
     given, test = ratings.subset(np.arange(40)), ratings.subset(np.arange(40, len(ratings)))
@@ -40,13 +40,13 @@ def test_only_users_with_something_relevant_are_asked_for():
             expected.setdefault(user, set()).add(item)
     assert task.users.tolist() == sorted(expected)
     for i, user in enumerate(task.users):
-        of = slice(*task.relevant.starts[i : i + 2])
-        assert set(task.relevant.columns[of]) == expected[user]
-        of = slice(*task.given.starts[i : i + 2])
-        assert task.given.columns[of].tolist() == sorted(given.items[given.users == user])
+        block = slice(*task.relevant.starts[i : i + 2])
+        assert set(task.relevant.columns[block]) == expected[user]
+        block = slice(*task.given.starts[i : i + 2])
+        assert task.given.columns[block].tolist() == sorted(given.items[given.users == user])
 
 
-def test_a_perfect_list_measures_one_and_an_empty_question_nothing():
+def test_a_perfect_list_measures_one_and_an_empty_task_measures_nothing():
     ratings = random_ratings(20)
     nothing = ratings.subset(np.zeros(len(ratings), np.bool_))
     everyone, items = np.ones(ratings.n_users, np.bool_), np.ones(ratings.n_items, np.bool_)
@@ -57,5 +57,5 @@ def test_a_perfect_list_measures_one_and_an_empty_question_nothing():
         row[: len(relevant)] = relevant
     values = measure_lists({"codes": perfect}, task, "EUEI")
     assert [value.mean for value in values.values()] == pytest.approx([1, 1, 1])
-    nobody = make_task(everyone, items, given=[nothing], test=ratings, relevant_from=6)
-    assert measure_lists({"codes": perfect[:0]}, nobody, "EUEI") == {}
+    no_users = make_task(everyone, items, given=[nothing], test=ratings, relevant_from=6)
+    assert measure_lists({"codes": perfect[:0]}, no_users, "EUEI") == {}

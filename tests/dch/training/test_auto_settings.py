@@ -45,9 +45,7 @@ def _fake_quality(monkeypatch, means, noise=0.0):
     ],
     ids=["binary", "graded", "more factors"],
 )
-def test_the_best_choice_on_held_out_ratings_is_taken_and_nothing_is_tried_twice(
-    monkeypatch, means, chosen
-):
+def test_the_best_choice_on_held_out_ratings_is_taken_and_nothing_is_tried_twice(monkeypatch, means, chosen):
     tried = _fake_quality(monkeypatch, means, noise=0.01)
     assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == chosen
     assert len(tried) == len(set(tried)) == 5

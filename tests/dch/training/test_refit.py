@@ -61,9 +61,7 @@ def test_a_full_fit_is_needed_at_more_than_one_and_a_half_times_the_ratings_of_t
     for model in (start, refitted):
         assert not needs_full_fit(model, clusters(n_users=150))
         assert needs_full_fit(model, clusters(n_users=151))
-    assert not needs_full_fit(
-        replace(start, metrics={}), clusters(n_users=300)
-    )  # an older model
+    assert not needs_full_fit(replace(start, metrics={}), clusters(n_users=300))  # an older model
 
 
 @pytest.mark.parametrize(
