@@ -47,7 +47,7 @@ class DchConfig:
     """Lowest rating that counts as liked. None: three quarters up the scale, so 4.0 on a scale of 1 to 5."""
 
     rating_weights: RatingWeights = "auto"
-    """Weight of a rating in a bag: by value (``graded``), always 1 (``binary``), or the better (``auto``)."""
+    """Weight of a rating in a bag: by value (``graded``), 1 (``binary``), or chosen by validation (``auto``)."""
 
     rating_knots: tuple[tuple[float, float], ...] | None = None
     """Pairs (rating, weight) that override ``rating_weights``; interpolated in between, clamped outside."""

@@ -65,15 +65,15 @@ def test_blocks_of_users_give_the_result_of_one_dense_computation(n_users, n_ite
 
 
 def test_scores_are_computed_in_blocks_and_once_for_each_user():
-    asked = []
+    blocks = []
 
     def scores(block):
-        asked.append(range(70)[block])
-        return np.zeros((len(asked[-1]), 3), np.float32)
+        blocks.append(range(70)[block])
+        return np.zeros((len(blocks[-1]), 3), np.float32)
 
     _validation(70 * [[1, 0, 0]], 70 * [[0, 0, 1]], [0, 0, 0]).ndcg(scores)
-    assert [user for users in asked for user in users] == list(range(70))
-    assert max(map(len, asked)) == USERS_AT_ONCE
+    assert [user for users in blocks for user in users] == list(range(70))
+    assert max(map(len, blocks)) == USERS_AT_ONCE
 
 
 def test_ndcg_equals_a_computation_by_hand():
@@ -103,19 +103,19 @@ def test_held_out_ratings_are_not_in_the_training_data_and_are_measured():
     validation_users = np.unique(ratings.users[held_out])
     assert len(validation_users) <= 40
     scale = infer_scale(train.values, DchConfig(), graded=True)
-    sides = make_training_bags(train, scale, min_token_count=1)
-    found = make_validation(ratings, held_out, sides, scale.positive_from)
+    both_bags = make_training_bags(train, scale, min_token_count=1)
+    found = make_validation(ratings, held_out, both_bags, scale.positive_from)
     liked = list(zip(*found.relevant.cells(slice(0, len(found.users))), strict=True))
     assert len(liked) == (ratings.values[held_out] >= 4).sum()
     assert not set(liked) & set(zip(*found.seen.cells(slice(0, len(found.users))), strict=True))
     for position, item in liked:
         pair = (
-            ratings.user_ids.row(sides[0].ids[found.users[position]]),
-            ratings.item_ids.row(sides[1].ids[item]),
+            ratings.user_ids.row(both_bags[0].ids[found.users[position]]),
+            ratings.item_ids.row(both_bags[1].ids[item]),
         )
         assert np.flatnonzero((ratings.users == pair[0]) & (ratings.items == pair[1]))[0] in held_out
     rated = found.seen.columns[: found.seen.starts[1]]
-    assert rated.tolist() == _bag(sides[0], found.users[0])
+    assert rated.tolist() == _bag(both_bags[0], found.users[0])
 
 
 def test_scores_of_nan_give_an_ndcg_of_zero():
