@@ -47,7 +47,11 @@ class DchConfig:
     """Lowest rating that counts as liked. None: three quarters up the scale, so 4.0 on a scale of 1 to 5."""
 
     rating_weights: RatingWeights = "auto"
-    """Weight of a rating in a bag: by value (``graded``), 1 (``binary``), or chosen by validation (``auto``)."""
+    """Weight of a rating in a bag: by its value (``graded``) or 1 (``binary``).
+
+    ``auto`` compares both on held-out ratings: ``graded`` has to be better by two standard errors. With too
+    few users to compare on, it is ``graded``.
+    """
 
     rating_knots: tuple[tuple[float, float], ...] | None = None
     """Pairs (rating, weight) that override ``rating_weights``; interpolated in between, clamped outside."""
