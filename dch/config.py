@@ -1,4 +1,4 @@
-"""Settings of one fit: shape of the model, objective, schedule. Checked when made; reads no file."""
+"""Settings of one fit: size of the model, objective, training schedule. Values are checked on creation."""
 
 import math
 import re
@@ -13,43 +13,48 @@ Optimizer = Literal["adam", "sgd"]
 RatingWeights = Literal["auto", "graded", "binary"]
 
 MIN_BITS, MAX_BITS = 8, 256
+"""Shortest and longest code."""
 
 MAX_VECTOR_SIZE = 1024
-"""Up to here, products of ranking vectors are exact in 32 bits: see ``search.scores``."""
+"""Up to this length, products of ranking vectors are exact in 32 bits; see ``dch.search.scores``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DchConfig:
-    """Settings of one fit. None means: chosen from the objective or from the ratings at hand."""
+    """Settings of one fit. A setting of None is derived from the objective or from the ratings."""
 
     bits: int = 64
-    """Length of a code, in bits; a multiple of 8 from 8 to 256."""
+    """Length of a code in bits; a multiple of 8 from 8 to 256."""
 
     hidden: int = 256
-    """Width of the bag and of the hidden layer; at least bits."""
+    """Length of an embedding and of the hidden layer; at least ``bits``."""
 
     objective: Objective = "ranking"
-    """What is learned: lists (``ranking``), or the ratings themselves by Equation 1 (``rating``)."""
+    """What the fit optimises: ranked lists (``ranking``), or predicted ratings by Equation 1 (``rating``)."""
 
     seed: int = 0
-    """Start of every random draw; equal seed, ratings, settings and threads give an equal model."""
+    """Seed of all random draws. Equal seed, ratings, settings and threads give an equal model."""
 
     device: str = "cpu"
-    """Where torch computes: ``cpu``, ``cuda`` or ``cuda:<n>``; the compiled bags are for ``cpu`` alone."""
+    """Device of torch: ``cpu``, ``cuda`` or ``cuda:<n>``; the compiled embedding bags run on ``cpu`` only."""
 
     threads: int | None = None
-    """Threads of the fit; None: the cores there are, but one for small data, where others only wait."""
+    """Threads of the fit. None: all cores; one thread for small data, where more threads only wait."""
 
     # Ratings
 
     positive_from: float | None = None
-    """From this rating on, an item counts as liked; None: three quarters up the scale, 4.0 on 1 to 5."""
+    """Lowest rating that counts as liked. None: three quarters up the scale, so 4.0 on a scale of 1 to 5."""
 
     rating_weights: RatingWeights = "auto"
-    """Weight of a rating in a bag: ``graded`` by height, ``binary`` (1 each), or as ``auto`` finds."""
+    """Weight of a rating in a bag: by its value (``graded``) or 1 (``binary``).
+
+    ``auto`` compares both on held-out ratings: ``graded`` has to be better by two standard errors. With too
+    few users to compare on, it is ``graded``.
+    """
 
     rating_knots: tuple[tuple[float, float], ...] | None = None
-    """Pairs (rating, weight), interpolated and clamped, that override ``rating_weights``."""
+    """Pairs (rating, weight) that override ``rating_weights``; interpolated in between, clamped outside."""
 
     # Schedule
 
@@ -57,93 +62,93 @@ class DchConfig:
     """``adam`` (AdamW without decay) or ``sgd`` (with momentum)."""
 
     learning_rate: float | None = None
-    """Peak of the one-cycle schedule; None: the tried value of the objective and optimizer."""
+    """Peak of the one-cycle schedule. None: the default of the objective and optimizer."""
 
     steps: int | None = None
-    """Updates of a fit; None: the tried number of the objective, fewer on small data."""
+    """Optimizer steps of a fit. None: by objective, fewer for few ratings, more for many users."""
 
     refit_share: float = 0.2
-    """Share of the steps that a refit from a previous model takes; at a third of the rate, if none is set."""
+    """Steps of a refit as a share of ``steps``. Its learning rate is a third of a fit's, unless set."""
 
     batch: int = 1024
-    """Users of one step."""
+    """Users in one step."""
 
     sampled_items: int = 1200
-    """Items of one step: the softmax of ``ranking`` is over these, ``rating`` takes their ratings.
+    """Items sampled in one step: candidates of the softmax of ``ranking``; ``rating`` fits their ratings.
 
-    A tenth of all items where that is more, up to 4,000, for ``ranking``.
+    ``ranking`` samples a tenth of all items if that is more, up to 4,000.
     """
 
     # Early stopping
 
     early_stopping: bool | None = None
-    """Keep the weights that were best on held-out ratings, which the fit then does not learn from.
+    """Hold out some ratings from training, and keep the weights that score best on them.
 
-    None: for ``rating`` alone. The last weights of ``ranking`` are better than those that a check prefers.
+    None: only for ``rating``. For ``ranking``, the last weights are better than those that checks select.
     """
 
     validation_users: float = 0.05
-    """Share of the users, at most 500 of them, that lose a fifth of their ratings to validation."""
+    """Share of the users, at most 500, of whom a fifth of the ratings is held out for early stopping."""
 
     checks: int = 8
-    """How often in one fit with early stopping NDCG@20 is taken on the held-out ratings."""
+    """Number of times that a fit with early stopping measures NDCG@20 on the held-out ratings."""
 
     patience: int = 6
-    """Stop after this many checks in a row without a new best; with few, the peak rate ends the fit."""
+    """Stop after this many checks in a row without a new best. Low values stop at the peak learning rate."""
 
     # Features
 
     feature_weight: float = 1.0
-    """Weight of one feature token in a bag, where a liked item has about 1."""
+    """Weight of one feature token in a bag; a liked item weighs about 1."""
 
     feature_dropout: float = 0.5
-    """Chance that the feature tokens of a row are left out of a step, so that they help and never lead."""
+    """Probability that a user or item loses its feature tokens in a step; keeps features from dominating."""
 
     cold_share: float = 0.02
-    """Chance that an item with features loses all ratings in a step, so that features alone give a code."""
+    """Probability that an item with features loses all ratings in a step; trains codes of cold items."""
 
     min_token_count: int = 3
-    """Feature tokens of fewer users (items) than this are left out of the vocabulary."""
+    """Feature tokens of fewer users (items) than this are ignored."""
 
     # Ranking objective
 
     user_dropout: float = 0.8
-    """At most this share of a history is held back as target; the share is drawn evenly from 0 to this."""
+    """Largest share of a history that is dropped and becomes the target; a step draws it from 0 to this."""
 
     item_dropout: float = 0.6
-    """At most this share of an item's raters is left out of its bag in a step."""
+    """Largest share of an item's raters that is dropped; a step draws it from 0 to this."""
 
     teacher_share: float = 0.5
-    """Share of the teacher's distribution in the target; the rest are the ratings held back."""
+    """Share of the teacher's distribution in the target; the dropped ratings have the rest."""
 
     vector_size: int = 64
-    """Length of the vectors that candidates are reranked by, an int8 each, to 1024; 0: by relaxed codes."""
+    """Length of a ranking vector, in int8 values, from 0 to 1024. 0: relaxed codes rerank the candidates."""
 
     vector_weight: float = 0.05
-    """Weight of the same loss on ranking vectors, beside that on codes."""
+    """Weight of the ranking loss on ranking vectors; the loss on codes has weight 1."""
 
     uniformity_weight: float = 0.01
-    """Weight of what keeps codes of items apart; 0: off."""
+    """Weight of the loss that keeps the codes of different items apart; 0 turns it off."""
 
     temperature: float = 0.13
-    """Temperature of the teacher's softmax, in units of its usual score of what a user rated."""
+    """Temperature of the teacher's softmax, in units of its mean score of the items that a user rated."""
 
     teacher_factors: int | None = None
-    """Factors of the teacher (implicit ALS); None: 64, or 128 where they clearly foresee more."""
+    """Factors of the teacher (implicit's ALS). None: 64, or 128 if better by two standard errors."""
 
     teacher_alpha: float | None = None
-    """Confidence that the teacher puts on a rating of weight 1; None: 5 or 20, likewise."""
+    """The teacher's confidence in a rating of weight 1. None: 5 or 20, the better on held-out ratings."""
 
     teacher_regularization: float = 50.0
-    """Regularisation of the teacher on the scale of its confidences."""
+    """Regularisation of the teacher, on the scale of its confidences."""
 
     teacher_iterations: int = 15
-    """Sweeps of the teacher."""
+    """ALS iterations of the teacher."""
 
     # Rating objective (Equation 1)
 
     mu: float = 0.1
-    """Penalty that ties relaxed codes to their binary copies."""
+    """Weight of the penalty on the distance of relaxed codes to their binary copies."""
 
     lambda_user: float = 1e-4
     """Weight of the squared norm of the user tower's parameters."""
@@ -193,7 +198,7 @@ class DchConfig:
         for name in ("user_dropout", "item_dropout", "feature_dropout", "cold_share", "teacher_share"):
             _check(self, name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         for name in ("validation_users", "refit_share"):
-            _check(self, name, 0 < getattr(self, name) <= 1, "over 0 and at most 1")
+            _check(self, name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
 
     def _check_knots(self) -> None:
         if self.positive_from is not None and not math.isfinite(self.positive_from):
@@ -203,10 +208,10 @@ class DchConfig:
             return
         ratings = [rating for rating, _ in knots]
         if not knots or any(a >= b for a, b in pairwise(ratings)):
-            raise ConfigError(f"rating_knots must ascend by rating and not be empty, got {knots}")
+            raise ConfigError(f"rating_knots must be in ascending order of rating and not empty, got {knots}")
         if not all(math.isfinite(r) and 0 <= w < math.inf for r, w in knots):
             raise ConfigError(
-                f"rating_knots must hold finite ratings and weights of zero or more, got {knots}"
+                f"rating_knots must have finite ratings and weights of zero or more, got {knots}"
             )
 
 

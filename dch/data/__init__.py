@@ -1,1 +1,1 @@
-"""Ratings, ids and features as columns, and the readers that fill them from files."""
+"""Ratings, ids and features in memory, splits of ratings, and readers of rating files."""

@@ -1,9 +1,9 @@
-"""Features as tokens: what is known of a user or an item beside its ratings.
+"""Feature tokens: how a feature record of a user or an item becomes tokens of its bag.
 
-A feature record is a JSON object. Each value becomes tokens of the bag that a tower reads: ``{"genres":
-["Drama", "War"], "age": 25}`` gives ``genres=Drama``, ``genres=War`` and ``age=25``. Names for people
-(``title``, ``name``, ``description``), keys that only identify (``zip``), and what the service itself reads
-(``available``) give none.
+A feature record is a JSON object. Each value becomes one token, each value in a list likewise: ``{"genres":
+["Drama", "War"], "age": 25}`` gives ``genres=Drama``, ``genres=War`` and ``age=25``. Three kinds of keys give
+no token: display texts (``title``, ``name``, ``description``), identifiers (``zip``), and keys that the
+service itself reads (``available``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ NOT_TOKENS = frozenset({"title", "name", "description", "zip", "zip_code", "avai
 
 
 def tokens(features: Features) -> list[str]:
-    """Turn a feature record into its tokens, in the order of the record, without repeats."""
+    """Turn a feature record into its tokens, in the order of the record, without duplicates."""
     found = (
         f"{key}={value}"
         for key, values in features.items()

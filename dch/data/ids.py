@@ -1,4 +1,4 @@
-"""Ids and rows: external strings to dense integers and back. Rows are given once and never change."""
+"""Map ids (external strings) to rows (dense integers) and back. The row of an id never changes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = -1
-"""The row of an id that the table does not hold."""
+"""The row of an id that is not in the table."""
 
 
 class IdTable:
@@ -30,20 +30,20 @@ class IdTable:
         return iter(self._ids)
 
     def ids(self) -> Sequence[str]:
-        """All ids by row; a view, not to be changed."""
+        """Return all ids in the order of their rows; the table's own list, so do not change it."""
         return self._ids
 
     def row(self, id_: str) -> int:
-        """Return the row of an id, or UNKNOWN."""
+        """Return the row of an id, UNKNOWN if it is not in the table."""
         return self._row_of.get(id_, UNKNOWN)
 
     def rows(self, ids: Iterable[str]) -> NDArray[np.int32]:
-        """Return the rows of ids, (n,) int32, UNKNOWN where there is none."""
+        """Return the rows of ids, (n,) int32, UNKNOWN for ids that are not in the table."""
         get = self._row_of.get
         return np.array([get(id_, UNKNOWN) for id_ in ids], np.int32)
 
     def intern(self, id_: str) -> int:
-        """Return the row of an id, adding it at the end when it is new."""
+        """Return the row of an id; a new id is added at the end."""
         row = self._row_of.get(id_)
         if row is None:
             row = self._row_of[id_] = len(self._ids)
@@ -51,7 +51,7 @@ class IdTable:
         return row
 
     def intern_many(self, ids: Sequence[str]) -> NDArray[np.int32]:
-        """Return the rows of ids, (n,) int32, adding the new ones in the order given."""
+        """Return the rows of ids, (n,) int32; new ids are added in the order given."""
         get, intern = self._row_of.get, self.intern
         found = [get(id_, UNKNOWN) for id_ in ids]
         return np.array(

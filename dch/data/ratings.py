@@ -1,13 +1,14 @@
-"""Ratings as columns: who rated what, how, and when; the latest rating wins.
+"""Ratings as columns of users, items, values and times; the latest rating of a pair wins.
 
-A ``Ratings`` is immutable. Its rows are numbered by two id tables that its parts share, so that the rows of
-a split still mean the same users and items.
+A ``Ratings`` is immutable. All parts of a split share the two id tables of the whole, so a row means the same
+user or item in each part.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,30 @@ class Rows:
         return np.diff(self.starts)
 
 
+class ItemSets(NamedTuple):
+    """Sets of item rows as compressed rows: set i is ``columns[starts[i]:starts[i + 1]]``."""
+
+    starts: NDArray[np.int64]
+    """(n + 1,)."""
+
+    columns: NDArray[np.int32]
+    """Item rows; no row twice in one set."""
+
+    @classmethod
+    def of(cls, sets: Sequence[NDArray[np.integer]]) -> "ItemSets":
+        """Join arrays of item rows, one for each set."""
+        starts = np.concatenate(([0], np.cumsum([len(one) for one in sets]))).astype(np.int64)
+        return cls(starts, np.concatenate([np.empty(0, np.int32), *sets]).astype(np.int32))
+
+    def cells(self, block: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return, for each item in the sets of a block, the position of its set in the block, and its row."""
+        starts = self.starts[block.start : block.stop + 1]
+        return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), self.columns[starts[0] : starts[-1]]
+
+
 @dataclass(frozen=True)
 class Ratings:
-    """The latest rating of each (user, item) pair, as columns of one length, oldest first."""
+    """The latest rating of each (user, item) pair, as columns of equal length, oldest rating first."""
 
     users: NDArray[np.int32]
     """(n_ratings,) rows of user_ids."""
@@ -53,16 +75,16 @@ class Ratings:
     """(n_ratings,) finite ratings."""
 
     timestamps: NDArray[np.int64]
-    """(n_ratings,) milliseconds since 1970, ascending; 0 where the source has no time."""
+    """(n_ratings,) milliseconds since 1970, ascending; all 0 if the source has no times."""
 
     user_ids: IdTable
     item_ids: IdTable
 
     user_features: Mapping[str, Features] = field(default_factory=dict)
-    """Feature record by user id; may name users without ratings."""
+    """Feature record by user id; may include users without ratings."""
 
     item_features: Mapping[str, Features] = field(default_factory=dict)
-    """Feature record by item id; may name items without ratings."""
+    """Feature record by item id; may include items without ratings."""
 
     @classmethod
     def from_events(
@@ -75,13 +97,14 @@ class Ratings:
         user_features: Mapping[str, Features] | None = None,
         item_features: Mapping[str, Features] | None = None,
     ) -> "Ratings":
-        """Build from rating events in any order; the latest by (timestamp, position) wins per pair.
+        """Build from rating events in any order; the latest by (timestamp, position) wins in each pair.
 
         Args:
             users: (n,) user ids.
             items: (n,) item ids.
             values: (n,) ratings; NaN withdraws the pair.
-            timestamps: (n,) milliseconds since 1970; None when the source has no time: position decides.
+            timestamps: (n,) milliseconds since 1970; None if the source has no times, so that the last
+                position wins.
             user_features: feature record by user id.
             item_features: feature record by item id.
 
@@ -109,10 +132,13 @@ class Ratings:
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> "Ratings":
-        """Read a file of ratings, its format told by its name, and the metadata files beside it.
+        """Read a file of ratings and the metadata files beside it; the file name determines the format.
+
+        Args:
+            path: a file, or a folder with one file of ratings; see ``dch.data.readers``.
 
         Raises:
-            RatingsError: naming the file, the line and what was found there.
+            RatingsError: a file cannot be read; names the file, the line and the value found.
         """
         columns, user_features, item_features = read_file(path)
         return cls.from_events(
@@ -129,12 +155,12 @@ class Ratings:
 
     @property
     def n_users(self) -> int:
-        """Number of users known by id, with or without ratings."""
+        """Number of users in the id table, with or without ratings."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
-        """Number of items known by id, with or without ratings."""
+        """Number of items in the id table, with or without ratings."""
         return len(self.item_ids)
 
     @cached_property
@@ -148,23 +174,27 @@ class Ratings:
         return _compress(self.items, self.users, self.values, self.n_items)
 
     def pairs(self) -> NDArray[np.int64]:
-        """Return one number for each rating that is the same for the same user and item, (n_ratings,)."""
+        """Return a number for each rating that identifies its user and item, (n_ratings,)."""
         return pairs_of(self.users, self.items)
 
     def subset(self, which: NDArray[np.bool_] | NDArray[np.integer]) -> "Ratings":
-        """Return part of the ratings, chosen by mask or positions, over the same id tables."""
-        picked = np.flatnonzero(which) if which.dtype == bool else np.sort(which)
+        """Return the ratings selected by a mask or by positions, over the same id tables.
+
+        Args:
+            which: (n_ratings,) bool, or positions in any order; the result is in the order of these ratings.
+        """
+        selected = np.flatnonzero(which) if which.dtype == bool else np.sort(which)
         return replace(
             self,
-            users=self.users[picked],
-            items=self.items[picked],
-            values=self.values[picked],
-            timestamps=self.timestamps[picked],
+            users=self.users[selected],
+            items=self.items[selected],
+            values=self.values[selected],
+            timestamps=self.timestamps[selected],
         )
 
 
 def pairs_of(users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return one number for each user and item, (n,), ascending by user, then item."""
+    """Return a number for each (user, item) pair, (n,), that sorts by user, then by item."""
     pairs: NDArray[np.int64] = (users.astype(np.int64) << 32) | items
     return pairs
 
@@ -174,7 +204,7 @@ def latest(
 ) -> NDArray[np.int64]:
     """Return the positions of the latest event of each (user, item) pair, oldest first.
 
-    Ties in time go to the later position.
+    Of events with equal times, the one at the later position wins.
     """
     order = np.argsort(timestamps, kind="stable")
     pairs = pairs_of(users[order], items[order])

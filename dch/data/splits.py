@@ -1,6 +1,6 @@
-"""Splits of ratings for evaluation: by time, and by chance with whole users and whole items held out.
+"""Split ratings for evaluation: by time, or at random with whole users and whole items held out.
 
-All parts share the id tables of the whole, so rows mean the same users and items in each.
+All parts share the id tables of the whole, so a row means the same user or item in each part.
 """
 
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from dch.errors import ConfigError, RatingsError
 
 @dataclass(frozen=True)
 class Holdout:
-    """The parts of a hold-out. Ratings of new items by new users are in none of them."""
+    """The parts of a hold-out split. Ratings of new items by new users are in no part."""
 
     train: Ratings
     """Known users, known items."""
 
     test: Ratings
-    """Known users, known items: the rest."""
+    """Known users, known items: the tested ratings."""
 
     user_given: Ratings
-    """New users, known items: what is given to the frozen user tower."""
+    """New users, known items: the input of the frozen user tower."""
 
     user_test: Ratings
-    """New users, known items: the rest."""
+    """New users, known items: the tested ratings."""
 
     item_given: Ratings
-    """Known users, new items: what is given to the frozen item tower."""
+    """Known users, new items: the input of the frozen item tower."""
 
     item_test: Ratings
-    """Known users, new items: the rest."""
+    """Known users, new items: the tested ratings."""
 
     new_users: NDArray[np.bool_]
-    """(n_users,) held out whole."""
+    """(n_users,) users of whom all ratings are held out."""
 
     new_items: NDArray[np.bool_]
-    """(n_items,) held out whole."""
+    """(n_items,) items of which all ratings are held out."""
 
 
 def holdout(
@@ -49,23 +49,23 @@ def holdout(
     user_share: float = 0.1,
     item_share: float = 0.1,
 ) -> Holdout:
-    """Split by chance: hold out whole users and whole items, and of every part a share for testing.
+    """Split at random: hold out whole users and whole items, and a share of every part for testing.
 
     Args:
-        ratings: the whole.
-        rng: where chance comes from.
-        test_share: chance of each rating to be tested; the others are trained on, or given.
-        user_share: share of the users with ratings to hold out whole.
-        item_share: share of the items with ratings to hold out whole.
+        ratings: all ratings.
+        rng: source of randomness.
+        test_share: probability of each rating to be tested; the others are for training, or given.
+        user_share: share of the users with ratings to hold out.
+        item_share: share of the items with ratings to hold out.
 
     Raises:
-        ConfigError: a share is not between 0 and 1.
+        ConfigError: a share is below 0, or 1 or more.
     """
     for name, share in (("test_share", test_share), ("user_share", user_share), ("item_share", item_share)):
         if not 0 <= share < 1:
             raise ConfigError(f"{name} must be from 0 to below 1, got {share}")
-    new_users = _draw(ratings.users, ratings.n_users, user_share, rng)
-    new_items = _draw(ratings.items, ratings.n_items, item_share, rng)
+    new_users = _sample(ratings.users, ratings.n_users, user_share, rng)
+    new_items = _sample(ratings.items, ratings.n_items, item_share, rng)
     by_new_user, of_new_item = new_users[ratings.users], new_items[ratings.items]
     is_tested = rng.random(len(ratings)) < test_share
     known = ~by_new_user & ~of_new_item
@@ -80,24 +80,30 @@ def holdout(
 
 
 def by_time(ratings: Ratings, share: float) -> tuple[Ratings, Ratings]:
-    """Split into the earliest share of the ratings and the rest; equal times keep the order of the source.
+    """Split into the earliest ratings and the rest; ratings of equal time keep the order of the source.
+
+    Args:
+        ratings: all ratings.
+        share: share of the ratings in the first part.
 
     Raises:
         ConfigError: the share is not between 0 and 1.
-        RatingsError: the ratings have no time.
+        RatingsError: the ratings have no timestamps.
     """
     if not 0 < share < 1:
         raise ConfigError(f"share must be between 0 and 1, got {share}")
     if not ratings.timestamps.any():
-        raise RatingsError("the ratings have no timestamps, a split by time needs them; split by hold-out")
+        raise RatingsError(
+            "the ratings have no timestamps, which a split by time needs; use the holdout protocol"
+        )
     order = np.arange(len(ratings))
     cut = round(share * len(ratings))
     return ratings.subset(order[:cut]), ratings.subset(order[cut:])
 
 
-def _draw(rows: NDArray[np.int32], n: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Mark a share of the rows that occur, (n,) bool."""
+def _sample(rows: NDArray[np.int32], n: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Mark a random share of the rows that occur, (n,) bool."""
     occurring = np.unique(rows)
-    drawn = np.zeros(n, np.bool_)
-    drawn[rng.choice(occurring, round(share * len(occurring)), replace=False)] = True
-    return drawn
+    sampled = np.zeros(n, np.bool_)
+    sampled[rng.choice(occurring, round(share * len(occurring)), replace=False)] = True
+    return sampled

@@ -1,4 +1,4 @@
-"""Offline evaluation through the code that serves: hold-out cases, a given split, prequential by time."""
+"""Evaluate offline with the code that serves: by hold-out, on a fixed split, or prequentially by time."""
 
 from dch.evaluation.fixed_split import evaluate_fixed_split
 from dch.evaluation.holdout import evaluate_holdout

@@ -1,4 +1,4 @@
-"""Whether codes have collapsed: bits that say nothing, bits that say the same, items that share a code."""
+"""Measure code collisions: unbalanced bits, correlated bits, and items that share a code."""
 
 from collections import defaultdict
 from typing import NamedTuple
@@ -11,68 +11,82 @@ from dch.models.codes import Codes, from_words, unpack
 from dch.state.state import State
 
 
-class Bits(NamedTuple):
-    """How much the bits of a set of codes say."""
+class BitStatistics(NamedTuple):
+    """Balance and correlation of the bits of a set of codes. The field names are JSON keys of experiments."""
 
     balance_mean: float
-    """Mean over bits of abs(mean of the bit as -1 or 1): 0: each is on for half, 1: none varies."""
+    """Mean over bits of abs(mean of the bit as -1 or 1): 0 if each bit is on for half of the codes, 1 if no
+    bit varies."""
 
     balance_max: float
-    """The same of the worst bit."""
+    """The value of the worst bit."""
 
     correlation_mean: float
-    """Mean over pairs of bits of abs(correlation); a bit that never changes correlates with none."""
+    """Mean over pairs of bits of abs(correlation); a bit that never varies correlates with no other."""
 
     correlation_max: float
-    """The same of the worst pair."""
+    """The value of the worst pair."""
 
 
-class Sharing(NamedTuple):
-    """How many items share their code."""
+class SharedCodes(NamedTuple):
+    """How many items share their code. The field names are JSON keys of experiments."""
 
     items: int
-    """Items with a code."""
+    """Number of items with a code."""
 
     distinct_codes: int
 
     largest_group: int
-    """Most items that have one code."""
+    """Number of items with the most frequent code."""
 
     clashing: float
-    """Share of the items that share their code with an item whose set of raters is another."""
+    """Share of the items whose code another item with a different set of raters has, too."""
 
 
 class CodeCollisions(NamedTuple):
-    """Both sides of one model: the users and items with a rating that it was fitted on."""
+    """The codes of the users and items that a model was fitted on.
 
-    user_bits: Bits
-    item_bits: Bits
-    item_sharing: Sharing
+    The field names are JSON keys of experiments.
+    """
+
+    user_bits: BitStatistics
+    item_bits: BitStatistics
+    item_sharing: SharedCodes
 
 
 def measure_code_collisions(state: State, ratings: Ratings) -> CodeCollisions:
-    """Measure the codes of whoever has one of these ratings; the state folded them in, and has their rows."""
+    """Measure the codes of the users and items with at least one of these ratings.
+
+    Args:
+        state: a state that ``serve`` made from these ratings.
+        ratings: the training part.
+    """
     bits = state.snapshot.model.bits
     users, items = np.unique(ratings.users), np.unique(ratings.items)
     store, index = state.snapshot.users.store, state.snapshot.item_index
     user_codes = from_words(store.columns.words[users[store.has_code(users)]], bits)
     items = items[index.has_code(items)]
     item_codes = from_words(index.view().words[items], bits)
-    sharing = measure_sharing(item_codes, rater_sets(ratings, items))
-    return CodeCollisions(measure_bits(user_codes, bits), measure_bits(item_codes, bits), sharing)
+    shared = measure_shared_codes(item_codes, rater_sets(ratings, items))
+    return CodeCollisions(measure_bits(user_codes, bits), measure_bits(item_codes, bits), shared)
 
 
-def measure_bits(codes: Codes, bits: int) -> Bits:
-    """Return balance and pairwise correlation of the bits of (n, width) codes, n at least 1."""
+def measure_bits(codes: Codes, bits: int) -> BitStatistics:
+    """Return the balance and the pairwise correlation of bits.
+
+    Args:
+        codes: (n, width) uint8, n at least 1.
+        bits: length of a code.
+    """
     signs = unpack(codes, bits).astype(np.float64)  # (n, bits), -1 or 1
     means = signs.mean(axis=0)
     covariance = signs.T @ signs / len(signs) - np.outer(means, means)
-    spread = np.sqrt(np.maximum(np.diag(covariance), 0))
-    scale = np.outer(spread, spread)
+    deviations = np.sqrt(np.maximum(np.diag(covariance), 0))
+    scale = np.outer(deviations, deviations)
     correlation = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
     pairs = np.abs(correlation[np.triu_indices(bits, 1)])
     balance = np.abs(means)
-    return Bits(
+    return BitStatistics(
         float(balance.mean()),
         float(balance.max()),
         float(pairs.mean()),
@@ -80,22 +94,22 @@ def measure_bits(codes: Codes, bits: int) -> Bits:
     )
 
 
-def measure_sharing(codes: Codes, raters: list[bytes]) -> Sharing:
-    """Return how many items share their code, and how many of those have other raters.
+def measure_shared_codes(codes: Codes, raters: list[bytes]) -> SharedCodes:
+    """Return how many items share their code, and how many of those have different raters.
 
     Args:
         codes: (n, width) uint8, n at least 1.
-        raters: of each item, equal where the sets of raters are: see ``rater_sets``.
+        raters: (n,) the set of raters of each item, see ``rater_sets``.
     """
     groups = defaultdict(list)
-    for code, of in zip(map(bytes, codes), raters, strict=True):
-        groups[code].append(of)
+    for code, rater_set in zip(map(bytes, codes), raters, strict=True):
+        groups[code].append(rater_set)
     clashing = sum(len(group) for group in groups.values() if len(set(group)) > 1)
-    return Sharing(len(codes), len(groups), max(map(len, groups.values())), clashing / len(codes))
+    return SharedCodes(len(codes), len(groups), max(map(len, groups.values())), clashing / len(codes))
 
 
 def rater_sets(ratings: Ratings, items: NDArray[np.int32]) -> list[bytes]:
-    """Return the set of raters of each of these items, as bytes that are equal where the sets are."""
+    """Return the set of raters of each of these items as bytes; equal sets have equal bytes."""
     order = np.lexsort((ratings.users, ratings.items))
     users, starts = ratings.users[order], ratings.by_item.starts
     return [users[starts[item] : starts[item + 1]].tobytes() for item in items.tolist()]

@@ -1,7 +1,8 @@
-"""Items without any rating: codes from features alone, ranked among themselves.
+"""Measure cold items: items without ratings, encoded from features alone and ranked among themselves.
 
-Existing users, encoded from their training ratings, are asked. No rating of a held-out item is given to
-anybody: popularity knows nothing of these items, so its list is by a checksum of the id, one drawn by chance.
+Lists are for existing users, encoded from their training ratings. No rating of a held-out item is given, so
+all these items are equally popular, and the list by popularity is ordered by a checksum of the id: a random
+list.
 """
 
 from typing import NamedTuple
@@ -12,26 +13,28 @@ from numpy.typing import NDArray
 from dch.data.ratings import Ratings
 from dch.data.splits import Holdout
 from dch.evaluation.fit_and_serve import serve
-from dch.evaluation.lists import make_lists, make_question
 from dch.evaluation.metrics import hit_at, relevance
+from dch.evaluation.ranked_lists import make_lists, make_task
 from dch.evaluation.report import DEPTH
 from dch.models.model import Model
 
 
 class ColdItems(NamedTuple):
-    """HIT@20 over the users with something relevant."""
+    """HIT@20 of cold items. The field names are JSON keys of experiments."""
 
     items: int
-    """Held-out items with features that the fit knows; the others have no code and are in no list."""
+    """Held-out items with features that the fit knows; others have no code and are not listed."""
 
     users: int
+    """Users with something relevant."""
+
     codes: float
     reranked: float
     popular: float
-    """The one list by checksum."""
+    """The same list for every user, ordered by a checksum of the id."""
 
     chance: float
-    """What a list drawn by chance from the same items hits on average."""
+    """Expected value for a random list of the same items."""
 
 
 def measure_cold_items(
@@ -42,42 +45,42 @@ def measure_cold_items(
     *,
     n_threads: int | None = None,
 ) -> ColdItems | None:
-    """Measure with a model fitted to the training part; None where no held-out item has a code.
+    """Measure with a model fitted to the training part; return None if no held-out item has a code.
 
     Args:
         model: fitted to the training part.
         split: its held-out items keep their features and no rating.
         tested: ratings of held-out items by existing users: ``item_test``, or ``item_given`` too.
-        relevant_from: least relevant rating.
-        n_threads: of the search; None for the cores there are.
+        relevant_from: the lowest relevant rating.
+        n_threads: threads of the search; None for the number of cores.
     """
     state = serve(model, split.train)
     ranked = split.new_items & state.snapshot.item_index.view().allowed.view(np.bool_)
     users = split.train.by_user.counts() > 0
-    tested = tested.subset(ranked[tested.items])  # what has no code could only be missed
-    question = make_question(users, ranked, given=[split.train], test=tested, relevant_from=relevant_from)
-    if not len(question.users):
+    tested = tested.subset(ranked[tested.items])  # an item without a code cannot be found
+    task = make_task(users, ranked, given=[split.train], test=tested, relevant_from=relevant_from)
+    if not len(task.users):
         return None
-    lists = make_lists(state, question, n_threads=n_threads)
-    n_relevant = np.diff(question.relevant.starts)
+    lists = make_lists(state, task, n_threads=n_threads)
+    n_relevant = np.diff(task.relevant.starts)
     codes, reranked, popular = (
-        float(hit_at(DEPTH, relevance(lists[strategy], *question.relevant), n_relevant).mean())
+        float(hit_at(DEPTH, relevance(lists[strategy], *task.relevant), n_relevant).mean())
         for strategy in ("codes", "codes+rerank", "popular")
     )
     n_items = int(ranked.sum())
     chance = float(chance_of_hit(n_items, n_relevant).mean())
-    return ColdItems(n_items, len(question.users), codes, reranked, popular, chance)
+    return ColdItems(n_items, len(task.users), codes, reranked, popular, chance)
 
 
 def chance_of_hit(n_items: int, n_relevant: NDArray[np.int64], k: int = DEPTH) -> NDArray[np.float64]:
-    """Return the chance that k of n_items, drawn without replacement, hit any of the n_relevant, (n,).
+    """Return the probability that k random items of n_items include a relevant one, (n,).
 
     Args:
         n_items: 0 or more.
         n_relevant: (n,) each 0 to n_items.
-        k: length of the list.
+        k: length of the list; its items are sampled without replacement.
     """
-    drawn = np.arange(min(k, n_items))
-    misses = np.maximum(n_items - n_relevant[:, None] - drawn, 0) / (n_items - drawn)  # (n, k)
+    position = np.arange(min(k, n_items))
+    misses = np.maximum(n_items - n_relevant[:, None] - position, 0) / (n_items - position)  # (n, k)
     chances: NDArray[np.float64] = 1 - misses.prod(axis=1)
     return chances

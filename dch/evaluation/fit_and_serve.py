@@ -1,4 +1,4 @@
-"""Fit for an evaluation, timed with kernels compiled beforehand, and serve by the state that serves live."""
+"""Fit the model of an evaluation, with the time it takes, and make the state that would serve it."""
 
 import time
 from dataclasses import replace
@@ -15,24 +15,24 @@ from dch.state.state import State
 
 
 class Fit(Protocol):
-    """Makes a model; ``dch.training.fit_model``, or a stand-in that needs no torch."""
+    """Makes a model: ``default_fit``, or a test double that needs no torch."""
 
     def __call__(self, ratings: Ratings, config: DchConfig, *, progress: bool = False) -> Model:
-        """Fit."""
+        """Return a model fitted to the ratings."""
         ...
 
 
 def default_fit(ratings: Ratings, config: DchConfig, *, progress: bool = False) -> Model:
-    """Fit with torch."""
-    from dch.training import fit_model  # torch takes seconds to import; only an evaluation needs it
+    """Fit a model with ``dch.training.fit_model``."""
+    from dch.training import fit_model  # here, because importing torch takes seconds
 
     return fit_model(ratings, config, progress=progress)
 
 
 def warm_up(fit: Fit, config: DchConfig) -> None:
-    """Compile what a fit needs, on a few ratings drawn by chance and for two steps."""
+    """Compile the kernels of a fit with two steps on a few random ratings."""
     rng = np.random.default_rng(0)
-    n_users, n_items, n = 80, 60, 2400  # enough users that settings are tried, too
+    n_users, n_items, n = 80, 60, 2400  # enough users for automatic settings, so that these compile, too
     users, items = rng.integers(n_users, size=n), rng.integers(n_items, size=n)
     ratings = Ratings.from_events(
         [f"u{row}" for row in users],
@@ -43,14 +43,17 @@ def warm_up(fit: Fit, config: DchConfig) -> None:
 
 
 def timed_fit(fit: Fit, ratings: Ratings, config: DchConfig, *, progress: bool) -> tuple[Model, float]:
-    """Return the model and how many seconds the fit took."""
+    """Return the model and the duration of the fit in seconds."""
     start = time.perf_counter()
     model = fit(ratings, config, progress=progress)
     return model, time.perf_counter() - start
 
 
 def serve(model: Model, ratings: Ratings) -> State:
-    """Return the state of a worker that has read these ratings and all features; its rows are theirs."""
+    """Return the state of a worker that has read these ratings and all features.
+
+    The rows of the state are those of the ratings' id tables.
+    """
     state = State(model)
     state.history.user_ids.intern_many(ratings.user_ids.ids())
     state.history.item_ids.intern_many(ratings.item_ids.ids())
@@ -59,6 +62,6 @@ def serve(model: Model, ratings: Ratings) -> State:
 
 
 def events_of(state: State, ratings: Ratings) -> Events:
-    """Return ratings over the tables that the state was made with, as events."""
+    """Return ratings as events of a state that ``serve`` made from ratings with the same id tables."""
     offsets = state.next_offsets(len(ratings))
     return Events(ratings.users, ratings.items, ratings.values, ratings.timestamps, offsets)

@@ -1,4 +1,4 @@
-"""Evaluation on a split that somebody else made, as it is."""
+"""Evaluate on a fixed split: a training file and a test file that are used as they are."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,8 +9,8 @@ from dch.config import DchConfig
 from dch.data.ids import IdTable
 from dch.data.ratings import Ratings
 from dch.evaluation.fit_and_serve import Fit, default_fit, serve, timed_fit, warm_up
-from dch.evaluation.lists import make_lists, make_question, measure
-from dch.evaluation.protocol import describe, least_relevant
+from dch.evaluation.protocol import describe, relevance_threshold
+from dch.evaluation.ranked_lists import make_lists, make_task, measure_lists
 from dch.evaluation.report import Report, summarise
 
 CASE = (
@@ -29,39 +29,39 @@ def evaluate_fixed_split(
     progress: bool = False,
     fit: Fit = default_fit,
 ) -> Report:
-    """Fit to one file and measure on another; the case is called EUEI.
+    """Fit to one file and measure on another; the report calls the case EUEI.
 
     Args:
         train: the training file.
         test: the test file.
         config: settings of the fit; its seed is replaced.
         seeds: one fit each.
-        relevant_from: test ratings from here on are relevant; 0 or less counts every one, None those that the
-            model counts as positive.
+        relevant_from: the lowest relevant test rating; 0 or less makes every rating relevant, None makes
+            those relevant that the model counts as positive.
         progress: show the progress of each fit.
         fit: makes the model.
     """
-    train, test = over_one_table(train, test)
+    train, test = with_common_ids(train, test)
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
     is_new = ~np.isin(test.pairs(), train.pairs())
     protocol = describe("given split", train, config, seeds)
     warm_up(fit, config)
     measured, seconds = [], []
     for seed in seeds:
-        model, taken = timed_fit(fit, train, replace(config, seed=seed), progress=progress)
-        least = least_relevant(model, relevant_from)
-        question = make_question(
+        model, fit_seconds = timed_fit(fit, train, replace(config, seed=seed), progress=progress)
+        threshold = relevance_threshold(model, relevant_from)
+        task = make_task(
             known_users,
             known_items,
             given=[train],
             test=test.subset(is_new),
-            relevant_from=least,
+            relevant_from=threshold,
         )
-        lists = make_lists(serve(model, train), question, n_threads=config.threads)
-        measured.append(measure(lists, question, "EUEI"))
-        seconds.append(taken)
+        lists = make_lists(serve(model, train), task, n_threads=config.threads)
+        measured.append(measure_lists(lists, task, "EUEI"))
+        seconds.append(fit_seconds)
     protocol |= {
-        "relevant_from": least if relevant_from is None else relevant_from,
+        "relevant_from": threshold if relevant_from is None else relevant_from,
         "cases": {"EUEI": CASE},
         "test_ratings": len(test),
         "test_ratings_of_users_not_in_training": int((~known_users[test.users]).sum()),
@@ -71,8 +71,8 @@ def evaluate_fixed_split(
     return Report(protocol, float(np.mean(seconds)), summarise(measured))
 
 
-def over_one_table(train: Ratings, test: Ratings) -> tuple[Ratings, Ratings]:
-    """Return both parts over common id tables, the rows of the first unchanged."""
+def with_common_ids(train: Ratings, test: Ratings) -> tuple[Ratings, Ratings]:
+    """Return both parts over common id tables; the rows of the training part do not change."""
     user_ids = IdTable([*train.user_ids, *test.user_ids])
     item_ids = IdTable([*train.item_ids, *test.item_ids])
     joined = replace(

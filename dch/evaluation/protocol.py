@@ -1,4 +1,4 @@
-"""What every protocol has in common: which ratings are relevant, and what its report says of itself."""
+"""What all protocols share: the description in the report, and which ratings are relevant."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,13 @@ from dch.search import CANDIDATES
 
 
 def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int]) -> dict[str, object]:
-    """Return what the protocols have in common.
+    """Return the part of the report's protocol that all protocols share.
+
+    Args:
+        name: name of the protocol.
+        ratings: all ratings, or the training file of a fixed split.
+        config: settings of the fit.
+        seeds: one fit each.
 
     Raises:
         ConfigError: there are no seeds.
@@ -49,13 +55,13 @@ def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int
     }
 
 
-def least_relevant(model: Model, relevant_from: float | None) -> float:
-    """Return the least rating that counts as relevant.
+def relevance_threshold(model: Model, relevant_from: float | None) -> float:
+    """Return the lowest rating that counts as relevant.
 
     Args:
-        model: says what is positive, where nobody else does.
-        relevant_from: 0 or less counts every rating, negative ones too; None those that the model counts as
-            positive.
+        model: gives the threshold if relevant_from is None.
+        relevant_from: 0 or less makes every rating relevant, negative ones too; None makes those relevant
+            that the model counts as positive.
     """
     if relevant_from is None:
         return model.positive_from

@@ -1,5 +1,5 @@
-"""Fitting the towers: the only part of the library that imports torch."""
+"""Fit and refit the towers. Only this package and the baselines import torch."""
 
-from dch.training.fit import fit_model, has_outgrown, has_shape
+from dch.training.fit import fit_model, has_shape, needs_full_fit
 
-__all__ = ["fit_model", "has_outgrown", "has_shape"]
+__all__ = ["fit_model", "has_shape", "needs_full_fit"]

@@ -1,52 +1,43 @@
-"""What a fit shows while it runs, and how many threads it may use."""
+"""Report the progress of a fit: a bar on the terminal, or a function of the caller's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dch.training.loop import Progress as Report
+FitProgress = Callable[[int, int, float], None]
+"""Called after each step with the steps done, the steps planned and the loss."""
 
 SMOOTHING = 0.95
-"""The loss shown is a running mean over about 20 steps: one batch alone jumps too much to read."""
+"""The bar shows a running mean of the loss over about 20 steps; the loss of one batch is too noisy."""
 
 
 @contextmanager
-def showing(progress: bool | Report | None) -> Iterator[Report]:
-    """Yield what to call after each step: a bar for True, the function given, or nothing."""
+def report_progress(progress: bool | FitProgress | None) -> Iterator[FitProgress]:
+    """Yield the function to call after each step.
+
+    Args:
+        progress: a function is called as it is; True shows a bar; False and None show nothing.
+    """
     if callable(progress):
         yield progress
     elif progress:
         with _bar() as bar:
-            yield _Shown(bar)
+            yield _BarProgress(bar)
     else:
         yield lambda done, planned, loss: None
 
 
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use this many threads, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class _Shown:
+class _BarProgress:
     def __init__(self, bar: Progress) -> None:
-        self._bar, self._task, self._loss = (
-            bar,
-            bar.add_task("prepare", total=None, said=""),
-            float("nan"),
-        )
+        self._bar = bar
+        self._task = bar.add_task("prepare", total=None, loss="")
+        self._loss = float("nan")
 
     def __call__(self, done: int, planned: int, loss: float) -> None:
         self._loss = loss if done == 1 else SMOOTHING * self._loss + (1 - SMOOTHING) * loss
         self._bar.update(
-            self._task, completed=done, total=planned, description="fit", said=f"loss {self._loss:.3f}"
+            self._task, completed=done, total=planned, description="fit", loss=f"loss {self._loss:.3f}"
         )
 
 
@@ -55,6 +46,6 @@ def _bar() -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
     )

@@ -1,6 +1,7 @@
-"""The training loop: step, look at held-out NDCG@20 now and then, keep the best weights."""
+"""The training loop: optimizer, one-cycle learning rate, early stopping and torch's thread count."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dch.config import DchConfig
+from dch.training.fit_progress import FitProgress
 
 LEARNING_RATES = {
     ("ranking", "adam"): 1e-2,
@@ -15,20 +17,17 @@ LEARNING_RATES = {
     ("rating", "adam"): 3e-3,
     ("rating", "sgd"): 0.3,
 }
-"""Peaks of the one-cycle schedule."""
+"""Default peak learning rates by objective and optimizer."""
 
 WARM_UP = 0.15
-"""Share of the steps in which the learning rate climbs."""
-
-Progress = Callable[[int, int, float], None]
-"""Called after each step with the steps done, the steps planned and the loss."""
+"""Share of the steps during which the learning rate rises."""
 
 
-class Objective(Protocol):
-    """What is minimised, one batch at a time."""
+class ObjectiveSteps(Protocol):
+    """Computes the loss of one batch at a time."""
 
     def slow_parameters(self) -> list[nn.Parameter]:
-        """Return what is learned at a tenth of the rate."""
+        """Return the parameters that are learned at a tenth of the learning rate."""
         ...
 
     def loss(self) -> Tensor:
@@ -36,41 +35,43 @@ class Objective(Protocol):
         ...
 
 
-class Best:
-    """The best weights so far by a measure on held-out data, and how long ago that was."""
+class EarlyStopping:
+    """Scores the weights on held-out ratings and remembers the best ones."""
 
     def __init__(self, nets: nn.ModuleList, measure: Callable[[], float]) -> None:
         self._nets, self._measure = nets, measure
-        self.value, self.age, self._state = -1.0, 0, deepcopy(nets.state_dict())
+        self.best_score, self.checks_since_best = -1.0, 0
+        self._best_weights = deepcopy(nets.state_dict())
 
     def check(self) -> None:
-        """Measure now; remember the weights when they are the best."""
-        value = self._measure()
-        self.age += 1
-        if value > self.value:
-            self.value, self.age, self._state = value, 0, deepcopy(self._nets.state_dict())
+        """Score the current weights, and remember them if they are the best so far."""
+        score = self._measure()
+        self.checks_since_best += 1
+        if score > self.best_score:
+            self.best_score, self.checks_since_best = score, 0
+            self._best_weights = deepcopy(self._nets.state_dict())
 
     def restore(self) -> None:
-        """Put the best weights back."""
-        self._nets.load_state_dict(self._state)
+        """Load the best weights into the nets."""
+        self._nets.load_state_dict(self._best_weights)
 
 
 def run_steps(
     nets: nn.ModuleList,
-    objective: Objective,
+    objective: ObjectiveSteps,
     config: DchConfig,
     steps: int,
-    best: Best | None,
-    progress: Progress,
+    early_stopping: EarlyStopping | None,
+    progress: FitProgress,
 ) -> int:
-    """Minimise the objective; leave the best weights in the nets when there is a measure.
+    """Minimise the objective; with early stopping, leave the best weights in the nets.
 
     Returns:
-        The number of steps taken, fewer than planned when the measure stopped rising.
+        The number of steps taken: fewer than planned when early stopping ended the fit.
     """
     optimizer = _optimizer(nets, objective, config)
     schedule = _one_cycle(optimizer, steps)
-    every = max(1, steps // config.checks)
+    check_every = max(1, steps // config.checks)
     done = 0
     for done in range(1, steps + 1):
         optimizer.zero_grad(set_to_none=True)
@@ -79,16 +80,32 @@ def run_steps(
         optimizer.step()
         schedule.step()
         progress(done, steps, float(loss.detach()))
-        if best and (done % every == 0 or done == steps):
-            best.check()
-            if best.age >= config.patience:
+        if early_stopping and (done % check_every == 0 or done == steps):
+            early_stopping.check()
+            if early_stopping.checks_since_best >= config.patience:
                 break
-    if best:
-        best.restore()
+    if early_stopping:
+        early_stopping.restore()
     return done
 
 
-def _optimizer(nets: nn.ModuleList, objective: Objective, config: DchConfig) -> torch.optim.Optimizer:
+def peak_rate(config: DchConfig) -> float:
+    """Return the peak learning rate: the configured one, or the default of objective and optimizer."""
+    return config.learning_rate or LEARNING_RATES[config.objective, config.optimizer]
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use this many threads, and restore the previous number on exit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _optimizer(nets: nn.ModuleList, objective: ObjectiveSteps, config: DchConfig) -> torch.optim.Optimizer:
     rate = peak_rate(config)
     groups = [{"params": list(nets.parameters()), "lr": rate}]
     if slow := objective.slow_parameters():
@@ -96,11 +113,6 @@ def _optimizer(nets: nn.ModuleList, objective: Objective, config: DchConfig) -> 
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
-
-
-def peak_rate(config: DchConfig) -> float:
-    """Return the peak of the schedule: what is set, or the tried value."""
-    return config.learning_rate or LEARNING_RATES[config.objective, config.optimizer]
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:

@@ -14,13 +14,13 @@ from dch.training.training_bags import TrainingBags
 Floats = NDArray[np.float32]
 
 
-ASKED = 2000
-"""Users that tell the usual score well enough."""
+SCORED_USERS = 2000
+"""Users over which ``typical_score`` averages; enough for a stable mean."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Factors whose products rank the items of each user; used in the fit and then thrown away."""
+    """Factors whose products rank the items for each user; used during the fit and then discarded."""
 
     users: Floats
     """(n_users, factors)."""
@@ -28,25 +28,30 @@ class Teacher:
     items: Floats
     """(n_items, factors)."""
 
-    unit: float | None = None
-    """What temperatures are in units of; None: ``usual_score``."""
+    score_unit: float | None = None
+    """The score that counts as 1 when the temperature is applied; None: computed by ``typical_score``."""
 
-    def usual_score(self, side: TrainingBags) -> float:
-        """Return the mean score of what a user rated, over at most ASKED users, evenly chosen.
+    def typical_score(self, user_bags: TrainingBags) -> float:
+        """Return the mean score of rated items, over at most SCORED_USERS evenly spaced users.
 
-        The scores of sparse data are far below 1: a temperature means nothing without it.
+        Temperatures are in units of this score, because scores on sparse data are far below 1.
         """
-        if self.unit is not None:
-            return self.unit
-        users = np.unique(np.linspace(0, len(side) - 1, ASKED).astype(np.int64))
+        if self.score_unit is not None:
+            return self.score_unit
+        users = np.unique(np.linspace(0, len(user_bags) - 1, SCORED_USERS).astype(np.int64))
         means = [
-            self.items[side.tokens[side.starts[user] : side.starts[user + 1]]].mean(axis=0) for user in users
+            self.items[user_bags.tokens[user_bags.starts[user] : user_bags.starts[user + 1]]].mean(axis=0)
+            for user in users
         ]
         return float((self.users[users] * np.array(means)).sum(axis=1).mean())
 
 
-def fit_teacher(user_side: TrainingBags, config: DchConfig) -> Teacher:
-    """Factorise the rating weights, by settings that leave nothing of the teacher's open.
+def fit_teacher(user_bags: TrainingBags, config: DchConfig) -> Teacher:
+    """Factorise the rating weights.
+
+    Args:
+        user_bags: the bags of the users.
+        config: settings in which no setting of the teacher is None.
 
     Raises:
         MissingExtraError: implicit is not installed.
@@ -57,11 +62,9 @@ def fit_teacher(user_side: TrainingBags, config: DchConfig) -> Teacher:
     """
     als, sparse, limits = _implicit()
     weights = sparse.csr_matrix(
-        (user_side.weights, user_side.tokens, user_side.starts), shape=(len(user_side), user_side.n_other)
+        (user_bags.weights, user_bags.tokens, user_bags.starts), shape=(len(user_bags), user_bags.n_other)
     )
-    with limits(
-        limits=1, user_api="blas"
-    ):  # implicit has threads of its own and warns about those of the BLAS
+    with limits(limits=1, user_api="blas"):  # implicit starts its own threads and warns if BLAS does, too
         model = als(
             factors=config.teacher_factors,
             alpha=config.teacher_alpha,

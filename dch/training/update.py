@@ -1,6 +1,7 @@
-"""An update: a few steps on new ratings alone; more than folding them in, less than a refit on everything.
+"""An update: a few small training steps on new ratings alone, between folding in and refitting.
 
-It fits no teacher, has no old rating as a target, and keeps the rating scale and every id of the model.
+It changes the weights, which folding in does not. Unlike a refit it fits no teacher, takes no old rating as a
+target, and keeps the rating scale and all ids of the model.
 """
 
 from dataclasses import replace
@@ -15,40 +16,39 @@ from dch.data.ratings import Ratings
 from dch.models.model import Model, Vocabulary
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
-from dch.training.fit_progress import torch_threads
-from dch.training.loop import Objective, run_steps
-from dch.training.net import TowerNet
-from dch.training.quantize import quantize_towers
-from dch.training.ranking_steps import FIRST_SCALE, RankingSteps
+from dch.training.freeze import quantize_towers
+from dch.training.initial_weights import weights_from_model
+from dch.training.loop import ObjectiveSteps, run_steps, torch_threads
+from dch.training.ranking_steps import INITIAL_LOGIT, RankingSteps
+from dch.training.rating_scale import RatingScale
 from dch.training.rating_steps import RatingSteps
-from dch.training.refit import continue_from
-from dch.training.scale import Scale
 from dch.training.teacher import Teacher
+from dch.training.tower_net import TowerNet
 from dch.training.training_bags import TrainingBags, make_training_bags
 from dch.training.training_data import TrainingData
-from dch.training.update_targets import join, with_update_targets
+from dch.training.update_targets import merge_ratings, with_update_targets
 
 Nets = tuple[TowerNet, TowerNet]
-Sides = tuple[TrainingBags, TrainingBags]
+BothBags = tuple[TrainingBags, TrainingBags]
 
-STEPS = 60
-LEARNING_RATES = {"ranking": 1e-3, "rating": 3e-4}
-"""Peaks, a tenth of those of a fit; tried on held-out parts of training ratings, as the steps were."""
+UPDATE_STEPS = 60
+UPDATE_RATES = {"ranking": 1e-3, "rating": 3e-4}
+"""Peak learning rates, a tenth of a fit's. Steps and rates were chosen on held-out training ratings."""
 
 CODE_SHARPNESS = 1.5
-"""Logits of relaxed user codes for those of codes: relaxed ones are shorter."""
+"""Factor between the logits of relaxed user codes and those of binary codes; relaxed codes are shorter."""
 
-DRAWN_ITEMS = 3000
-"""Items of one step: more than in a fit, for steps are few and new items should be in most of them."""
+UPDATE_SAMPLED_ITEMS = 3000
+"""Items sampled in one step: more than in a fit, so that most of the few steps include the new items."""
 
 ROWS_AT_ONCE = 4096
-"""Rows encoded at a time, which bounds the memory."""
+"""Rows encoded at a time; limits the memory."""
 
 
 def update_model(
     model: Model,
     train: Ratings,
-    given: Ratings,
+    new: Ratings,
     config: DchConfig,
     *,
     steps: int | None = None,
@@ -56,54 +56,61 @@ def update_model(
 ) -> Model:
     """Take a few small steps on new ratings.
 
-    Users and items that the fit did not see get a row in the bags, mapped from their codes by what holds for
-    those it saw. Bags are whole histories; the users drawn are those with new ratings, and only new ratings
-    are targets. The teacher of ``ranking`` is the model before the update, so that what it knew is not
-    forgotten. There is no early stopping.
+    New users and items get a bag row, mapped from their codes by what known ids have in both. Bags hold whole
+    histories. Batches are drawn from the users with new ratings, and only new ratings are targets. For
+    ``ranking``, the model before the update is the teacher, so that the update forgets little. There is no
+    early stopping.
 
     Args:
         model: the model, fitted on train.
-        train: the ratings it was fitted on.
-        given: the new ratings, over the same id tables; one of a pair that train has replaces it.
-        config: the settings of the fit; without a learning rate, that of updates is taken.
-        steps: how many; None: the tried number.
-        seed: start of every draw.
+        train: the ratings of that fit.
+        new: the new ratings, over the id tables of train; a new rating replaces the old one of its pair.
+        config: the settings of the fit; without a learning rate, the default of updates is used.
+        steps: number of steps; None for the default.
+        seed: seed of all random draws.
 
     Returns:
-        A model of the next generation; the same model when nothing is given.
+        A model of the next generation; the same model if there are no new ratings.
     """
-    if not len(given):
+    if not len(new):
         return model
-    joined, is_new = join(train, given)
-    scale = Scale(model.rating_knots, model.positive_from)
-    sides = make_training_bags(joined, scale, min_token_count=config.min_token_count)
-    config = _of_update(config, model)
-    nets = _first_nets(model, scale, sides, config)
-    focus = with_update_targets(sides[0], is_new[np.argsort(joined.users, kind="stable")])
-    objective = _objective(nets, (focus, sides[1]), config, np.random.default_rng(seed))
+    merged, is_new = merge_ratings(train, new)
+    scale = RatingScale(model.rating_knots, model.positive_from)
+    bags = make_training_bags(merged, scale, min_token_count=config.min_token_count)
+    config = _update_settings(config, model)
+    nets = _initial_nets(model, scale, bags, config)
+    target_bags = with_update_targets(bags[0], is_new[np.argsort(merged.users, kind="stable")])
+    objective = _objective_steps(nets, (target_bags, bags[1]), config, np.random.default_rng(seed))
     with torch_threads(config.threads or torch.get_num_threads()):
-        done = run_steps(nn.ModuleList(nets), objective, config, steps or STEPS, None, lambda *_: None)
-    return _freeze(model, nets, sides, config, {**model.metrics, "update_steps": float(done)})
+        done = run_steps(nn.ModuleList(nets), objective, config, steps or UPDATE_STEPS, None, lambda *_: None)
+    return _next_model(model, nets, bags, config, {**model.metrics, "update_steps": float(done)})
 
 
-def _of_update(config: DchConfig, model: Model) -> DchConfig:
-    """Return the settings of the steps; the shape is the model's."""
+def _update_settings(config: DchConfig, model: Model) -> DchConfig:
+    """Return the settings of the steps; the sizes are those of the model."""
     return replace(
         config,
         bits=model.bits,
         hidden=model.user_tower.hidden,
         vector_size=model.user_tower.vector_size,
-        learning_rate=config.learning_rate or LEARNING_RATES[config.objective],
-        sampled_items=max(config.sampled_items, DRAWN_ITEMS),
+        learning_rate=config.learning_rate or UPDATE_RATES[config.objective],
+        sampled_items=max(config.sampled_items, UPDATE_SAMPLED_ITEMS),
     )
 
 
-def _first_nets(model: Model, scale: Scale, sides: Sides, config: DchConfig) -> Nets:
-    """Return the model's towers; rows of new ids come from their codes, as a refit's from its teacher."""
-    bare = _as_nets(continue_from(model, TrainingData(config, scale, sides, None, None)), config)
-    users, items = (_encode(net, side, config)[0].numpy() for net, side in zip(bare, sides, strict=True))
+def _initial_nets(model: Model, scale: RatingScale, bags: BothBags, config: DchConfig) -> Nets:
+    """Return the model's towers, with a bag row for each new id.
+
+    The rows of new ids come from their codes, as the rows in a refit come from the teacher's factors.
+    """
+    without_new_ids = _as_nets(
+        weights_from_model(model, TrainingData(config, scale, bags, None, None)), config
+    )
+    users, items = (
+        _encode(net, of_side, config)[0].numpy() for net, of_side in zip(without_new_ids, bags, strict=True)
+    )
     codes = Teacher(users, items)
-    return _as_nets(continue_from(model, TrainingData(config, scale, sides, None, codes)), config)
+    return _as_nets(weights_from_model(model, TrainingData(config, scale, bags, None, codes)), config)
 
 
 def _as_nets(towers: tuple[TowerWeights, TowerWeights], config: DchConfig) -> Nets:
@@ -112,58 +119,69 @@ def _as_nets(towers: tuple[TowerWeights, TowerWeights], config: DchConfig) -> Ne
 
 
 @torch.no_grad()
-def _encode(net: TowerNet, side: TrainingBags, config: DchConfig) -> tuple[Tensor, Tensor]:
+def _encode(net: TowerNet, bags: TrainingBags, config: DchConfig) -> tuple[Tensor, Tensor]:
     """Return relaxed codes, (n, bits), and ranking vectors, (n, vector_size), of whole bags."""
-    parts = [np.arange(a, min(len(side), a + ROWS_AT_ONCE)) for a in range(0, len(side), ROWS_AT_ONCE)]
-    made = [net.codes_and_vectors(whole_bags(side, part, config.feature_weight)) for part in parts]
-    codes, vectors = (torch.cat(columns).cpu() for columns in zip(*made, strict=True))
+    parts = [np.arange(a, min(len(bags), a + ROWS_AT_ONCE)) for a in range(0, len(bags), ROWS_AT_ONCE)]
+    encoded = [net.codes_and_vectors(whole_bags(bags, part, config.feature_weight)) for part in parts]
+    codes, vectors = (torch.cat(columns).cpu() for columns in zip(*encoded, strict=True))
     return codes, vectors
 
 
-def _objective(nets: Nets, sides: Sides, config: DchConfig, rng: np.random.Generator) -> Objective:
+def _objective_steps(
+    nets: Nets, bags: BothBags, config: DchConfig, rng: np.random.Generator
+) -> ObjectiveSteps:
     if config.objective == "rating":
-        return RatingSteps(nets, sides, config, rng)
-    return RankingSteps(nets, sides, _self_teacher(nets, sides, config), config, rng)
+        return RatingSteps(nets, bags, config, rng)
+    return RankingSteps(nets, bags, _self_teacher(nets, bags, config), config, rng)
 
 
-def _self_teacher(nets: Nets, sides: Sides, config: DchConfig) -> Teacher:
-    """Return what the model itself says before the first step, as sharp as its own softmax."""
+def _self_teacher(nets: Nets, bags: BothBags, config: DchConfig) -> Teacher:
+    """Return the model before the first step as a teacher, scaled so that its softmax is the model's own."""
     (codes, vectors), (item_codes, item_vectors) = (
-        _encode(net, side, config) for net, side in zip(nets, sides, strict=True)
+        _encode(net, of_side, config) for net, of_side in zip(nets, bags, strict=True)
     )
-    if vectors.shape[1]:  # their products are logits
-        return Teacher((config.temperature * vectors).numpy(), item_vectors.numpy(), unit=1.0)
-    sharpness = config.temperature * CODE_SHARPNESS * FIRST_SCALE / config.bits
-    return Teacher((sharpness * codes).numpy(), torch.where(item_codes > 0, 1.0, -1.0).numpy(), unit=1.0)
+    if vectors.shape[1]:  # products of ranking vectors are logits
+        return Teacher((config.temperature * vectors).numpy(), item_vectors.numpy(), score_unit=1.0)
+    sharpness = config.temperature * CODE_SHARPNESS * INITIAL_LOGIT / config.bits
+    return Teacher(
+        (sharpness * codes).numpy(), torch.where(item_codes > 0, 1.0, -1.0).numpy(), score_unit=1.0
+    )
 
 
-def _freeze(model: Model, nets: Nets, sides: Sides, config: DchConfig, metrics: dict[str, float]) -> Model:
-    users, items = sides
+def _next_model(
+    model: Model, nets: Nets, bags: BothBags, config: DchConfig, metrics: dict[str, float]
+) -> Model:
+    users, items = bags
     _, item_vectors = _encode(nets[1], items, config)
     towers = quantize_towers(nets[0].freeze(), nets[1].freeze(), item_vectors.numpy())
-    of_users = _extended(model.user_tower, model.user_vocabulary, towers[0], users, items.ids)
-    of_items = _extended(model.item_tower, model.item_vocabulary, towers[1], items, users.ids)
+    user_tower, user_vocabulary = _extended(
+        model.user_tower, model.user_vocabulary, towers[0], users, items.ids
+    )
+    item_tower, item_vocabulary = _extended(
+        model.item_tower, model.item_vocabulary, towers[1], items, users.ids
+    )
     return replace(
         model,
         generation=model.generation + 1,
-        user_tower=of_users[0],
-        item_tower=of_items[0],
-        item_ids=of_users[1].others,
-        user_ids=of_items[1].others,
-        user_tokens=of_users[1].features,
-        item_tokens=of_items[1].features,
+        user_tower=user_tower,
+        item_tower=item_tower,
+        item_ids=user_vocabulary.others,
+        user_ids=item_vocabulary.others,
+        user_tokens=user_vocabulary.features,
+        item_tokens=item_vocabulary.features,
         metrics=metrics,
     )
 
 
 def _extended(
-    old: TowerWeights, vocabulary: Vocabulary, new: TowerWeights, side: TrainingBags, others: list[str]
+    old: TowerWeights, vocabulary: Vocabulary, new: TowerWeights, bags: TrainingBags, other_ids: list[str]
 ) -> tuple[TowerWeights, Vocabulary]:
-    """Return the new tower over all tokens: those of before in their order, then those that came."""
-    ids, names = IdTable([*vocabulary.others, *others]), IdTable([*vocabulary.features, *side.feature_names])
+    """Return the new tower over all tokens: the old tokens in their order, then the new ones."""
+    ids = IdTable([*vocabulary.others, *other_ids])
+    names = IdTable([*vocabulary.features, *bags.feature_names])
     bag = np.zeros((len(ids) + len(names), old.hidden), np.float32)
     n_others = len(vocabulary.others)
     bag[:n_others] = old.bag[:n_others]
     bag[len(ids) : len(ids) + len(vocabulary.features)] = old.bag[n_others:]
-    bag[np.concatenate([ids.rows(others), len(ids) + names.rows(side.feature_names)])] = new.bag
+    bag[np.concatenate([ids.rows(other_ids), len(ids) + names.rows(bags.feature_names)])] = new.bag
     return replace(new, bag=bag), Vocabulary(ids, names)

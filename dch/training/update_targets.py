@@ -1,4 +1,4 @@
-"""New ratings among the old: joined into whole histories, with the new ones alone as targets."""
+"""Prepare new ratings for an update: bags hold whole histories, and only new ratings are targets."""
 
 from dataclasses import replace
 
@@ -12,52 +12,58 @@ Bools = NDArray[np.bool_]
 Starts = NDArray[np.int64]
 
 
-def join(train: Ratings, given: Ratings) -> tuple[Ratings, Bools]:
-    """Return both in order of time, over the tables of train, and which are given, (n,).
+def merge_ratings(train: Ratings, new: Ratings) -> tuple[Ratings, Bools]:
+    """Return old and new ratings in order of time, and which of them are new, (n,).
 
-    A given rating replaces one of the same pair.
-    """
-    old = train.subset(~np.isin(train.pairs(), given.pairs()))
-    timestamps = np.concatenate((old.timestamps, given.timestamps))
-    order = np.argsort(timestamps, kind="stable")
-    joined = replace(
-        train,
-        users=np.concatenate((old.users, given.users))[order],
-        items=np.concatenate((old.items, given.items))[order],
-        values=np.concatenate((old.values, given.values))[order],
-        timestamps=timestamps[order],
-    )
-    return joined, order >= len(old)
-
-
-def with_update_targets(side: TrainingBags, is_new: Bools) -> TrainingBags:
-    """Return the rows with a new rating; their old ratings are no targets: weight 0, rating NaN.
+    A new rating replaces the old rating of the same pair.
 
     Args:
-        side: the user side.
-        is_new: (n_ratings,) of the ratings in the order of the side.
+        train: the ratings of the last fit.
+        new: the new ratings, over the id tables of train.
     """
-    owner = np.repeat(np.arange(len(side)), np.diff(side.starts))
+    old = train.subset(~np.isin(train.pairs(), new.pairs()))
+    timestamps = np.concatenate((old.timestamps, new.timestamps))
+    order = np.argsort(timestamps, kind="stable")
+    merged = replace(
+        train,
+        users=np.concatenate((old.users, new.users))[order],
+        items=np.concatenate((old.items, new.items))[order],
+        values=np.concatenate((old.values, new.values))[order],
+        timestamps=timestamps[order],
+    )
+    return merged, order >= len(old)
+
+
+def with_update_targets(user_bags: TrainingBags, is_new: Bools) -> TrainingBags:
+    """Return the bags of the users with a new rating.
+
+    Old ratings stay in these bags as input. They are not targets: their target weight is 0, their rating NaN.
+
+    Args:
+        user_bags: the bags of all users.
+        is_new: (n_ratings,) in the order of the bags.
+    """
+    owner = np.repeat(np.arange(len(user_bags)), np.diff(user_bags.starts))
     rows = np.unique(owner[is_new])
-    starts, places = _picked(side.starts, rows)
-    feature_starts, feature_places = _picked(side.feature_starts, rows)
+    starts, positions = _selected(user_bags.starts, rows)
+    feature_starts, feature_positions = _selected(user_bags.feature_starts, rows)
     return replace(
-        side,
-        ids=[side.ids[row] for row in rows],
+        user_bags,
+        ids=[user_bags.ids[row] for row in rows],
         starts=starts,
-        tokens=side.tokens[places],
-        values=np.where(is_new, side.values, np.float32(np.nan))[places],
-        weights=side.weights[places],
-        targets=np.where(is_new, side.targets, np.float32(0))[places],
+        tokens=user_bags.tokens[positions],
+        values=np.where(is_new, user_bags.values, np.float32(np.nan))[positions],
+        weights=user_bags.weights[positions],
+        targets=np.where(is_new, user_bags.targets, np.float32(0))[positions],
         feature_starts=feature_starts,
-        feature_tokens=side.feature_tokens[feature_places],
+        feature_tokens=user_bags.feature_tokens[feature_positions],
     )
 
 
-def _picked(starts: Starts, rows: NDArray[np.int64]) -> tuple[Starts, NDArray[np.int64]]:
-    """Return the starts of these of some compressed rows, and the places of what they hold."""
-    is_picked = np.zeros(len(starts) - 1, np.bool_)
-    is_picked[rows] = True
+def _selected(starts: Starts, rows: NDArray[np.int64]) -> tuple[Starts, NDArray[np.int64]]:
+    """Select compressed rows: return their new starts, and the positions of their contents."""
+    is_selected = np.zeros(len(starts) - 1, np.bool_)
+    is_selected[rows] = True
     lengths = np.diff(starts)
     ends = np.cumsum(lengths[rows])
-    return np.concatenate(([0], ends)).astype(np.int64), np.flatnonzero(np.repeat(is_picked, lengths))
+    return np.concatenate(([0], ends)).astype(np.int64), np.flatnonzero(np.repeat(is_selected, lengths))

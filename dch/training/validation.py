@@ -1,86 +1,63 @@
-"""Held-out NDCG@20 before and during a fit, on ratings taken out of the training data.
+"""NDCG@20 on held-out ratings, before and during a fit.
 
-Measured a block of users at a time: nothing of the size users x items is ever made.
+Users are measured in blocks, so no array of n_users x n_items is ever allocated.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from dch.config import DchConfig
 from dch.data.ids import UNKNOWN, IdTable
-from dch.data.ratings import Ratings
+from dch.data.ratings import ItemSets, Ratings
 from dch.jit import kernel
-from dch.training.id_hash import drawn_by, drawn_by_pair
+from dch.training.batches import whole_bags
+from dch.training.tower_net import TowerNet
 from dch.training.training_bags import TrainingBags
 
 Floats = NDArray[np.float32]
 
-DEPTH = 20
-HELD_SHARE = 0.2
-MOST_USERS = 500
-FEWEST_RATINGS = 5
-"""A user needs this many ratings to lose one."""
+NDCG_DEPTH = 20
 
-FEWEST_USERS = 50
-"""With fewer users that can lose one, NDCG is noise: there is no early stopping, and nothing is tried."""
-
-
-BLOCK = 32
-"""Users measured at once."""
-
-
-@dataclass(frozen=True)
-class ItemSets:
-    """Sets of item rows: set i is columns[starts[i]:starts[i + 1]]."""
-
-    starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
-
-    @classmethod
-    def of(cls, sets: Sequence[NDArray[np.integer]]) -> "ItemSets":
-        """Join one array of item rows per set."""
-        starts = np.concatenate(([0], np.cumsum([len(one) for one in sets]))).astype(np.int64)
-        return cls(starts, np.concatenate([np.empty(0, np.int32), *sets]).astype(np.int32))
-
-    def cells(self, block: slice) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return place in the block and item row of everything in the sets of a block."""
-        starts = self.starts[block.start : block.stop + 1]
-        return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), self.columns[starts[0] : starts[-1]]
+USERS_AT_ONCE = 32
+"""Users of one block."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Some users, what they liked among the held-out ratings, and which items are not to be ranked."""
+    """The validation users, what they liked among the held-out ratings, and what they rated in training."""
 
     users: NDArray[np.int64]
-    """(n,) rows of the user side."""
+    """(n,) rows of the user bags."""
 
     relevant: ItemSets
-    """A set for each of the users, in rows of the item side; never empty."""
+    """The liked held-out items of each user, in rows of the item bags; at least one."""
 
     seen: ItemSets
-    """A set for each of the users: rated in training."""
+    """The items that each user rated in training; they are not ranked."""
 
     ties: Floats
-    """(n_items,) in [0, 1): larger for more popular items."""
+    """(n_items,) in [0, 1). Of items with equal scores, the one with the larger value comes first."""
 
     def ndcg(self, scores: Callable[[slice], Floats]) -> float:
         """Return the mean of ``ndcg_by_user``."""
         return float(self.ndcg_by_user(scores).mean())
 
     def ndcg_by_user(self, scores: Callable[[slice], Floats]) -> NDArray[np.float64]:
-        """Return the NDCG@20 of each of these users, (n,); equal scores go by popularity.
+        """Return the NDCG@20 of each validation user, (n,).
 
         Args:
-            scores: returns the scores of a block of these users, (block, n_items).
+            scores: returns the scores of a block of the validation users, (block, n_items).
         """
-        blocks = [slice(start, start + BLOCK) for start in range(0, len(self.users), BLOCK)]
+        blocks = [slice(start, start + USERS_AT_ONCE) for start in range(0, len(self.users), USERS_AT_ONCE)]
         return np.concatenate([self._ndcg(block, scores(block)) for block in blocks])
 
     def _ndcg(self, block: slice, scores: Floats) -> NDArray[np.float64]:
-        """Return the NDCG@20 of each user of a block."""
         scores = np.array(scores, np.float32)
         scores[self.seen.cells(block)] = -np.inf
         starts = self.relevant.starts[block.start : block.stop + 1]
@@ -91,91 +68,104 @@ class Validation:
 def _ndcg(
     scores: Floats, ties: Floats, starts: NDArray[np.int64], columns: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Count what stands before each relevant item; no list is made."""
+    """Count the items ranked before each relevant item, without building the list."""
     ratios = np.empty(len(scores), np.float64)
     for i in range(len(scores)):
-        gained, possible = 0.0, 0.0
-        for place in range(starts[i], starts[i + 1]):
-            score, tie = scores[i, columns[place]], ties[columns[place]]
-            ahead = 0
+        gain, ideal_gain = 0.0, 0.0
+        for position in range(starts[i], starts[i + 1]):
+            score, tie = scores[i, columns[position]], ties[columns[position]]
+            rank = 0
             for row in range(scores.shape[1]):
                 other = scores[i, row]
-                ahead += (other > score) | ((other == score) & (ties[row] > tie))
-            if ahead < DEPTH and score > -np.inf:  # a diverged fit scores NaN, and earns nothing
-                gained += 1 / np.log2(ahead + 2)
-            if place - starts[i] < DEPTH:
-                possible += 1 / np.log2(place - starts[i] + 2)
-        ratios[i] = gained / possible
+                rank += (other > score) | ((other == score) & (ties[row] > tie))
+            if rank < NDCG_DEPTH and score > -np.inf:  # the NaN scores of a diverged fit gain nothing
+                gain += 1 / np.log2(rank + 2)
+            if position - starts[i] < NDCG_DEPTH:
+                ideal_gain += 1 / np.log2(position - starts[i] + 2)
+        ratios[i] = gain / ideal_gain
     return ratios
 
 
-def split_validation(
-    ratings: Ratings, *, share: float, seed: int, most: int = MOST_USERS
-) -> tuple[Ratings, NDArray[np.int64]]:
-    """Take a fifth of the ratings of some users out of the training data; of equal ids mostly the same.
-
-    Args:
-        ratings: the training data.
-        share: of the users with FEWEST_RATINGS, how many lose ratings; 100 or a fifth of them at least.
-        seed: start of the draw.
-        most: at most this many users.
-
-    Returns:
-        The ratings left, and the positions of those taken; none when there are too few to measure by.
-    """
-    counts = np.bincount(ratings.users, minlength=ratings.n_users)
-    able = np.flatnonzero(counts >= FEWEST_RATINGS)
-    if len(able) < FEWEST_USERS:
-        return ratings, np.empty(0, np.int64)
-    wanted = int(min(most, max(share * len(able), min(100, 0.2 * len(able)))))
-    user_ids = ratings.user_ids.ids()
-    draws = drawn_by([user_ids[row] for row in able.tolist()], seed)
-    chosen = np.zeros(ratings.n_users, np.bool_)
-    chosen[able[np.argsort(draws, kind="stable")[:wanted]]] = True
-    places = np.flatnonzero(chosen[ratings.users])
-    rows = ratings.users[places], ratings.items[places]
-    taken = places[drawn_by_pair((user_ids, ratings.item_ids.ids()), rows, seed) < HELD_SHARE]
-    is_taken = np.zeros(len(ratings), np.bool_)
-    is_taken[taken] = True
-    return ratings.subset(~is_taken), taken
-
-
 def make_validation(
-    ratings: Ratings, taken: NDArray[np.int64], sides: tuple[TrainingBags, TrainingBags], liked_from: float
+    ratings: Ratings,
+    held_out: NDArray[np.int64],
+    bags: tuple[TrainingBags, TrainingBags],
+    liked_from: float,
 ) -> Validation | None:
-    """Arrange the held-out ratings by the rows of the sides; None when none of them is liked.
+    """Arrange the held-out ratings by the rows of the bags; None when no held-out rating is liked.
+
+    Ties go by popularity.
 
     Args:
-        ratings: the whole.
-        taken: (n_taken,) positions of the held-out ones.
-        sides: made of the others.
-        liked_from: the least rating that is relevant.
+        ratings: all ratings.
+        held_out: (n_held_out,) positions of the held-out ratings.
+        bags: made of the remaining ratings.
+        liked_from: the lowest rating that is relevant.
     """
-    user_side, item_side = sides
-    liked = taken[ratings.values[taken] >= liked_from]
-    users = _places(ratings.user_ids, user_side.ids)[ratings.users[liked]]
-    items = _places(ratings.item_ids, item_side.ids)[ratings.items[liked]]
+    user_bags, item_bags = bags
+    liked = held_out[ratings.values[held_out] >= liked_from]
+    users = _positions(ratings.user_ids, user_bags.ids)[ratings.users[liked]]
+    items = _positions(ratings.item_ids, item_bags.ids)[ratings.items[liked]]
     known = (users >= 0) & (items >= 0)
     if not known.any():
         return None
     order = np.argsort(users[known], kind="stable")
-    who, firsts = np.unique(users[known][order], return_index=True)
+    validation_users, firsts = np.unique(users[known][order], return_index=True)
     relevant = ItemSets.of(np.split(items[known][order], firsts[1:]))
     seen = ItemSets.of(
-        [user_side.tokens[user_side.starts[user] : user_side.starts[user + 1]] for user in who]
+        [user_bags.tokens[user_bags.starts[user] : user_bags.starts[user + 1]] for user in validation_users]
     )
-    ranks = np.argsort(np.argsort(item_side.popularity, kind="stable"), kind="stable")
-    return Validation(who.astype(np.int64), relevant, seen, (ranks / len(ranks)).astype(np.float32))
+    ranks = np.argsort(np.argsort(item_bags.popularity, kind="stable"), kind="stable")
+    return Validation(
+        validation_users.astype(np.int64), relevant, seen, (ranks / len(ranks)).astype(np.float32)
+    )
 
 
-def without_popularity(validation: Validation, rng: np.random.Generator) -> Validation:
-    """Return the same with ties in an order drawn by chance, so that equal codes for all earn nothing."""
-    drawn = rng.permutation(len(validation.ties)) / len(validation.ties)
-    return replace(validation, ties=drawn.astype(np.float32))
+def break_ties_at_random(validation: Validation, rng: np.random.Generator) -> Validation:
+    """Return the same validation with ties broken at random instead of by popularity."""
+    ties = rng.permutation(len(validation.ties)) / len(validation.ties)
+    return replace(validation, ties=ties.astype(np.float32))
 
 
-def _places(table: IdTable, ids: list[str]) -> NDArray[np.int64]:
-    """Return the place in ids of each row of the table, UNKNOWN where there is none."""
-    places = np.full(len(table), UNKNOWN, np.int64)
-    places[table.rows(ids)] = np.arange(len(ids))
-    return places
+def make_measure(
+    nets: tuple[TowerNet, TowerNet],
+    bags: tuple[TrainingBags, TrainingBags],
+    validation: Validation,
+    config: DchConfig,
+) -> Callable[[], float]:
+    """Return a function that computes the mean NDCG@20 of lists by codes and lists by ranking vectors.
+
+    Both kinds count, because codes converge long before the vectors do: a fit that watches the codes alone
+    stops too early.
+
+    Args:
+        nets: the towers; each call uses their current weights.
+        bags: the training bags.
+        validation: the users and their relevant items.
+        config: the settings of the fit.
+    """
+    users = whole_bags(bags[0], validation.users, config.feature_weight)
+    items = whole_bags(bags[1], np.arange(len(bags[1])), config.feature_weight)
+
+    def ndcg(of_users: Tensor, of_items: Tensor) -> float:
+        return validation.ndcg(lambda block: (of_users[block] @ of_items.T).cpu().numpy())
+
+    @torch.no_grad()
+    def measure() -> float:
+        pairs = [net.codes_and_vectors(batch) for net, batch in zip(nets, (users, items), strict=True)]
+        if not all(part.isfinite().all() for pair in pairs for part in pair):
+            return 0.0  # a diverged fit has equal codes for all items, which would rank by popularity
+        (user_codes, user_vectors), (item_codes, item_vectors) = pairs
+        scores = [ndcg(*(torch.where(codes > 0, 1.0, -1.0) for codes in (user_codes, item_codes)))]
+        if item_vectors.shape[1]:
+            scores.append(ndcg(user_vectors, item_vectors))
+        return fmean(scores)
+
+    return measure
+
+
+def _positions(table: IdTable, ids: list[str]) -> NDArray[np.int64]:
+    """Return the position in ids of each row of the table, UNKNOWN for rows whose id is not among them."""
+    positions = np.full(len(table), UNKNOWN, np.int64)
+    positions[table.rows(ids)] = np.arange(len(ids))
+    return positions

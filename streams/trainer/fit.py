@@ -118,13 +118,13 @@ def fit(request: FitRequest, folder: Path) -> FitResult:
         DchError: the ratings do not suffice for a fit, or a package is missing.
     """
     # The trainer process never imports torch, which takes seconds.
-    from dch.training import fit_model, has_outgrown, has_shape
+    from dch.training import fit_model, has_shape, needs_full_fit
 
     current = _model_in_service(request)
     is_warm = (
         current is not None
         and has_shape(current, request.config)
-        and not has_outgrown(current, request.ratings)
+        and not needs_full_fit(current, request.ratings)
     )
     start = current if is_warm else None
     model = fit_model(request.ratings, request.config, generation=request.generation, start=start)

@@ -1,4 +1,4 @@
-"""Seconds of one fit of the defaults on all ratings of a data set, the compilation aside.
+"""Measure one fit with default settings on all ratings of a data set, after kernels are compiled.
 
 python tests/bench/bench_fit.py [ml-1m]
 """
@@ -28,7 +28,7 @@ def test_fit(name):
 
 
 def main(name):
-    """Fit twice, a few steps to compile and then in full; print and append the seconds of the second."""
+    """Compile the kernels by a fit of two steps, then time a full fit; print and record its duration."""
     ratings = Ratings.read(DATA / name / "ratings.csv.gz")
     fit_model(ratings, DchConfig(steps=2))
     start = time.perf_counter()

@@ -1,9 +1,9 @@
-"""Request to reply through a broker, one request at a time: p50 and p99, idle and while ratings are ingested.
+"""Measure the time from request to reply through a broker: p50 and p99, idle and while ingesting ratings.
 
     python tests/bench/bench_requests.py [embedded | kafka]
 
-The asker is that of ``dch recommend``. "While ingesting" is from when a heap of ratings lies on the
-topic until the worker has committed the last of them: all that time it works in full batches.
+Requests are sent one at a time by the client of ``dch recommend``. "While ingesting" lasts from a backlog of
+ratings on the topic to the commit of the last one: the worker processes full batches all that time.
 """
 
 import sys
@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "dch"))
 
 import numpy as np
+from kafka_setup import data, model_for, world_on
 from record import record
-from stand import data, model_for, world_on
 
 from streams.client import RecommendClient
 from streams.messages import RecommendRequest
@@ -28,9 +28,10 @@ from tests.streams.brokers import embedded_broker, eventually, real_broker
 from tests.streams.world import worker_process
 
 HISTORY = 50_000
-LIVE = {"embedded": 100_000, "kafka": 400_000}  # the embedded broker is for less than 300,000 records
-IDLE_N = 1000
-LOOK_EVERY = 20
+BACKLOG = {"embedded": 100_000, "kafka": 400_000}  # the embedded broker takes fewer than 300,000 records
+IDLE_REQUESTS = 1000
+CHECK_EVERY = 20
+"""Requests between two checks for the last commit."""
 
 
 @contextmanager
@@ -47,52 +48,52 @@ def main(name):
     """Measure, print, and append to the results."""
     ratings = data("ml-1m")
     users = [ratings.user_ids[row] for row in np.unique(ratings.users[:HISTORY]).tolist()]
-    with tempfile.TemporaryDirectory() as text, BROKERS[name](Path(text) / "broker") as address:
-        world = world_on(address, Path(text))
+    with tempfile.TemporaryDirectory() as folder, BROKERS[name](Path(folder) / "broker") as address:
+        world = world_on(address, Path(folder))
         settings = replace(world.settings, request_timeout_s=60.0)
         world.publish(model_for(ratings))
         publish(world, ratings, 0, HISTORY)
-        with worker_process(settings, Path(text) / "worker.log"), RecommendClient(settings) as asker:
+        with worker_process(settings, Path(folder) / "worker.log"), RecommendClient(settings) as client:
             eventually(lambda: n_committed(world) >= HISTORY, 120, every_s=0.5)
-            ask_on(asker, users, lambda n: n < 50)
-            report(name, "idle", ask_on(asker, users, lambda n: n < IDLE_N))
-            end = HISTORY + LIVE[name]
+            request_while(client, users, lambda n: n < 50)
+            report(name, "idle", request_while(client, users, lambda n: n < IDLE_REQUESTS))
+            end = HISTORY + BACKLOG[name]
             publish(world, ratings, HISTORY, end)
             report(
                 name,
                 "while ingesting",
-                ask_on(asker, users, lambda n: n % LOOK_EVERY or n_committed(world) < end),
+                request_while(client, users, lambda n: n % CHECK_EVERY or n_committed(world) < end),
             )
 
 
 def publish(world, ratings, start, stop):
-    """Publish some of the ratings."""
+    """Publish the ratings from start to stop."""
     which = np.zeros(len(ratings), np.bool_)
     which[start:stop] = True
     publish_ratings(ratings.subset(which), world.producer, world.settings, pace=Pace(None))
 
 
 def n_committed(world):
-    """Return how many ratings were committed."""
+    """Return the number of ratings that the worker has committed."""
     return sum(world.committed("ratings").values())
 
 
-def ask_on(asker, users, more):
-    """Ask for one user after the other; return the milliseconds of each."""
-    taken = []
-    while more(len(taken)):
+def request_while(client, users, condition):
+    """Send requests one by one while the condition on their number holds; return each one's milliseconds."""
+    durations = []
+    while condition(len(durations)):
         start = time.perf_counter()
-        asker.ask(RecommendRequest(user=users[len(taken) % len(users)]))
-        taken.append(1000 * (time.perf_counter() - start))
-    return taken
+        client.ask(RecommendRequest(user=users[len(durations) % len(users)]))
+        durations.append(1000 * (time.perf_counter() - start))
+    return durations
 
 
-def report(name, when, taken):
+def report(name, when, durations):
     """Print and record the percentiles."""
-    p50, p99 = np.percentile(taken, (50, 99)).tolist()
-    print(f"{name}, {when}: p50 {p50:.2f} ms, p99 {p99:.2f} ms over {len(taken):,} requests")
+    p50, p99 = np.percentile(durations, (50, 99)).tolist()
+    print(f"{name}, {when}: p50 {p50:.2f} ms, p99 {p99:.2f} ms over {len(durations):,} requests")
     for percentile, value in (("p50", p50), ("p99", p99)):
-        record(f"request to reply, {name}, {when}, {percentile}", n=len(taken), bits=64, median_ms=value)
+        record(f"request to reply, {name}, {when}, {percentile}", n=len(durations), bits=64, median_ms=value)
 
 
 if __name__ == "__main__":

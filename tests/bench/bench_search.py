@@ -1,8 +1,9 @@
-"""Exact search in 1,000,000 random codes, one core, beside Faiss IndexBinaryFlat in the same run.
+"""Compare exact search in 1,000,000 random codes on one core with Faiss IndexBinaryFlat.
 
     python tests/bench/bench_search.py
 
-Runs of the two alternate, so that a busy machine slows both. Both are exact; the distances are compared.
+Runs of the two alternate, so that a busy machine slows both. Both are exact, and their distances are
+compared.
 """
 
 import statistics
@@ -23,14 +24,14 @@ N, K, BATCH, ROUNDS = 1_000_000, 20, 32, 200
 
 
 def time_ms(call):
-    """Return what a call returned and how long it took."""
+    """Return the result of a call and its duration in milliseconds."""
     start = time.perf_counter()
     result = call()
     return result, 1000 * (time.perf_counter() - start)
 
 
 def compare(bits, *, batch=1, rounds=ROUNDS, n=N):
-    """Return the median milliseconds per query of ours and of Faiss."""
+    """Return the median milliseconds per query of dch.search and of Faiss."""
     rng = np.random.default_rng(0)
     words = rng.integers(2**64, size=(n, bits // 64), dtype=np.uint64)
     faiss.omp_set_num_threads(1)
@@ -54,7 +55,7 @@ def test_search_beside_faiss(bits):
 
 
 def main(bits):
-    """Measure single queries and a small batch, print both and append them to the results."""
+    """Measure single queries and a small batch; print and record both."""
     for batch, rounds in ((1, ROUNDS), (BATCH, ROUNDS // 10)):
         ours, theirs = compare(bits, batch=batch, rounds=rounds)
         name = "search" if batch == 1 else f"search, per query of a batch of {batch}"

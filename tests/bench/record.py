@@ -1,4 +1,4 @@
-"""Append one measured figure to results.csv, so that a claim elsewhere can cite its line."""
+"""Append one measurement to results.csv, so that documentation can cite its line."""
 
 import csv
 import datetime
@@ -11,7 +11,7 @@ COLUMNS = ("date", "commit", "machine", "case", "n", "bits", "median_ms")
 
 
 def record(case, *, n, bits, median_ms):
-    """Append one line; cases are named so that what is compared has a common beginning."""
+    """Append one line; give cases that are compared names with a common beginning."""
     is_new = not RESULTS.exists()
     with RESULTS.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

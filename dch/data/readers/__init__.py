@@ -1,18 +1,18 @@
-"""Read files of ratings and the metadata beside them.
+"""Read files of ratings and the metadata files beside them.
 
-The format is told by the file's name, before a final ``.gz`` if there is one:
+The suffix of the file name, before a final ``.gz``, determines the format:
 
 | name | format | columns |
 |---|---|---|
-| ``*.csv``, ``*.tsv`` | a header, then one rating a line | user, item, rating, maybe timestamp |
-| ``*.parquet`` | Parquet | the same |
-| ``*.jsonl``, ``*.ndjson`` | one JSON object a line | user, item, rating (null withdraws), maybe timestamp |
+| ``*.csv``, ``*.tsv`` | a header, then one rating per line | user, item, rating, optional timestamp |
+| ``*.parquet`` | Parquet | the same; a null rating withdraws |
+| ``*.jsonl``, ``*.ndjson`` | JSON lines | user, item, rating (null withdraws), optional timestamp |
 | ``*.data`` | MovieLens 100K: tabs, no header | user, item, rating, timestamp |
-| ``*.dat`` | MovieLens 1M and 10M: ``::``, no header | the same |
-| ``*.inter`` | RecBole atomic file: tabs, typed header | user_id, item_id, rating, maybe timestamp |
+| ``*.dat`` | MovieLens 1M and 10M: ``::``, no header | user, item, rating, timestamp |
+| ``*.inter`` | RecBole atomic file: tabs, typed header | user_id, item_id, rating, optional timestamp |
 
-Further columns are ignored. Timestamps become milliseconds: a column whose largest value is below 1e11 is
-taken for seconds. The latest rating of each pair wins; where there is no time, the last in the file.
+Other columns are ignored. Timestamps become milliseconds: a column whose largest value is below 1e11 is read
+as seconds. The latest rating of each pair wins; in a file without times, the last one in the file.
 """
 
 from os import PathLike
@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dch.data.features import Features
-from dch.data.readers.columns import RatingColumns
 from dch.data.readers.delimited import Layout, read_delimited
 from dch.data.readers.jsonlines import read_jsonlines
 from dch.data.readers.metadata import read_metadata
-from dch.data.readers.names import find_ratings_file, suffix
 from dch.data.readers.parquet import read_parquet
+from dch.data.readers.rating_columns import RatingColumns
+from dch.data.readers.ratings_file import find_ratings_file, format_suffix
 
 __all__ = ["RatingFile", "read_file"]
 
@@ -39,7 +39,7 @@ _LAYOUTS = {
 
 
 class RatingFile(NamedTuple):
-    """The rating events of one file and the features beside it, as ``Ratings.from_events`` takes them."""
+    """The rating events of one file and the feature records from the files beside it."""
 
     columns: RatingColumns
     user_features: dict[str, Features]
@@ -47,22 +47,22 @@ class RatingFile(NamedTuple):
 
 
 def read_file(path: str | PathLike[str]) -> RatingFile:
-    """Read a file of ratings, or the one in a folder, with the metadata beside it.
+    """Read a file of ratings and the metadata files beside it.
 
     Args:
-        path: a file of a known format, or a folder that holds one.
+        path: a file of a known format, or a folder with one such file.
 
     Raises:
-        RatingsError: naming the file, the line and what was found there.
+        RatingsError: a file cannot be read; names the file, the line and the value found.
     """
     file = find_ratings_file(Path(path))
     return RatingFile(_read_columns(file), *read_metadata(file))
 
 
 def _read_columns(file: Path) -> RatingColumns:
-    kind = suffix(file)
-    if kind == ".parquet":
+    suffix = format_suffix(file)
+    if suffix == ".parquet":
         return read_parquet(file)
-    if kind in (".jsonl", ".ndjson"):
+    if suffix in (".jsonl", ".ndjson"):
         return read_jsonlines(file)
-    return read_delimited(file, _LAYOUTS[kind])
+    return read_delimited(file, _LAYOUTS[suffix])

@@ -1,7 +1,7 @@
-"""Text with one rating a line and a separator between columns.
+"""Read text files with one rating per line and a separator between columns.
 
-Two ways to the same result: pyarrow for the bulk and, when it meets anything that it cannot take, line by
-line, which either gets through or names the line at fault.
+pyarrow reads the whole file at once. If it rejects the file, or a value fails a check, the file is read again
+line by line, which either succeeds or names the line at fault.
 """
 
 import io
@@ -14,40 +14,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from dch.data.readers.columns import (
+from dch.data.readers.rating_columns import (
     LARGEST_RATING,
     LATEST_MS,
     RatingColumns,
     check_id,
     check_rating,
     check_timestamp,
-    place,
+    find_columns,
     to_milliseconds,
 )
-from dch.data.readers.lines import read_csv_lines, read_lines
-from dch.data.readers.names import find_columns
+from dch.data.readers.text_lines import line_position, read_csv_lines, read_lines
 from dch.errors import RatingsError
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the lines of a format are cut."""
+    """How the lines of a format are split into columns."""
 
     separator: str
-    """Between columns; more than one character is allowed."""
+    """Separator of columns, one or more characters."""
 
     quotes: bool = False
-    """Whether a value may stand in double quotes."""
+    """Whether values may be in double quotes."""
 
     names: tuple[str, ...] | None = None
-    """Names of the columns; None when the first line has them (the type of ``name:type`` is dropped)."""
+    """Names of the columns; None if the first line is a header (of ``name:type`` the type is dropped)."""
 
 
 def read_delimited(file: Path, layout: Layout) -> RatingColumns:
-    """Read a whole file.
+    """Read a file.
 
     Raises:
-        RatingsError: naming the file, the line and what was found there.
+        RatingsError: a line cannot be read; names the file, the line and the value found.
     """
     columns, width = _header(file, layout)
     events = read_in_bulk(file, layout, columns, width)
@@ -55,7 +54,14 @@ def read_delimited(file: Path, layout: Layout) -> RatingColumns:
 
 
 def read_in_bulk(file: Path, layout: Layout, columns: dict[str, int], width: int) -> RatingColumns | None:
-    """Read a whole file at once; None when some value is not as it should be."""
+    """Read the whole file at once; return None if pyarrow rejects it or a value fails a check.
+
+    Args:
+        file: the file.
+        layout: how its lines are split.
+        columns: index of the columns user, item, rating and, optionally, timestamp.
+        width: number of all columns.
+    """
     try:
         table = _arrow_table(file, layout, columns, width)
     except (pa.ArrowInvalid, OSError):
@@ -71,44 +77,46 @@ def read_in_bulk(file: Path, layout: Layout, columns: dict[str, int], width: int
 
 
 def read_by_line(file: Path, layout: Layout, columns: dict[str, int]) -> RatingColumns:
-    """Read a file line by line.
+    """Read the file line by line; arguments as for ``read_in_bulk``.
 
     Raises:
-        RatingsError: naming the file, the line and what was found there.
+        RatingsError: a line cannot be read; names the file, the line and the value found.
     """
     users: list[str] = []
     items: list[str] = []
     ratings: list[float] = []
     times: list[float] = []
     for number, values in _cells(file, layout):
-        where = place(file, number)
+        position = line_position(file, number)
         if len(values) <= max(columns.values()):
-            raise RatingsError(f"{where}: expected {max(columns.values()) + 1} columns, found {len(values)}")
-        users.append(check_id(values[columns["user"]], "user", where))
-        items.append(check_id(values[columns["item"]], "item", where))
-        ratings.append(check_rating(values[columns["rating"]], where))
+            raise RatingsError(
+                f"{position}: expected {max(columns.values()) + 1} columns, found {len(values)}"
+            )
+        users.append(check_id(values[columns["user"]], "user", position))
+        items.append(check_id(values[columns["item"]], "item", position))
+        ratings.append(check_rating(values[columns["rating"]], position))
         if "timestamp" in columns:
-            times.append(check_timestamp(values[columns["timestamp"]], where))
+            times.append(check_timestamp(values[columns["timestamp"]], position))
     timestamps = to_milliseconds(np.array(times)) if "timestamp" in columns else None
     return RatingColumns(users, items, np.array(ratings, np.float32), timestamps)
 
 
 def _header(file: Path, layout: Layout) -> tuple[dict[str, int], int]:
-    """Return the position of each column that counts, and how many there are in all."""
+    """Return the index of each column that is read, and the number of all columns."""
     if layout.names is not None:
         return find_columns(layout.names, str(file)), len(layout.names)
     _, first = next(_raw_cells(file, layout), (1, []))
     names = [name.partition(":")[0] for name in first]
-    return find_columns(names, place(file, 1)), len(names)
+    return find_columns(names, line_position(file, 1)), len(names)
 
 
 def _arrow_table(file: Path, layout: Layout, columns: dict[str, int], width: int) -> pa.Table:
-    names = [f"column {position}" for position in range(width)]
-    for name, position in columns.items():
-        names[position] = name
+    names = [f"column {index}" for index in range(width)]
+    for name, index in columns.items():
+        names[index] = name
     with pa.input_stream(str(file), compression="detect") as stream:
         source, separator = stream, layout.separator
-        if len(separator) > 1:  # pyarrow takes one character; the separators of MovieLens have two
+        if len(separator) > 1:  # pyarrow accepts one character, MovieLens separates by two
             content = stream.read().replace(separator.encode(), b"\t")
             source, separator = io.BytesIO(content), "\t"
         types = {name: pa.float64() for name in columns} | {"user": pa.string(), "item": pa.string()}
@@ -125,7 +133,7 @@ def _arrow_table(file: Path, layout: Layout, columns: dict[str, int], width: int
 
 
 def _cells(file: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """Yield the values of each line below the header, with its number; empty lines are passed over."""
+    """Yield the number and the values of each line below the header; empty lines are skipped."""
     lines = _raw_cells(file, layout)
     if layout.names is None:
         next(lines, None)

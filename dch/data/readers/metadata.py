@@ -1,18 +1,19 @@
-"""Feature records of users and items from the files beside the ratings; the first that is there counts.
+"""Read the feature records of users and items from the files beside the ratings.
+
+For each side, the first of these files that exists is read:
 
 | side | files |
 |---|---|
 | items | ``items.jsonl``, MovieLens ``u.item``, ``movies.dat``, ``movies.csv``, RecBole ``<name>.item`` |
 | users | ``users.jsonl``, MovieLens ``u.user``, ``users.dat``, RecBole ``<name>.user`` |
 
-Whatever the source calls it, the name of an item for people is under ``title``.
+The display name of an item is always stored under ``title``.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 from dch.data.features import Features
-from dch.data.readers.columns import check_id
 from dch.data.readers.jsonlines import read_objects
 from dch.data.readers.movielens import (
     read_movies_csv,
@@ -21,6 +22,7 @@ from dch.data.readers.movielens import (
     read_u_user,
     read_users_dat,
 )
+from dch.data.readers.rating_columns import check_id
 from dch.data.readers.recbole import read_atomic
 from dch.errors import RatingsError
 
@@ -29,14 +31,14 @@ Records = dict[str, Features]
 
 
 def read_metadata(ratings_file: Path) -> tuple[Records, Records]:
-    """Return the feature records of users and of items; empty where no file is there.
+    """Return the feature records of users and of items; empty for a side without a metadata file.
 
     Raises:
-        RatingsError: naming the metadata file, the line and what was found there.
+        RatingsError: a line cannot be read; names the metadata file, the line and the value found.
     """
     folder, stem = ratings_file.parent, Path(ratings_file.name.removesuffix(".gz")).stem
     users: dict[str, Callable[[Path], Records]] = {
-        f"{stem}.user": read_atomic,  # first, so that u.user beside u.data is MovieLens's
+        f"{stem}.user": read_atomic,  # for u.data this is u.user, which the entry below replaces
         "users.jsonl": lambda file: read_records(file, "user"),
         "users.jsonl.gz": lambda file: read_records(file, "user"),
         "u.user": read_u_user,
@@ -54,16 +56,20 @@ def read_metadata(ratings_file: Path) -> tuple[Records, Records]:
 
 
 def read_records(file: Path, key: str) -> Records:
-    """Read JSON lines ``{"item": id, "title": ..., ...}``; the key is ``item`` or ``user``.
+    """Read JSON lines such as ``{"item": id, "title": ..., ...}`` into feature records by id.
+
+    Args:
+        file: the file.
+        key: the key of the id, ``item`` or ``user``.
 
     Raises:
-        RatingsError: naming the file, the line and what was found there.
+        RatingsError: a line cannot be read; names the file, the line and the value found.
     """
     records: Records = {}
-    for where, fields in read_objects(file):
+    for position, fields in read_objects(file):
         if key not in fields:
-            raise RatingsError(f"{where}: {key}: expected an id, got nothing")
-        records[check_id(fields.pop(key), key, where)] = fields
+            raise RatingsError(f"{position}: {key}: expected an id, but the key is missing")
+        records[check_id(fields.pop(key), key, position)] = fields
     return records
 
 

@@ -1,4 +1,4 @@
-"""The metadata files of MovieLens, as GroupLens publishes them.
+"""Read the metadata files of MovieLens, as GroupLens publishes them.
 
 Source:
     The README files of MovieLens 100K (u.item, u.user), 1M (movies.dat, users.dat) and latest (movies.csv).
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dch.data.features import Features
-from dch.data.readers.lines import read_csv_lines, read_lines
+from dch.data.readers.text_lines import line_position, read_csv_lines, read_lines
 from dch.errors import RatingsError
 
 GENRES = (
@@ -46,7 +46,7 @@ def read_movies_dat(file: Path) -> dict[str, Features]:
 
 
 def read_users_dat(file: Path) -> dict[str, Features]:
-    """Read ``id::gender::age::occupation::zip``; age is a band and occupation a code."""
+    """Read ``id::gender::age::occupation::zip``; age and occupation are codes of groups."""
     return {
         user: {"age": age, "gender": gender, "occupation": occupation, "zip": zip_code}
         for user, gender, age, occupation, zip_code in _cells(file, "::", 5)
@@ -60,7 +60,7 @@ def read_movies_csv(file: Path) -> dict[str, Features]:
     next(lines, None)
     for number, values in lines:
         if len(values) != 3:
-            raise RatingsError(f"{file}:{number}: expected 3 columns, found {len(values)}")
+            raise RatingsError(f"{line_position(file, number)}: expected 3 columns, found {len(values)}")
         records[values[0]] = {"title": values[1], "genres": values[2].split("|")}
     return records
 
@@ -71,4 +71,4 @@ def _cells(file: Path, separator: str, n: int, encoding: str = "utf-8-sig") -> I
         if len(values) == n:
             yield values
         elif line.strip():
-            raise RatingsError(f"{file}:{number}: expected {n} columns, found {len(values)}")
+            raise RatingsError(f"{line_position(file, number)}: expected {n} columns, found {len(values)}")

@@ -1,4 +1,4 @@
-"""Parquet files of ratings, as data frames write them."""
+"""Read Parquet files of ratings, as data frame libraries write them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,32 +8,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dch.data.readers.columns import (
+from dch.data.readers.rating_columns import (
     LARGEST_RATING,
     LATEST_MS,
     RatingColumns,
     check_id,
     check_rating,
     check_timestamp,
+    find_columns,
     to_milliseconds,
 )
-from dch.data.readers.names import find_columns
 from dch.errors import RatingsError
 
 
 def read_parquet(file: Path) -> RatingColumns:
-    """Read a whole file; a null rating withdraws.
+    """Read a file; a null rating withdraws.
 
     Raises:
-        RatingsError: naming the file, the row (from 1) and what was found there.
+        RatingsError: a value cannot be read; names the file, the row (from 1) and the value found.
     """
     try:
         names = pq.read_schema(file).names
         columns = find_columns(names, str(file))
-        table = pq.read_table(file, columns=[names[at] for at in columns.values()])
+        table = pq.read_table(file, columns=[names[index] for index in columns.values()])
     except (pa.ArrowInvalid, OSError) as error:
         raise RatingsError(f"{file}: cannot be read as Parquet: {error}") from error
-    users, items, ratings, *times = (table[names[at]] for at in columns.values())
+    users, items, ratings, *times = (table[names[index]] for index in columns.values())
     return RatingColumns(
         _ids(users, "user", file),
         _ids(items, "item", file),
@@ -46,7 +46,7 @@ def _ids(column: pa.ChunkedArray, name: str, file: Path) -> list[str]:
     values: list[str] = column.to_pylist()
     if all(type(value) is str and value for value in values):
         return values
-    return [check_id(value, name, _row(file, row)) for row, value in enumerate(values)]
+    return [check_id(value, name, _row_position(file, row)) for row, value in enumerate(values)]
 
 
 def _ratings(column: pa.ChunkedArray, file: Path) -> NDArray[np.float32]:
@@ -73,7 +73,7 @@ def _numbers(
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         values = enumerate(column.to_pylist())
         numbers = np.array(
-            [np.nan if value is None else check(value, _row(file, row)) for row, value in values]
+            [np.nan if value is None else check(value, _row_position(file, row)) for row, value in values]
         )
     return numbers
 
@@ -83,8 +83,8 @@ def _check_first(
 ) -> None:
     if is_bad.any():
         row = int(is_bad.argmax())
-        check(column[row].as_py(), _row(file, row))
+        check(column[row].as_py(), _row_position(file, row))
 
 
-def _row(file: Path, row: int) -> str:
+def _row_position(file: Path, row: int) -> str:
     return f"{file}: row {row + 1}"

@@ -10,7 +10,7 @@ from dch.data.ratings import Ratings
 from dch.experiments.baselines.optional_packages import need, one_blas_thread
 from dch.experiments.baselines.product_scorer import ProductScorer
 from dch.experiments.baselines.rating_matrix import TrainedIds, spread, weight_matrix
-from dch.training.scale import read_scale
+from dch.training.rating_scale import infer_scale
 
 Floats = NDArray[np.float32]
 
@@ -62,7 +62,7 @@ def fit_bpr(
         Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback" (UAI 2009).
     """
     bpr = need("implicit.cpu.bpr", "BPR").BayesianPersonalizedRanking
-    scale = read_scale(train.values, DchConfig(), graded=False)
+    scale = infer_scale(train.values, DchConfig(), graded=False)
     part = train.subset(train.values >= scale.positive_from) if liked_only else train
     seen = TrainedIds.of(part)
     with one_blas_thread():

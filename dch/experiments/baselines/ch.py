@@ -33,7 +33,7 @@ from dch.errors import ConfigError
 from dch.experiments.baselines.binary import BinaryScorer, Codes, Floats, to_codes
 from dch.experiments.baselines.optional_packages import need
 from dch.experiments.baselines.rating_matrix import TrainedIds, join, spread, weight_matrix
-from dch.training.scale import Scale
+from dch.training.rating_scale import RatingScale
 
 LOWEST_WEIGHT = 0.2
 """What the lowest rating of the scale counts for, the highest 1: ratings of 1 to 5 divided by 5."""
@@ -64,7 +64,7 @@ class FittedCh:
     """Factors of the users and items of the training ratings, and the rotation to their codes."""
 
     train: Ratings
-    scale: Scale
+    scale: RatingScale
     vocabulary: TrainedIds
     factors: Factors
 
@@ -166,10 +166,10 @@ def objective(factors: Factors, rotation: Floats, users: Codes, items: Codes) ->
     return float(sum(np.square(gap).sum() for gap in gaps))
 
 
-def _rating_scale(values: Floats) -> Scale:
+def _rating_scale(values: Floats) -> RatingScale:
     low, high = float(values.min()), float(values.max())
     knots = [(low, LOWEST_WEIGHT), (high, 1.0)] if low < high else [(high, 1.0)]
-    return Scale(np.array(knots, np.float32), high)
+    return RatingScale(np.array(knots, np.float32), high)
 
 
 def _scaled(factors: Floats, directions: Floats) -> tuple[Floats, Floats]:

@@ -11,7 +11,7 @@ from dch.data.ratings import Ratings
 from dch.errors import ConfigError
 from dch.experiments.baselines.optional_packages import need
 from dch.experiments.baselines.rating_matrix import Rows, TrainedIds, join, weight_matrix
-from dch.training.scale import Scale, read_scale
+from dch.training.rating_scale import RatingScale, infer_scale
 
 Floats = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ class FittedEase:
     """Weights between the items of the training ratings."""
 
     train: Ratings
-    scale: Scale
+    scale: RatingScale
     items: Rows
     """(n_known,) items with a training rating."""
 
@@ -93,7 +93,7 @@ def fit_ease(
         Steck, "Embarrassingly shallow autoencoders for sparse data" (WWW 2019), Equation 8; here over
         rating weights.
     """
-    seen, scale = TrainedIds.of(train), read_scale(train.values, DchConfig(), graded=graded)
+    seen, scale = TrainedIds.of(train), infer_scale(train.values, DchConfig(), graded=graded)
     if len(seen.items) > most_items:
         raise ConfigError(
             f"most_items is {most_items}, there are {len(seen.items)} items, "

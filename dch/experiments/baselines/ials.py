@@ -11,7 +11,7 @@ from dch.data.ratings import Ratings
 from dch.experiments.baselines.optional_packages import need, one_blas_thread
 from dch.experiments.baselines.product_scorer import ProductScorer
 from dch.experiments.baselines.rating_matrix import TrainedIds, join, spread, weight_matrix
-from dch.training.scale import Scale, read_scale
+from dch.training.rating_scale import RatingScale, infer_scale
 
 Floats = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ class FittedIals:
     """Factors of the users and items of the training ratings."""
 
     train: Ratings
-    scale: Scale
+    scale: RatingScale
     vocabulary: TrainedIds
 
     model: Any
@@ -106,7 +106,7 @@ def fit_ials(
         rating has the confidence alpha * weight.
     """
     als = need("implicit.cpu.als", "iALS").AlternatingLeastSquares
-    vocabulary, scale = TrainedIds.of(train), read_scale(train.values, DchConfig(), graded=graded)
+    vocabulary, scale = TrainedIds.of(train), infer_scale(train.values, DchConfig(), graded=graded)
     weights = weight_matrix(train, scale, vocabulary.users, vocabulary.items)
     with one_blas_thread():
         model = als(

@@ -16,7 +16,7 @@ from torch.nn import functional
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.experiments.baselines.rating_matrix import Rows, TrainedIds, places
-from dch.training.scale import read_scale
+from dch.training.rating_scale import infer_scale
 
 Floats = NDArray[np.float32]
 
@@ -160,7 +160,7 @@ class _Pairs:
     def of(cls, train: Ratings, seen: TrainedIds, *, graded: bool) -> "_Pairs":
         users = places(seen.users, train.n_users)[train.users]
         items = places(seen.items, train.n_items)[train.items]
-        weights = read_scale(train.values, DchConfig(), graded=graded).weights(train.values)
+        weights = infer_scale(train.values, DchConfig(), graded=graded).weights(train.values)
         keys = np.sort(users.astype(np.int64) * len(seen.items) + items)
         return cls(users, items, weights, keys, len(seen.items))
 

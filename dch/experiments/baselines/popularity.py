@@ -9,7 +9,7 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.baselines.score_lists import positive_counts
-from dch.training.scale import read_scale
+from dch.training.rating_scale import infer_scale
 
 Floats = NDArray[np.float32]
 
@@ -43,4 +43,4 @@ class FittedPopularity:
 
 def fit_popularity(train: Ratings, *, seed: int = 0) -> FittedPopularity:
     """Read off the training ratings what is positive; nothing is drawn, whatever the seed."""
-    return FittedPopularity(train, read_scale(train.values, DchConfig(), graded=False).positive_from)
+    return FittedPopularity(train, infer_scale(train.values, DchConfig(), graded=False).positive_from)

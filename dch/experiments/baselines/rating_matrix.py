@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dch.data.ratings import Ratings, latest
 from dch.experiments.baselines.optional_packages import need
-from dch.training.scale import Scale
+from dch.training.rating_scale import RatingScale
 
 Rows = NDArray[np.int64]
 """(n,) ascending rows of an id table."""
@@ -39,7 +39,7 @@ def join(train: Ratings, given: Ratings) -> Ratings:
     return replace(train, users=users[kept], items=items[kept], values=values[kept], timestamps=stamps[kept])
 
 
-def weight_matrix(ratings: Ratings, scale: Scale, users: Rows, items: Rows) -> Any:  # noqa: ANN401 - scipy has no types
+def weight_matrix(ratings: Ratings, scale: RatingScale, users: Rows, items: Rows) -> Any:  # noqa: ANN401 - scipy has no types
     """Return the weights of the ratings of these users and items, others left out.
 
     Args:

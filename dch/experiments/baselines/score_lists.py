@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.data.ratings import Ratings
-from dch.evaluation.lists import Lists, Question
+from dch.evaluation.ranked_lists import Lists, RankingTask
 from dch.evaluation.report import DEPTH
 from dch.experiments.baselines.scorer import Scorer
 from dch.jit import kernel
@@ -18,7 +18,7 @@ BLOCK = 1 << 23
 
 
 def scorer_lists(
-    scorer: Scorer, question: Question, *, precedence: NDArray[np.int64], k: int = DEPTH
+    scorer: Scorer, question: RankingTask, *, precedence: NDArray[np.int64], k: int = DEPTH
 ) -> Lists:
     """Return the k candidates of highest score that each user has not given; equal scores go by precedence.
 
@@ -62,7 +62,7 @@ def positive_counts(ratings: Ratings, positive_from: float) -> NDArray[np.int64]
     return counts
 
 
-def can_rank(scorer: Scorer, question: Question, *, sample: int = 100) -> bool:
+def can_rank(scorer: Scorer, question: RankingTask, *, sample: int = 100) -> bool:
     """Tell whether the scorer places any candidate for any of the first users asked for.
 
     Where it does not, all lists are popular lists, and say nothing about the method.

@@ -15,12 +15,12 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import Holdout, holdout
 from dch.errors import ConfigError
-from dch.evaluation.lists import Question, make_question
 from dch.evaluation.metrics import ndcg_at, relevance
+from dch.evaluation.ranked_lists import RankingTask, make_task
 from dch.evaluation.report import DEPTH
 from dch.experiments.baselines.score_lists import precedences, scorer_lists
 from dch.experiments.baselines.scorer import Fitted
-from dch.training.scale import read_scale
+from dch.training.rating_scale import infer_scale
 
 Settings = Mapping[str, float]
 
@@ -143,25 +143,27 @@ def tune(
     return Tuned(best.settings, list(tried.values()))
 
 
-def validation_question(split: Holdout, seed: int) -> Question:
+def validation_question(split: Holdout, seed: int) -> RankingTask:
     """Ask for lists of all training items for at most MOST_USERS users with something relevant."""
     train, test = split.train, split.test
-    least = read_scale(train.values, DchConfig(), graded=False).positive_from
+    least = infer_scale(train.values, DchConfig(), graded=False).positive_from
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
     test = test.subset(known_items[test.items] & known_users[test.users] & (test.values >= least))
     asked = np.unique(test.users)
     drawn = np.random.default_rng([seed, 3]).permutation(asked)[:MOST_USERS]
     is_asked = np.zeros(train.n_users, np.bool_)
     is_asked[drawn] = True
-    return make_question(is_asked, known_items, given=[train], test=test, relevant_from=least)
+    return make_task(is_asked, known_items, given=[train], test=test, relevant_from=least)
 
 
-def _try(fit: Callable[..., Fitted], settings: Settings, split: Holdout, asked: Question, seed: int) -> Tried:
+def _try(
+    fit: Callable[..., Fitted], settings: Settings, split: Holdout, asked: RankingTask, seed: int
+) -> Tried:
     started = time.perf_counter()
     fitted = fit(split.train, **settings, seed=seed)
     fit_s = time.perf_counter() - started
     scorer = fitted.fold_in(split.train.subset(np.zeros(len(split.train), np.bool_)))
-    least = read_scale(split.train.values, DchConfig(), graded=False).positive_from
+    least = infer_scale(split.train.values, DchConfig(), graded=False).positive_from
     lists = scorer_lists(scorer, asked, precedence=precedences(split.train, least))
     found = relevance(lists, *asked.relevant)
     return Tried(settings, float(ndcg_at(DEPTH, found, np.diff(asked.relevant.starts)).mean()), fit_s)

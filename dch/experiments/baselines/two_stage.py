@@ -11,7 +11,7 @@ import numpy as np
 
 from dch.data.ratings import Ratings
 from dch.experiments.baselines.binary import BinaryScorer, Floats, to_codes
-from dch.training.start import itq
+from dch.training.initial_weights import itq
 
 
 class Vectors(Protocol):

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 
 from dch.data.splits import Holdout
-from dch.evaluation.cold_start import POINTS, Cold, cold_items, cold_users
+from dch.evaluation.cold_start import GIVEN_COUNTS, ColdStart, cold_start_items, cold_start_users
 from dch.evaluation.fit_and_serve import events_of, serve
-from dch.evaluation.lists import Lists, Question, make_lists, measure
+from dch.evaluation.ranked_lists import Lists, RankingTask, make_lists, measure_lists
 from dch.evaluation.report import DEPTH
 from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.baselines.score_lists import can_rank, precedences, scorer_lists
@@ -37,8 +37,10 @@ STRATEGIES = {
     "popular": "popular",
 }
 
-NOTE = f"""Ratings given are drawn by chance, 0 to {POINTS[-1]} of each new user or item; those with fewer
-than {POINTS[-1]} to give are left out, so that every column is of the same users and items. The ranked items
+MOST_GIVEN = GIVEN_COUNTS[-1]
+
+NOTE = f"""Ratings given are drawn by chance, 0 to {MOST_GIVEN} of each new user or item; those with fewer
+than {MOST_GIVEN} to give are left out, so that every column is of the same users and items. The ranked items
 are the same in every column, too: all but those of the user's whole given part (for users: training items;
 for items: the new items alone, or training items as well). New items are asked for by users of the training
 part, encoded from their training ratings. With 0 ratings a new user gets the popular list, and a new item has
@@ -75,13 +77,13 @@ def codes(plan: Plan, name: str, seed: int) -> Outcome:
     model, _ = plan.model(name, seed)
     split, cases, counts = plan.split(name, seed).holdout, _empty(), {}
     for side, cold in _both(split, seed).items():
-        state, counts[side] = serve(model, split.train), cold.n
+        state, counts[side] = serve(model, split.train), cold.n_new
         fold_in = state.fold_in_users if side == "users" else state.fold_in_items
         for n, more in cold.steps():
             fold_in(events_of(state, more))
             state.refresh_items()
             allowed = state.snapshot.item_index.view().allowed.view(np.bool_)
-            for case, question in cold.questions.items():
+            for case, question in cold.tasks.items():
                 if (allowed & question.candidates).any():
                     lists = make_lists(state, question, n_threads=plan.config.threads)
                     _keep(cases, case, n, lists, question)
@@ -92,22 +94,22 @@ def ials(plan: Plan, name: str, seed: int) -> Outcome:
     """Measure iALS, tuned, with the same ratings folded in."""
     fitted, split, cases = tuned_ials(plan, name, seed), plan.split(name, seed).holdout, _empty()
     for side, cold in _both(split, seed).items():
-        for n in POINTS:
+        for n in GIVEN_COUNTS:
             given = cold.given(0, n)
             counted = split.train if side == "users" else join(split.train, given)
             precedence, scorer = precedences(counted, relevant_from(split.train)), fitted.fold_in(given)
-            for case, question in cold.questions.items():
+            for case, question in cold.tasks.items():
                 if side == "users" or can_rank(scorer, question):
                     lists = scorer_lists(scorer, question, precedence=precedence)
                     _keep(cases, case, n, {"ials": lists}, question)
     return {"cases": cases}
 
 
-def _both(split: Holdout, seed: int) -> dict[str, Cold]:
+def _both(split: Holdout, seed: int) -> dict[str, ColdStart]:
     least = relevant_from(split.train)
     return {
-        "users": cold_users(split, least, np.random.default_rng([seed, 4])),
-        "items": cold_items(split, least, np.random.default_rng([seed, 5])),
+        "users": cold_start_users(split, least, np.random.default_rng([seed, 4])),
+        "items": cold_start_items(split, least, np.random.default_rng([seed, 5])),
     }
 
 
@@ -115,8 +117,8 @@ def _empty() -> Cases:
     return {case: {} for case in CASES}
 
 
-def _keep(cases: Cases, case: str, n: int, lists: dict[str, Lists], question: Question) -> None:
-    for key, found in measure(lists, question, case).items():
+def _keep(cases: Cases, case: str, n: int, lists: dict[str, Lists], question: RankingTask) -> None:
+    for key, found in measure_lists(lists, question, case).items():
         if key.metric in METRICS:
             cases[case].setdefault(key.strategy, {}).setdefault(str(n), {})[key.metric] = found.mean
 
@@ -130,10 +132,10 @@ def _table(by_data: Mapping[str, Sequence[Outcome]], metric: str) -> Table:
     for data, outcomes in by_data.items():
         for case, shown in CASES.items():
             for strategy, label in STRATEGIES.items():
-                figures = [_at(outcomes, case, strategy, n, metric) for n in POINTS]
+                figures = [_at(outcomes, case, strategy, n, metric) for n in GIVEN_COUNTS]
                 if any(figure is not None for figure in figures):
                     rows.append([data, shown, label, *figures])
-    columns = ["data set", "case", "method", *(str(n) for n in POINTS)]
+    columns = ["data set", "case", "method", *(str(n) for n in GIVEN_COUNTS)]
     title = f"Cold start: {metric.upper()} by number of ratings given"
     counts = " ".join(_count(data, outcomes) for data, outcomes in by_data.items())
     return Table(f"cold_{metric.split('@')[0]}", title, columns, rows, f"{NOTE} {counts}".strip())
@@ -158,7 +160,7 @@ def _plot(data: str, outcomes: Sequence[Outcome]) -> Plot:
 def _lines(outcomes: Sequence[Outcome], case: str) -> dict[str, Line]:
     lines = {}
     for strategy, label in STRATEGIES.items():
-        found = {n: _at(outcomes, case, strategy, n, METRICS[0]) for n in POINTS}
+        found = {n: _at(outcomes, case, strategy, n, METRICS[0]) for n in GIVEN_COUNTS}
         there = {n: spread for n, spread in found.items() if spread is not None}
         if there:
             means, stds = zip(*there.values(), strict=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dch.evaluation.code_collisions import measure_code_collisions
 from dch.evaluation.cold_items import measure_cold_items
-from dch.evaluation.exposure import ask_about_new, even_shares, measure_exposure, state_with_new
+from dch.evaluation.exposure import fair_shares, make_exposure_tasks, measure_exposure, state_with_new_items
 from dch.evaluation.fit_and_serve import default_fit, serve, timed_fit, warm_up
 from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.job import Outcome
@@ -81,14 +81,14 @@ def exposure(plan: Plan, name: str, seed: int) -> Outcome:
     """Measure what new items get among all items, and what reserved places bring and cost."""
     model, _ = plan.model(name, seed)
     split = plan.split(name, seed).holdout
-    state, asked = state_with_new(model, split), ask_about_new(split, relevant_from(split.train))
+    state, asked = state_with_new_items(model, split), make_exposure_tasks(split, relevant_from(split.train))
     curves: dict[str, dict[str, list[float]]] = {}
     for point in measure_exposure(state, split, asked, SHARES, n_threads=plan.config.threads):
         values = point._asdict()
         curve = curves.setdefault(values.pop("strategy"), {})
         for what, value in values.items():
             curve.setdefault(what, []).append(value)
-    return {"even": even_shares(state, split, asked)._asdict(), "curves": curves}
+    return {"even": fair_shares(state, split, asked)._asdict(), "curves": curves}
 
 
 def unrated(plan: Plan, name: str, seed: int) -> Outcome:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from dch.evaluation.code_collisions import Bits
+from dch.evaluation.code_collisions import BitStatistics
 from dch.experiments.job import Job, Outcome
 from dch.experiments.jobs.goal_measures import EVERYWHERE, IN_DEPTH, RIVAL, Measure
 from dch.experiments.jobs.table_protocol import GOAL_CASES
@@ -102,7 +102,7 @@ def _collapse(by_data: Mapping[str, Found]) -> Table:
 
 
 def _bits(found: Found, side: str) -> list[Spread | None]:
-    return [_mean(found, side, what) for what in Bits._fields]
+    return [_mean(found, side, what) for what in BitStatistics._fields]
 
 
 def _sharing(found: Found) -> list[Cell]:

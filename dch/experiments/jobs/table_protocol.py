@@ -9,9 +9,9 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import Holdout
 from dch.evaluation.fit_and_serve import serve
-from dch.evaluation.holdout import holdout_questions, known, measure_holdout, of_items
-from dch.evaluation.lists import Lists, Question, make_lists, make_question, measure
-from dch.evaluation.report import Key, Measured
+from dch.evaluation.holdout import holdout_tasks, known_rows, measure_holdout, ratings_of_items
+from dch.evaluation.ranked_lists import Lists, RankingTask, make_lists, make_task, measure_lists
+from dch.evaluation.report import Measurement, MetricKey
 from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.baselines.score_lists import can_rank, precedences, scorer_lists
 from dch.experiments.baselines.scorer import Fitted, Scorer
@@ -56,13 +56,13 @@ EUNI-new ranks the held-out items among themselves, EUNI-all among all items."""
 SCORES = "scores"
 """The strategy of a compared method, where a DCH model has codes, codes+rerank and popular."""
 
-Answer = Callable[[Question], dict[str, Lists]]
+Answer = Callable[[RankingTask], dict[str, Lists]]
 """Returns lists by strategy, none where the question cannot be answered."""
 
 
 def measure_tables(
     method: Model | Fitted, split: Split, *, n_threads: int | None = None
-) -> dict[Key, Measured]:
+) -> dict[MetricKey, Measurement]:
     """Measure EUEI, NUEI and EUNI as PROTOCOL says.
 
     Args:
@@ -85,7 +85,7 @@ def measure_tables(
 
 def goal_cases(
     method: Model | Fitted, split: Holdout, *, n_threads: int | None = None
-) -> dict[Key, Measured]:
+) -> dict[MetricKey, Measurement]:
     """Measure EUEI, NUEI, EUNI-new and EUNI-all as ``dch.evaluation.holdout`` does: see GOAL_CASES.
 
     Args:
@@ -98,7 +98,7 @@ def goal_cases(
         return measure_holdout(method, split, least, n_threads=n_threads)
     scorer = method.fold_in(join(split.user_given, split.item_given))
     counted = join(split.train, split.item_given)  # what a state counts there: items have read these
-    return _measured(holdout_questions(split, least), _scored(scorer, counted, split.train))
+    return _measured(holdout_tasks(split, least), _scored(scorer, counted, split.train))
 
 
 def new_ratings(split: Split) -> Ratings:
@@ -107,18 +107,16 @@ def new_ratings(split: Split) -> Ratings:
     return join(join(split.known_given, parts.user_given), parts.item_given)
 
 
-def table_questions(split: Split) -> dict[str, Question]:
+def table_questions(split: Split) -> dict[str, RankingTask]:
     """Return what is asked in each case of the tables, whoever answers."""
-    parts, (users, items) = split.holdout, known(split.holdout)
+    parts, (users, items) = split.holdout, known_rows(split.holdout)
     least = relevant_from(parts.train)
-    given, tested = [parts.train, split.known_given], of_items(split.known_test, items)
-    by_new = of_items(parts.user_test, items)
+    given, tested = [parts.train, split.known_given], ratings_of_items(split.known_test, items)
+    by_new = ratings_of_items(parts.user_test, items)
     return {
-        "EUEI": make_question(users, items, given=given, test=tested, relevant_from=least),
-        "NUEI": make_question(
-            parts.new_users, items, given=[parts.user_given], test=by_new, relevant_from=least
-        ),
-        "EUNI": make_question(
+        "EUEI": make_task(users, items, given=given, test=tested, relevant_from=least),
+        "NUEI": make_task(parts.new_users, items, given=[parts.user_given], test=by_new, relevant_from=least),
+        "EUNI": make_task(
             users, parts.new_items, given=[parts.item_given], test=parts.item_test, relevant_from=least
         ),
     }
@@ -126,12 +124,12 @@ def table_questions(split: Split) -> dict[str, Question]:
 
 def relevant_from(train: Ratings) -> float:
     """Return the least rating that counts as relevant: where a model fitted to these finds positive ones."""
-    from dch.training.scale import read_scale  # its package takes seconds to import
+    from dch.training.rating_scale import infer_scale  # its package takes seconds to import
 
-    return read_scale(train.values, DchConfig(), graded=False).positive_from
+    return infer_scale(train.values, DchConfig(), graded=False).positive_from
 
 
-def by_case(measured: Mapping[Key, Measured]) -> dict[str, dict[str, dict[str, float]]]:
+def by_case(measured: Mapping[MetricKey, Measurement]) -> dict[str, dict[str, dict[str, float]]]:
     """Return the means as JSON keeps them: case, strategy, metric."""
     cases: dict[str, dict[str, dict[str, float]]] = {}
     for key, found in measured.items():
@@ -139,10 +137,10 @@ def by_case(measured: Mapping[Key, Measured]) -> dict[str, dict[str, dict[str, f
     return cases
 
 
-def _measured(questions: Mapping[str, Question], answer: Answer) -> dict[Key, Measured]:
-    measured: dict[Key, Measured] = {}
+def _measured(questions: Mapping[str, RankingTask], answer: Answer) -> dict[MetricKey, Measurement]:
+    measured: dict[MetricKey, Measurement] = {}
     for case, question in questions.items():
-        measured |= measure(answer(question), question, case)
+        measured |= measure_lists(answer(question), question, case)
     return measured
 
 
@@ -150,7 +148,7 @@ def _scored(scorer: Scorer, counted: Ratings, train: Ratings) -> Answer:
     """Answer by a compared method; ties go by the positive ratings counted so far."""
     precedence = precedences(counted, relevant_from(train))
 
-    def answer(question: Question) -> dict[str, Lists]:
+    def answer(question: RankingTask) -> dict[str, Lists]:
         if not can_rank(scorer, question):
             return {}
         return {SCORES: scorer_lists(scorer, question, precedence=precedence)}

@@ -1,4 +1,4 @@
-"""Splits: what each part may hold, and that nothing is in two."""
+"""Splits: what each part holds, and that no rating is in two parts."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def pairs_of(ratings):
 
 
 @given(PAIRS, st.integers(0, 9))
-def test_the_parts_of_a_holdout_are_disjoint_and_hold_what_they_say(pairs, seed):
+def test_the_parts_of_a_hold_out_split_are_disjoint_and_hold_the_documented_pairs(pairs, seed):
     whole = ratings_of(pairs)
     split = holdout(whole, np.random.default_rng(seed), test_share=0.3, user_share=0.3, item_share=0.3)
     parts = [split.train, split.test, split.user_given, split.user_test, split.item_given, split.item_test]
@@ -36,7 +36,7 @@ def test_the_parts_of_a_holdout_are_disjoint_and_hold_what_they_say(pairs, seed)
     assert set(everything) == pairs_of(whole)
 
 
-def test_the_shares_are_kept():
+def test_the_parts_have_the_requested_shares():
     pairs = [(f"u{i}", f"i{j}") for i in range(100) for j in range(50)]
     split = holdout(ratings_of(pairs), np.random.default_rng(0))
     assert split.new_users.sum() == 10
@@ -55,14 +55,14 @@ def test_users_and_items_without_ratings_are_not_held_out():
     assert np.flatnonzero(split.new_users).tolist() == [0]
 
 
-def test_by_time_cuts_the_earliest_share():
+def test_a_split_by_time_puts_the_earliest_share_first():
     ratings = ratings_of([("a", "u"), ("a", "v"), ("b", "u"), ("b", "v")], [40, 10, 30, 20])
     early, late = by_time(ratings, 0.5)
     assert early.timestamps.tolist() == [10, 20]
     assert late.timestamps.tolist() == [30, 40]
 
 
-def test_ratings_without_time_cannot_be_split_by_time():
+def test_ratings_without_timestamps_cannot_be_split_by_time():
     with pytest.raises(RatingsError, match="the ratings have no timestamps"):
         by_time(ratings_of([("a", "u")]), 0.5)
 
@@ -73,6 +73,6 @@ def test_shares_out_of_range_are_refused(share):
         by_time(ratings_of([("a", "u")], [1]), share)
 
 
-def test_a_share_of_everything_cannot_be_held_out():
+def test_a_share_of_one_cannot_be_held_out():
     with pytest.raises(ConfigError, match="item_share must be from 0 to below 1, got 1"):
         holdout(ratings_of([("a", "u")]), np.random.default_rng(0), item_share=1)

@@ -1,4 +1,4 @@
-"""Ratings drawn by chance, and a fit that draws weights by chance: no test here needs a meaning, or torch."""
+"""Random ratings, and a fit that returns random weights, for tests that need no torch and no good model."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def random_ratings(n=300, *, n_users=20, n_items=15, seed=0, timed=True, **featu
 
 
 def random_fit(ratings, config, *, progress=False):
-    """Make a model of the right vocabulary whose weights say nothing."""
+    """Return a model with the vocabulary of the ratings and random weights."""
     rng = np.random.default_rng(config.seed)
     user_ids = IdTable(ratings.user_ids[row] for row in np.unique(ratings.users))
     item_ids = IdTable(ratings.item_ids[row] for row in np.unique(ratings.items))

@@ -1,4 +1,4 @@
-"""Items without ratings: what is asked, and what chance would hit."""
+"""Cold items: which items are ranked, and the expected value of a random list."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -17,7 +17,7 @@ GENRES = ("a", "b", "c")
 
 
 def world(n_items=60):
-    """A split whose items all have a genre, but for every fifth, and a model that knows genres."""
+    """Return a model that knows genres, and a split in which four of five items have a genre."""
     features = {f"i{row}": {"genres": [GENRES[row % 3]]} for row in range(n_items) if row % 5}
     ratings = random_ratings(900, n_items=n_items, item_features=features)
     split = holdout(ratings, np.random.default_rng(1), item_share=0.6, user_share=0)
@@ -28,7 +28,7 @@ def world(n_items=60):
 
 
 @pytest.mark.parametrize(("n_items", "k"), [(6, 2), (5, 5), (3, 5), (7, 1)])
-def test_the_chance_of_a_hit_is_that_over_all_draws(n_items, k):
+def test_the_chance_of_a_hit_equals_the_mean_over_all_possible_lists(n_items, k):
     relevant = np.arange(n_items + 1)
     draws = list(combinations(range(n_items), min(k, n_items)))
     expected = [np.mean([min(draw) < n for draw in draws]) for n in relevant]
@@ -46,15 +46,15 @@ def test_only_held_out_items_with_features_are_ranked_and_relevant():
     assert all(0 < value < 1 for value in found[2:])
 
 
-def test_popularity_knows_nothing_of_items_that_nobody_was_given_a_rating_of():
+def test_ratings_of_held_out_items_do_not_change_the_result():
     model, split = world()
-    shuffled = replace(split, item_given=split.item_test, item_test=split.item_given)
+    swapped = replace(split, item_given=split.item_test, item_test=split.item_given)
     assert measure_cold_items(model, split, split.item_test, 4.0) == measure_cold_items(
-        model, shuffled, split.item_test, 4.0
+        model, swapped, split.item_test, 4.0
     )
 
 
-def test_without_known_features_there_is_nothing_to_measure():
+def test_without_features_nothing_is_measured():
     model, split = world()
-    bare = replace(split, train=replace(split.train, item_features={}))
-    assert measure_cold_items(model, bare, split.item_test, 4.0) is None
+    without_features = replace(split, train=replace(split.train, item_features={}))
+    assert measure_cold_items(model, without_features, split.item_test, 4.0) is None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dch.data.splits import holdout
-from dch.evaluation.cold_start import POINTS, cold_items, cold_users
+from dch.evaluation.cold_start import GIVEN_COUNTS, cold_start_items, cold_start_users
 from tests.dch.training.data import clusters
 
 
@@ -12,54 +12,58 @@ def split():
     return holdout(ratings, np.random.default_rng(0), user_share=0.3, item_share=0.3)
 
 
-def _drawn(split, which, seed=0):
-    return {"users": cold_users, "items": cold_items}[which](split, 4.0, np.random.default_rng(seed))
+def _cold_start(split, which, seed=0):
+    return {"users": cold_start_users, "items": cold_start_items}[which](
+        split, 4.0, np.random.default_rng(seed)
+    )
 
 
 @pytest.mark.parametrize("which", ["users", "items"])
-def test_each_new_row_is_given_as_many_ratings_as_the_point_says(split, which):
-    cold = _drawn(split, which)
+def test_each_new_row_is_given_as_many_ratings_as_the_count(split, which):
+    cold = _cold_start(split, which)
     n_given = 0
-    for point, more in cold.steps():
+    for count, more in cold.steps():
         n_given += len(more)
-        rows = getattr(cold.given(0, point), which)
-        assert n_given == len(rows) == cold.n * point
-        assert set(np.bincount(rows)) <= {0, point}
-    assert cold.n > 10
+        rows = getattr(cold.given(0, count), which)
+        assert n_given == len(rows) == cold.n_new * count
+        assert set(np.bincount(rows)) <= {0, count}
+    assert cold.n_new > 10
 
 
 @pytest.mark.parametrize("which", ["users", "items"])
-def test_what_is_given_comes_of_the_given_part_of_rows_with_enough(split, which):
+def test_given_ratings_are_from_the_given_part_of_rows_with_enough_ratings(split, which):
     whole = {"users": split.user_given, "items": split.item_given}[which]
     counts = np.bincount(getattr(whole, which))
-    cold = _drawn(split, which)
-    assert set(getattr(cold.given(0, POINTS[-1]), which)) == set(np.flatnonzero(counts >= POINTS[-1]))
+    cold = _cold_start(split, which)
+    assert set(getattr(cold.given(0, GIVEN_COUNTS[-1]), which)) == set(
+        np.flatnonzero(counts >= GIVEN_COUNTS[-1])
+    )
     pairs = set(zip(whole.users.tolist(), whole.items.tolist(), strict=True))
-    given = cold.given(0, POINTS[-1])
+    given = cold.given(0, GIVEN_COUNTS[-1])
     assert set(zip(given.users.tolist(), given.items.tolist(), strict=True)) < pairs
 
 
-def test_the_ratings_given_first_are_drawn_by_the_seed(split):
-    firsts = [_drawn(split, "users", seed).given(0, 1).items.tolist() for seed in (0, 0, 1)]
+def test_the_seed_determines_the_order_of_given_ratings(split):
+    firsts = [_cold_start(split, "users", seed).given(0, 1).items.tolist() for seed in (0, 0, 1)]
     assert firsts[0] == firsts[1] != firsts[2]
 
 
-def test_new_users_are_asked_for_known_items_alone_and_none_that_they_may_give(split):
-    cold = _drawn(split, "users")
-    question = cold.questions["users"]
-    assert set(question.users) <= set(np.flatnonzero(split.new_users))
-    assert not (question.candidates & split.new_items).any()
-    for row, user in enumerate(question.users):
-        given = question.given.columns[question.given.starts[row] : question.given.starts[row + 1]]
+def test_new_users_rank_known_items_except_those_in_their_given_part(split):
+    cold = _cold_start(split, "users")
+    task = cold.tasks["users"]
+    assert set(task.users) <= set(np.flatnonzero(split.new_users))
+    assert not (task.candidates & split.new_items).any()
+    for row, user in enumerate(task.users):
+        given = task.given.columns[task.given.starts[row] : task.given.starts[row + 1]]
         assert set(given) == set(split.user_given.items[split.user_given.users == user])
 
 
 def test_new_items_are_ranked_among_themselves_and_among_all(split):
-    cold = _drawn(split, "items")
-    few, all_ = cold.questions["items"], cold.questions["items among all"]
-    assert few.candidates.sum() == cold.n
+    cold = _cold_start(split, "items")
+    few, all_ = cold.tasks["items"], cold.tasks["items among all"]
+    assert few.candidates.sum() == cold.n_new
     assert set(np.flatnonzero(few.candidates)) <= set(np.flatnonzero(split.new_items))
-    assert all_.candidates.sum() == cold.n + len(np.unique(split.train.items))
+    assert all_.candidates.sum() == cold.n_new + len(np.unique(split.train.items))
     assert set(few.relevant.columns) <= set(np.flatnonzero(few.candidates))
     assert np.array_equal(few.relevant.columns, all_.relevant.columns)
     assert not split.new_users[few.users].any()

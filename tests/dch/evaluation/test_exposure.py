@@ -1,4 +1,4 @@
-"""Exposure of new items against counts of lists asked for one by one."""
+"""Compare the exposure of new items with counts over single answers of the recommender."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import pytest
 from dch import Recommender
 from dch.config import DchConfig
 from dch.data.splits import holdout
-from dch.evaluation.exposure import ask_about_new, even_shares, measure_exposure, state_with_new
+from dch.evaluation.exposure import fair_shares, make_exposure_tasks, measure_exposure, state_with_new_items
 from dch.evaluation.holdout import measure_holdout
-from dch.evaluation.report import Key
+from dch.evaluation.report import MetricKey
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 RATINGS = random_ratings(900, n_users=30, n_items=150)
@@ -18,20 +18,20 @@ RATINGS = random_ratings(900, n_users=30, n_items=150)
 def world():
     split = holdout(RATINGS, np.random.default_rng(1), item_share=0.3)
     model = random_fit(split.train, DchConfig(bits=16))
-    return model, split, state_with_new(model, split), ask_about_new(split, 4.0)
+    return model, split, state_with_new_items(model, split), make_exposure_tasks(split, 4.0)
 
 
-def test_exposure_counts_the_places_of_new_items_in_the_lists_that_users_would_get(world):
-    model, split, state, asked = world
+def test_exposure_is_the_share_of_new_items_in_the_recommenders_lists(world):
+    model, split, state, tasks = world
     recommender = Recommender(model)
     recommender.state = state
     measured = {(found.strategy, found.new_item_share): found for found in _all(world, (0, 0.5))}
     new = {RATINGS.item_ids[row] for row in np.flatnonzero(split.new_items)}
-    barred = set(zip(split.item_given.users.tolist(), split.item_given.items.tolist(), strict=True))
+    given_pairs = set(zip(split.item_given.users.tolist(), split.item_given.items.tolist(), strict=True))
     for (strategy, share), found in measured.items():
         listed = []
-        for user in asked.everyone.users.tolist():
-            given = [RATINGS.item_ids[item] for by, item in barred if by == user]
+        for user in tasks.all_users.users.tolist():
+            given = [RATINGS.item_ids[item] for rater, item in given_pairs if rater == user]
             hits = recommender.recommend(
                 RATINGS.user_ids[user], strategy=strategy, exclude=given, new_item_share=share
             )
@@ -39,22 +39,22 @@ def test_exposure_counts_the_places_of_new_items_in_the_lists_that_users_would_g
         assert found.exposure == pytest.approx(np.mean(listed))
 
 
-def test_more_reserved_places_never_lower_the_exposure_and_none_changes_nothing(world):
+def test_more_reserved_positions_never_lower_the_exposure_and_none_change_nothing(world):
     model, split, *_ = world
     found = _all(world, (0, 0.1, 0.4, 1.0))
     for strategy in ("codes", "codes+rerank", "popular"):
         exposure = [one.exposure for one in found if one.strategy == strategy]
         assert exposure == sorted(exposure)
-        assert exposure[-1] == 1  # more new items than places
+        assert exposure[-1] == 1  # there are more new items than positions
     held_out = measure_holdout(model, split, 4.0)
     first = found[0]
-    assert first.new_hit == pytest.approx(held_out[Key("codes", "EUNI-all", "hit@20")].mean)
-    assert first.new_ndcg == pytest.approx(held_out[Key("codes", "EUNI-all", "ndcg@20")].mean)
+    assert first.new_hit == pytest.approx(held_out[MetricKey("codes", "EUNI-all", "hit@20")].mean)
+    assert first.new_ndcg == pytest.approx(held_out[MetricKey("codes", "EUNI-all", "ndcg@20")].mean)
 
 
-def test_an_even_hand_goes_by_items_and_by_relevant_ratings(world):
-    _, split, state, asked = world
-    found = even_shares(state, split, asked)
+def test_fair_shares_count_listable_items_and_relevant_ratings(world):
+    _, split, state, tasks = world
+    found = fair_shares(state, split, tasks)
     items = split.train.by_item.counts() > 0
     n_listable = len(np.unique(split.item_given.items))  # the others have no code
     assert found.of_catalogue == pytest.approx(n_listable / (n_listable + items.sum()))
@@ -64,5 +64,5 @@ def test_an_even_hand_goes_by_items_and_by_relevant_ratings(world):
 
 
 def _all(world, shares):
-    _, split, state, asked = world
-    return list(measure_exposure(state, split, asked, shares))
+    _, split, state, tasks = world
+    return list(measure_exposure(state, split, tasks, shares))

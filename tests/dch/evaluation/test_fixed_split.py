@@ -1,4 +1,4 @@
-"""A given split is measured as it is: what cannot be found counts, what was trained on does not."""
+"""A fixed split is measured as it is: items that cannot be found count, trained pairs do not."""
 
 import csv
 
@@ -9,17 +9,17 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import holdout
 from dch.evaluation import evaluate_fixed_split
-from dch.evaluation.fixed_split import over_one_table
+from dch.evaluation.fixed_split import with_common_ids
 from dch.evaluation.holdout import measure_holdout
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 CONFIG = DchConfig(bits=16, hidden=16)
 
 
-def test_both_parts_get_common_rows_and_keep_their_ids():
+def test_both_parts_get_common_id_tables_and_keep_their_ids():
     train = Ratings.from_events(["a", "b"], ["x", "y"], [1, 2], item_features={"x": {"title": "X"}})
     test = Ratings.from_events(["c", "b"], ["y", "z"], [3, 4], item_features={"z": {"title": "Z"}})
-    joined, moved = over_one_table(train, test)
+    joined, moved = with_common_ids(train, test)
     assert joined.users.tolist() == train.users.tolist()
     assert [moved.user_ids[row] for row in moved.users] == ["c", "b"]
     assert [moved.item_ids[row] for row in moved.items] == ["y", "z"]
@@ -33,8 +33,8 @@ def test_relevant_from_zero_counts_every_test_rating():
     pairs = {tuple(pair) for pair in np.stack([train.users, train.items], 1).tolist()}
     train_ids, fresh = set(train.user_ids), set()
     for user, item in zip(test.users, test.items, strict=True):
-        at = train.user_ids.row(test.user_ids[user]), train.item_ids.row(test.item_ids[item])
-        if test.user_ids[user] in train_ids and at not in pairs:
+        pair = train.user_ids.row(test.user_ids[user]), train.item_ids.row(test.item_ids[item])
+        if test.user_ids[user] in train_ids and pair not in pairs:
             fresh.add(test.user_ids[user])
     assert {result.users for result in report.results} == {len(fresh)}
     assert {result.case for result in report.results} == {"EUEI"}
@@ -50,7 +50,7 @@ def test_a_relevant_item_outside_the_training_file_counts_as_missed():
     assert recalls == {0.5}
 
 
-def test_our_own_hold_out_written_as_files_gives_its_own_figures(tmp_path):
+def test_a_hold_out_split_written_to_files_gives_the_same_values(tmp_path):
     whole = random_ratings(4000, n_users=80, n_items=70)
     parts = holdout(whole, np.random.default_rng(0))
     model = random_fit(parts.train, CONFIG)
@@ -60,14 +60,16 @@ def test_our_own_hold_out_written_as_files_gives_its_own_figures(tmp_path):
         with (tmp_path / f"{name}.csv").open("w", newline="") as file:
             lines = csv.writer(file)
             lines.writerow(["user", "item", "rating"])
-            for at in np.random.default_rng(1).permutation(len(part)):  # rows are given in another order
+            for row in np.random.default_rng(1).permutation(len(part)):  # so that ids get other rows
                 lines.writerow(
-                    [part.user_ids[part.users[at]], part.item_ids[part.items[at]], part.values[at]]
+                    [part.user_ids[part.users[row]], part.item_ids[part.items[row]], part.values[row]]
                 )
     train, test = Ratings.read(tmp_path / "train.csv"), Ratings.read(tmp_path / "test.csv")
     report = evaluate_fixed_split(train, test, CONFIG, relevant_from=4.0, fit=lambda *_, **__: model)
-    own = measure_holdout(model, parts, 4.0)
-    given = {(result.strategy, result.metric): result.mean for result in report.results}
-    expected = {(key.strategy, key.metric): found.mean for key, found in own.items() if key.case == "EUEI"}
+    expected_by_key = measure_holdout(model, parts, 4.0)
+    found = {(result.strategy, result.metric): result.mean for result in report.results}
+    expected = {
+        (key.strategy, key.metric): one.mean for key, one in expected_by_key.items() if key.case == "EUEI"
+    }
     assert len(expected) >= 6
-    assert given == pytest.approx(expected)
+    assert found == pytest.approx(expected)

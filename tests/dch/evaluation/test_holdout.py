@@ -1,4 +1,4 @@
-"""Hold-out: every case is measured, the new ones by frozen towers, and nothing leaks into what they know."""
+"""Hold-out: every case is measured, and no test rating influences the codes that are measured."""
 
 import json
 
@@ -11,7 +11,7 @@ from dch.errors import ConfigError
 from dch.evaluation import evaluate_holdout
 from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.holdout import CASES, measure_holdout
-from dch.evaluation.lists import make_lists
+from dch.evaluation.ranked_lists import make_lists
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
 
 CONFIG = DchConfig(bits=16, hidden=16)
@@ -28,7 +28,7 @@ def test_every_case_strategy_and_metric_is_reported():
     assert (protocol["seeds"], protocol["relevant_from"], protocol["bits"]) == ([3, 4], 4.0, 16)
 
 
-def test_each_seed_fits_the_training_part_alone_after_a_warm_up():
+def test_each_seed_fits_only_the_training_part_after_a_warm_up():
     ratings, fitted = random_ratings(2000, n_users=60, n_items=50), []
 
     def fit(part, config, *, progress=False):
@@ -47,18 +47,18 @@ def test_the_same_seed_gives_the_same_values():
     assert once.results == again.results
 
 
-def test_what_is_tested_never_gets_into_the_codes_or_counts_that_are_measured(monkeypatch):
+def test_test_ratings_do_not_change_the_codes_or_counts_that_are_measured(monkeypatch):
     ratings, measured = random_ratings(2000, n_users=60, n_items=50), []
     split = holdout(ratings, np.random.default_rng(0))
     model = random_fit(split.train, CONFIG)
 
-    def check(state, question, **options):
+    def check(state, task, **options):
         check_users(state, serve(model, split.train), ~split.new_users)
         check_users(state, serve(model, split.user_given), split.new_users)
         check_items(state, serve(model, split.train), ~split.new_items)
         check_items(state, serve(model, split.item_given), split.new_items)
-        measured.append(len(question.users))
-        return make_lists(state, question, **options)
+        measured.append(len(task.users))
+        return make_lists(state, task, **options)
 
     monkeypatch.setattr("dch.evaluation.holdout.make_lists", check)
     assert measure_holdout(model, split, 4.0)
@@ -66,19 +66,19 @@ def test_what_is_tested_never_gets_into_the_codes_or_counts_that_are_measured(mo
     assert all(measured)
 
 
-def check_users(state, alone, which):
-    """The users have the codes that they have where nothing but these ratings was ever read."""
+def check_users(state, only_these, which):
+    """Check that the users have the codes of a state that has read only these ratings."""
     rows = np.flatnonzero(which).astype(np.int32)
     assert len(rows)
-    assert np.array_equal(state.snapshot.users.relaxed(rows), alone.snapshot.users.relaxed(rows))
+    assert np.array_equal(state.snapshot.users.relaxed(rows), only_these.snapshot.users.relaxed(rows))
 
 
-def check_items(state, alone, which):
-    """The items have the codes and the popularity that they have where nothing but these ratings was read."""
+def check_items(state, only_these, which):
+    """Check that the items have the codes and the popularity of a state that has read only these ratings."""
     rows = np.flatnonzero(which)
     assert len(rows)
     for part in ("words", "allowed", "precedence"):
-        found, expected = (getattr(one.snapshot.item_index.view(), part)[rows] for one in (state, alone))
+        found, expected = (getattr(one.snapshot.item_index.view(), part)[rows] for one in (state, only_these))
         assert np.array_equal(found, expected), part
 
 

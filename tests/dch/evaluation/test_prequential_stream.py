@@ -1,4 +1,4 @@
-"""Prequential: each trial sees what came before it and nothing else."""
+"""Prequential evaluation: each trial uses the ratings before it and no others."""
 
 import numpy as np
 import pytest
@@ -17,29 +17,29 @@ CONFIG = DchConfig(bits=16, hidden=16)
 
 
 @pytest.mark.parametrize("refresh_every", [1, 7])
-def test_ranks_are_places_in_the_lists_asked_for_just_before(refresh_every):
+def test_ranks_are_positions_in_the_lists_just_before_the_rating(refresh_every):
     train, rest = by_time(random_ratings(160, n_users=12), 0.5)
     model = random_fit(train, CONFIG)
     ranks = stream(serve(model, train), rest, rest.values >= 4, refresh_every=refresh_every)
     recommender = Recommender(model)
     recommender.state = state = serve(model, train)
     tried = 0
-    for at in range(len(rest)):
-        user, item = rest.user_ids[rest.users[at]], rest.item_ids[rest.items[at]]
-        if ranks.codes[at] != NOT_TRIED:
+    for n in range(len(rest)):
+        user, item = rest.user_ids[rest.users[n]], rest.item_ids[rest.items[n]]
+        if ranks.codes[n] != NOT_TRIED:
             tried += 1
-            for strategy, rank in (("codes+rerank", ranks.codes[at]), ("popular", ranks.popular[at])):
+            for strategy, rank in (("codes+rerank", ranks.codes[n]), ("popular", ranks.popular[n])):
                 hits = recommender.recommend(user, 100, strategy=strategy)
                 assert [hit.item for hit in hits].index(item) == rank
-        event = state.events([user], [item], [rest.values[at]], [rest.timestamps[at]])
+        event = state.events([user], [item], [rest.values[n]], [rest.timestamps[n]])
         state.fold_in_users(event)
         state.fold_in_items(event)
-        if at % refresh_every == refresh_every - 1:
+        if n % refresh_every == refresh_every - 1:
             state.refresh_items()
     assert tried > 10
 
 
-def test_cohorts_tell_who_and_what_the_fit_knew():
+def test_cohorts_tell_whether_the_fit_knew_the_user_and_the_item():
     train, rest = by_time(random_ratings(60, n_users=40, n_items=30), 0.5)
     cohorts = cohorts_of(random_fit(train, CONFIG), rest)
     users, items = set(train.users.tolist()), set(train.items.tolist())
@@ -60,6 +60,6 @@ def test_the_report_names_cohorts_trials_and_both_strategies():
     assert np.isfinite([result.mean for result in report.results]).all()
 
 
-def test_ratings_without_time_are_refused_before_any_fit():
+def test_ratings_without_timestamps_are_refused_before_any_fit():
     with pytest.raises(RatingsError, match="no timestamps"):
         evaluate_prequential(random_ratings(timed=False), CONFIG, fit=None)

@@ -1,4 +1,4 @@
-"""Small made-up ratings for the tests of training."""
+"""Small synthetic ratings for the tests of training."""
 
 import numpy as np
 
@@ -6,7 +6,10 @@ from dch.data.ratings import Ratings
 
 
 def clusters(*, n_users=120, n_items=60, n_clusters=4, share=0.5, seed=0, features=False):
-    """Users rate half of their own cluster's items 5, and two others 2; items are about equally popular."""
+    """Return ratings with planted clusters; all items are about equally popular.
+
+    Each user rates half of the items of the own cluster 5, and two items of other clusters 2.
+    """
     rng = np.random.default_rng(seed)
     users, items, values = [], [], []
     for user in range(n_users):
@@ -21,7 +24,7 @@ def clusters(*, n_users=120, n_items=60, n_clusters=4, share=0.5, seed=0, featur
 
 
 def four_ratings():
-    """Two users and three items, one of which nobody rated; features on some."""
+    """Return four ratings by two users; a third item has no ratings; some users and items have features."""
     return Ratings.from_events(
         ["a", "a", "b", "b"],
         ["x", "y", "y", "x"],

@@ -5,34 +5,34 @@ import pytest
 
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
-from dch.training import auto_settings as choice
-from dch.training.auto_settings import settled
+from dch.training import auto_settings
+from dch.training.auto_settings import resolve_auto_settings
 from tests.dch.random_models import random_model
 from tests.dch.training.data import clusters, four_ratings
 
-OPEN = DchConfig(teacher_regularization=1.0, teacher_iterations=3)
+AUTO = DchConfig(teacher_regularization=1.0, teacher_iterations=3)
 
 
-def _where_heights_mislead(seed=0):
-    """Users rate their own cluster at any height: that they rated tells all, the height nothing."""
+def _ratings_with_random_values(seed=0):
+    """Users rate their own cluster with random values: what they rated is informative, the values are not."""
     ratings = clusters(n_users=200, share=0.8)
     values = np.random.default_rng(seed).integers(1, 6, len(ratings)).astype(np.float32)
     return replace(ratings, values=values)
 
 
-def _named(config):
+def _choices(config):
     return config.rating_weights, config.teacher_alpha, config.teacher_factors
 
 
-def _told(monkeypatch, means, noise=0.0):
-    """Tell the quality of each choice for 100 users, and note in what order choices are tried."""
+def _fake_quality(monkeypatch, means, noise=0.0):
+    """Replace the quality of each choice, for 100 users, and return the list of the choices tried."""
     tried = []
 
     def quality(config, *_):
-        tried.append(_named(config))
+        tried.append(_choices(config))
         return means.get(tried[-1], 0.1) + noise * np.random.default_rng(len(tried)).standard_normal(100)
 
-    monkeypatch.setattr(choice, "_quality", quality)
+    monkeypatch.setattr(auto_settings, "_quality", quality)
     return tried
 
 
@@ -45,90 +45,93 @@ def _told(monkeypatch, means, noise=0.0):
     ],
     ids=["binary", "graded", "more factors"],
 )
-def test_what_is_best_on_held_out_ratings_is_chosen_and_nothing_tried_twice(monkeypatch, means, chosen):
-    tried = _told(monkeypatch, means, noise=0.01)
-    assert _named(settled(OPEN, clusters(n_users=200), None)) == chosen
+def test_the_best_choice_on_held_out_ratings_is_taken_and_nothing_is_tried_twice(monkeypatch, means, chosen):
+    tried = _fake_quality(monkeypatch, means, noise=0.01)
+    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == chosen
     assert len(tried) == len(set(tried)) == 5
 
 
-def test_where_all_are_the_same_the_plain_and_small_is_chosen(monkeypatch):
-    _told(monkeypatch, {})
-    assert _named(settled(OPEN, clusters(n_users=200), None)) == ("binary", 5.0, 64)
+def test_equal_quality_gives_binary_weights_and_few_factors(monkeypatch):
+    _fake_quality(monkeypatch, {})
+    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == ("binary", 5.0, 64)
 
 
-def test_a_gain_within_chance_brings_no_heights_and_no_factors(monkeypatch):
+def test_a_gain_within_two_standard_errors_gives_no_graded_weights_and_no_more_factors(monkeypatch):
     means = {("graded", 5.0, 64): 0.101, ("binary", 5.0, 128): 0.101}
-    _told(monkeypatch, means, noise=0.05)
-    assert _named(settled(OPEN, clusters(n_users=200), None)) == ("binary", 5.0, 64)
-    _told(monkeypatch, means, noise=0.0001)
-    assert _named(settled(OPEN, clusters(n_users=200), None)) == ("graded", 5.0, 64)
+    _fake_quality(monkeypatch, means, noise=0.05)
+    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == ("binary", 5.0, 64)
+    _fake_quality(monkeypatch, means, noise=0.0001)
+    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == ("graded", 5.0, 64)
 
 
-def test_where_the_height_of_ratings_misleads_they_weigh_the_same():
-    config = replace(OPEN, teacher_alpha=20.0, teacher_factors=8)
-    assert settled(config, _where_heights_mislead(), None).rating_weights == "binary"
+def test_uninformative_rating_values_give_binary_weights():
+    config = replace(AUTO, teacher_alpha=20.0, teacher_factors=8)
+    assert resolve_auto_settings(config, _ratings_with_random_values(), None).rating_weights == "binary"
 
 
-def test_what_is_given_stays_and_costs_no_fit(monkeypatch):
-    monkeypatch.setattr(choice, "fit_teacher", None)
-    given = replace(OPEN, rating_weights="binary", teacher_alpha=3.0, teacher_factors=5)
-    assert settled(given, clusters(n_users=200), None) == given
+def test_settings_that_are_set_stay_and_cost_no_fit(monkeypatch):
+    monkeypatch.setattr(auto_settings, "fit_teacher", None)
+    all_set = replace(AUTO, rating_weights="binary", teacher_alpha=3.0, teacher_factors=5)
+    assert resolve_auto_settings(all_set, clusters(n_users=200), None) == all_set
 
 
-def _where_heights_tell():
-    """Users rate everything now and then, their own cluster 5, the rest 1."""
+def _ratings_with_informative_values():
+    """Users rate random items of all clusters: those of their own cluster 5, the others 1."""
     rng = np.random.default_rng(0)
     users, items = np.nonzero(rng.random((200, 60)) < 0.4)
     values = np.where(users % 4 == items % 4, 5.0, 1.0)
     return Ratings.from_events([f"u{row}" for row in users], [f"i{row}" for row in items], values)
 
 
-def test_where_the_height_of_ratings_tells_all_they_weigh_by_it():
-    config = replace(OPEN, teacher_alpha=20.0, teacher_factors=8)
-    assert settled(config, _where_heights_tell(), None).rating_weights == "graded"
+def test_informative_rating_values_give_graded_weights():
+    config = replace(AUTO, teacher_alpha=20.0, teacher_factors=8)
+    assert resolve_auto_settings(config, _ratings_with_informative_values(), None).rating_weights == "graded"
 
 
 @pytest.mark.parametrize(
     ("config", "ratings"),
-    [(OPEN, four_ratings()), (replace(OPEN, objective="rating"), clusters(n_users=200))],
+    [(AUTO, four_ratings()), (replace(AUTO, objective="rating"), clusters(n_users=200))],
     ids=["few users", "no teacher"],
 )
-def test_where_there_is_nothing_to_try_the_first_of_each_is_taken(config, ratings):
-    assert _named(settled(config, ratings, None)) == ("graded", 5.0, 64)
+def test_the_defaults_are_taken_if_nothing_can_be_tried(config, ratings):
+    assert _choices(resolve_auto_settings(config, ratings, None)) == ("graded", 5.0, 64)
 
 
-def test_a_handful_of_users_with_something_relevant_decides_nothing(monkeypatch):
-    monkeypatch.setattr(choice, "_quality", lambda *_: np.ones(9))
-    assert _named(settled(OPEN, clusters(n_users=200), None)) == ("graded", 5.0, 64)
+def test_the_defaults_are_taken_if_few_users_have_a_relevant_rating(monkeypatch):
+    monkeypatch.setattr(auto_settings, "_quality", lambda *_: np.ones(9))
+    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == ("graded", 5.0, 64)
 
 
 def _model(knots, **settings):
     return replace(random_model(), rating_knots=np.array(knots, np.float32), settings=settings)
 
 
-def test_a_refit_keeps_what_was_chosen_before():
-    before = _model([[5, 1]], rating_weights="binary", teacher_alpha=20.0, teacher_factors=128)
-    assert _named(settled(OPEN, clusters(n_users=200), before)) == ("binary", 20.0, 128)
-    assert _named(settled(replace(OPEN, teacher_alpha=1.0), clusters(n_users=200), before))[1] == 1.0
+def test_a_refit_keeps_the_previous_choices():
+    previous = _model([[5, 1]], rating_weights="binary", teacher_alpha=20.0, teacher_factors=128)
+    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), previous)) == ("binary", 20.0, 128)
+    assert (
+        _choices(resolve_auto_settings(replace(AUTO, teacher_alpha=1.0), clusters(n_users=200), previous))[1]
+        == 1.0
+    )
 
 
 @pytest.mark.parametrize(("knots", "weights"), [([[5, 1]], "binary"), ([[1, 0.1], [5, 1]], "graded")])
-def test_the_knots_of_an_old_model_tell_what_its_settings_leave_open(knots, weights):
-    before = _model(knots, rating_weights="auto", teacher_alpha=None)
-    assert _named(settled(OPEN, clusters(n_users=200), before)) == (weights, 5.0, 64)
+def test_the_rating_weights_of_an_older_model_are_read_from_its_knots(knots, weights):
+    previous = _model(knots, rating_weights="auto", teacher_alpha=None)
+    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), previous)) == (weights, 5.0, 64)
 
 
-def test_knots_given_as_lists_are_no_trouble():
+def test_knots_may_be_lists():
     knots = [[1.0, 0.1], [5.0, 1.0]]
-    config = replace(OPEN, rating_knots=knots, teacher_factors=8)
-    assert settled(config, clusters(n_users=200), None).rating_knots == knots
+    config = replace(AUTO, rating_knots=knots, teacher_factors=8)
+    assert resolve_auto_settings(config, clusters(n_users=200), None).rating_knots == knots
 
 
-def test_flat_ratings_have_no_height_to_ask_about(monkeypatch):
-    asked = []
+def test_rating_weights_are_not_tried_if_all_ratings_are_equal(monkeypatch):
+    tried = []
     monkeypatch.setattr(
-        choice, "_quality", lambda config, *_: asked.append(config.rating_weights) or np.ones(9)
+        auto_settings, "_quality", lambda config, *_: tried.append(config.rating_weights) or np.ones(9)
     )
     ratings = clusters(n_users=200)
-    settled(OPEN, replace(ratings, values=np.full(len(ratings), 5.0, np.float32)), None)
-    assert set(asked) == {"graded"}
+    resolve_auto_settings(AUTO, replace(ratings, values=np.full(len(ratings), 5.0, np.float32)), None)
+    assert set(tried) == {"graded"}

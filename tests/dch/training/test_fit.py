@@ -8,7 +8,7 @@ from dch.data.ratings import Ratings
 from dch.errors import ConfigError, DchError, RatingsError
 from dch.models.codes import pack
 from dch.training import fit_model
-from dch.training.scale import Scale
+from dch.training.rating_scale import RatingScale
 from dch.training.training_bags import make_training_bags
 from dch.training.validation import make_validation
 from tests.dch.random_models import encode_items
@@ -25,30 +25,30 @@ SMALL = DchConfig(
 )
 
 
-def _halves(ratings, seed=0):
+def _split(ratings, seed=0):
     test = np.random.default_rng(seed).random(len(ratings)) < 0.3
     return ratings.subset(~test), np.flatnonzero(test)
 
 
 def _ndcg(ratings, train, test, scores_of):
-    scale = Scale(np.array([[1.0, 1.0]], np.float32), 4.0)
-    sides = make_training_bags(train, scale, min_token_count=1)
-    validation = make_validation(ratings, test, sides, 4.0)
-    scores = scores_of(*sides)[validation.users]
+    scale = RatingScale(np.array([[1.0, 1.0]], np.float32), 4.0)
+    both_bags = make_training_bags(train, scale, min_token_count=1)
+    validation = make_validation(ratings, test, both_bags, 4.0)
+    scores = scores_of(*both_bags)[validation.users]
     return validation.ndcg(lambda block: scores[block])
 
 
 def _code_scores(model, train):
     users = np.sign(model.encode_users(train.by_user, train.item_ids))
     items = np.sign(encode_items(model, train.by_item, train.user_ids))
-    return lambda user_side, item_side: (
-        users[train.user_ids.rows(user_side.ids)] @ items[train.item_ids.rows(item_side.ids)].T
+    return lambda user_bags, item_bags: (
+        users[train.user_ids.rows(user_bags.ids)] @ items[train.item_ids.rows(item_bags.ids)].T
     )
 
 
-def test_planted_clusters_are_found_far_beyond_popularity():
+def test_planted_clusters_are_found_twice_as_well_as_by_popularity():
     ratings = clusters()
-    train, test = _halves(ratings)
+    train, test = _split(ratings)
     model = fit_model(train, SMALL)
     by_codes = _ndcg(ratings, train, test, _code_scores(model, train))
     by_popularity = _ndcg(ratings, train, test, lambda u, i: np.zeros((len(u), len(i))))
@@ -56,12 +56,12 @@ def test_planted_clusters_are_found_far_beyond_popularity():
     assert by_codes > 0.5
 
 
-def test_the_rating_objective_brings_products_of_codes_near_the_ratings():
+def test_the_rating_objective_fits_products_of_codes_to_the_ratings():
     ratings = clusters()
     config = replace(SMALL, objective="rating", steps=150, early_stopping=False)
-    told = []
-    model = fit_model(ratings, config, progress=lambda done, planned, loss: told.append(loss))
-    assert np.mean(told[-10:]) < 0.5 * np.mean(told[:10])
+    losses = []
+    model = fit_model(ratings, config, progress=lambda done, planned, loss: losses.append(loss))
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
     users = model.encode_users(ratings.by_user, ratings.item_ids)[ratings.users]
     items = encode_items(model, ratings.by_item, ratings.user_ids)[ratings.items]
     products = (users * items).sum(axis=1)
@@ -77,7 +77,7 @@ def _arrays(model):
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_equal_seeds_give_equal_models_and_others_give_others(objective):
+def test_equal_seeds_give_equal_models_and_different_seeds_different_ones(objective):
     config = replace(SMALL, objective=objective, steps=8)
     ratings = clusters(n_users=60, features=True)
     once, again, other = (fit_model(ratings, replace(config, seed=seed)) for seed in (5, 5, 6))
@@ -86,21 +86,21 @@ def test_equal_seeds_give_equal_models_and_others_give_others(objective):
     assert not np.array_equal(once.user_tower.bag, other.user_tower.bag)
 
 
-def test_an_item_that_nobody_rated_is_encoded_by_its_features():
+def test_an_item_without_ratings_is_encoded_by_its_features():
     ratings = clusters(features=True)
     model = fit_model(ratings, SMALL)
-    alone = clusters(features=True).subset(np.zeros(len(ratings), bool))
+    unrated = clusters(features=True).subset(np.zeros(len(ratings), bool))
     kinds = [{"kind": f"k{kind}"} for kind in range(4)]
     users = np.sign(model.encode_users(ratings.by_user, ratings.item_ids))
-    items = np.sign(encode_items(model, alone.by_item, alone.user_ids, kinds)[:4])
+    items = np.sign(encode_items(model, unrated.by_item, unrated.user_ids, kinds)[:4])
     products = users @ items.T
-    wanted = np.array([int(id_[1:]) % 4 for id_ in ratings.user_ids])
-    assert (products.argmax(axis=1) == wanted).mean() > 0.8
+    expected = np.array([int(id_[1:]) % 4 for id_ in ratings.user_ids])
+    assert (products.argmax(axis=1) == expected).mean() > 0.8
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
 @pytest.mark.parametrize("bits", [8, 64])
-def test_tiny_data_is_fitted_without_complaint(objective, bits):
+def test_tiny_data_can_be_fitted(objective, bits):
     rng = np.random.default_rng(0)
     users, items = (rng.integers(0, 10, 40).astype(str).tolist() for _ in range(2))
     ratings = Ratings.from_events(users, items, rng.integers(1, 6, 40).astype(float))
@@ -112,7 +112,7 @@ def test_tiny_data_is_fitted_without_complaint(objective, bits):
 @pytest.mark.parametrize(
     "ratings", [Ratings.from_events(["a"], ["b"], [1.0]), four_ratings()], ids=["one", "four"]
 )
-def test_almost_no_data_is_fitted_too(objective, ratings):
+def test_one_and_four_ratings_can_be_fitted(objective, ratings):
     model = fit_model(ratings, DchConfig(bits=8, hidden=16, objective=objective, steps=3))
     assert np.isfinite(encode_items(model, ratings.by_item, ratings.user_ids)).all()
     assert model.metrics == {"steps": 3.0, "fitted_ratings": len(ratings)}
@@ -123,20 +123,20 @@ def test_no_ratings_are_an_error():
         fit_model(Ratings.from_events([], [], []), DchConfig())
 
 
-def test_a_device_that_is_not_there_is_an_error():
-    with pytest.raises(ConfigError, match="device cuda:99"):
+def test_a_device_that_does_not_exist_is_an_error():
+    with pytest.raises(ConfigError, match="device cuda:99 does not exist"):
         fit_model(four_ratings(), DchConfig(device="cuda:99"))
 
 
-def test_sgd_learns_as_well():
+def test_sgd_learns_too():
     ratings = clusters()
-    train, test = _halves(ratings)
+    train, test = _split(ratings)
     model = fit_model(train, replace(SMALL, optimizer="sgd"))
     by_popularity = _ndcg(ratings, train, test, lambda u, i: np.zeros((len(u), len(i))))
     assert _ndcg(ratings, train, test, _code_scores(model, train)) > 2 * by_popularity
 
 
-def test_where_heights_say_nothing_ratings_weigh_one():
+def test_ratings_of_equal_value_weigh_one():
     ratings = clusters()
     flat = replace(ratings, values=np.full(len(ratings), 5.0, np.float32))
     assert fit_model(flat, replace(SMALL, steps=2)).rating_knots.tolist() == [[5.0, 1.0]]

@@ -5,7 +5,7 @@ import pytest
 
 from dch.config import DchConfig
 from dch.errors import MissingExtraError
-from dch.training.scale import read_scale
+from dch.training.rating_scale import infer_scale
 from dch.training.teacher import Teacher, fit_teacher
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
@@ -13,22 +13,22 @@ from tests.dch.training.data import clusters
 CONFIG = DchConfig(teacher_factors=8, teacher_alpha=5.0, teacher_regularization=1.0)
 
 
-def _user_side():
+def _user_bags():
     ratings = clusters()
-    return make_training_bags(ratings, read_scale(ratings.values, CONFIG, graded=True), min_token_count=3)[0]
+    return make_training_bags(ratings, infer_scale(ratings.values, CONFIG, graded=True), min_token_count=3)[0]
 
 
-def test_the_teacher_scores_items_of_the_own_cluster_higher():
-    side = _user_side()
-    teacher = fit_teacher(side, CONFIG)
+def test_the_teacher_scores_every_item_for_every_user():
+    bags = _user_bags()
+    teacher = fit_teacher(bags, CONFIG)
     scores = teacher.users @ teacher.items.T
     items = sorted({f"i{i}" for i in range(60)}, key=lambda id_: int(id_[1:]))
-    assert scores.shape == (len(side.ids), len(items))
+    assert scores.shape == (len(bags.ids), len(items))
     assert np.isfinite(scores).all()
 
 
 def test_equal_seeds_give_equal_teachers():
-    once, again = fit_teacher(_user_side(), CONFIG), fit_teacher(_user_side(), CONFIG)
+    once, again = fit_teacher(_user_bags(), CONFIG), fit_teacher(_user_bags(), CONFIG)
     assert np.array_equal(once.users, again.users)
     assert np.array_equal(once.items, again.items)
 
@@ -39,20 +39,20 @@ def test_without_implicit_the_error_says_what_to_install(monkeypatch):
         MissingExtraError,
         match=r"needs implicit, which is not installed; run: pip install 'dch-streams\[fit\]'",
     ):
-        fit_teacher(_user_side(), CONFIG)
+        fit_teacher(_user_bags(), CONFIG)
 
 
-def test_the_usual_score_is_the_mean_over_users_of_the_mean_over_what_they_rated():
-    side = _user_side()
-    teacher = fit_teacher(side, CONFIG)
+def test_the_typical_score_is_the_mean_over_users_of_their_mean_over_rated_items():
+    bags = _user_bags()
+    teacher = fit_teacher(bags, CONFIG)
     scores = teacher.users @ teacher.items.T
-    rows = [side.tokens[a:b] for a, b in zip(side.starts[:-1], side.starts[1:], strict=True)]
+    rows = [bags.tokens[a:b] for a, b in zip(bags.starts[:-1], bags.starts[1:], strict=True)]
     expected = np.mean([scores[user, row].mean() for user, row in enumerate(rows)])
-    assert teacher.usual_score(side) == pytest.approx(expected, rel=1e-4)
+    assert teacher.typical_score(bags) == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_teacher_of_another_scale_teaches_the_same():
-    side = _user_side()
-    teacher = fit_teacher(side, CONFIG)
+def test_the_typical_score_scales_with_the_factors():
+    bags = _user_bags()
+    teacher = fit_teacher(bags, CONFIG)
     double = Teacher(2 * teacher.users, teacher.items)
-    assert double.usual_score(side) == pytest.approx(2 * teacher.usual_score(side), rel=1e-5)
+    assert double.typical_score(bags) == pytest.approx(2 * teacher.typical_score(bags), rel=1e-5)

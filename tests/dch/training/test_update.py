@@ -7,11 +7,11 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import holdout
 from dch.evaluation.fit_and_serve import serve
-from dch.evaluation.lists import make_lists, make_question, measure
-from dch.evaluation.report import Key
+from dch.evaluation.ranked_lists import make_lists, make_task, measure_lists
+from dch.evaluation.report import MetricKey
 from dch.training import fit_model
 from dch.training.update import update_model
-from dch.training.update_targets import join
+from dch.training.update_targets import merge_ratings
 from tests.dch.random_models import encode_items
 from tests.dch.training.data import clusters
 
@@ -29,7 +29,7 @@ NOTHING = np.zeros(0, int)
 
 
 def _world(**changed):
-    """A model fitted without some users and items, and their ratings by, and of, those it knows."""
+    """Return a split with held-out users and items, and a model fitted to its training part."""
     split = holdout(
         clusters(n_users=160, features=True), np.random.default_rng(0), user_share=0.2, item_share=0.2
     )
@@ -38,8 +38,11 @@ def _world(**changed):
 
 
 def _new_taste():
-    """Ratings before the fit, given after it, and to be foreseen: old users like one of four groups of items,
-    new users every other item of two groups, which the fit could not know."""
+    """Return ratings before the fit, new ratings after it, and test ratings.
+
+    Old users like one of four groups of items. New users like half of the items of two groups, a pattern that
+    the fit cannot learn from the old users.
+    """
     rng = np.random.default_rng(0)
     events = []
     for user in range(160):
@@ -56,17 +59,17 @@ def _new_taste():
 
 
 def _quality(model, given, test):
-    """Return the NDCG@20 of codes and reranked lists, for users with something to be foreseen."""
+    """Return the NDCG@20 of lists by codes and of reranked lists, for users with a liked test rating."""
     all_users, all_items = np.ones(given.n_users, bool), np.ones(given.n_items, bool)
-    question = make_question(all_users, all_items, given=[given], test=test, relevant_from=4.0)
-    measured = measure(make_lists(serve(model, given), question, n_threads=1), question, "all")
-    return [measured[Key(strategy, "all", "ndcg@20")].mean for strategy in ("codes", "codes+rerank")]
+    task = make_task(all_users, all_items, given=[given], test=test, relevant_from=4.0)
+    measured = measure_lists(make_lists(serve(model, given), task, n_threads=1), task, "all")
+    return [measured[MetricKey(strategy, "all", "ndcg@20")].mean for strategy in ("codes", "codes+rerank")]
 
 
-def test_new_users_of_a_new_taste_get_better_lists_than_by_frozen_towers():
+def test_an_update_improves_the_lists_of_new_users_with_a_new_pattern():
     train, given, test = _new_taste()
     model = fit_model(train, CONFIG)
-    known = join(train, given)[0]
+    known = merge_ratings(train, given)[0]
     frozen = _quality(model, known, test)
     updated = _quality(update_model(model, train, given, CONFIG), known, test)
     assert min(frozen) < 0.7
@@ -78,7 +81,7 @@ def _same(one, other):
 
 
 @pytest.mark.parametrize("objective", ["ranking", "rating"])
-def test_an_update_knows_new_ids_and_keeps_the_old_and_the_rating_scale(objective):
+def test_an_update_adds_new_ids_and_keeps_the_old_ids_and_the_rating_scale(objective):
     model, split = _world(objective=objective)
     config = replace(CONFIG, objective=objective)
     updated = update_model(model, split.train, split.item_given, config, steps=3)
@@ -92,12 +95,12 @@ def test_an_update_knows_new_ids_and_keeps_the_old_and_the_rating_scale(objectiv
     assert updated.metrics["update_steps"] == 3
 
 
-def test_nothing_given_changes_nothing():
+def test_an_update_without_new_ratings_returns_the_same_model():
     model, split = _world()
     assert update_model(model, split.train, split.test.subset(NOTHING), CONFIG) is model
 
 
-def test_equal_seeds_give_equal_updates_and_others_do_not():
+def test_equal_seeds_give_equal_updates_and_different_seeds_different_ones():
     model, split = _world()
     one, again, other = (
         update_model(model, split.train, split.user_given, CONFIG, steps=3, seed=seed) for seed in (1, 1, 2)
@@ -107,7 +110,7 @@ def test_equal_seeds_give_equal_updates_and_others_do_not():
     assert not _same(one.user_tower, other.user_tower)
 
 
-def test_no_step_to_speak_of_leaves_the_codes_of_the_known_as_they_were():
+def test_a_tiny_step_leaves_the_codes_of_known_users_unchanged():
     model, split = _world()
     config = replace(CONFIG, learning_rate=1e-12)
     updated = update_model(model, split.train, split.user_given, config, steps=1)
@@ -128,8 +131,8 @@ def test_only_new_ratings_are_targets():
 
 
 def _error(model, split, part):
-    """Return how far the products of relaxed codes are from the ratings of a part, from -1 to 1."""
-    ratings = join(split.train, split.item_given)[0]
+    """Return the mean squared error of products of relaxed codes on ratings scaled to [-1, 1]."""
+    ratings = merge_ratings(split.train, split.item_given)[0]
     users = model.encode_users(ratings.by_user, ratings.item_ids)
     items = encode_items(model, ratings.by_item, ratings.user_ids)
     products = (users[part.users] * items[part.items]).mean(axis=1)

@@ -3,19 +3,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dch.data.ratings import Ratings
-from dch.training.scale import Scale
+from dch.training.rating_scale import RatingScale
 from dch.training.training_bags import make_training_bags
-from dch.training.update_targets import join, with_update_targets
+from dch.training.update_targets import merge_ratings, with_update_targets
 from tests.dch.training.data import clusters
 
-SCALE = Scale(np.array([[1.0, 0.1], [5.0, 1.5]], np.float32), 4.0)
+SCALE = RatingScale(np.array([[1.0, 0.1], [5.0, 1.5]], np.float32), 4.0)
 PAIRS = st.dictionaries(
     st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), st.tuples(st.booleans(), st.integers(1, 5))
 )
 
 
-def _in_two(pairs):
-    """Split made-up ratings into old and new over the same tables."""
+def _split(pairs):
+    """Split synthetic ratings into old and new ones over the same id tables."""
     users, items = [user for user, _ in pairs], [item for _, item in pairs]
     whole = Ratings.from_events(users, items, [float(value) for _, value in pairs.values()])
     is_given = np.array([given for given, _ in pairs.values()], bool)
@@ -30,44 +30,44 @@ def _pairs(ratings):
 
 
 @given(PAIRS)
-def test_joined_ratings_are_both_and_say_which_are_new(pairs):
-    old, new = _in_two(pairs)
-    joined, is_new = join(old, new)
-    assert _pairs(joined) == _pairs(old) | _pairs(new)
-    assert _pairs(joined.subset(is_new)) == _pairs(new)
-    assert (np.diff(joined.timestamps) >= 0).all()
+def test_merged_ratings_hold_old_and_new_and_mark_the_new_ones(pairs):
+    old, new = _split(pairs)
+    merged, is_new = merge_ratings(old, new)
+    assert _pairs(merged) == _pairs(old) | _pairs(new)
+    assert _pairs(merged.subset(is_new)) == _pairs(new)
+    assert (np.diff(merged.timestamps) >= 0).all()
 
 
-def test_a_given_rating_replaces_the_old_one_of_its_pair():
+def test_a_new_rating_replaces_the_old_one_of_its_pair():
     old = Ratings.from_events(["a", "a"], ["x", "y"], [1.0, 2.0], [10, 20])
     new = old.subset(np.array([True, False]))
-    joined, is_new = join(old, new)
-    assert _pairs(joined) == _pairs(old)
-    assert _pairs(joined.subset(is_new)) == {("a", "x"): 1.0}
+    merged, is_new = merge_ratings(old, new)
+    assert _pairs(merged) == _pairs(old)
+    assert _pairs(merged.subset(is_new)) == {("a", "x"): 1.0}
 
 
 @given(PAIRS)
-def test_a_focused_side_holds_whole_bags_of_users_with_something_new_and_fits_that_alone(pairs):
-    old, new = _in_two(pairs)
-    joined, is_new = join(old, new)
-    side, _ = make_training_bags(joined, SCALE, min_token_count=1)
-    focus = with_update_targets(side, is_new[np.argsort(joined.users, kind="stable")])
-    assert set(focus.ids) == {user for user, _ in _pairs(new)}
-    items = make_training_bags(joined, SCALE, min_token_count=1)[1].ids
-    for row, user in enumerate(focus.ids):
-        places = range(focus.starts[row], focus.starts[row + 1])
-        whole = {item: value for (of, item), value in _pairs(joined).items() if of == user}
-        assert {items[focus.tokens[at]] for at in places} == set(whole)
-        for at in places:
-            item = items[focus.tokens[at]]
+def test_update_bags_hold_whole_histories_of_users_with_new_ratings_and_target_only_those(pairs):
+    old, new = _split(pairs)
+    merged, is_new = merge_ratings(old, new)
+    bags, _ = make_training_bags(merged, SCALE, min_token_count=1)
+    target_bags = with_update_targets(bags, is_new[np.argsort(merged.users, kind="stable")])
+    assert set(target_bags.ids) == {user for user, _ in _pairs(new)}
+    items = make_training_bags(merged, SCALE, min_token_count=1)[1].ids
+    for row, user in enumerate(target_bags.ids):
+        positions = range(target_bags.starts[row], target_bags.starts[row + 1])
+        whole = {item: value for (of, item), value in _pairs(merged).items() if of == user}
+        assert {items[target_bags.tokens[position]] for position in positions} == set(whole)
+        for position in positions:
+            item = items[target_bags.tokens[position]]
             value = whole[item]
-            assert focus.weights[at] == SCALE.weights(np.array([value], np.float32))[0]
+            assert target_bags.weights[position] == SCALE.weights(np.array([value], np.float32))[0]
             is_target = (user, item) in _pairs(new)
-            assert np.isnan(focus.values[at]) != is_target
-            assert (focus.targets[at] > 0) == (is_target and value >= SCALE.positive_from)
+            assert np.isnan(target_bags.values[position]) != is_target
+            assert (target_bags.targets[position] > 0) == (is_target and value >= SCALE.positive_from)
 
 
-def test_the_features_of_focused_rows_are_theirs():
+def test_users_in_update_bags_keep_their_features():
     ratings = clusters(n_users=12, n_items=8)
     features = {f"u{row}": {"age": f"a{row % 3}"} for row in range(12)}
     ratings = Ratings.from_events(
@@ -76,12 +76,14 @@ def test_the_features_of_focused_rows_are_theirs():
         ratings.values,
         user_features=features,
     )
-    side, _ = make_training_bags(ratings, SCALE, min_token_count=1)
+    bags, _ = make_training_bags(ratings, SCALE, min_token_count=1)
     of_odd = np.array([int(ratings.user_ids[user][1:]) % 2 == 1 for user in ratings.users])
-    focus = with_update_targets(side, of_odd[np.argsort(ratings.users, kind="stable")])
-    assert len(focus) == 6
-    for row, user in enumerate(focus.ids):
-        of_row = focus.feature_tokens[focus.feature_starts[row] : focus.feature_starts[row + 1]]
-        assert [side.feature_names[token - side.n_other] for token in of_row] == [
+    target_bags = with_update_targets(bags, of_odd[np.argsort(ratings.users, kind="stable")])
+    assert len(target_bags) == 6
+    for row, user in enumerate(target_bags.ids):
+        of_row = target_bags.feature_tokens[
+            target_bags.feature_starts[row] : target_bags.feature_starts[row + 1]
+        ]
+        assert [bags.feature_names[token - bags.n_other] for token in of_row] == [
             f"age={features[user]['age']}"
         ]

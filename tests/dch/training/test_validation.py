@@ -1,19 +1,30 @@
+from dataclasses import replace
+from statistics import fmean
+
 import numpy as np
 import pytest
+import torch
 
 from dch.config import DchConfig
-from dch.training.scale import read_scale
+from dch.data.ratings import ItemSets
+from dch.training.batches import whole_bags
+from dch.training.initial_weights import random_weights
+from dch.training.rating_scale import infer_scale
+from dch.training.tower_net import TowerNet
 from dch.training.training_bags import make_training_bags
+from dch.training.training_data import make_training_data
 from dch.training.validation import (
-    BLOCK,
-    DEPTH,
-    ItemSets,
+    NDCG_DEPTH,
+    USERS_AT_ONCE,
     Validation,
+    break_ties_at_random,
+    make_measure,
     make_validation,
-    split_validation,
-    without_popularity,
 )
-from tests.dch.training.data import clusters, four_ratings
+from dch.training.validation_split import split_validation
+from tests.dch.training.data import clusters
+
+CONFIG = DchConfig(bits=16, hidden=32, teacher_factors=8, early_stopping=True)
 
 
 def _sets(dense):
@@ -24,23 +35,25 @@ def _validation(relevant, seen, ties):
     return Validation(np.arange(len(relevant)), _sets(relevant), _sets(seen), np.array(ties, np.float32))
 
 
-def _bag(side, row):
-    return side.tokens[side.starts[row] : side.starts[row + 1]].tolist()
+def _bag(bags, row):
+    return bags.tokens[bags.starts[row] : bags.starts[row + 1]].tolist()
 
 
 def _dense_ndcg(relevant, seen, ties, scores):
-    """Measure all users at once, over whole arrays of users x items."""
+    """Measure all users at once, with arrays of n_users x n_items."""
     keys = scores.astype(np.float64) + 1e-6 * ties
     keys[seen] = -np.inf
-    top = np.argsort(-keys, axis=1, kind="stable")[:, :DEPTH]
+    top = np.argsort(-keys, axis=1, kind="stable")[:, :NDCG_DEPTH]
     gains = 1 / np.log2(np.arange(2, top.shape[1] + 2))
     gained = (np.take_along_axis(relevant, top, 1) * gains).sum(axis=1)
     possible = np.cumsum(gains)[np.minimum(relevant.sum(axis=1), len(gains)) - 1]
     return (gained / possible).mean()
 
 
-@pytest.mark.parametrize(("n_users", "n_items"), [(1, 3), (BLOCK, 50), (2 * BLOCK + 1, 50), (100, 7)])
-def test_blocks_of_users_give_what_one_dense_computation_gives(n_users, n_items):
+@pytest.mark.parametrize(
+    ("n_users", "n_items"), [(1, 3), (USERS_AT_ONCE, 50), (2 * USERS_AT_ONCE + 1, 50), (100, 7)]
+)
+def test_blocks_of_users_give_the_result_of_one_dense_computation(n_users, n_items):
     rng = np.random.default_rng(n_users)
     relevant = rng.random((n_users, n_items)) < 0.3
     relevant[:, 0] = True
@@ -51,90 +64,90 @@ def test_blocks_of_users_give_what_one_dense_computation_gives(n_users, n_items)
     assert found == pytest.approx(_dense_ndcg(relevant, seen, ties, scores), rel=1e-12)
 
 
-def test_scores_are_asked_for_a_few_users_at_a_time_and_once_each():
-    asked = []
+def test_scores_are_computed_in_blocks_and_once_for_each_user():
+    blocks = []
 
     def scores(block):
-        asked.append(range(70)[block])
-        return np.zeros((len(asked[-1]), 3), np.float32)
+        blocks.append(range(70)[block])
+        return np.zeros((len(blocks[-1]), 3), np.float32)
 
     _validation(70 * [[1, 0, 0]], 70 * [[0, 0, 1]], [0, 0, 0]).ndcg(scores)
-    assert [user for users in asked for user in users] == list(range(70))
-    assert max(map(len, asked)) == BLOCK
+    assert [user for users in blocks for user in users] == list(range(70))
+    assert max(map(len, blocks)) == USERS_AT_ONCE
 
 
-def test_ndcg_is_that_of_a_computation_by_hand():
+def test_ndcg_equals_a_computation_by_hand():
     measure = _validation([[1, 0, 1, 0]], [[0, 1, 0, 0]], [0.0, 0.25, 0.5, 0.75])
-    # item 1 is seen; the order is 3, 2, 0: hits at places 2 and 3 of an ideal 1 and 2
+    # item 1 is seen; the order is 3, 2, 0: hits at positions 2 and 3, ideally at 1 and 2
     by_hand = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3))
     assert measure.ndcg(lambda _: np.array([[1.0, 9.0, 2.0, 3.0]])) == pytest.approx(by_hand)
 
 
-def test_equal_scores_go_by_popularity():
+def test_equal_scores_are_ordered_by_popularity():
     measure = _validation([[1, 0, 0]], [[0, 0, 0]], [0.1, 0.9, 0.5])
     assert measure.ndcg(lambda _: np.zeros((1, 3))) == pytest.approx(1 / np.log2(4))
 
 
-def test_without_popularity_equal_scores_go_by_chance_and_others_as_before():
+def test_ties_broken_at_random_do_not_change_the_order_of_different_scores():
     measure = _validation([[1] + 99 * [0]], [100 * [0]], np.linspace(0.99, 0, 100))
-    fair = without_popularity(measure, np.random.default_rng(0))
+    random_ties = break_ties_at_random(measure, np.random.default_rng(0))
     assert measure.ndcg(lambda _: np.zeros((1, 100))) == 1.0
-    assert fair.ndcg(lambda _: np.zeros((1, 100))) < 1.0
-    assert fair.ndcg(lambda _: np.arange(100.0)[None, ::-1]) == 1.0
+    assert random_ties.ndcg(lambda _: np.zeros((1, 100))) < 1.0
+    assert random_ties.ndcg(lambda _: np.arange(100.0)[None, ::-1]) == 1.0
 
 
-def test_the_validation_part_leaves_the_training_data_and_is_measured():
+def test_held_out_ratings_are_not_in_the_training_data_and_are_measured():
     ratings = clusters(n_users=200)
-    train, taken = split_validation(ratings, share=0.05, seed=0)
-    assert len(train) + len(taken) == len(ratings)
-    touched = np.unique(ratings.users[taken])
-    assert len(touched) <= 40
-    scale = read_scale(train.values, DchConfig(), graded=True)
-    sides = make_training_bags(train, scale, min_token_count=1)
-    found = make_validation(ratings, taken, sides, scale.positive_from)
+    train, held_out = split_validation(ratings, share=0.05, seed=0)
+    assert len(train) + len(held_out) == len(ratings)
+    validation_users = np.unique(ratings.users[held_out])
+    assert len(validation_users) <= 40
+    scale = infer_scale(train.values, DchConfig(), graded=True)
+    both_bags = make_training_bags(train, scale, min_token_count=1)
+    found = make_validation(ratings, held_out, both_bags, scale.positive_from)
     liked = list(zip(*found.relevant.cells(slice(0, len(found.users))), strict=True))
-    assert len(liked) == (ratings.values[taken] >= 4).sum()
+    assert len(liked) == (ratings.values[held_out] >= 4).sum()
     assert not set(liked) & set(zip(*found.seen.cells(slice(0, len(found.users))), strict=True))
-    for place, item in liked:
-        where = (
-            ratings.user_ids.row(sides[0].ids[found.users[place]]),
-            ratings.item_ids.row(sides[1].ids[item]),
+    for position, item in liked:
+        pair = (
+            ratings.user_ids.row(both_bags[0].ids[found.users[position]]),
+            ratings.item_ids.row(both_bags[1].ids[item]),
         )
-        assert np.flatnonzero((ratings.users == where[0]) & (ratings.items == where[1]))[0] in taken
+        assert np.flatnonzero((ratings.users == pair[0]) & (ratings.items == pair[1]))[0] in held_out
     rated = found.seen.columns[: found.seen.starts[1]]
-    assert rated.tolist() == _bag(sides[0], found.users[0])
+    assert rated.tolist() == _bag(both_bags[0], found.users[0])
 
 
-def test_with_few_users_nothing_is_taken():
-    train, taken = split_validation(four_ratings(), share=1.0, seed=0)
-    assert (len(train), len(taken)) == (4, 0)
-
-
-def test_scores_that_are_no_numbers_earn_nothing():
+def test_scores_of_nan_give_an_ndcg_of_zero():
     measure = _validation([[1, 0, 1, 0]], [[0, 1, 0, 0]], [0.9, 0.25, 0.5, 0.75])
     assert measure.ndcg(lambda _: np.full((1, 4), np.nan)) == 0
 
 
-def test_the_users_who_lose_ratings_are_the_same_whatever_the_order():
-    ratings = clusters(n_users=300)
-    shuffled = ratings.subset(np.random.default_rng(1).permutation(len(ratings)))
-    once, again = (split_validation(of, share=1.0, seed=3, most=60)[1] for of in (ratings, shuffled))
-    assert set(ratings.pairs()[once]) == set(shuffled.pairs()[again])
+@pytest.mark.parametrize("vector_size", [0, 8])
+def test_the_measure_is_the_mean_over_lists_by_codes_and_lists_by_vectors_if_there_are_any(vector_size):
+    config = replace(CONFIG, vector_size=vector_size)
+    training_data = make_training_data(clusters(n_users=200), config, None)
+    rng = np.random.default_rng(0)
+    nets = tuple(TowerNet(random_weights(bags, config, rng)) for bags in training_data.bags)
+    batches = [whole_bags(bags, np.arange(len(bags)), 1.0) for bags in training_data.bags]
+    with torch.no_grad():
+        (codes, vectors), (item_codes, item_vectors) = (
+            net.codes_and_vectors(batch) for net, batch in zip(nets, batches, strict=True)
+        )
+    validation = training_data.validation
+    scores = [(torch.sign(codes) @ torch.sign(item_codes).T).numpy(), (vectors @ item_vectors.T).numpy()]
+    found = [validation.ndcg(lambda block, users=one[validation.users]: users[block]) for one in scores]
+    expected = fmean(found) if vector_size else found[0]
+    assert make_measure(nets, training_data.bags, validation, config)() == pytest.approx(expected)
 
 
-def test_more_ratings_leave_out_what_was_left_out_before_whatever_the_order():
-    ratings = clusters(n_users=300)
-    is_old = np.random.default_rng(0).random(len(ratings)) < 0.9
-    shuffled = ratings.subset(np.random.default_rng(1).permutation(len(ratings)))
-    _, taken = split_validation(ratings.subset(is_old), share=1.0, seed=3)
-    _, later = split_validation(shuffled, share=1.0, seed=3)
-    before, after = set(ratings.subset(is_old).pairs()[taken]), set(shuffled.pairs()[later])
-    assert before < after
-    _, other = split_validation(shuffled, share=1.0, seed=4)
-    assert len(set(shuffled.pairs()[other]) & after) < 0.4 * len(after)
-
-
-def test_at_most_so_many_users_lose_ratings():
-    ratings = clusters(n_users=300)
-    _, taken = split_validation(ratings, share=1.0, seed=0, most=60)
-    assert 40 < len(np.unique(ratings.users[taken])) <= 60
+def test_towers_that_diverged_score_zero():
+    training_data = make_training_data(clusters(n_users=200), CONFIG, None)
+    nets = tuple(
+        TowerNet(random_weights(bags, CONFIG, np.random.default_rng(0))) for bags in training_data.bags
+    )
+    measure = make_measure(nets, training_data.bags, training_data.validation, CONFIG)
+    assert measure() > 0
+    with torch.no_grad():
+        nets[0].output.fill_(torch.nan)
+    assert measure() == 0

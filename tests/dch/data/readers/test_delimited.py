@@ -1,4 +1,4 @@
-"""The bulk reader against the reader by line, which is its oracle."""
+"""Compare the bulk reader with the reader by line, which defines the correct result."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +20,10 @@ LINES = st.tuples(IDS, IDS, RATINGS | BAD, TIMES | BAD) | st.tuples(IDS, IDS, RA
 
 
 @given(st.lists(LINES, max_size=6), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_what_the_bulk_reader_takes_is_what_the_reader_by_line_reads(lines, line_end, is_ended):
-    text = line_end.join(["user,item,rating,timestamp", *map(",".join, lines)]) + line_end * is_ended
+def test_the_bulk_reader_gives_the_result_of_the_reader_by_line_or_rejects_the_file(
+    lines, line_end, ends_in_newline
+):
+    text = line_end.join(["user,item,rating,timestamp", *map(",".join, lines)]) + line_end * ends_in_newline
     with TemporaryDirectory() as folder:
         file = Path(folder) / "ratings.csv"
         file.write_bytes(text.encode())

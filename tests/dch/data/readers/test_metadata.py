@@ -1,4 +1,4 @@
-"""Metadata beside the ratings becomes feature records, whatever the source calls them."""
+"""Metadata files beside the ratings become feature records, for each source format."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from dch.errors import RatingsError
 
 
 def write(folder, **files):
-    """Write files; two underscores in a name stand for a dot."""
+    """Write files; two underscores in a keyword stand for a dot in the file name."""
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_bytes(text.encode("latin-1"))
 
@@ -15,7 +15,7 @@ def write(folder, **files):
 U_DATA = "1\t7\t4\t978300760\n"
 
 
-def test_json_lines_are_feature_records_by_id(tmp_path):
+def test_json_lines_become_feature_records_by_id(tmp_path):
     write(
         tmp_path,
         ratings__csv="user,item,rating\n1,7,4\n",
@@ -32,8 +32,8 @@ def test_json_lines_are_feature_records_by_id(tmp_path):
     assert ratings.n_items == 2
 
 
-def test_movielens_100k(tmp_path):
-    flags = "|".join("1" if at in (5, 8) else "0" for at in range(19))
+def test_movielens_100k_metadata_is_read(tmp_path):
+    flags = "|".join("1" if column in (5, 8) else "0" for column in range(19))
     write(
         tmp_path,
         u__data=U_DATA,
@@ -52,7 +52,7 @@ def test_movielens_100k(tmp_path):
     }
 
 
-def test_movielens_1m(tmp_path):
+def test_movielens_1m_metadata_is_read(tmp_path):
     write(
         tmp_path,
         ratings__dat="1::7::4::978300760\n",
@@ -64,7 +64,7 @@ def test_movielens_1m(tmp_path):
     assert ratings.user_features["1"]["age"] == "25"
 
 
-def test_movielens_latest(tmp_path):
+def test_movielens_latest_metadata_is_read(tmp_path):
     write(
         tmp_path,
         ratings__csv="userId,movieId,rating,timestamp\n1,7,4,978300760\n",
@@ -75,7 +75,7 @@ def test_movielens_latest(tmp_path):
     assert ratings.item_features == {"7": {"title": "Seven, or so (1995)", "genres": ["Crime", "Thriller"]}}
 
 
-def test_recbole(tmp_path):
+def test_recbole_metadata_is_read(tmp_path):
     write(
         tmp_path,
         ml__inter="user_id:token\titem_id:token\trating:float\n1\t7\t4\n",
@@ -94,7 +94,7 @@ def test_recbole(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"items__jsonl": '{"title": "x"}\n'}, "items.jsonl:1: item: expected an id, got nothing"),
+        ({"items__jsonl": '{"title": "x"}\n'}, "items.jsonl:1: item: expected an id, but the key is missing"),
         ({"users__dat": "1::F\n"}, "users.dat:1: expected 5 columns, found 2"),
         ({"movies__csv": "movieId,title,genres\n1,x\n"}, "movies.csv:2: expected 3 columns, found 2"),
         (
@@ -105,13 +105,13 @@ def test_recbole(tmp_path):
         ({"u__user": "\n1\tx\n"}, "u.user:2: expected 5 columns, found 1"),
     ],
 )
-def test_bad_metadata_is_named_by_file_and_line(tmp_path, files, message):
+def test_an_error_in_metadata_names_file_and_line(tmp_path, files, message):
     write(tmp_path, u__data=U_DATA, **files)
     with pytest.raises(RatingsError, match=message):
         Ratings.read(tmp_path)
 
 
-def test_bad_metadata_of_recbole_is_named_by_file_and_line(tmp_path):
+def test_an_error_in_recbole_metadata_names_file_and_line(tmp_path):
     write(
         tmp_path,
         ml__inter="user_id:token\titem_id:token\trating:float\n1\t7\t4\n",

@@ -1,4 +1,4 @@
-"""Every format gives the same ratings; what cannot be read is named by file and line."""
+"""Every format gives the same ratings; errors name the file and the line."""
 
 import gzip
 import json
@@ -64,7 +64,7 @@ def test_parquet_gives_the_same_ratings(tmp_path):
     assert events_of(Ratings.read(tmp_path / "ratings.parquet")) == IN_MILLISECONDS
 
 
-def test_parquet_knows_typed_times_and_whole_number_ids(tmp_path):
+def test_parquet_may_have_timestamp_columns_and_integer_ids(tmp_path):
     times = pa.array([1000 * time for *_, time in EVENTS], pa.timestamp("ms"))
     table = pa.table({"user": [1, 2, 1], "item": [7, 7, 8], "rating": [4, 2, 5], "timestamp": times})
     pq.write_table(table, tmp_path / "ratings.parquet")
@@ -72,7 +72,7 @@ def test_parquet_knows_typed_times_and_whole_number_ids(tmp_path):
     assert found[0] == ("1", "7", 4.0, 978300760000)
 
 
-def test_a_rating_of_null_withdraws(tmp_path):
+def test_a_null_rating_withdraws(tmp_path):
     lines = [
         '{"user": "u", "item": "i", "rating": 5, "timestamp": 1700000000000}',
         '{"user": "u", "item": "j", "rating": 4, "timestamp": 1700000000000}',
@@ -86,7 +86,7 @@ def test_a_rating_of_null_withdraws(tmp_path):
     assert len(Ratings.read(tmp_path / "r.parquet")) == 0
 
 
-def test_a_file_without_time_keeps_the_last_rating_of_a_pair(tmp_path):
+def test_a_file_without_times_keeps_the_last_rating_of_a_pair(tmp_path):
     (tmp_path / "ratings.csv").write_text("rating,item,user,split\n1,i,u,0\n5,i,u,1\n")
     assert events_of(Ratings.read(tmp_path / "ratings.csv")) == [("u", "i", 5.0, 0)]
 
@@ -104,7 +104,7 @@ def test_fractions_of_a_second_are_kept(tmp_path):
     assert Ratings.read(tmp_path / "ratings.csv").timestamps.tolist() == [978300760250]
 
 
-def test_a_file_of_a_header_alone_has_no_ratings(tmp_path):
+def test_a_file_with_only_a_header_has_no_ratings(tmp_path):
     (tmp_path / "ratings.csv").write_text("user,item,rating\n")
     assert len(Ratings.read(tmp_path / "ratings.csv")) == 0
 
@@ -135,20 +135,20 @@ BAD = [
     (
         "r.jsonl",
         '\n{"user": "u", "item": "i"}\n',
-        ":2: rating: expected a number, or null to withdraw, got nothing",
+        ":2: rating: expected a number, or null to withdraw, but the key is missing",
     ),
     ("r.jsonl", '{"user": "u", "item": true, "rating": 1}\n', ":1: item: expected an id, got True"),
     ("r.jsonl", '{"item": "i", "rating": 1}\n', ":1: user: expected an id, got None"),
     (
         "r.jsonl",
         '{"user": "u", "item": "i", "rating": 4}\n{"user": "u", "item": "j", "rating": 4, "timestamp": 1}',
-        ":2: timestamp: expected none, as on the lines before",
+        ":2: timestamp: expected none, because the first line has none",
     ),
 ]
 
 
 @pytest.mark.parametrize(("name", "text", "message"), BAD)
-def test_a_bad_line_is_named_with_what_was_found(tmp_path, name, text, message):
+def test_an_error_names_the_line_and_the_value_found(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(RatingsError) as error:
         Ratings.read(tmp_path / name)
@@ -156,7 +156,7 @@ def test_a_bad_line_is_named_with_what_was_found(tmp_path, name, text, message):
 
 
 ENDLESS = '"' + "u,i,1\n" * 40_000
-"""A quote that nobody closes, longer than a cell of CSV may be."""
+"""A quote that is never closed, in text longer than the limit of a CSV cell."""
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ ENDLESS = '"' + "u,i,1\n" * 40_000
         ("a.jsonl", "\n" + "[" * 50_000 + "]" * 50_000, ":2: expected a JSON object, got"),
     ],
 )
-def test_a_file_that_breaks_the_parser_is_named_by_file_and_line(tmp_path, name, text, message):
+def test_an_error_of_the_parser_names_file_and_line(tmp_path, name, text, message):
     (tmp_path / name).write_text(text, newline="")
     with pytest.raises(RatingsError) as error:
         Ratings.read(tmp_path / name)
@@ -179,13 +179,13 @@ def test_a_file_that_breaks_the_parser_is_named_by_file_and_line(tmp_path, name,
     assert len(str(error.value)) < len(str(tmp_path)) + 250
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path):
+def test_an_error_in_the_encoding_names_the_bytes(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"user,item,rating\nu\xff,i,1\n")
-    with pytest.raises(RatingsError, match=r"a.csv:2: expected text in utf-8, found b'\\xff'"):
+    with pytest.raises(RatingsError, match=r"a.csv:2: expected text in UTF-8, found b'\\xff'"):
         Ratings.read(tmp_path / "a.csv")
 
 
-def test_a_truncated_gzip_file_is_named(tmp_path):
+def test_an_error_in_a_truncated_gzip_file_names_the_line(tmp_path):
     whole = gzip.compress((TEXTS["ratings.csv"] + "u,i,1,978300760\n" * 100).encode())
     (tmp_path / "a.csv.gz").write_bytes(whole[:-20])
     with pytest.raises(RatingsError, match=r"a.csv.gz:\d+: cannot be read: "):
@@ -201,7 +201,7 @@ def test_a_truncated_gzip_file_is_named(tmp_path):
         ("timestamp", [1, None], "row 2: timestamp: expected seconds or milliseconds since 1970, got None"),
     ],
 )
-def test_a_bad_row_of_parquet_is_named(tmp_path, column, values, message):
+def test_an_error_in_a_parquet_file_names_the_row(tmp_path, column, values, message):
     columns = {"user": ["u", "v"], "item": ["i", "j"], "rating": [1.0, 2.0]} | {column: values}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     with pytest.raises(RatingsError) as error:
@@ -209,7 +209,7 @@ def test_a_bad_row_of_parquet_is_named(tmp_path, column, values, message):
     assert str(error.value) == f"{tmp_path / 'a.parquet'}: {message}"
 
 
-def test_what_is_not_parquet_is_said_to_be_none(tmp_path):
+def test_a_file_that_is_not_parquet_is_an_error(tmp_path):
     (tmp_path / "a.parquet").write_text("user,item,rating\n")
     with pytest.raises(RatingsError, match=r"a.parquet: cannot be read as Parquet"):
         Ratings.read(tmp_path / "a.parquet")

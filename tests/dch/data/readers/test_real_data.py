@@ -1,4 +1,4 @@
-"""The real data sets are read whole: as many users, items and ratings as their publishers state."""
+"""The real data sets have as many users, items and ratings as their publishers state."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ def counts_of(ratings):
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(("name", "n_users", "n_items", "n_ratings"), COUNTS)
-def test_a_data_set_has_the_counts_that_are_stated(real_data, name, n_users, n_items, n_ratings):
+def test_a_data_set_has_the_published_counts(real_data, name, n_users, n_items, n_ratings):
     assert counts_of(Ratings.read(real_data(name))) == (n_users, n_items, n_ratings)
 
 

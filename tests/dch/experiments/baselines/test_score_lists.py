@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dch.evaluation.lists import Question, Sets, make_question
+from dch.data.ratings import ItemSets
+from dch.evaluation.ranked_lists import RankingTask, make_task
 from dch.experiments.baselines import score_lists as module
 from dch.experiments.baselines.score_lists import can_rank, precedences, scorer_lists
 from dch.state.item_index import precedence_of
@@ -36,8 +37,8 @@ def test_each_list_is_the_head_of_a_full_sort(in_blocks_of, seed, k, block):
     users = np.flatnonzero(rng.random(n_users) < 0.8).astype(np.int32)
     taken = [np.flatnonzero(rng.random(n_items) < 0.3) for _ in users]
     starts = np.cumsum([0, *map(len, taken)]).astype(np.int64)
-    given_sets = Sets(starts, np.concatenate([[], *taken]).astype(np.int32))
-    question = Question(users, given_sets, rng.random(n_items) < 0.8, given_sets)
+    given_sets = ItemSets(starts, np.concatenate([[], *taken]).astype(np.int32))
+    question = RankingTask(users, given_sets, rng.random(n_items) < 0.8, given_sets)
     precedence = rng.permutation(n_items).astype(np.int64)
     found = scorer_lists(lambda rows: scores[rows], question, precedence=precedence, k=k)
     assert found.tolist() == sorted_whole(scores, question, precedence, k)
@@ -62,9 +63,7 @@ def test_precedence_counts_positive_ratings_alone():
 def test_a_method_that_places_no_candidate_cannot_rank():
     ratings = two_blocks()
     everyone, items = np.ones(ratings.n_users, np.bool_), np.arange(ratings.n_items) < 3
-    question = make_question(
-        everyone, items, given=[ratings.subset(np.arange(0))], test=ratings, relevant_from=4
-    )
+    question = make_task(everyone, items, given=[ratings.subset(np.arange(0))], test=ratings, relevant_from=4)
     scores = np.zeros((ratings.n_users, ratings.n_items), np.float32)
     assert can_rank(lambda rows: scores[rows], question)
     scores[:, :3] = -np.inf

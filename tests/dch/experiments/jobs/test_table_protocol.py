@@ -11,7 +11,7 @@ from dch.data.ratings import Ratings
 from dch.data.splits import Holdout, holdout
 from dch.evaluation.holdout import CASES as GOALS
 from dch.evaluation.holdout import measure_holdout
-from dch.evaluation.report import Key
+from dch.evaluation.report import MetricKey
 from dch.experiments.baselines.popularity import fit_popularity
 from dch.experiments.jobs.table_protocol import (
     SCORES,
@@ -127,7 +127,7 @@ def test_popularity_counts_training_and_given_ratings_and_is_the_popular_strateg
     measured, twin = measure_tables(model, split), measure_tables(fitted, split)
     popular = {key: found for key, found in measured.items() if key.strategy == "popular"}
     assert {key.case for key in popular} == {"EUEI", "NUEI", "EUNI"}
-    assert popular == {Key("popular", key.case, key.metric): found for key, found in twin.items()}
+    assert popular == {MetricKey("popular", key.case, key.metric): found for key, found in twin.items()}
 
 
 def test_the_goals_of_a_model_are_those_of_the_hold_out_evaluation():

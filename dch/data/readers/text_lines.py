@@ -1,4 +1,4 @@
-"""Lines of text files, plain or gzipped, as (line number, text), and their cells in CSV."""
+"""Read the lines of text files, plain or gzipped, and the cells of CSV lines."""
 
 import csv
 import gzip
@@ -9,8 +9,13 @@ from pathlib import Path
 from dch.errors import RatingsError
 
 
+def line_position(file: Path, line: int) -> str:
+    """Return the position of a line as messages show it."""
+    return f"{file}:{line}"
+
+
 def read_lines(file: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str]]:
-    """Yield each line with its number from 1, line end kept.
+    """Yield each line with its number, from 1; the line end is kept.
 
     Raises:
         RatingsError: the file cannot be opened, decompressed or decoded; names the line.
@@ -22,28 +27,31 @@ def read_lines(file: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, s
                 yield number, line.decode(encoding if number == 1 else encoding.removesuffix("-sig"))
     except UnicodeDecodeError as error:
         found = error.object[error.start : error.start + 1]
-        raise RatingsError(f"{file}:{number}: expected text in utf-8, found {found!r}") from error
+        raise RatingsError(
+            f"{line_position(file, number)}: expected text in UTF-8, found {found!r}"
+        ) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise RatingsError(f"{file}:{number + 1}: cannot be read: {error}") from error
+        raise RatingsError(f"{line_position(file, number + 1)}: cannot be read: {error}") from error
 
 
 def read_csv_lines(file: Path, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line, which may stand in double quotes, with the number of its last line.
+    """Yield the cells of each record with the number of its last line; cells may be in double quotes.
 
     Raises:
-        RatingsError: as ``read_lines``; or a quote is never closed, or lines end in CR alone; names the line.
+        RatingsError: as for ``read_lines``; or a quote is not closed, or lines end in CR alone; names the
+            line.
     """
     reader = csv.reader((line for _, line in read_lines(file)), delimiter=separator)
     while True:
-        begin = reader.line_num + 1
+        first_line = reader.line_num + 1
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            found = str(error).partition(" - ")[0]  # what follows is advice for programmers
+            found = str(error).partition(" - ")[0]  # the rest is advice for programmers
             raise RatingsError(
-                f"{file}:{begin}: cannot be read as CSV: {found}; "
+                f"{line_position(file, first_line)}: cannot be read as CSV: {found}; "
                 "close every quote, and end lines with LF or CR LF"
             ) from error
         yield reader.line_num, values

@@ -1,10 +1,10 @@
-"""Each term of Equation 1 against a computation by hand on 3 users, 4 items and 2 bits."""
+"""Compare each term of Equation 1 with a computation by hand on 3 users, 4 items and 2 bits."""
 
 import pytest
 import torch
 from torch import nn
 
-from dch.training.rating import (
+from dch.training.rating_loss import (
     binary_copy,
     binary_gap,
     data_term,
@@ -41,7 +41,7 @@ def test_the_data_term_is_the_mean_squared_error_over_observed_ratings():
     assert data_term(scaled, USERS[rows], ITEMS[columns]).item() == pytest.approx(by_hand)
 
 
-def test_the_binary_gap_is_the_penalty_of_the_equation_per_row():
+def test_the_binary_gap_is_the_penalty_of_the_equation_averaged_over_rows():
     # rows of B - (P + E/mu): (-.6, .5), (0, 1.2), (.5, -.75)
     by_hand = MU / 2 * ((0.36 + 0.25) + 1.44 + (0.25 + 0.5625)) / 3
     assert binary_gap(USERS, COPY, MULTIPLIER, mu=MU).item() == pytest.approx(by_hand)
@@ -59,7 +59,7 @@ def test_the_copy_is_the_sign_of_relaxed_minus_multiplier_over_mu():
     assert binary_copy(USERS, MULTIPLIER, mu=MU).tolist() == [[1, -1], [1, 1], [-1, 1]]
 
 
-def test_the_copy_makes_the_gap_smallest():
+def test_the_copy_minimises_the_gap():
     best = binary_copy(USERS, MULTIPLIER, mu=MU)
     least = binary_gap(USERS, best, MULTIPLIER, mu=MU)
     for row in range(3):
@@ -87,18 +87,18 @@ def test_the_residual_of_binary_codes_is_zero():
     ],
     ids=["data_term", "binary_gap"],
 )
-def test_the_gradient_of_each_term_is_that_of_finite_differences(term):
+def test_the_gradient_of_each_term_equals_finite_differences(term):
     relaxed = USERS.double().requires_grad_()
     assert torch.autograd.gradcheck(term, (relaxed,))
 
 
-def test_the_gradient_of_the_regulariser_is_that_of_finite_differences():
+def test_the_gradient_of_the_regulariser_is_twice_the_parameter():
     net = nn.Linear(2, 1).double()
     squared_norm(net).backward()
     torch.testing.assert_close(net.weight.grad, 2 * net.weight.detach())
 
 
-def test_the_updates_bring_free_codes_to_their_binary_copies():
+def test_the_updates_make_codes_converge_to_their_binary_copies():
     codes = USERS.clone().requires_grad_()
     multiplier = torch.zeros_like(USERS)
     copy = binary_copy(USERS, multiplier, mu=1.0)
@@ -106,7 +106,7 @@ def test_the_updates_bring_free_codes_to_their_binary_copies():
     optimizer = torch.optim.SGD([codes], lr=0.3)
     for _ in range(60):
         optimizer.zero_grad()
-        pull = 0.1 * (codes - USERS).square().sum()  # what the data would rather have
+        pull = 0.1 * (codes - USERS).square().sum()  # stands for the data term
         (pull + 3 * binary_gap(codes, copy, multiplier, mu=1.0)).backward()
         optimizer.step()
         copy = binary_copy(codes.detach(), multiplier, mu=1.0)

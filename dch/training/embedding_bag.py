@@ -1,7 +1,8 @@
-"""The weighted embedding bag: sums of embedding rows, sparse forward and backward.
+"""The weighted embedding bag: sums of embedding rows, sparse in the forward and the backward pass.
 
-On a cpu it is compiled, and split over threads so that no two write the same number: equal input gives equal
-output whatever the number of threads. On other devices, and as the oracle of the tests, it is torch's own.
+On a CPU the code is compiled and split over threads so that no two threads write the same number: equal input
+gives equal output for any number of threads. On other devices torch's own embedding bag is used; the tests
+compare the compiled code with it.
 """
 
 from collections.abc import Callable
@@ -22,8 +23,8 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Bags:
-    """Some bags as compressed rows: bag i holds the tokens ``starts[i]:starts[i + 1]``."""
+class BagBatch:
+    """The bags of one batch as compressed rows: bag i holds the tokens ``starts[i]:starts[i + 1]``."""
 
     starts: NDArray[np.int64]
     """(n + 1,)."""
@@ -41,24 +42,24 @@ class Bags:
         return len(self.starts) - 1
 
 
-def bag_sum(table: Tensor, bags: Bags) -> Tensor:
-    """Return the weighted sum of embedding rows of each bag, (n, hidden); 0 for an empty bag.
+def bag_sum(table: Tensor, batch: BagBatch) -> Tensor:
+    """Return the weighted sum of the embedding rows of each bag, (n, hidden); 0 for an empty bag.
 
     Args:
         table: (n_tokens, hidden) float32.
-        bags: n bags whose tokens are rows of the table.
+        batch: n bags whose tokens are rows of the table.
     """
     if table.device.type == "cpu":
-        compiled: Tensor = _CompiledBag.apply(table, bags)  # type: ignore[no-untyped-call]
+        compiled: Tensor = _CompiledBag.apply(table, batch)  # type: ignore[no-untyped-call]
         return compiled
-    return torch_bag_sum(table, bags)
+    return torch_bag_sum(table, batch)
 
 
-def torch_bag_sum(table: Tensor, bags: Bags) -> Tensor:
-    """The same by torch alone, on any device."""
+def torch_bag_sum(table: Tensor, batch: BagBatch) -> Tensor:
+    """Compute the same as ``bag_sum`` with torch alone, on any device."""
     tokens, starts, weights = (
         torch.from_numpy(part).to(table.device)
-        for part in (bags.tokens.astype(np.int64), bags.starts, bags.weights)
+        for part in (batch.tokens.astype(np.int64), batch.starts, batch.weights)
     )
     return functional.embedding_bag(
         tokens, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
@@ -67,20 +68,23 @@ def torch_bag_sum(table: Tensor, bags: Bags) -> Tensor:
 
 class _CompiledBag(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, table: Tensor, bags: Bags) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        ctx.bags, ctx.rows = bags, len(table)
-        out = np.empty((len(bags), table.shape[1]), np.float32)
+    def forward(ctx, table: Tensor, batch: BagBatch) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        ctx.batch, ctx.rows = batch, len(table)
+        out = np.empty((len(batch), table.shape[1]), np.float32)
         rows = table.detach().numpy()
-        _in_parts(len(bags), lambda a, b: _gather(rows, bags.starts, bags.tokens, bags.weights, a, b, out))
+        _in_threads(
+            len(batch), lambda a, b: _gather(rows, batch.starts, batch.tokens, batch.weights, a, b, out)
+        )
         return torch.from_numpy(out)
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
         grad = np.ascontiguousarray(grads[0].numpy())
         out = np.zeros((ctx.rows, grad.shape[1]), np.float32)
-        bags = ctx.bags
-        _in_parts(
-            grad.shape[1], lambda a, b: _scatter(grad, bags.starts, bags.tokens, bags.weights, a, b, out)
+        batch = ctx.batch
+        _in_threads(
+            grad.shape[1],
+            lambda a, b: _scatter(grad, batch.starts, batch.tokens, batch.weights, a, b, out),
         )
         return torch.from_numpy(out), None
 
@@ -99,8 +103,8 @@ def _gather(
     for i in range(a, b):
         total = out[i]
         total[:] = 0
-        for place in range(starts[i], starts[i + 1]):
-            row, weight = table[tokens[place]], weights[place]
+        for position in range(starts[i], starts[i + 1]):
+            row, weight = table[tokens[position]], weights[position]
             for j in range(len(total)):
                 total[j] += weight * row[j]
 
@@ -118,8 +122,8 @@ def _scatter(
     """Add to the columns a:b of out."""
     for i in range(len(grad)):
         row = grad[i, a:b]
-        for place in range(starts[i], starts[i + 1]):
-            total, weight = out[tokens[place], a:b], weights[place]
+        for position in range(starts[i], starts[i + 1]):
+            total, weight = out[tokens[position], a:b], weights[position]
             for j in range(b - a):
                 total[j] += weight * row[j]
 
@@ -129,14 +133,14 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="dch-bag")
 
 
-def _in_parts(n: int, work: Callable[[int, int], None]) -> None:
-    """Call work(a, b) on slices of range(n), as many as torch has threads."""
+def _in_threads(n: int, work: Callable[[int, int], None]) -> None:
+    """Call work(a, b) on slices of range(n), one slice for each thread of torch."""
     threads = torch.get_num_threads()
     bounds = [n * part // threads for part in range(threads + 1)]
     if threads == 1:
         return work(0, n)
-    waiting = [_pool(threads).submit(work, a, b) for a, b in pairwise(bounds[1:])]
+    futures = [_pool(threads).submit(work, a, b) for a, b in pairwise(bounds[1:])]
     work(bounds[0], bounds[1])
-    for part in waiting:
-        part.result()
+    for future in futures:
+        future.result()
     return None

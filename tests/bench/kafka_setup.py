@@ -1,4 +1,4 @@
-"""What the benchmarks of the Kafka side stand on: data, a model of its size, a worker as a process."""
+"""Set up the Kafka benchmarks: data, a model of matching size, topics, and a worker process."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def data(name):
 
 
 def model_for(ratings, *, generation=1, bits=64, hidden=256):
-    """Return a model of the size that a fit of these ratings has; random weights cost the same."""
+    """Return a model of the size of a fit to these ratings; random weights cost as much as fitted ones."""
     rng = np.random.default_rng(0)
     return Model(
         generation=generation,
@@ -38,7 +38,7 @@ def model_for(ratings, *, generation=1, bits=64, hidden=256):
 
 
 def world_on(address, folder):
-    """Return topics and a store of their own; everything else is as by default."""
+    """Create topics with a prefix and an artifact store for this run; other settings are the defaults."""
     settings = Settings(
         bootstrap_servers=address,
         prefix=f"bench-{uuid.uuid4().hex[:8]}-",
@@ -50,7 +50,7 @@ def world_on(address, folder):
 
 @contextmanager
 def start_worker(settings, *wrapper):
-    """Run ``dch worker`` as a process, its log in ``stderr``; ended in order afterwards."""
+    """Run ``dch worker`` as a process with its log in ``stderr``, and stop it at the end."""
     command = [*wrapper, sys.executable, "-m", "streams", "worker"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environ(settings), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -59,6 +59,6 @@ def start_worker(settings, *wrapper):
         yield process
     finally:
         process.terminate()
-        _, left = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=30)
         if process.returncode:
-            sys.stderr.write(left)
+            sys.stderr.write(log)

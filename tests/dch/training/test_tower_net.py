@@ -8,9 +8,9 @@ from dch.data.ids import IdTable
 from dch.models.model import Model
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
-from dch.training.net import TowerNet, hard_sign
-from dch.training.scale import read_scale
-from dch.training.start import random_start
+from dch.training.initial_weights import random_weights
+from dch.training.rating_scale import infer_scale
+from dch.training.tower_net import TowerNet, hard_sign
 from dch.training.training_bags import make_training_bags
 from tests.dch.random_models import encode_items
 from tests.dch.training.data import clusters
@@ -18,10 +18,10 @@ from tests.dch.training.data import clusters
 CONFIG = DchConfig(bits=16, hidden=24)
 
 
-def _weights(side, seed):
-    """Random in every part, so that a part used wrongly shows."""
+def _weights(bags, seed):
+    """Return weights that are random in every part, so that a part used wrongly changes the result."""
     rng = np.random.default_rng(seed)
-    shapes = random_start(side, CONFIG, rng)
+    shapes = random_weights(bags, CONFIG, rng)
     return TowerWeights(
         **{
             name: rng.normal(0, 0.5, getattr(shapes, name).shape).astype(np.float32)
@@ -31,9 +31,9 @@ def _weights(side, seed):
 
 
 @given(st.integers(0, 5), st.sampled_from([0.5, 1.0]))
-def test_the_frozen_tower_is_its_torch_twin(seed, feature_weight):
+def test_the_frozen_tower_and_the_torch_module_give_equal_codes(seed, feature_weight):
     ratings = clusters(n_users=12, n_items=20, features=True)
-    scale = read_scale(ratings.values, CONFIG, graded=True)
+    scale = infer_scale(ratings.values, CONFIG, graded=True)
     users, items = make_training_bags(ratings, scale, min_token_count=1)
     nets = TowerNet(_weights(users, seed)), TowerNet(_weights(items, seed + 1))
     model = Model(
@@ -50,22 +50,22 @@ def test_the_frozen_tower_is_its_torch_twin(seed, feature_weight):
     user_codes = model.encode_users(ratings.by_user, ratings.item_ids)
     item_codes = encode_items(model, ratings.by_item, ratings.user_ids, features)
     frozen = user_codes[ratings.user_ids.rows(users.ids)], item_codes[ratings.item_ids.rows(items.ids)]
-    for net, side, codes in zip(nets, (users, items), frozen, strict=True):
-        twin = net(whole_bags(side, np.arange(len(side)), feature_weight)).detach().numpy()
-        np.testing.assert_allclose(codes, twin, atol=2e-4)
+    for net, bags, codes in zip(nets, (users, items), frozen, strict=True):
+        expected = net(whole_bags(bags, np.arange(len(bags)), feature_weight)).detach().numpy()
+        np.testing.assert_allclose(codes, expected, atol=2e-4)
 
 
 def test_an_empty_bag_has_a_code():
-    side = make_training_bags(
-        clusters(), read_scale(np.array([1, 5], np.float32), CONFIG, graded=True), min_token_count=1
+    bags = make_training_bags(
+        clusters(), infer_scale(np.array([1, 5], np.float32), CONFIG, graded=True), min_token_count=1
     )[0]
-    net = TowerNet(_weights(side, 0))
-    bags = whole_bags(side, np.array([0]), 0.0)
-    empty = type(bags)(np.zeros(2, np.int64), bags.tokens[:0], bags.weights[:0], np.zeros(1, np.int32))
+    net = TowerNet(_weights(bags, 0))
+    one = whole_bags(bags, np.array([0]), 0.0)
+    empty = type(one)(np.zeros(2, np.int64), one.tokens[:0], one.weights[:0], np.zeros(1, np.int32))
     assert torch.isfinite(net(empty)).all()
 
 
-def test_the_sign_is_hard_forward_and_absent_backward():
+def test_the_hard_sign_passes_the_gradient_through_unchanged():
     relaxed = torch.tensor([0.2, -0.1, 0.0], requires_grad=True)
     signs = hard_sign(relaxed)
     (signs * torch.tensor([1.0, 2.0, 3.0])).sum().backward()

@@ -1,4 +1,4 @@
-"""The rating scale: from which rating on an item counts as liked, and what a rating weighs in a bag."""
+"""The rating scale: which ratings count as liked, and what a rating weighs in a bag."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from dch.errors import RatingsError
 
 Floats = NDArray[np.float32]
 
-LIKED_PLACE = 0.75
-"""Place of the lowest liked rating on a scale from 0 to 1: 4.0 on a scale of 1 to 5."""
+LIKED_FRACTION = 0.75
+"""Where liking starts between the lowest rating (0) and the highest (1): 4.0 on a scale of 1 to 5."""
 
-GRADED = ((0.0, 0.1), (0.25, 0.2), (0.5, 0.5), (0.75, 1.0), (1.0, 1.5))
-"""(place on the scale, weight): a low rating still says that the user chose the item."""
+GRADED_WEIGHTS = ((0.0, 0.1), (0.25, 0.2), (0.5, 0.5), (0.75, 1.0), (1.0, 1.5))
+"""(fraction of the scale, weight). The lowest weight is above 0: even a low rating shows a user's choice."""
 
 
 @dataclass(frozen=True)
-class Scale:
-    """What a rating means in one data set."""
+class RatingScale:
+    """What the ratings of one data set mean."""
 
     knots: Floats
     """(m, 2): rating, weight; interpolated linearly and clamped at both ends."""
@@ -32,13 +32,18 @@ class Scale:
         return np.interp(values, self.knots[:, 0], self.knots[:, 1]).astype(np.float32)
 
     def targets(self, values: Floats) -> Floats:
-        """Return the weight of each rating as a target: 0 where it is not liked, (n,)."""
+        """Return the weight of each rating as a target, (n,); 0 if it is not liked."""
         liked: Floats = np.where(values >= self.positive_from, self.weights(values), np.float32(0.0))
         return liked
 
 
-def read_scale(values: Floats, config: DchConfig, *, graded: bool) -> Scale:
-    """Place the ratings of a data set on a scale from the lowest to the highest found.
+def infer_scale(values: Floats, config: DchConfig, *, graded: bool) -> RatingScale:
+    """Derive the scale from the lowest and the highest rating found; what the settings give overrides it.
+
+    Args:
+        values: (n,) ratings, n at least 1.
+        config: the settings.
+        graded: weigh ratings by their value; False gives each the weight 1.
 
     Raises:
         RatingsError: no rating counts as liked.
@@ -49,13 +54,13 @@ def read_scale(values: Floats, config: DchConfig, *, graded: bool) -> Scale:
     )
     if positive_from > high:
         found = f"the highest is {high:g}, positive_from is {positive_from:g}"
-        raise RatingsError(f"no rating is liked: {found}; lower positive_from")
-    return Scale(_knots(low, high, config, graded), positive_from)
+        raise RatingsError(f"no rating counts as liked: {found}; lower positive_from")
+    return RatingScale(_knots(low, high, config, graded), positive_from)
 
 
 def _positive_from(values: Floats, low: float, high: float) -> float:
     levels = np.unique(values)
-    return float(levels[levels >= low + LIKED_PLACE * (high - low)][0])
+    return float(levels[levels >= low + LIKED_FRACTION * (high - low)][0])
 
 
 def _knots(low: float, high: float, config: DchConfig, graded: bool) -> Floats:
@@ -63,4 +68,6 @@ def _knots(low: float, high: float, config: DchConfig, graded: bool) -> Floats:
         return np.array(config.rating_knots, np.float32)
     if low == high or not graded:
         return np.array([[high, 1.0]], np.float32)
-    return np.array([(low + place * (high - low), weight) for place, weight in GRADED], np.float32)
+    return np.array(
+        [(low + fraction * (high - low), weight) for fraction, weight in GRADED_WEIGHTS], np.float32
+    )

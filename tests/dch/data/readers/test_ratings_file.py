@@ -1,18 +1,18 @@
-"""Which file of a folder holds the ratings, and which column is which."""
+"""Which file of a folder holds the ratings."""
 
 import pytest
 
-from dch.data.readers.names import find_columns, find_ratings_file
+from dch.data.readers.ratings_file import find_ratings_file
 from dch.errors import RatingsError
 
 
-def test_a_folder_stands_for_its_one_file_of_ratings(tmp_path):
+def test_a_folder_with_one_file_of_ratings_stands_for_that_file(tmp_path):
     for name in ("ratings.csv.gz", "items.jsonl", "users.jsonl", "README.md"):
         (tmp_path / name).touch()
     assert find_ratings_file(tmp_path) == tmp_path / "ratings.csv.gz"
 
 
-def test_of_several_files_the_one_called_ratings_is_meant(tmp_path):
+def test_of_several_files_the_one_called_ratings_is_taken(tmp_path):
     for name in ("ratings.csv", "other.csv"):
         (tmp_path / name).touch()
     assert find_ratings_file(tmp_path).name == "ratings.csv"
@@ -22,7 +22,7 @@ def test_a_folder_with_several_files_of_ratings_is_refused(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).touch()
     with pytest.raises(
-        RatingsError, match=r"expected one file of ratings, found a.csv, b.csv; name the file"
+        RatingsError, match=r"expected one file of ratings, found a.csv, b.csv; give the path of a file"
     ):
         find_ratings_file(tmp_path)
 
@@ -33,21 +33,12 @@ def test_a_folder_without_ratings_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ratings.xlsx", "ratings", "ratings.parquet.gz"])
-def test_an_unknown_format_names_the_known_ones(tmp_path, name):
+def test_the_error_for_an_unknown_format_names_the_known_ones(tmp_path, name):
     (tmp_path / name).touch()
-    with pytest.raises(
-        RatingsError, match=r"format not known by its name; known are \*.csv, \*.tsv, \*.parquet"
-    ):
+    with pytest.raises(RatingsError, match=r"unknown file format; known are \*.csv, \*.tsv, \*.parquet"):
         find_ratings_file(tmp_path / name)
 
 
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(RatingsError, match=r"nothing.csv: no such file or folder"):
         find_ratings_file(tmp_path / "nothing.csv")
-
-
-@pytest.mark.parametrize(
-    "names", ["user,item,rating", "userId,movieId,rating", "user_id,ITEM_ID,Stars", "uid,asin,overall"]
-)
-def test_common_column_names_are_known(names):
-    assert find_columns(names.split(","), "x") == {"user": 0, "item": 1, "rating": 2}

@@ -1,10 +1,11 @@
-"""Equation 1, term by term: fit observed ratings by products of codes, with binary copies by ADMM.
+"""The loss of the rating objective, Equation 1 term by term, with binary copies by ADMM.
 
 Source of every term: the poster Deep Collaborative Hashing, after Li, Wang, Pan, Peng, Yang, Cambria,
 "Learning binary codes with neural collaborative filtering for efficient recommendation systems",
 Knowledge-Based Systems 172 (2019); the alternating updates are those of Boyd, Parikh, Chu, Peleato, Eckstein,
-"Distributed optimization and statistical learning via ADMM" (2011), section 3. Means over a batch stand for
-the equation's sums, so the weights do not depend on the size of the data.
+"Distributed optimization and statistical learning via ADMM" (2011), section 3. Where the equation sums over
+all data, this code takes the mean over a batch, so that the weights of the terms do not depend on the data's
+size.
 """
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 
 def scaled_ratings(values: Tensor, *, low: float, high: float, bits: int) -> Tensor:
-    """Map ratings from [low, high] to [-bits, bits], the range of b . d; all to bits when low is high."""
+    """Map ratings from [low, high] to [-bits, bits], the range of b . d; to bits if low equals high."""
     if low == high:
         return torch.full_like(values, float(bits))
     return bits * (2 * (values - low) / (high - low) - 1)
@@ -42,7 +43,7 @@ def binary_gap(relaxed: Tensor, copy: Tensor, multiplier: Tensor, *, mu: float) 
         mu: the penalty.
 
     Source:
-        Equation 1, second line; the same term serves both sides.
+        Equation 1, second line; the same term for users and for items.
     """
     return mu / 2 * (relaxed - (copy + multiplier / mu)).square().sum(dim=1).mean()
 
@@ -57,7 +58,7 @@ def squared_norm(net: nn.Module) -> Tensor:
 
 
 def binary_copy(relaxed: Tensor, multiplier: Tensor, *, mu: float) -> Tensor:
-    """Return P = sign(B - E/mu), the copy that makes ``binary_gap`` smallest; 0 goes to -1.
+    """Return P = sign(B - E/mu), the copy that minimises ``binary_gap``; the sign of 0 is -1.
 
     Source:
         The update of P, and of Q, in the ADMM of Equation 1.
@@ -75,5 +76,5 @@ def next_multiplier(relaxed: Tensor, copy: Tensor, multiplier: Tensor, *, mu: fl
 
 
 def residual(relaxed: Tensor, copy: Tensor) -> float:
-    """Return the root mean square of B - P: 0 when the relaxed codes are binary."""
+    """Return the root mean square of B - P, which is 0 for relaxed codes that are binary."""
     return float((relaxed - copy).square().mean().sqrt())
