@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dch.experiments.baselines.dcf_steps import Fixed, descend, relax, squared_error
+from dch.experiments.baselines.dcf_steps import FixedSide, descend, relax, squared_error
 from tests.dch.experiments.baselines.planted import ratings_of
 
 CUBE = np.array(list(product([-1, 1], repeat=4)), np.int8)
@@ -20,7 +20,7 @@ def small_case(seed, others=None):
     ratings = ratings_of(rng.uniform(-4, 4, (3, 4)).astype(np.float32))
     pull = rng.normal(0, 2, (3, 4)).astype(np.float32)
     start = CUBE[rng.integers(16, size=3)]
-    return Fixed(ratings.by_user, others, pull), start
+    return FixedSide(ratings.by_user, others, pull), start
 
 
 def loss(fixed, code, row):
@@ -54,7 +54,7 @@ def test_descent_ends_where_no_single_bit_is_better_and_never_above_its_start(se
 
 
 def test_a_bit_whose_values_are_equally_good_stays():
-    fixed = Fixed(ratings_of(np.zeros((1, 1), np.float32)).by_user, CUBE[:1], np.zeros((1, 4), np.float32))
+    fixed = FixedSide(ratings_of(np.zeros((1, 1), np.float32)).by_user, CUBE[:1], np.zeros((1, 4), np.float32))
     codes = np.array([[1, 1, -1, -1]], np.int8)
     assert descend(np.arange(1), fixed, codes, sweeps=5) == 0
     assert codes.tolist() == [[1, 1, -1, -1]]
@@ -75,7 +75,7 @@ def test_relaxed_descent_finds_the_ridge_regression(seed):
     ratings = ratings_of(rng.uniform(-4, 4, (3, 12)).astype(np.float32))
     pull = rng.standard_normal((3, 4)).astype(np.float32)
     vectors = np.zeros((3, 4), np.float32)
-    relax(np.arange(3), Fixed(ratings.by_user, others, pull), vectors, ridge=2.0, sweeps=300)
+    relax(np.arange(3), FixedSide(ratings.by_user, others, pull), vectors, ridge=2.0, sweeps=300)
     wanted = ratings.by_user.values.reshape(3, 12) @ others + pull
     exact = np.linalg.solve(others.T @ others + 2 * np.eye(4), wanted.T).T
     np.testing.assert_allclose(vectors, exact, atol=1e-3)

@@ -47,9 +47,9 @@ def test_a_user_without_ratings_is_unknown():
 
 def test_too_many_items_are_refused_with_what_they_would_cost():
     with pytest.raises(
-        ConfigError, match=r"most_items is 30, there are 40 items, which need 0\.0 GB and about 0\.0 minutes"
+        ConfigError, match=r"max_items is 30, there are 40 items, which need 0\.0 GB and about 0\.0 minutes"
     ):
-        fit_ease(two_blocks(), most_items=30)
+        fit_ease(two_blocks(), max_items=30)
     assert cost_of(33_000) == "4.4 GB and about 12.0 minutes"
 
 

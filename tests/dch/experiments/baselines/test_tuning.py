@@ -8,7 +8,7 @@ import pytest
 from dch.errors import ConfigError
 from dch.experiments.baselines.ials import fit_ials
 from dch.experiments.baselines.popularity import fit_popularity
-from dch.experiments.baselines.product_scorer import ProductScorer
+from dch.experiments.baselines.scorers import ProductScorer
 from dch.experiments.baselines.tuning import BPR, EASE, IALS, Grid, tune
 from tests.dch.experiments.baselines.blocks import two_blocks
 
@@ -45,8 +45,8 @@ def test_the_search_walks_to_the_best_settings():
 
 
 def test_no_more_fits_are_made_than_allowed_but_for_the_starts():
-    assert len(tune(fit_spoilt, GRID, two_blocks(), most_fits=6).tried) == 6
-    assert len(tune(fit_spoilt, GRID, two_blocks(), most_fits=1).tried) == 2
+    assert len(tune(fit_spoilt, GRID, two_blocks(), max_fits=6).tried) == 6
+    assert len(tune(fit_spoilt, GRID, two_blocks(), max_fits=1).tried) == 2
 
 
 def test_each_fit_sees_the_same_part_of_the_training_data():
@@ -56,7 +56,7 @@ def test_each_fit_sees_the_same_part_of_the_training_data():
         seen.append((len(train), int(train.items.sum()), seed))
         return fit_popularity(train)
 
-    tune(fit, GRID, ratings, 4, most_fits=5)
+    tune(fit, GRID, ratings, 4, max_fits=5)
     assert set(seen) == {seen[0]}
     assert 0.7 * len(ratings) < seen[0][0] < 0.9 * len(ratings)
     assert seen[0][2] == 4
