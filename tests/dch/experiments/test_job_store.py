@@ -1,8 +1,8 @@
 """The job store: one compressed file that no process loses results in and no error overwrites."""
 
 import gzip
-import multiprocessing
 import shutil
+import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
@@ -18,9 +18,9 @@ from dch.experiments.plan import Plan
 from dch.experiments.runner import finished, run_experiment
 from tests.dch.experiments.fake_part import ORIGIN
 
-COMMITTED = Path(__file__).parents[3] / "docs" / "results"
+ROOT = Path(__file__).parents[3]
+COMMITTED = ROOT / "docs" / "results"
 DATA = ("ml-1m", "amazon-books", "yelp", "amazon-timed")
-
 
 
 def result_of(value):
@@ -52,18 +52,23 @@ def test_equal_results_are_equal_bytes_in_whatever_order_they_were_saved(tmp_pat
     assert one[4:8] == bytes(4)  # the time in the gzip header
 
 
-def save_ten(folder, process):
-    for number in range(10):
-        JobStore(folder).put(f"{process}/{number}", result_of(number))
+SAVE_TEN = """
+import sys
+from pathlib import Path
+from dch.experiments.job_store import JobResult, JobStore
+from dch.experiments.origin import Origin
+_, folder, name = sys.argv
+result = JobResult.of({}, 1.5, Origin("command", "commit", "machine", "2026-01-02"), "digest")
+for number in range(10):
+    JobStore(Path(folder)).put(f"{name}/{number}", result)
+"""
 
 
 def test_processes_that_share_a_folder_keep_each_other_s_results(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=save_ten, args=(tmp_path, name)) for name in ("a", "b")]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SAVE_TEN, tmp_path, name], cwd=ROOT) for name in ("a", "b")
+    ]
+    assert [process.wait() for process in processes] == [0, 0]
     expected = {f"{name}/{number}" for name in ("a", "b") for number in range(10)}
     assert set(JobStore(tmp_path).results()) == expected
 

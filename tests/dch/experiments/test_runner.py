@@ -224,7 +224,9 @@ def test_files_of_others_are_not_overwritten(tmp_path):
     assert (plan.out / ".gitignore").read_text() == "mine"
     (plan.out / "README.md").write_text("# My project")
     part = FakePart({B: 0.5})
-    with pytest.raises(ConfigError, match=r"README.md was not written by an experiment.*choose another output folder"):
+    with pytest.raises(
+        ConfigError, match=r"README.md was not written by an experiment.*choose another output folder"
+    ):
         run(plan, part)
     assert (part.ran, (plan.out / "README.md").read_text()) == ([], "# My project")
 

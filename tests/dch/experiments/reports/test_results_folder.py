@@ -46,7 +46,9 @@ def test_the_index_shows_tables_plots_the_protocol_and_the_command(tmp_path):
     lines = {"one": Line([1, 2], [0.1, 0.2], [0.01, 0.01]), "two": Line([1, 2], [0.2, 0.3])}
     plot = Plot("curve", "A curve", [Panel("left", "x", "y", lines), Panel("right", "x", "y", lines)])
     plan = plan_in(tmp_path)
-    write_pages(plan, [Section("length", [TABLE, plot], MADE), Section("cold", [], MADE)], ORIGIN, seconds=7000)
+    write_pages(
+        plan, [Section("length", [TABLE, plot], MADE), Section("cold", [], MADE)], ORIGIN, seconds=7000
+    )
     text = (plan.out / "README.md").read_text()
     for part in ("## Code length", "| EUEI | 5,410 |", "![A curve](curve.png)", PROTOCOL, MADE.sentence()):
         assert part in text
