@@ -67,7 +67,7 @@ def fit_ease(
     *,
     regularization: float = 500.0,
     graded: bool = True,
-    max_items: int = 15_000,
+    most_items: int = 15_000,
     seed: int = 0,
 ) -> FittedEase:
     """Solve for the item weights that best reconstruct each history without the item itself.
@@ -79,11 +79,11 @@ def fit_ease(
         train: the ratings to learn from.
         regularization: penalty on the squared weights.
         graded: histories contain rating weights; if not, each rating weighs 1.
-        max_items: refuse more items than this.
+        most_items: refuse more items than this.
         seed: not used.
 
     Raises:
-        ConfigError: there are more items than max_items.
+        ConfigError: there are more items than most_items.
         MissingExtraError: scipy is not installed.
 
     Source:
@@ -91,10 +91,10 @@ def fit_ease(
         rating weights.
     """
     trained, scale = TrainedIds.of(train), read_scale(train.values, DchConfig(), graded=graded)
-    if len(trained.items) > max_items:
+    if len(trained.items) > most_items:
         raise ConfigError(
-            f"max_items is {max_items}, there are {len(trained.items)} items, "
-            f"which need {cost_of(len(trained.items))}; raise max_items, or leave EASE out"
+            f"most_items is {most_items}, there are {len(trained.items)} items, "
+            f"which need {cost_of(len(trained.items))}; raise most_items, or leave EASE out"
         )
     histories = weight_matrix(train, scale, trained.users, trained.items)
     return FittedEase(train, scale, trained.items, solve_ease(histories, regularization))

@@ -128,14 +128,14 @@ def tune(
     if not grid.starts:
         raise ConfigError("a search needs at least one start, got none")
     split = holdout(train, np.random.default_rng([seed, 2]), test_share=0.2, user_share=0, item_share=0)
-    asked = validation_question(split, seed)
+    question = validation_question(split, seed)
     tried: dict[tuple[float, ...], TriedSettings] = {}
 
     def attempt(candidates: Sequence[Settings]) -> TriedSettings:
         for settings in candidates:
             key = tuple(settings[name] for name in grid.values)
             if key not in tried and (len(tried) < max_fits or settings in grid.starts):
-                tried[key] = _try(fit, settings, split, asked, seed)
+                tried[key] = _try(fit, settings, split, question, seed)
         return max(tried.values(), key=lambda one: one.ndcg)
 
     best, before = attempt(grid.starts), None
@@ -150,21 +150,23 @@ def validation_question(split: Holdout, seed: int) -> Question:
     least = read_scale(train.values, DchConfig(), graded=False).positive_from
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
     test = test.subset(known_items[test.items] & known_users[test.users] & (test.values >= least))
-    asked = np.unique(test.users)
-    sampled = np.random.default_rng([seed, 3]).permutation(asked)[:MAX_USERS]
+    users = np.unique(test.users)
+    sampled = np.random.default_rng([seed, 3]).permutation(users)[:MAX_USERS]
     is_asked = np.zeros(train.n_users, np.bool_)
     is_asked[sampled] = True
     return make_question(is_asked, known_items, given=[train], test=test, relevant_from=least)
 
 
 def _try(
-    fit: Callable[..., FittedBaseline], settings: Settings, split: Holdout, asked: Question, seed: int
+    fit: Callable[..., FittedBaseline], settings: Settings, split: Holdout, question: Question, seed: int
 ) -> TriedSettings:
     started = time.perf_counter()
     fitted = fit(split.train, **settings, seed=seed)
     fit_s = time.perf_counter() - started
     scorer = fitted.fold_in(split.train.subset(np.zeros(len(split.train), np.bool_)))
     least = read_scale(split.train.values, DchConfig(), graded=False).positive_from
-    lists = scorer_lists(scorer, asked, precedence=precedences(split.train, least))
-    found = relevance(lists, *asked.relevant)
-    return TriedSettings(settings, float(ndcg_at(DEPTH, found, np.diff(asked.relevant.starts)).mean()), fit_s)
+    lists = scorer_lists(scorer, question, precedence=precedences(split.train, least))
+    found = relevance(lists, *question.relevant)
+    return TriedSettings(
+        settings, float(ndcg_at(DEPTH, found, np.diff(question.relevant.starts)).mean()), fit_s
+    )

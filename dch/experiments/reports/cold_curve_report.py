@@ -14,14 +14,14 @@ STRATEGIES = {
     "popular": "popular",
 }
 
-NOTE = f"""The columns are the number of ratings given of each new user or item, 0 to {POINTS[-1]}, sampled
-at random. Users and items with fewer than {POINTS[-1]} ratings to give are left out, so every column
+NOTE = f"""Each column gives that many ratings of each new user or new item, 0 to {POINTS[-1]}, sampled at
+random. Users and items with fewer than {POINTS[-1]} ratings to give are left out, so that every column
 covers the same ones. Every column also ranks the same items: for users, the training items; for items,
-either the new items or these and the training items; in both cases without what the user has rated,
-counting all ratings that can be given. The lists of new items are made for users of the training part,
-encoded from their training ratings. With 0 ratings a new user gets the popular list. With 0 ratings a new
-item has a code from its features; a dash means that it has no features that the fit knows. iALS is tuned,
-and the same ratings are folded into it."""
+either the new items only, or the new items and the training items. An item is not ranked for a user whose
+rating of it may be given, whether or not it is given yet. The lists of new items are made for users of the
+training part, encoded from their training ratings. With 0 ratings a new user gets the popular list. With 0
+ratings a new item has a code from its features; a dash means that it has no features that the fit knows.
+iALS is tuned, and the same ratings are folded into it."""
 
 
 def cold_curve_pages(outcomes: Mapping[str, Outcome]) -> Sequence[Page]:

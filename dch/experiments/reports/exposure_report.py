@@ -22,7 +22,7 @@ NOTE = """The lists are for existing users, with 20 of all items, new items incl
 item comes from 80% of its ratings. Reserved is `new_item_share`, the least share of the slots of a list
 that new items get. Slots of new items is the share of all slots that they got. HIT and NDCG of new items
 cover the users with a relevant new item, and only new items count as relevant (EUNI-all); likewise for
-training items. For comparison: {even}."""
+training items. Reference for these shares: {even}."""
 
 
 def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:

@@ -11,11 +11,12 @@ from dch.experiments.reports.goal_list import GOALS, Goal, GoalOutcomes, shown
 from dch.experiments.reports.page import Cell, Page, Spread, Table, spread_of
 
 NOTE = f"""{GOAL_CASES} Each figure or ratio is computed per seed; the table shows the mean ± standard
-deviation over seeds. iALS-64 is the implementation of the package implicit. It is tuned in the same run on a
-fifth of the first seed's training part, and new users and items are folded in. Figures are rounded as shown
-before they are compared with the goals. Items without ratings: popularity has no ratings to rank them by, so
-its list follows a checksum of the id, which is one random order; relevant are the 20% of their ratings that
-are in the test part."""
+deviation over seeds. iALS-64 is implemented by the package implicit. It is tuned in the same run on
+a fifth of the first seed's training part, and new users and items are folded in. Figures are rounded as
+shown before they are compared with the targets. Cold items are the held-out items with features and without
+ratings, ranked among themselves; relevant are the 20% of their ratings that are in the test part.
+Popularity has no ratings to rank cold items by, so its list is ordered by a checksum of the id,
+which is one random order."""
 
 COLLISION_COLUMNS = (
     "balance, mean",

@@ -1,7 +1,7 @@
 """Write the output folder: a CSV and a Markdown file per table, a PNG per plot, and README.md with all."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def index(plan: Plan, sections: Sequence[Section], origin: Origin, seconds: floa
     blocks = [TITLE, *([QUICK] if plan.quick else []), _head(plan, origin, seconds)]
     blocks += [TERMS, "\n".join(_entry(section) for section in shown)]
     for section in shown:
-        blocks += [f"## {_heading(section)}", *map(_page, section.pages), f"_{section.origin.sentence()}_"]
+        blocks += [f"## {_heading(section)}", *_page_texts(section.pages), f"_{section.origin.sentence()}_"]
     blocks += ["## The protocol", PROTOCOL, "## Files", FILES, "## Run it again"]
     blocks.append(RERUN.format(command=_without_only(origin.command)))
     return "\n\n".join(blocks) + "\n"
@@ -143,7 +143,11 @@ def _heading(section: Section) -> str:
     return HEADINGS.get(section.part, section.part)
 
 
-def _page(page: Page) -> str:
-    shown = markdown(page) if isinstance(page, Table) else f"![{page.title}]({page.name}.png)\n"
-    note = f"\n{page.note}\n" if page.note else ""
-    return f"### {page.title}\n\n{shown}{note}".rstrip()
+def _page_texts(pages: Sequence[Page]) -> Iterator[str]:
+    """Yield each page as Markdown, without a note that an earlier page has shown."""
+    notes = ""
+    for page in pages:
+        shown = markdown(page) if isinstance(page, Table) else f"![{page.title}]({page.name}.png)\n"
+        note = "" if page.note in notes else f"\n{page.note}\n"
+        notes += f"{page.note}\n"
+        yield f"### {page.title}\n\n{shown}{note}".rstrip()

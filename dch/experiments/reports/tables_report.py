@@ -43,14 +43,14 @@ ROWS = (
         if method.is_code
     ),
     *(
-        Row(f"DCH-{way} ({objective})", f"dch-{way}-{objective}", "codes", published=f"DCH-{way}")
+        Row(f"DCH-{n} ({objective})", f"dch-{n}-{objective}", "codes", published=f"DCH-{n}")
         for objective in ("rating", "ranking")
-        for way in (1, 2)
+        for n in (1, 2)
     ),
     *(
-        Row(f"DCH-{way} ({objective}), reranked", f"dch-{way}-{objective}", "codes+rerank", RERANKED)
+        Row(f"DCH-{n} ({objective}), reranked", f"dch-{n}-{objective}", "codes+rerank", RERANKED)
         for objective in ("rating", "ranking")
-        for way in (1, 2)
+        for n in (1, 2)
     ),
     *(Row(method.label, what, group=FLOATS) for what, method in METHODS.items() if not method.is_code),
 )
@@ -115,7 +115,7 @@ def _quality(found: TableOutcomes, metric: str) -> Table:
         "The publication has one objective; its DCH figures are repeated beside both of ours. "
         + " ".join(found.left_out())
     )
-    title = f"{metric.upper()} of 64 bits, with the published figures"
+    title = f"{metric.upper()} with 64 bits, and the published figures"
     return Table(
         f"tables_{metric.split('@')[0]}", title, columns, rows, note.strip(), percent=True, best="group"
     )

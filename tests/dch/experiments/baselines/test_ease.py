@@ -43,6 +43,6 @@ def test_a_user_without_ratings_is_unknown():
 
 def test_too_many_items_are_refused_with_their_cost():
     with pytest.raises(
-        ConfigError, match=r"max_items is 30, there are 40 items, which need 0\.0 GB and about 0\.0 minutes"
+        ConfigError, match=r"most_items is 30, there are 40 items, which need 0\.0 GB and about 0\.0 minutes"
     ):
-        fit_ease(two_blocks(), max_items=30)
+        fit_ease(two_blocks(), most_items=30)

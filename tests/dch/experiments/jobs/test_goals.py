@@ -47,7 +47,7 @@ def test_a_page_shows_a_dash_where_an_outcome_is_missing(outcomes):
     some = {name: outcome for name, outcome in outcomes.items() if name == "goals/tiny/codes/0"}
     goals, collisions = goals_pages(some)
     measured = {row[1]: row[3] for row in goals.rows}
-    assert measured["cold fit"].endswith(" s")
+    assert measured["full fit"].endswith(" s")
     assert measured["codes alone, EUEI, share of iALS-64"] is None
     assert all(cell is None for row in collisions.rows for cell in row[2:])
     assert goals_pages({}) == []

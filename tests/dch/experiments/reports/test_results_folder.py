@@ -69,3 +69,11 @@ def test_the_index_marks_a_quick_run(tmp_path):
     plan = plan_in(tmp_path, quick=True)
     write_pages(plan, [], ORIGIN, seconds=3.0)
     assert "figures mean nothing" in (plan.out / "README.md").read_text()
+
+
+def test_the_index_shows_a_note_that_pages_of_a_part_share_only_once(tmp_path):
+    plan = plan_in(tmp_path)
+    pages = [TABLE, replace(TABLE, name="again"), replace(TABLE, name="other", note="Another note.")]
+    write_pages(plan, [Section("length", pages, MADE)], ORIGIN, seconds=3.0)
+    text = (plan.out / "README.md").read_text()
+    assert (text.count("A note."), text.count("Another note.")) == (1, 1)
