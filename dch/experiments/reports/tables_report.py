@@ -181,7 +181,7 @@ def _bar_line(figures: Sequence[Spread | None]) -> Line:
 def _cost(found: TableOutcomes) -> Table:
     columns = ["method"]
     for data in found.data:
-        columns += [f"{data}, fit time in s", f"{data}, bytes per item"]
+        columns += [f"{data}, fit in s", f"{data}, bytes per item"]
     rows = []
     for row in ROWS:
         cells: list[Cell] = [row.label]
