@@ -1,1 +1,1 @@
-"""The published experiments, run again: tables, curves and the goals of this model, from one command."""
+"""The experiments that ``dch experiment`` runs: jobs, baselines and reports. Nothing else imports them."""

@@ -1,36 +1,53 @@
-"""A job: one piece of an experiment, small enough to be done again when it was cut short."""
+"""A job: one piece of an experiment, and how to read its name and its outcome."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 from dch.experiments.plan import Plan
-from dch.experiments.reports.page import Page
 
 Outcome = Mapping[str, object]
-"""What a job found, as JSON."""
+"""What a job measured; JSON can represent it."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of an experiment."""
+    """One piece of an experiment: the unit that is saved, and run again after an interruption."""
 
     name: str
-    """Such as ``cold/ml-1m/0``: part, data set, what sets it apart; also the path of its outcome."""
+    """Such as ``cold/ml-1m/dch/0``: see ``JobName``."""
 
     run: Callable[[], Outcome]
 
     of_baseline: bool = False
-    """What it finds is a compared method's alone: other settings of ours are no reason to run it again."""
+    """Whether the outcome is of a baseline alone, so that changed DCH settings do not invalidate it."""
+
+    def settings(self, plan: Plan) -> str:
+        """Return the digest of everything but the seed that the outcome depends on: ``Plan.settings``."""
+        data = [part for part in self.name.split("/")[1:] if part in plan.data]
+        return plan.settings(data[0] if data else None, of_baseline=self.of_baseline)
 
 
-class Part(Protocol):
-    """One of the modules in ``parts``."""
+class JobName(NamedTuple):
+    """The components of a job's name, ``part/data set/what/seed``."""
 
-    def jobs(self, plan: Plan) -> Sequence[Job]:
-        """Return what there is to do, the cheap first; outcomes of other parts are not looked at."""
-        ...
+    part: str
+    data: str
+    what: str
+    seed: int
 
-    def pages(self, outcomes: Mapping[str, Outcome]) -> Sequence[Page]:
-        """Return what can be shown of the outcomes at hand, by job name; some may still be missing."""
-        ...
+    @classmethod
+    def of(cls, name: str) -> "JobName":
+        """Split a name into its components."""
+        part, data, what, seed = name.split("/")
+        return cls(part, data, what, int(seed))
+
+
+def look_up(outcome: Outcome, *keys: str) -> float | None:
+    """Return the number under these nested keys of an outcome, or None if any key is missing."""
+    found: object = outcome
+    for key in keys:
+        if not isinstance(found, Mapping) or key not in found:
+            return None
+        found = found[key]
+    return float(found) if isinstance(found, (int, float)) else None

@@ -1,4 +1,4 @@
-"""Progress over jobs: a bar where there is a terminal, a line for each job, and the time left."""
+"""Progress over jobs: a bar on a terminal, a line for each job, and the estimated time left."""
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -6,24 +6,24 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dch.experiments.job_store import Record
+from dch.experiments.job_store import JobResult
 
 FIRST_GUESS_S = 30.0
-"""A job of a run that knows nothing yet."""
+"""Estimated seconds of a job while no job has finished."""
 
 
 class JobBar:
-    """Shows how far a run is."""
+    """Shows the progress of a run."""
 
-    def __init__(self, console: Console, jobs: Sequence[str], done: Mapping[str, Record]) -> None:
+    def __init__(self, console: Console, jobs: Sequence[str], done: Mapping[str, JobResult]) -> None:
         self._left = [job for job in jobs if job not in done]
-        self._seconds = {job: record.seconds for job, record in done.items()}
+        self._seconds = {job: result.seconds for job, result in done.items()}
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
         n_done = len(jobs) - len(self._left)
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task("", total=len(jobs), completed=n_done)
         if n_done:
-            console.print(f"{n_done} of {len(jobs)} jobs are done already", highlight=False)
+            console.print(f"{n_done} of {len(jobs)} jobs are already done", highlight=False)
 
     def __enter__(self) -> "JobBar":
         self._progress.start()
@@ -35,17 +35,17 @@ class JobBar:
         self._progress.stop()
 
     def start(self, job: str) -> None:
-        """Show that a job begins."""
+        """Show that a job starts."""
         left = duration(seconds_left(self._left, self._seconds))
         self._progress.update(self._task, description=f"{job}, about {left} left")
 
     def finish(self, job: str, seconds: float) -> None:
-        """Show that a job is done."""
+        """Show that a job has finished."""
         self._seconds[job] = seconds
         self._next(job, f"{job}  {duration(seconds)}")
 
     def fail(self, job: str, reason: str) -> None:
-        """Show that a job failed."""
+        """Show that a job has failed."""
         self._next(job, f"{job}  failed: {reason}")
 
     def _next(self, job: str, line: str) -> None:
@@ -55,11 +55,11 @@ class JobBar:
 
 
 def seconds_left(left: Sequence[str], done: Mapping[str, float]) -> float:
-    """Guess what the jobs left will take, from the same jobs with other seeds, or from all.
+    """Estimate the seconds of the remaining jobs from the same jobs with other seeds, or from all jobs.
 
     Args:
-        left: names of jobs.
-        done: seconds by name of those that were done.
+        left: names of the remaining jobs.
+        done: seconds of the finished jobs by name.
     """
     alike: dict[str, list[float]] = {}
     for name, seconds in done.items():
@@ -70,7 +70,7 @@ def seconds_left(left: Sequence[str], done: Mapping[str, float]) -> float:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words, such as ``2 h 5 min``, ``3 min 20 s`` or ``4.2 s``."""
+    """Return a time as text, such as ``2 h 5 min``, ``3 min`` or ``4.2 s``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

@@ -1,30 +1,52 @@
-"""Records: what each job found, one file a job, so that a run that was cut goes on where it was."""
+"""The job store: ``jobs.json.gz``, one compressed file with the results of all jobs in an output folder.
 
-from dataclasses import asdict
+Finished jobs are cached there, so an interrupted run resumes. The file is replaced atomically after each job.
+Processes that share an output folder take turns by a file lock, and each adds to what the others wrote.
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+from filelock import FileLock
 
-from dch.experiments.atomic_files import read_json, write_json, write_text
-from dch.experiments.job import Job, Outcome
+from dch.errors import ConfigError
+from dch.experiments.atomic_files import to_json, write_bytes, write_text
 from dch.experiments.origin import Origin
-from dch.experiments.plan import Plan
+
+FILE, LOCK, FAILURES = "jobs.json.gz", ".jobs.lock", "failed"
 
 
-class Record(msgspec.Struct, frozen=True):
-    """A job that is done."""
+class JobResult(msgspec.Struct, frozen=True):
+    """The result of a finished job, and where it comes from."""
 
     outcome: dict[str, object]
+    """What the job measured."""
+
     seconds: float
     command: str
     commit: str
     machine: str
     when: str
-    """In UTC, ISO 8601."""
+    """End of the job in UTC, ISO 8601."""
 
     settings: str
-    """Digest of what the outcome depends on: ``Plan.settings``."""
+    """Digest of everything but the seed that the outcome depends on: ``Job.settings``."""
+
+    @classmethod
+    def of(cls, outcome: Mapping[str, object], seconds: float, origin: Origin, settings: str) -> "JobResult":
+        """Return the result of a job that has just finished, with the outcome as JSON represents it.
+
+        Raises:
+            NotImplementedError: JSON cannot represent the outcome.
+        """
+        plain = msgspec.json.decode(to_json(outcome), type=dict[str, object])
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(plain, seconds, origin.command, origin.commit, origin.machine, when, settings)
 
     @property
     def origin(self) -> Origin:
@@ -32,41 +54,87 @@ class Record(msgspec.Struct, frozen=True):
         return Origin(self.command, self.commit, self.machine, self.when[:10])
 
 
-class Records:
-    """The records of a plan, in ``out/jobs``; those of other settings are as good as missing."""
+class Content(msgspec.Struct, frozen=True):
+    """The content of the file."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    format: Literal["dch-jobs"]
+    format_version: Literal[1]
+    jobs: dict[str, JobResult]
+    """By job name."""
 
-    def read(self, job: Job) -> Record | None:
-        """Return the record of a job, or None where it was not done with these settings."""
-        record = read_json(self._path(job.name), Record)
-        return record if record is not None and record.settings == self._settings(job) else None
+    tuned: dict[str, dict[str, object]]
+    """Settings that were tuned for baselines, by a key that includes the digest of what they depend on."""
 
-    def write(self, job: Job, outcome: Outcome, seconds: float, origin: Origin) -> Record:
-        """Write what a job found, and return it as it will be read."""
-        record = {
-            "outcome": outcome,
-            "seconds": seconds,
-            **{name: value for name, value in asdict(origin).items() if name not in ("date", "seeds")},
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "settings": self._settings(job),
-        }
-        write_json(self._path(job.name), record)
-        self._failure(job.name).unlink(missing_ok=True)
-        return msgspec.json.decode(self._path(job.name).read_bytes(), type=Record)
+    @classmethod
+    def of(cls, jobs: dict[str, JobResult], tuned: dict[str, dict[str, object]]) -> "Content":
+        """Return content in the present format, sorted by name: equal results are equal bytes."""
+        return cls("dch-jobs", 1, dict(sorted(jobs.items())), dict(sorted(tuned.items())))
 
-    def write_failure(self, job: str, story: str) -> Path:
-        """Write how a job failed, beside the jobs that are done, and return where."""
-        write_text(self._failure(job), story)
+
+class JobStore:
+    """The results of jobs in one output folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def results(self) -> dict[str, JobResult]:
+        """Return all results by job name, those of other settings too; empty if there is no file yet.
+
+        Raises:
+            ConfigError: the file is truncated, or not a job store.
+        """
+        return self._read().jobs
+
+    def put(self, job: str, result: JobResult) -> None:
+        """Save the result of a job, and delete the report of an earlier failure; on disk when this returns.
+
+        Raises:
+            ConfigError: as ``results``; the file stays as it is.
+        """
+        self._update(lambda old: Content.of({**old.jobs, job: result}, old.tuned))
+        self._failure(job).unlink(missing_ok=True)
+
+    def tuned(self, key: str) -> dict[str, object] | None:
+        """Return what a search for the settings of a baseline found, or None if it has not been run.
+
+        Raises:
+            ConfigError: as ``results``.
+        """
+        return self._read().tuned.get(key)
+
+    def put_tuned(self, key: str, found: Mapping[str, object]) -> dict[str, object]:
+        """Save what a search for the settings of a baseline found, and return it as JSON represents it.
+
+        Raises:
+            ConfigError: as ``results``; the file stays as it is.
+        """
+        plain = msgspec.json.decode(to_json(found), type=dict[str, object])
+        self._update(lambda old: Content.of(old.jobs, {**old.tuned, key: plain}))
+        return plain
+
+    def put_failure(self, job: str, report: str) -> Path:
+        """Write the traceback of a failed job to ``failed/<job>.txt`` and return that path."""
+        write_text(self._failure(job), report)
         return self._failure(job)
 
-    def _path(self, job: str) -> Path:
-        return self._plan.out / "jobs" / f"{job}.json"
-
     def _failure(self, job: str) -> Path:
-        return self._plan.out / "failed" / f"{job}.txt"
+        return self._folder / FAILURES / f"{job}.txt"
 
-    def _settings(self, job: Job) -> str:
-        named = [name for name in job.name.split("/")[1:] if name in self._plan.data]
-        return self._plan.settings(named[0] if named else None, of_baseline=job.of_baseline)
+    def _read(self) -> Content:
+        path = self._folder / FILE
+        try:
+            return msgspec.json.decode(gzip.decompress(path.read_bytes()), type=Content)
+        except FileNotFoundError:
+            return Content.of({}, {})
+        except (EOFError, zlib.error, gzip.BadGzipFile, msgspec.MsgspecError) as error:
+            raise ConfigError(
+                f"{path} is truncated or not a job store ({error}); "
+                "restore it, or move it away to run all jobs again"
+            ) from error
+
+    def _update(self, change: Callable[[Content], Content]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._folder / LOCK):
+            content = to_json(change(self._read()))
+            # mtime 0: by default the gzip header holds the time of writing
+            write_bytes(self._folder / FILE, gzip.compress(content, mtime=0))

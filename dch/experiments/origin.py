@@ -1,4 +1,4 @@
-"""Where figures come from: the command, the commit of the code, the machine, the day."""
+"""The origin of figures: the command, the commit of the code, the machine and the date."""
 
 import os
 import platform
@@ -10,12 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CODE = ("dch/*.py", "streams/*.py")
-"""What makes figures, at any depth; results of an earlier run beside it change nothing."""
+"""The files that figures depend on, at any depth; result files do not count as changes."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What every table and plot says of itself; of several runs, each value that occurred."""
+    """The origin that every table and plot states; for several runs, every value that occurs."""
 
     command: str
     commit: str
@@ -26,19 +26,19 @@ class Origin:
     seeds: str = ""
 
     def sentence(self) -> str:
-        """Return all of it as one line of text."""
+        """Return the origin as one line of text."""
         seeds = f"seeds {self.seeds} · " if self.seeds else ""
         return f"{self.command} · {seeds}commit {self.commit} · {self.machine} · {self.date}"
 
 
 def origin_of(command: str) -> Origin:
-    """Return where and from what a run starts now."""
+    """Return the origin of a run that starts now."""
     return Origin(command, commit_of(ROOT), machine(), datetime.now(UTC).strftime("%Y-%m-%d"))
 
 
 def commit_of(root: Path) -> str:
-    """Return the commit of a checkout, with "+ changes" where its code differs; "unknown" without git."""
-    if not (root / ".git").exists():  # installed as a copy: the checkout around it is somebody else's
+    """Return the commit of a checkout, with "+ changes" if its code was changed; "unknown" without git."""
+    if not (root / ".git").exists():  # an installed copy; a repository around it is another project
         return "unknown"
     commit = _git(root, "rev-parse", "--short=10", "HEAD")
     if not commit:
@@ -47,14 +47,14 @@ def commit_of(root: Path) -> str:
 
 
 def machine() -> str:
-    """Return the processor and how many cores this process may use."""
+    """Return the processor and the number of cores that this process may use."""
     names = [line.partition(":")[2].strip() for line in _cpu_lines() if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{names[0] if names else platform.machine()}, {cores} cores"
 
 
 def joined(origins: Iterable[Origin], seeds: Iterable[int]) -> Origin:
-    """Return one origin for figures from several runs."""
+    """Return one origin for figures from several runs, with each different value once."""
     every = list(origins)
 
     def of(field: str) -> str:
@@ -66,7 +66,7 @@ def joined(origins: Iterable[Origin], seeds: Iterable[int]) -> Origin:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """Return what git says, nothing where there is no git or no checkout."""
+    """Return the output of git; empty without git or outside a repository."""
     try:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
     except OSError:

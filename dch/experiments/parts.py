@@ -1,23 +1,44 @@
-"""The parts of an experiment by name, in the order in which they run and are shown."""
+"""The parts of an experiment: what jobs each has, and what pages it makes of their outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from dch.errors import ConfigError
-from dch.experiments.job import Part
+from dch.experiments.job import Job, Outcome
 from dch.experiments.jobs import code_length, cold_curve, drift, goals, tables
+from dch.experiments.plan import Plan
+from dch.experiments.reports.code_length_report import code_length_pages
+from dch.experiments.reports.cold_curve_report import cold_curve_pages
+from dch.experiments.reports.drift_report import drift_pages
+from dch.experiments.reports.goals_report import goals_pages
+from dch.experiments.reports.page import Page
+from dch.experiments.reports.tables_report import tables_pages
 
-PARTS: dict[str, Part] = {
-    "goals": goals,
-    "tables": tables,
-    "length": code_length,
-    "cold": cold_curve,
-    "drift": drift,
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an experiment."""
+
+    jobs: Callable[[Plan], Sequence[Job]]
+    """Returns the jobs of a plan, quick ones first; does not read the outcomes of other parts."""
+
+    pages: Callable[[Mapping[str, Outcome]], Sequence[Page]]
+    """Returns the pages for the outcomes found so far, by job name; some may be missing."""
+
+
+PARTS: Mapping[str, Part] = {
+    "goals": Part(goals.jobs, goals_pages),
+    "tables": Part(tables.jobs, tables_pages),
+    "length": Part(code_length.jobs, code_length_pages),
+    "cold": Part(cold_curve.jobs, cold_curve_pages),
+    "drift": Part(drift.jobs, drift_pages),
 }
+"""By name, in the order in which they run and are shown."""
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Refuse names of jobs that begin with no part.
+    """Check that each job name or pattern begins with the name of a part.
 
     Raises:
         ConfigError: there is no part of that name.

@@ -1,6 +1,5 @@
-"""What an experiment works with: data sets, seeds, settings, and the models that its parts share."""
+"""The plan of an experiment: its data sets, seeds and settings, and what several jobs share."""
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -19,99 +18,103 @@ from dch.errors import ArtifactError
 from dch.evaluation.fit_and_serve import default_fit, timed_fit, warm_up
 from dch.evaluation.holdout import SHARES
 from dch.experiments.atomic_files import digest_of, read_json, size_of, write_json
+from dch.experiments.job_store import JobStore
 from dch.models.model import Model
 
 
 @dataclass(frozen=True)
 class Split:
-    """A hold-out whose test part of known users and items is halved once more."""
+    """A hold-out whose test part of known users and known items is halved once more."""
 
     holdout: Holdout
 
     known_given: Ratings
-    """Known users, known items: new ratings, given after the fit."""
+    """Ratings of known items by known users that are given after the fit."""
 
     known_test: Ratings
-    """Known users, known items: the rest of the test part."""
+    """The other ratings of known items by known users in the test part."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to work with. Everything drawn by chance depends on the seed alone."""
+    """The data, seeds and settings of an experiment. Everything random depends on the seed alone."""
 
     data: Mapping[str, Path]
     """File or folder of ratings by name of the data set: ml-1m, amazon-books, yelp, amazon-timed."""
 
     out: Path
+    """Output folder."""
+
     seeds: tuple[int, ...] = (0, 1, 2)
     quick: bool = False
-    """A few minutes on little data, to see that all of it runs; its figures mean nothing."""
+    """Check in a few minutes, on little data, that every job runs; the figures mean nothing."""
 
     config: DchConfig = field(default_factory=DchConfig)
-    """Settings of every fit, but for bits, objective and seed."""
+    """Settings of every fit; jobs replace bits, objective and seed."""
 
     def settings(self, name: str | None, *, of_baseline: bool = False) -> str:
-        """Return a digest of what an outcome depends on beside the seed.
+        """Return a digest of everything but the seed that an outcome depends on.
 
         Args:
-            name: the data set; None: there is none.
-            of_baseline: the outcome is a compared method's, and no setting of ours changes it.
+            name: the data set, or None if the outcome depends on none.
+            of_baseline: whether the outcome is of a baseline alone, so that DCH settings do not count.
         """
         size = size_of(self.data[name]) if name is not None else 0
-        config = {} if of_baseline else _no_threads(self.config)
+        config = {} if of_baseline else _without_threads(self.config)
         return digest_of({"config": config, "quick": self.quick, "bytes": size})
 
-    def shared(
-        self, name: str, key: str, compute: Callable[[], Mapping[str, object]]
-    ) -> Mapping[str, object]:
-        """Return what was found on the first seed's split about a compared method, for all jobs and runs.
+    def tuned(self, name: str, key: str, search: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
+        """Return what a search for the settings of a baseline found on the split of the first seed.
+
+        The search runs once; all jobs and later runs read its findings from the job store.
 
         Args:
             name: the data set.
-            key: says what it is, and is part of a file name: ``ials-settings``.
-            compute: makes it, JSON-able; called where it is not on disk yet.
+            key: the name of the search, such as ``ials-settings``.
+            search: returns the findings; JSON can represent them.
         """
-        path = (
-            self.out / "shared" / f"{name}-{key}-{self.seeds[0]}-{self.settings(name, of_baseline=True)}.json"
-        )
-        if read_json(path, dict[str, object]) is None:
-            write_json(path, compute())
-        return json.loads(path.read_text())  # type: ignore[no-any-return] # just written, or checked
+        store = JobStore(self.out)
+        key = f"{name}-{key}-{self.seeds[0]}-{self.settings(name, of_baseline=True)}"
+        found = store.tuned(key)
+        return store.put_tuned(key, search()) if found is None else found
 
     def ratings(self, name: str) -> Ratings:
         """Return a data set."""
         return _read(self.data[name])
 
     def split(self, name: str, seed: int) -> Split:
-        """Return a split of a data set; no part of it depends on a fit."""
+        """Return the split of a data set for a seed; it does not depend on any fit."""
         return _split(self.data[name], seed)
 
     def model(
         self, name: str, seed: int, *, bits: int = 64, objective: Objective = "ranking"
     ) -> tuple[Model, float]:
-        """Return the model fitted on the training part of the split, and the seconds that its fit took.
+        """Return a model fitted to the training part of the split, and the seconds that its fit took.
 
-        Fitted once and kept in ``out/models`` by settings, for the parts and runs that follow, with the
-        seconds of that one fit, whatever its threads. Kernels are compiled beforehand, but in quick mode.
+        The model is fitted once per settings and kept in ``out/models`` for other jobs and later runs, with
+        the seconds of that one fit, whatever its number of threads. Unless the run is quick, kernels are
+        compiled before the clock starts.
         """
         hidden = max(self.config.hidden, bits)
         config = replace(self.config, bits=bits, hidden=hidden, objective=objective, seed=seed)
-        folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(_no_threads(config))}"
+        folder = (
+            self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(_without_threads(config))}"
+        )
         before = read_json(folder / "seconds.json", float)
         if before is not None:
-            with suppress(ArtifactError):  # one that cannot be read is made again
+            with suppress(ArtifactError):  # fit it again
                 return load_model(folder / "model"), before
         rmtree(folder, ignore_errors=True)
         if not self.quick:
             warm_up(default_fit, config)
         model, seconds = timed_fit(default_fit, self.split(name, seed).holdout.train, config, progress=False)
         save_model(folder / "model", model)
-        write_json(folder / "seconds.json", seconds)  # last: a model without it was cut short
+        write_json(folder / "seconds.json", seconds)  # last: its absence marks an incomplete model
         return model, seconds
 
 
-def _no_threads(config: DchConfig) -> dict[str, object]:
-    """Return the settings without the number of threads, which changes times and last bits alone."""
+def _without_threads(config: DchConfig) -> dict[str, object]:
+    """Return the settings without the number of threads, which changes only times and rounding."""
     return on_disk({name: value for name, value in asdict(config).items() if name != "threads"})
 
 

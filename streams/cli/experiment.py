@@ -66,8 +66,8 @@ def experiment(
 ) -> None:
     """Run every experiment and write tables, plots and an index to OUT/README.md.
 
-    What was done is kept in OUT/jobs and not done again: a run that was cut goes on where it was. A job that
-    fails is told, the others go on, and the exit code is 1. On two cores the whole takes two to three hours.
+    Finished jobs are cached in OUT/jobs.json.gz, so an interrupted run resumes. Failed jobs are reported; the
+    rest still run, and the exit code is 1. On two cores, all jobs together take two to three hours.
     """
     from dch.experiments.origin import origin_of
     from dch.experiments.parts import PARTS, check_names
@@ -132,15 +132,16 @@ def _print(run: "Run", out: Path) -> None:
     """Show the goals and how the run ended."""
     from dch.experiments.job_bar import duration
     from dch.experiments.reports.page import Table
-    from dch.experiments.reports.terminal import to_rich
+    from dch.experiments.reports.text import to_rich
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for page in run.pages:
         if page.name == "goals" and isinstance(page, Table):
             console.print(to_rich(page))
-    seconds = sum(record.seconds for record in run.records.values())
+    seconds = sum(result.seconds for result in run.results.values())
     console.print(
-        f"{len(run.records)} jobs are done, {run.n_new} of them now, in {duration(seconds)} together"
+        f"{len(run.results)} jobs are finished, {run.n_new} of them by this run; "
+        f"all together took {duration(seconds)}"
     )
     for what, reason in run.failed.items():
         console.print(f"failed: {what}: {reason}", markup=False, soft_wrap=True)

@@ -1,1 +1,1 @@
-"""The methods that the codes are compared with: fitted on the same ratings, asked the same questions."""
+"""The baselines: methods that are fitted to the same ratings as DCH and measured by the same questions."""

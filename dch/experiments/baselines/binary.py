@@ -1,7 +1,7 @@
-"""Binary codes of the compared methods: made from real vectors, and a scorer by their products.
+"""Binary codes of the baselines: made from real vectors, and a scorer by inner products of codes.
 
-They are kept unpacked, one int8 of -1 or 1 per bit, because the compared methods compute with them as
-numbers. A row of zeros is no code: nothing is known about that user or item.
+The codes are not packed: each bit is an int8 of -1 or 1, because the baselines compute with them as numbers.
+A row of zeros means that the user or item is unknown and has no code.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Codes = NDArray[np.int8]
-"""(n, bits) of -1 and 1, or a row of zeros where nothing is known."""
+SignCodes = NDArray[np.int8]
+"""(n, bits) of -1 and 1; a row of zeros is not a code."""
 
 
-def to_codes(relaxed: Floats) -> Codes:
-    """Return the signs of real vectors; 0 counts as positive, a row with a NaN gets no code.
+def to_codes(relaxed: Floats) -> SignCodes:
+    """Return the signs of real vectors; 0 counts as positive, and a row with a NaN gets no code.
 
     Args:
         relaxed: (n, bits).
@@ -29,20 +29,20 @@ def to_codes(relaxed: Floats) -> Codes:
     return codes
 
 
-def has_code(codes: Codes) -> NDArray[np.bool_]:
-    """Tell which rows have a code, (n,) bool."""
+def has_code(codes: SignCodes) -> NDArray[np.bool_]:
+    """Return which rows have a code, (n,) bool."""
     known: NDArray[np.bool_] = codes[:, 0] != 0
     return known
 
 
 @dataclass(frozen=True)
 class BinaryScorer:
-    """Scores an item by b . d, which is bits - 2 * distance."""
+    """Scores an item by the inner product b . d, which is bits - 2 * distance."""
 
-    users: Codes
+    users: SignCodes
     """(n_users, bits)."""
 
-    items: Codes
+    items: SignCodes
     """(n_items, bits)."""
 
     def __call__(self, users: NDArray[np.int32]) -> Floats:

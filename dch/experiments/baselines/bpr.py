@@ -1,4 +1,4 @@
-"""BPR: vectors learned so that a rated item scores above one that is not (implicit's BPR); no fold-in."""
+"""BPR: vectors learned so that rated items score above others (implicit's BPR); no fold-in."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
-from dch.experiments.baselines.optional_packages import need, one_blas_thread
-from dch.experiments.baselines.product_scorer import ProductScorer
-from dch.experiments.baselines.rating_matrix import TrainedIds, spread, weight_matrix
+from dch.experiments.baselines.optional_packages import needed_by, one_blas_thread
+from dch.experiments.baselines.rating_matrix import TrainedIds, scatter, weight_matrix
+from dch.experiments.baselines.scorers import ProductScorer
 from dch.training.rating_scale import infer_scale
 
 Floats = NDArray[np.float32]
@@ -17,19 +17,18 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FittedBpr:
-    """Vectors of the users and items of the fit; the last of each is a constant or the item's bias."""
+    """Vectors of the users and items of the fit; the last element is 1 for users and the bias for items."""
 
     users: Floats
-    """(n_users, factors + 1), NaN where the fit saw nothing."""
+    """(n_users, factors + 1), NaN for users without a rating in the fit."""
 
     items: Floats
-    """(n_items, factors + 1), NaN where the fit saw nothing."""
+    """(n_items, factors + 1), NaN for items without a rating in the fit."""
 
     def fold_in(self, given: Ratings) -> ProductScorer:
-        """Return the scores of the fit as they were: BPR has no way to take in ratings later.
+        """Return the scores of the fit; BPR cannot fold ratings in.
 
-        Users and items that the fit did not see are unknown (-inf), whatever is given of them; known ones
-        keep their vectors.
+        Users and items that are not in the fit stay unknown (-inf), whatever ratings are given.
         """
         return ProductScorer(self.users, self.items)
 
@@ -44,16 +43,16 @@ def fit_bpr(
     liked_only: bool = True,
     seed: int = 0,
 ) -> FittedBpr:
-    """Learn to rank by pairs of a rated and an unrated item, on one thread: more would race and differ.
+    """Learn to rank from pairs of a rated and another item, on one thread so that runs are reproducible.
 
     Args:
         train: the ratings to learn from.
-        factors: width of the vectors, beside the bias.
+        factors: width of the vectors without the bias.
         learning_rate: of the stochastic gradient descent.
         regularization: of the vectors.
-        iterations: passes; each draws as many pairs as there are ratings.
-        liked_only: positive ratings alone count as rated; else every one.
-        seed: start of every random draw.
+        iterations: passes; each samples as many pairs as there are ratings.
+        liked_only: only positive ratings count as rated; if not, all ratings do.
+        seed: of the random generator.
 
     Raises:
         MissingExtraError: implicit is not installed.
@@ -61,12 +60,13 @@ def fit_bpr(
     Source:
         Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback" (UAI 2009).
     """
-    bpr = need("implicit.cpu.bpr", "BPR").BayesianPersonalizedRanking
+    with needed_by("BPR", "implicit"):
+        from implicit.cpu.bpr import BayesianPersonalizedRanking
     scale = infer_scale(train.values, DchConfig(), graded=False)
     part = train.subset(train.values >= scale.positive_from) if liked_only else train
     seen = TrainedIds.of(part)
     with one_blas_thread():
-        model = bpr(
+        model = BayesianPersonalizedRanking(
             factors=factors,
             learning_rate=learning_rate,
             regularization=regularization,
@@ -75,5 +75,5 @@ def fit_bpr(
             random_state=seed,
         )
         model.fit(weight_matrix(part, scale, seen.users, seen.items), show_progress=False)
-    users = spread(np.asarray(model.user_factors, np.float32), seen.users, train.n_users)
-    return FittedBpr(users, spread(np.asarray(model.item_factors, np.float32), seen.items, train.n_items))
+    users = scatter(np.asarray(model.user_factors, np.float32), seen.users, train.n_users)
+    return FittedBpr(users, scatter(np.asarray(model.item_factors, np.float32), seen.items, train.n_items))

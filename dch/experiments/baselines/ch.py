@@ -1,25 +1,25 @@
-"""Collaborative hashing (CH): factors of the zero-filled ratings, turned until they lie near their codes.
+"""Collaborative hashing (CH): factors of the zero-filled ratings, rotated until they are near their codes.
 
-The ratings matrix S (a rating that was not given is 0) is factorised first, by its largest singular values
-S ~ P Sigma Q^T. The factors of a user are the least squares of a row of S onto Q, those of an item are the
-same of a column onto P:
+The ratings matrix S (0 where there is no rating) is factorised first by its largest singular values:
+S ~ P Sigma Q^T. The factors of a user are the least squares solution of a row of S onto Q, those of an item
+the solution of a column onto P:
 
     U = S Q = P Sigma     V = S^T P = Q Sigma
 
-Then one rotation for both sides and the codes are found in turn:
+Then the codes and one rotation for both sides are optimised in turn:
 
     minimise  |B - U R|^2 + |D - V R|^2
     where     B, D in {-1, 1}, R^T R = I
 
-R turns both sides, so every product u . v stays as it was factorised while codes move nearer to it. A code is
-thus a linear hash function of a row or column of S, and places new users and new items too.
+R rotates both sides, so it changes no product u . v of the factorisation while it brings factors nearer to
+codes. A code is a linear hash function of a row or a column of S, so new users and new items get codes too.
 
 Source:
-    Liu, He, Deng, Lang, "Collaborative hashing" (CVPR 2014). Theirs weighs the quantisation of both sides
-    against the error of products of codes in one loss; here products are the business of the factorisation
-    alone, and what is minimised is quantisation. U and V are each scaled to a mean square of 1, so that
-    neither side outweighs the other. The table that this is compared with leaves most cells of CH for new
-    users and new items empty; here all can be filled.
+    Liu, He, Deng, Lang, "Collaborative hashing" (CVPR 2014). Their loss combines the quantisation error of
+    both sides with the error of products of codes. Here the factorisation alone fits the products, and only
+    the quantisation error is minimised. U and V are each scaled to a mean square of 1, so that both sides
+    have the same weight. The published table has no figures of CH for most cells of new users and new
+    items; here all cells have one.
 """
 
 from dataclasses import dataclass
@@ -30,21 +30,21 @@ from numpy.typing import NDArray
 
 from dch.data.ratings import Ratings
 from dch.errors import ConfigError
-from dch.experiments.baselines.binary import BinaryScorer, Codes, Floats, to_codes
-from dch.experiments.baselines.optional_packages import need
-from dch.experiments.baselines.rating_matrix import TrainedIds, join, spread, weight_matrix
+from dch.experiments.baselines.binary import BinaryScorer, Floats, SignCodes, to_codes
+from dch.experiments.baselines.optional_packages import needed_by
+from dch.experiments.baselines.rating_matrix import TrainedIds, join, scatter, weight_matrix
 from dch.training.rating_scale import RatingScale
 
 LOWEST_WEIGHT = 0.2
-"""What the lowest rating of the scale counts for, the highest 1: ratings of 1 to 5 divided by 5."""
+"""Weight of the lowest rating of the scale; the highest weighs 1, as for ratings of 1 to 5 divided by 5."""
 
 SETTLED = 1e-4
-"""A rotation whose elements move less than this has settled."""
+"""The search ends when no element of the rotation changes by more than this."""
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors of both sides, and what ratings are multiplied with to get them."""
+    """The factors of both sides, and the matrices that map ratings to factors."""
 
     users: Floats
     """U, (n, bits), mean square 1."""
@@ -61,28 +61,29 @@ class Factors:
 
 @dataclass(frozen=True)
 class FittedCh:
-    """Factors of the users and items of the training ratings, and the rotation to their codes."""
+    """The factors of the users and items of the training ratings, and the rotation to codes."""
 
     train: Ratings
     scale: RatingScale
-    vocabulary: TrainedIds
+    trained: TrainedIds
     factors: Factors
 
     rotation: Floats
     """R, (bits, bits)."""
 
     def fold_in(self, given: Ratings) -> BinaryScorer:
-        """Return the scores that hold once these ratings have come too.
+        """Return the scores after these ratings.
 
-        A user's factors are the least squares of all ratings of known items, zeros included; for the training
-        ratings that is U again. New items are placed the same way by known users; known items stay.
+        A user's factors are the least squares solution for all ratings of known items, zeros included;
+        without given ratings they are U. New items get factors the same way from known users. Known items
+        do not change.
         """
-        known, train = self.vocabulary, self.train
+        known, train = self.trained, self.train
         both = join(train, given)
         rows = np.unique(both.users[np.isin(both.items, known.items)]).astype(np.int64)
         rated = weight_matrix(both, self.scale, rows, known.items)
-        users = spread(rated @ self.factors.to_user, rows, train.n_users)
-        items = spread(self.factors.items, known.items, train.n_items)
+        users = scatter(rated @ self.factors.to_user, rows, train.n_users)
+        items = scatter(self.factors.items, known.items, train.n_items)
         of_new = np.isin(given.users, known.users) & ~np.isin(given.items, known.items)
         rows = np.unique(given.items[of_new]).astype(np.int64)
         items[rows] = weight_matrix(given, self.scale, known.users, rows).T @ self.factors.to_item
@@ -90,27 +91,27 @@ class FittedCh:
 
 
 def fit_ch(train: Ratings, *, bits: int = 64, sweeps: int = 50, seed: int = 0) -> FittedCh:
-    """Factorise the ratings and rotate the factors to their codes.
+    """Factorise the ratings and rotate the factors towards their codes.
 
     Args:
         train: the ratings to learn from.
-        bits: length of a code, and number of factors.
-        sweeps: over codes and rotation, at most; it ends when the rotation has settled.
-        seed: first rotation.
+        bits: length of a code and number of factors.
+        sweeps: maximal number of sweeps over codes and rotation; see SETTLED.
+        seed: of the first rotation.
 
     Raises:
         ConfigError: there are not more users and items than bits.
         MissingExtraError: scipy is not installed.
     """
-    vocabulary, scale = TrainedIds.of(train), _rating_scale(train.values)
-    rated = weight_matrix(train, scale, vocabulary.users, vocabulary.items)
+    trained, scale = TrainedIds.of(train), _rating_scale(train.values)
+    rated = weight_matrix(train, scale, trained.users, trained.items)
     factors = factorise(rated, bits)
     rotation = find_rotation(factors, np.random.default_rng(seed), sweeps=sweeps)
-    return FittedCh(train, scale, vocabulary, factors, rotation)
+    return FittedCh(train, scale, trained, factors, rotation)
 
 
 def factorise(rated: Any, bits: int) -> Factors:  # noqa: ANN401 - scipy has no types
-    """Return the factorisation of a sparse matrix, (n, m), that is best in least squares, zeros included.
+    """Return the least squares factorisation of a sparse (n, m) matrix, zeros included.
 
     Raises:
         ConfigError: there are not more rows and columns than bits.
@@ -119,10 +120,11 @@ def factorise(rated: Any, bits: int) -> Factors:  # noqa: ANN401 - scipy has no 
     if min(rated.shape) <= bits:
         n, m = rated.shape
         raise ConfigError(
-            f"CH needs more than {bits} users and items for {bits} bits, got {n} and {m}; use fewer"
+            f"CH needs more than {bits} users and items for {bits} bits, got {n} and {m}; use fewer bits"
         )
-    start = np.random.default_rng(0).standard_normal(min(rated.shape))  # any will do: the optimum is one
-    svds = need("scipy.sparse.linalg", "CH").svds
+    start = np.random.default_rng(0).standard_normal(min(rated.shape))  # any: there is one optimum
+    with needed_by("CH", "scipy"):
+        from scipy.sparse.linalg import svds  # type: ignore[import-untyped]
     left, _, right = svds(rated.astype(np.float64), k=bits, v0=start)
     users, to_user = _scaled(rated @ right.T, right.T)
     items, to_item = _scaled(rated.T @ left, left)
@@ -130,35 +132,35 @@ def factorise(rated: Any, bits: int) -> Factors:  # noqa: ANN401 - scipy has no 
 
 
 def find_rotation(factors: Factors, rng: np.random.Generator, *, sweeps: int) -> Floats:
-    """Return the rotation, (bits, bits), that is found by making codes and rotation optimal in turn."""
+    """Return the rotation, (bits, bits), found by optimising codes and rotation in turn."""
     bits = factors.users.shape[1]
     rotation = nearest_rotation(rng.standard_normal((bits, bits)))
     for _ in range(sweeps):
-        before, rotation = rotation, turn(factors, *code_both(factors, rotation))
+        before, rotation = rotation, best_rotation(factors, *code_both(factors, rotation))
         if np.allclose(before, rotation, atol=SETTLED):
             break
     return rotation
 
 
-def code_both(factors: Factors, rotation: Floats) -> tuple[Codes, Codes]:
-    """Return the codes of users and items that are nearest to the turned factors."""
+def code_both(factors: Factors, rotation: Floats) -> tuple[SignCodes, SignCodes]:
+    """Return the codes of users and items that are nearest to the rotated factors."""
     return to_codes(factors.users @ rotation), to_codes(factors.items @ rotation)
 
 
-def turn(factors: Factors, users: Codes, items: Codes) -> Floats:
+def best_rotation(factors: Factors, users: SignCodes, items: SignCodes) -> Floats:
     """Return the rotation that brings the factors nearest to these codes (orthogonal Procrustes)."""
     return nearest_rotation(factors.users.T @ users + factors.items.T @ items)
 
 
 def nearest_rotation(matrix: NDArray[Any]) -> Floats:
-    """Return the orthonormal matrix nearest to a square one; it may hold a reflection."""
+    """Return the orthonormal matrix nearest to a square one; it may include a reflection."""
     left, _, right = np.linalg.svd(matrix)
     nearest: Floats = (left @ right).astype(np.float32)
     return nearest
 
 
-def objective(factors: Factors, rotation: Floats, users: Codes, items: Codes) -> float:
-    """Return what is minimised: |B - U R|^2 + |D - V R|^2."""
+def objective(factors: Factors, rotation: Floats, users: SignCodes, items: SignCodes) -> float:
+    """Return the objective |B - U R|^2 + |D - V R|^2."""
     gaps = (
         users - factors.users.astype(np.float64) @ rotation,
         items - factors.items.astype(np.float64) @ rotation,
@@ -173,6 +175,6 @@ def _rating_scale(values: Floats) -> RatingScale:
 
 
 def _scaled(factors: Floats, directions: Floats) -> tuple[Floats, Floats]:
-    """Return both divided by the root mean square of the factors."""
+    """Return both arrays divided by the root mean square of the factors."""
     size = np.sqrt(np.square(factors).mean())
     return (factors / size).astype(np.float32), (directions / size).astype(np.float32)

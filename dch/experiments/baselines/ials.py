@@ -1,4 +1,4 @@
-"""iALS: matrix factorisation of rating weights in full precision (implicit's ALS), with its own fold-in."""
+"""iALS: matrix factorisation of rating weights in full precision (implicit's ALS), with fold-in."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
-from dch.experiments.baselines.optional_packages import need, one_blas_thread
-from dch.experiments.baselines.product_scorer import ProductScorer
-from dch.experiments.baselines.rating_matrix import TrainedIds, join, spread, weight_matrix
+from dch.experiments.baselines.optional_packages import needed_by, one_blas_thread
+from dch.experiments.baselines.rating_matrix import TrainedIds, join, scatter, weight_matrix
+from dch.experiments.baselines.scorers import ProductScorer
 from dch.training.rating_scale import RatingScale, infer_scale
 
 Floats = NDArray[np.float32]
@@ -22,48 +22,48 @@ class FittedIals:
 
     train: Ratings
     scale: RatingScale
-    vocabulary: TrainedIds
+    trained: TrainedIds
 
     model: Any
-    """implicit's AlternatingLeastSquares over the rows of the vocabulary."""
+    """implicit's AlternatingLeastSquares over the rows of ``trained``."""
 
     @property
     def users(self) -> Floats:
-        """(n_users, factors) as fitted, NaN for users without a training rating."""
-        return spread(self.model.user_factors, self.vocabulary.users, self.train.n_users)
+        """Return (n_users, factors) as fitted, NaN for users without a training rating."""
+        return scatter(self.model.user_factors, self.trained.users, self.train.n_users)
 
     @property
     def items(self) -> Floats:
-        """(n_items, factors) as fitted, NaN for items without a training rating."""
-        return spread(self.model.item_factors, self.vocabulary.items, self.train.n_items)
+        """Return (n_items, factors) as fitted, NaN for items without a training rating."""
+        return scatter(self.model.item_factors, self.trained.items, self.train.n_items)
 
     def vectors(self, given: Ratings) -> tuple[Floats, Floats]:
-        """Return the factors that hold once these ratings have come too.
+        """Return the factors after these ratings.
 
-        Every user with a rating of a known item, in training or given, is solved anew with the item factors
-        of the fit; every new item with a given rating by a known user, with the user factors of the fit.
-        Known items stay as they were fitted.
+        Every user with a rating of a known item, in training or given, is solved again with the item factors
+        of the fit. Every new item with a given rating by a known user is solved with the user factors of the
+        fit. Known items keep their factors.
 
         Args:
-            given: new ratings, maybe none.
+            given: new ratings, possibly none.
 
         Returns:
-            (n_users, factors) and (n_items, factors) float32, NaN where nothing is known.
+            (n_users, factors) and (n_items, factors) float32, NaN for unknown users and items.
         """
-        known = self.vocabulary
+        known = self.trained
         both = join(self.train, given)
         rated = np.isin(both.items, known.items)
         rows = np.unique(both.users[rated]).astype(np.int64)
         matrix = weight_matrix(both, self.scale, rows, known.items)
-        users = spread(self._solve(self.model.recalculate_user, matrix), rows, self.train.n_users)
+        users = scatter(self._solve(self.model.recalculate_user, matrix), rows, self.train.n_users)
         return users, self._with_new_items(given)
 
     def fold_in(self, given: Ratings) -> ProductScorer:
-        """Return the scores that hold once these ratings have come too: see ``vectors``."""
+        """Return the scores after these ratings; see ``vectors``."""
         return ProductScorer(*self.vectors(given))
 
     def _with_new_items(self, given: Ratings) -> Floats:
-        known, items = self.vocabulary, self.items
+        known, items = self.trained, self.items
         of_new = np.isin(given.users, known.users) & ~np.isin(given.items, known.items)
         rows = np.unique(given.items[of_new]).astype(np.int64)
         matrix = weight_matrix(given, self.scale, known.users, rows)
@@ -71,7 +71,7 @@ class FittedIals:
         return items
 
     def _solve(self, solve: Any, weights: Any) -> Floats:  # noqa: ANN401 - implicit and scipy have no types
-        """Solve the least squares of each row of weights, the other side fixed, (n, factors)."""
+        """Solve the least squares of each row of weights with the other side fixed; return (n, factors)."""
         with one_blas_thread():
             solved: Floats = solve(np.arange(weights.shape[0]), weights)
         return solved
@@ -95,8 +95,8 @@ def fit_ials(
         alpha: confidence of a rating of weight 1.
         regularization: on the scale of the confidences.
         iterations: sweeps over both sides.
-        graded: rating weights by height; else each rating weighs 1.
-        seed: start of the factors.
+        graded: weights depend on the rating value; if not, each rating weighs 1.
+        seed: of the first factors.
 
     Raises:
         MissingExtraError: implicit is not installed.
@@ -105,11 +105,12 @@ def fit_ials(
         Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets" (ICDM 2008); here a
         rating has the confidence alpha * weight.
     """
-    als = need("implicit.cpu.als", "iALS").AlternatingLeastSquares
-    vocabulary, scale = TrainedIds.of(train), infer_scale(train.values, DchConfig(), graded=graded)
-    weights = weight_matrix(train, scale, vocabulary.users, vocabulary.items)
+    with needed_by("iALS", "implicit"):
+        from implicit.cpu.als import AlternatingLeastSquares
+    trained, scale = TrainedIds.of(train), infer_scale(train.values, DchConfig(), graded=graded)
+    weights = weight_matrix(train, scale, trained.users, trained.items)
     with one_blas_thread():
-        model = als(
+        model = AlternatingLeastSquares(
             factors=factors,
             alpha=alpha,
             regularization=regularization,
@@ -117,4 +118,4 @@ def fit_ials(
             random_state=seed,
         )
         model.fit(weights, show_progress=False)
-    return FittedIals(train, scale, vocabulary, model)
+    return FittedIals(train, scale, trained, model)

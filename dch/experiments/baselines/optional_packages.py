@@ -1,38 +1,37 @@
-"""Libraries that only the comparisons need: imported when first used, with a clear word if missing."""
+"""Errors and settings for packages that only baselines need, all of the extra ``fit``."""
 
-from contextlib import AbstractContextManager
-from importlib import import_module
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from dch.errors import MissingExtraError
 
 
-def need(module: str, what: str) -> Any:  # noqa: ANN401 - a module without types
-    """Return a module of the extra ``fit``.
+@contextmanager
+def needed_by(what: str, package: str) -> Iterator[None]:
+    """Turn a failed import in this block into an error that says what to install.
 
     Args:
-        module: name to import, such as ``implicit.cpu.als``.
-        what: what asks for it, as the subject of the message.
+        what: the method that needs the package, as the subject of the message.
+        package: the package to import.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: the package is not installed.
     """
     try:
-        return import_module(module)
+        yield
     except ImportError as missing:
-        name = module.split(".")[0]
         raise MissingExtraError(
-            f"{what} needs {name}, which is not installed; run: pip install 'dch-streams[fit]'"
+            f"{what} needs {package}, which is not installed; run: pip install 'dch-streams[fit]'"
         ) from missing
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
-    """Hold the BLAS to one thread for a while: implicit has threads of its own and warns about others.
+    """Limit BLAS to one thread in this block; implicit runs its own threads and warns about BLAS threads.
 
     Raises:
         MissingExtraError: threadpoolctl is not installed.
     """
-    limits: AbstractContextManager[object] = need("threadpoolctl", "a fit with implicit").threadpool_limits(
-        limits=1, user_api="blas"
-    )
+    with needed_by("a fit with implicit", "threadpoolctl"):
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
     return limits

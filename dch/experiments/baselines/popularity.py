@@ -1,4 +1,4 @@
-"""Popularity: every user gets the items of most positive ratings. What any other method has to beat."""
+"""Popularity: every user gets the items with the most positive ratings; the least that others must beat."""
 
 from dataclasses import dataclass
 
@@ -16,25 +16,25 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PopularityScorer:
-    """Scores an item the same for everybody, new users too."""
+    """Scores items the same for all users, new users included."""
 
     counts: Floats
-    """(n_items,) positive ratings, -inf for items without any rating."""
+    """(n_items,) number of positive ratings, -inf for items without any rating."""
 
     def __call__(self, users: NDArray[np.int32]) -> Floats:
-        """Return (len(users), n_items) float32, a view that cannot be written to."""
+        """Return (len(users), n_items) float32, a read-only view."""
         return np.broadcast_to(self.counts, (len(users), len(self.counts)))
 
 
 @dataclass(frozen=True)
 class FittedPopularity:
-    """The training ratings, and from which rating on one is positive."""
+    """The training ratings and the least positive rating."""
 
     train: Ratings
     positive_from: float
 
     def fold_in(self, given: Ratings) -> PopularityScorer:
-        """Return the number of positive ratings in training and given together."""
+        """Return scores by the number of positive ratings in the training and given ratings together."""
         both = join(self.train, given)
         counts = positive_counts(both, self.positive_from).astype(np.float32)
         counts[both.by_item.counts() == 0] = -np.inf
@@ -42,5 +42,5 @@ class FittedPopularity:
 
 
 def fit_popularity(train: Ratings, *, seed: int = 0) -> FittedPopularity:
-    """Read off the training ratings what is positive; nothing is drawn, whatever the seed."""
+    """Derive the least positive rating from the training ratings; the seed is not used."""
     return FittedPopularity(train, infer_scale(train.values, DchConfig(), graded=False).positive_from)

@@ -1,7 +1,8 @@
-"""Choose the settings of a compared method on a part of its training data: each rival at its best.
+"""Tune the settings of a baseline on a part of its training data, so that each baseline is at its best.
 
-A search by steps on a grid: every start is tried, then the best found moves to the best of its neighbours,
-which differ from it in one setting by one step, until none is better or enough fits were made.
+The search is hill climbing on a grid: it tries every start, then moves from the best settings to the best
+of their neighbours, which differ in one setting by one step. It ends when no neighbour is better, or at the
+maximal number of fits.
 """
 
 import time
@@ -19,19 +20,19 @@ from dch.evaluation.metrics import ndcg_at, relevance
 from dch.evaluation.ranked_lists import RankingTask, make_task
 from dch.evaluation.report import DEPTH
 from dch.experiments.baselines.score_lists import precedences, scorer_lists
-from dch.experiments.baselines.scorer import Fitted
+from dch.experiments.baselines.scorers import FittedBaseline
 from dch.training.rating_scale import infer_scale
 
 Settings = Mapping[str, float]
 
-MOST_USERS = 1000
-"""Users that a setting is measured on: the standard error of NDCG@20 is then below .01, and shared by all."""
+MAX_USERS = 1000
+"""Users of the validation: the standard error of NDCG@20 is then below 0.01, and all settings share them."""
 
-MOST_FITS = 15
+MAX_FITS = 15
 
 
-class Tried(NamedTuple):
-    """One fit of a search."""
+class TriedSettings(NamedTuple):
+    """Settings that a search tried."""
 
     settings: Settings
     ndcg: float
@@ -40,23 +41,23 @@ class Tried(NamedTuple):
     fit_s: float
 
 
-class Tuned(NamedTuple):
-    """What a search found."""
+class TunedSettings(NamedTuple):
+    """The result of a search."""
 
     settings: Settings
-    tried: list[Tried]
-    """In order of trial."""
+    tried: list[TriedSettings]
+    """In the order of the search."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What may be tried."""
+    """The settings that a search may try."""
 
     values: Mapping[str, Sequence[float]]
-    """The values of each setting, in an order in which neighbours are alike."""
+    """The values of each setting, ordered so that neighbours behave alike."""
 
     starts: Sequence[Settings]
-    """Where the search starts, each on the grid."""
+    """The starts of the search, each on the grid."""
 
     def __post_init__(self) -> None:
         for start in self.starts:
@@ -67,8 +68,8 @@ class Grid:
     def neighbours(self, settings: Settings) -> Iterator[Settings]:
         """Yield the settings that differ from these in one setting by one step."""
         for name, values in self.values.items():
-            place = values.index(settings[name])
-            for near in (place - 1, place + 1):
+            at = values.index(settings[name])
+            for near in (at - 1, at + 1):
                 if 0 <= near < len(values):
                     yield {**settings, name: values[near]}
 
@@ -85,7 +86,7 @@ IALS = Grid(
         {"graded": False, "alpha": 5.0, "regularization": 10.0},
     ),
 )
-"""iALS with 64 factors; the starts were good on dense and on sparse data."""
+"""iALS with 64 factors; the starts did well on dense and on sparse data."""
 
 BPR = Grid(
     {
@@ -106,20 +107,20 @@ EASE = Grid(
     {"regularization": (50.0, 200.0, 800.0)},
     tuple({"regularization": value} for value in (50.0, 200.0, 800.0)),
 )
-"""EASE over rating weights: three values, all of them tried."""
+"""EASE over rating weights; all three values are starts."""
 
 
 def tune(
-    fit: Callable[..., Fitted], grid: Grid, train: Ratings, seed: int = 0, *, most_fits: int = MOST_FITS
-) -> Tuned:
-    """Return the settings of highest NDCG@20 on ratings held out of the training data.
+    fit: Callable[..., FittedBaseline], grid: Grid, train: Ratings, seed: int = 0, *, max_fits: int = MAX_FITS
+) -> TunedSettings:
+    """Return the settings with the highest NDCG@20 on ratings held out of the training data.
 
     Args:
         fit: takes ratings, the settings by name, and ``seed``.
-        grid: what may be tried; every start is.
-        train: the training data; nothing else is looked at.
-        seed: draws the validation part, a fifth of the ratings, and starts the fits.
-        most_fits: begin no step of the search after this many fits.
+        grid: the settings to search; every start is tried.
+        train: the training data; the search uses no other data.
+        seed: of the validation part, a fifth of the ratings, and of the fits.
+        max_fits: maximal number of fits, except that every start is tried.
 
     Raises:
         ConfigError: there are no starts.
@@ -127,43 +128,45 @@ def tune(
     if not grid.starts:
         raise ConfigError("a search needs at least one start, got none")
     split = holdout(train, np.random.default_rng([seed, 2]), test_share=0.2, user_share=0, item_share=0)
-    asked = validation_question(split, seed)
-    tried: dict[tuple[float, ...], Tried] = {}
+    question = validation_question(split, seed)
+    tried: dict[tuple[float, ...], TriedSettings] = {}
 
-    def attempt(candidates: Sequence[Settings]) -> Tried:
+    def attempt(candidates: Sequence[Settings]) -> TriedSettings:
         for settings in candidates:
             key = tuple(settings[name] for name in grid.values)
-            if key not in tried and (len(tried) < most_fits or settings in grid.starts):
-                tried[key] = _try(fit, settings, split, asked, seed)
+            if key not in tried and (len(tried) < max_fits or settings in grid.starts):
+                tried[key] = _try(fit, settings, split, question, seed)
         return max(tried.values(), key=lambda one: one.ndcg)
 
     best, before = attempt(grid.starts), None
     while best is not before:
         best, before = attempt(list(grid.neighbours(best.settings))), best
-    return Tuned(best.settings, list(tried.values()))
+    return TunedSettings(best.settings, list(tried.values()))
 
 
 def validation_question(split: Holdout, seed: int) -> RankingTask:
-    """Ask for lists of all training items for at most MOST_USERS users with something relevant."""
+    """Return the question for lists of all training items for at most MAX_USERS users."""
     train, test = split.train, split.test
     least = infer_scale(train.values, DchConfig(), graded=False).positive_from
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
     test = test.subset(known_items[test.items] & known_users[test.users] & (test.values >= least))
-    asked = np.unique(test.users)
-    drawn = np.random.default_rng([seed, 3]).permutation(asked)[:MOST_USERS]
+    users = np.unique(test.users)
+    sampled = np.random.default_rng([seed, 3]).permutation(users)[:MAX_USERS]
     is_asked = np.zeros(train.n_users, np.bool_)
-    is_asked[drawn] = True
+    is_asked[sampled] = True
     return make_task(is_asked, known_items, given=[train], test=test, relevant_from=least)
 
 
 def _try(
-    fit: Callable[..., Fitted], settings: Settings, split: Holdout, asked: RankingTask, seed: int
-) -> Tried:
+    fit: Callable[..., FittedBaseline], settings: Settings, split: Holdout, question: RankingTask, seed: int
+) -> TriedSettings:
     started = time.perf_counter()
     fitted = fit(split.train, **settings, seed=seed)
     fit_s = time.perf_counter() - started
     scorer = fitted.fold_in(split.train.subset(np.zeros(len(split.train), np.bool_)))
     least = infer_scale(split.train.values, DchConfig(), graded=False).positive_from
-    lists = scorer_lists(scorer, asked, precedence=precedences(split.train, least))
-    found = relevance(lists, *asked.relevant)
-    return Tried(settings, float(ndcg_at(DEPTH, found, np.diff(asked.relevant.starts)).mean()), fit_s)
+    lists = scorer_lists(scorer, question, precedence=precedences(split.train, least))
+    found = relevance(lists, *question.relevant)
+    return TriedSettings(
+        settings, float(ndcg_at(DEPTH, found, np.diff(question.relevant.starts)).mean()), fit_s
+    )

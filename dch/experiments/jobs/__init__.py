@@ -1,1 +1,1 @@
-"""The parts of an experiment: each lists its jobs, and turns their results into pages."""
+"""The jobs of each part of an experiment; the pages that show their outcomes are in ``reports``."""

@@ -1,4 +1,4 @@
-"""A stream in order of time, cut into equal parts: whoever serves may change between two of them."""
+"""A stream of ratings in order of time, cut into equal parts; the model may change between two parts."""
 
 from dataclasses import dataclass
 
@@ -15,32 +15,32 @@ from dch.state.prequential import COHORTS, NOT_TRIED
 from dch.state.state import State
 
 FIRST_SHARE = 0.5
-"""Of the ratings, the earliest: what the first fit learns from."""
+"""Share of the ratings, the earliest ones, that the first fit learns from."""
 
 
 @dataclass(frozen=True)
-class Stream:
-    """The ratings of a data set: a first part to fit to, then parts that come one after the other."""
+class DriftStream:
+    """The ratings of a data set: those before the stream, for the first fit, then the parts of the stream."""
 
     ratings: Ratings
-    """All of them, oldest first."""
+    """All ratings, oldest first."""
 
     starts: NDArray[np.int64]
-    """(n_parts + 1,) positions at which the parts start and the last one ends."""
+    """(n_parts + 1,) positions where each part starts, and where the last one ends."""
 
     is_trial: NDArray[np.bool_]
-    """(n_ratings,) the relevant ones: each tells whether its item would have been listed just before."""
+    """(n_ratings,) whether a rating is relevant, and so is a trial: was its item listed just before?"""
 
     cohorts: NDArray[np.int64]
-    """(n_ratings,) positions in COHORTS, by whether user and item have a rating in the first part."""
+    """(n_ratings,) positions in COHORTS; new users and items have no rating before the stream."""
 
     @property
     def n_parts(self) -> int:
-        """Number of parts after the first."""
+        """Number of parts of the stream."""
         return len(self.starts) - 1
 
     def before(self, part: int) -> Ratings:
-        """Return all ratings that came before a part."""
+        """Return all ratings before a part."""
         return self.ratings.subset(np.arange(self.starts[part]))
 
     def part(self, part: int) -> Ratings:
@@ -48,28 +48,28 @@ class Stream:
         return self.ratings.subset(np.arange(self.starts[part], self.starts[part + 1]))
 
 
-def make_stream(ratings: Ratings, n_parts: int) -> Stream:
-    """Cut ratings in order of time.
+def make_stream(ratings: Ratings, n_parts: int) -> DriftStream:
+    """Cut the later ratings into equal parts, in order of time.
 
     Raises:
-        RatingsError: the ratings have no time.
+        RatingsError: the ratings have no timestamps.
     """
     first, rest = by_time(ratings, FIRST_SHARE)
     user_is_new, item_is_new = first.by_user.counts() == 0, first.by_item.counts() == 0
     cohorts = 2 * user_is_new[ratings.users].astype(np.int64) + item_is_new[ratings.items]
     starts = len(first) + np.arange(n_parts + 1) * len(rest) // n_parts
-    return Stream(ratings, starts, ratings.values >= relevant_from(first), cohorts)
+    return DriftStream(ratings, starts, ratings.values >= relevant_from(first), cohorts)
 
 
-def serve_part(stream_: Stream, part: int, state: State) -> Outcome:
-    """Test, then learn, each rating of a part; return counts of trials and of hits.
+def serve_part(drift_stream: DriftStream, part: int, state: State) -> Outcome:
+    """Test on each rating of a part before learning from it; return the number of trials and of hits.
 
-    An item that has no code just then is a miss: so the trials are the same whoever serves.
+    An item without a code at that time is a miss, so that the trials do not depend on the model.
     """
-    ratings, places = stream_.part(part), slice(stream_.starts[part], stream_.starts[part + 1])
-    is_trial = stream_.is_trial[places]
+    ratings, rows = drift_stream.part(part), slice(drift_stream.starts[part], drift_stream.starts[part + 1])
+    is_trial = drift_stream.is_trial[rows]
     ranks = stream(state, ratings, is_trial)
-    cohorts = stream_.cohorts[places][is_trial]
+    cohorts = drift_stream.cohorts[rows][is_trial]
     return {"trials": _count(cohorts)} | {
         strategy: _count(cohorts[_is_hit(ranked[is_trial])])
         for strategy, ranked in (("codes+rerank", ranks.codes), ("popular", ranks.popular))

@@ -1,117 +1,141 @@
-"""The goals of the model: every figure that was asked for, measured, and met or not."""
+"""Jobs of the goals: everything that is measured to tell whether the model meets them."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
-from dch.evaluation.code_collisions import BitStatistics
+import numpy as np
+
+from dch.evaluation.code_collisions import measure_code_collisions
+from dch.evaluation.cold_items import measure_cold_items
+from dch.evaluation.exposure import fair_shares, make_exposure_tasks, measure_exposure, state_with_new_items
+from dch.evaluation.fit_and_serve import default_fit, serve, timed_fit, warm_up
+from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.job import Job, Outcome
-from dch.experiments.jobs.goal_measures import EVERYWHERE, IN_DEPTH, RIVAL, Measure
-from dch.experiments.jobs.table_protocol import GOAL_CASES
+from dch.experiments.jobs.table_protocol import by_case, goal_cases, relevant_from
+from dch.experiments.jobs.tuned_settings import tuned_ials, tuned_settings
 from dch.experiments.plan import Plan
-from dch.experiments.reports.exposure_report import exposure_pages
-from dch.experiments.reports.goal_list import GOALS, Found, Goal, shown
-from dch.experiments.reports.page import Cell, Page, Spread, Table
-from dch.experiments.reports.seeds import JobName, look_up, spread_of
+
+DATA = ("ml-1m", "yelp", "amazon-books")
+"""The data sets that have goals."""
 
 IN_DEPTH_ON = "ml-1m"
-"""The data set of the goals that name no other."""
+"""The data set of the goals that name no data set."""
 
-NOTE = f"""{GOAL_CASES} Mean ± standard deviation over seeds, of each seed's figure or ratio. iALS-64 is
-implicit's, tuned in the same run on a fifth of the first seed's training part, with new users and items
-folded in. A figure is compared with its goal as it is shown. Items without ratings: popularity knows nothing
-of them, so its list goes by a checksum of the id, one draw of chance; relevant are the tested 20% of their
-ratings."""
+SLOT_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Shares of the list slots that are reserved for new items, measured one after the other."""
 
-HEADS = (
-    "balance, mean",
-    "balance, worst bit",
-    "correlation, mean",
-    "correlation, worst pair",
-    "distinct codes",
-    "most items of one code",
-    "clashing items",
-)
-NO_SHARING = (None, None, None)
-COLLAPSE_NOTE = """Balance: abs(mean of a bit as -1 or 1), 0 where it is on for half. Correlation: its
-absolute value, over all pairs of bits. Of the users and items of the training part. Clashing items share
-their code with an item whose set of raters is another; the goal is at most 1%."""
+MORE_RATINGS = 0.1
+"""Number of ratings that are new at a refit, divided by the number at the fit before."""
+
+Measure = Callable[[Plan, str, int], Outcome]
+"""Takes a plan, a data set and a seed."""
 
 
 def jobs(plan: Plan) -> list[Job]:
-    """Return every measure of every data set that has goals; in quick mode of all data sets at hand."""
+    """Return every measurement of every data set that has goals; in a quick run, of all data sets."""
     return [
-        Job(f"goals/{name}/{what}/{seed}", partial(measure, plan, name, seed), what == RIVAL)
-        for name in (plan.data if plan.quick else GOALS)
+        Job(f"goals/{name}/{what}/{seed}", partial(measure, plan, name, seed), measure is ials)
+        for name in (plan.data if plan.quick else DATA)
         if name in plan.data
         for seed in plan.seeds
         for what, measure in _measures(name).items()
     ]
 
 
-def pages(outcomes: Mapping[str, Outcome]) -> list[Page]:
-    """Return the goals, what reserved places bring and cost, and the measures of collapse."""
-    by_data = _by_data(outcomes)
-    rows = [_row(name, goal, found) for name, found in by_data.items() for goal in _goals(name)]
-    if not rows:
-        return []
-    columns = ("data set", "goal", "asked", "measured", "met")
-    goals = Table("goals", "The goals of the model", columns, rows, note=NOTE)
-    return [goals, *exposure_pages(by_data), _collapse(by_data)]
+def codes(plan: Plan, name: str, seed: int, *, bits: int = 64) -> Outcome:
+    """Measure the codes in all cases, and how long the fit took with kernels already compiled."""
+    model, seconds = plan.model(name, seed, bits=bits)
+    measured = goal_cases(model, plan.split(name, seed).holdout, n_threads=plan.config.threads)
+    return {"cases": by_case(measured), "seconds": seconds}
+
+
+def long_codes(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure codes of 128 bits."""
+    return codes(plan, name, seed, bits=128)
+
+
+def ials(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure tuned iALS, the baseline in full precision."""
+    settings = tuned_settings(plan, name, "ials")  # before the clock starts: it may run a search
+    start = time.perf_counter()
+    fitted = tuned_ials(plan, name, seed)
+    seconds = time.perf_counter() - start
+    cases = by_case(goal_cases(fitted, plan.split(name, seed).holdout))
+    return {"cases": cases, "seconds": seconds, "settings": dict(settings)}
+
+
+def code_collisions(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure the bits and the code collisions of the users and items that the model was fitted on."""
+    model, _ = plan.model(name, seed)
+    train = plan.split(name, seed).holdout.train
+    found = measure_code_collisions(serve(model, train), train)
+    return {side: part._asdict() for side, part in found._asdict().items()}
+
+
+def refit(plan: Plan, name: str, seed: int) -> Outcome:
+    """Fit to most of the training part, refit to all of it, and fit to all of it from scratch.
+
+    The three fits run one after the other, so that their times are comparable.
+    """
+    from dch.training import fit_model  # importing this package takes seconds
+
+    split, config = plan.split(name, seed).holdout, replace(plan.config, seed=seed)
+    is_early = np.random.default_rng([seed, 4]).random(len(split.train)) < 1 / (1 + MORE_RATINGS)
+    if not plan.quick:  # the times of a quick run mean nothing
+        warm_up(default_fit, config)
+    first, first_s = timed_fit(default_fit, split.train.subset(is_early), config, progress=False)
+    start = time.perf_counter()
+    warm = fit_model(split.train, config, generation=2, start=first)
+    warm_s = time.perf_counter() - start
+    cold, cold_s = timed_fit(default_fit, split.train, config, progress=False)
+    return {
+        "seconds": {"first": first_s, "warm": warm_s, "cold": cold_s},
+        "first": by_case(goal_cases(first, split, n_threads=config.threads)),
+        "warm": by_case(goal_cases(warm, split, n_threads=config.threads)),
+        "cold": by_case(goal_cases(cold, split, n_threads=config.threads)),
+    }
+
+
+def exposure(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure how often new items are listed among all items, and the effect of reserved slots."""
+    model, _ = plan.model(name, seed)
+    split = plan.split(name, seed).holdout
+    state, asked = state_with_new_items(model, split), make_exposure_tasks(split, relevant_from(split.train))
+    curves: dict[str, dict[str, list[float]]] = {}
+    for point in measure_exposure(state, split, asked, SLOT_SHARES, n_threads=plan.config.threads):
+        values = point._asdict()
+        curve = curves.setdefault(values.pop("strategy"), {})
+        for what, value in values.items():
+            curve.setdefault(what, []).append(value)
+    return {"even": fair_shares(state, split, asked)._asdict(), "curves": curves}
+
+
+def cold_items(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure new items that have features and no rating, on their test ratings and on all their ratings."""
+    model, _ = plan.model(name, seed)
+    split = plan.split(name, seed).holdout
+    found = {}
+    for what, ratings in (("tested", split.item_test), ("all", join(split.item_given, split.item_test))):
+        measured = measure_cold_items(
+            model, split, ratings, relevant_from(split.train), n_threads=plan.config.threads
+        )
+        found[what] = measured._asdict() if measured else {}
+    return found
+
+
+EVERYWHERE: Mapping[str, Measure] = {"ials": ials, "codes": codes, "collapse": code_collisions}
+"""Measured on every data set, by the name that the jobs have in the job store."""
+
+IN_DEPTH: Mapping[str, Measure] = {
+    "exposure": exposure,
+    "unrated": cold_items,
+    "128-bits": long_codes,
+    "refit": refit,
+}
+"""Measured on one data set only, by the name that the jobs have in the job store."""
 
 
 def _measures(name: str) -> Mapping[str, Measure]:
-    return EVERYWHERE if name in GOALS and name != IN_DEPTH_ON else {**EVERYWHERE, **IN_DEPTH}
-
-
-def _goals(name: str) -> Sequence[Goal]:
-    return GOALS.get(name, GOALS[IN_DEPTH_ON])
-
-
-def _by_data(outcomes: Mapping[str, Outcome]) -> dict[str, Found]:
-    found: dict[str, dict[tuple[str, int], Outcome]] = {}
-    for name, outcome in outcomes.items():
-        job = JobName.of(name)
-        found.setdefault(job.data, {})[job.what, job.seed] = outcome
-    return dict(sorted(found.items(), key=lambda pair: [*GOALS, pair[0]].index(pair[0])))
-
-
-def _row(name: str, goal: Goal, found: Found) -> Sequence[Cell]:
-    value = goal.measured(found)
-    if value is None:
-        return (name, goal.what, goal.asked(), None, None)
-    std = f" ± {shown(value.std, goal.unit)}" if value.std else ""
-    met = goal.met(value.mean)
-    verdict = None if met is None else "yes" if met else "no"
-    return (name, goal.what, goal.asked(), shown(value.mean, goal.unit) + std, verdict)
-
-
-def _collapse(by_data: Mapping[str, Found]) -> Table:
-    rows = [
-        (
-            name,
-            side,
-            *_bits(found, f"{side[:-1]}_bits"),
-            *(_sharing(found) if side == "items" else NO_SHARING),
-        )
-        for name, found in by_data.items()
-        for side in ("users", "items")
-    ]
-    return Table(
-        "collapse", "Bits and shared codes, 64 bits", ("data set", "side", *HEADS), rows, COLLAPSE_NOTE
-    )
-
-
-def _bits(found: Found, side: str) -> list[Spread | None]:
-    return [_mean(found, side, what) for what in BitStatistics._fields]
-
-
-def _sharing(found: Found) -> list[Cell]:
-    counts = [_mean(found, "item_sharing", what) for what in ("distinct_codes", "largest_group")]
-    return [
-        *(f"{count.mean:,.0f}" if count else None for count in counts),
-        _mean(found, "item_sharing", "clashing"),
-    ]
-
-
-def _mean(found: Found, *keys: str) -> Spread | None:
-    return spread_of(look_up(outcome, *keys) for (job, _), outcome in found.items() if job == "collapse")
+    return EVERYWHERE if name in DATA and name != IN_DEPTH_ON else {**EVERYWHERE, **IN_DEPTH}

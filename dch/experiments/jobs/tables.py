@@ -1,61 +1,56 @@
-"""The published tables: every method on every data set and seed, by the protocol of ``protocol.py``."""
+"""Jobs of the published tables: every method on every data set and seed, measured by ``table_protocol``."""
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dch.config import Objective
 from dch.errors import ConfigError
 from dch.experiments.job import Job, Outcome
-from dch.experiments.jobs.table_methods import BITS, METHODS, SEARCHES, searched, settings_of
+from dch.experiments.jobs.table_methods import BITS, METHODS, settings_of
 from dch.experiments.jobs.table_protocol import by_case, measure_tables, new_ratings
+from dch.experiments.jobs.tuned_settings import SEARCHES, tuned_settings
 from dch.experiments.plan import Plan
-from dch.experiments.reports import quality_report as quality
-from dch.experiments.reports.page import Page
-from dch.experiments.reports.published import DATA
 from dch.models.model import Model
+
+DATA = ("ml-1m", "amazon-books", "yelp")
+"""The data sets of the published tables."""
 
 OBJECTIVES: tuple[Objective, ...] = ("ranking", "rating")
 
 
 def jobs(plan: Plan) -> list[Job]:
-    """Return the searches for settings of each data set, then one job for each seed and method."""
+    """Return, for each data set, the searches for settings, then one job for each seed and method."""
     found = []
     for name in plan.data if plan.quick else [name for name in DATA if name in plan.data]:
         found += [_settings_job(plan, name, key) for key in SEARCHES]
         for seed in plan.seeds:
-            found += [_method_job(plan, name, seed, key) for key in METHODS]
+            found += [_baseline_job(plan, name, seed, key) for key in METHODS]
             for objective in OBJECTIVES:
-                found += [_frozen_job(plan, name, seed, objective), _update_job(plan, name, seed, objective)]
+                found += [_dch1_job(plan, name, seed, objective), _dch2_job(plan, name, seed, objective)]
     return found
-
-
-def pages(outcomes: Mapping[str, Outcome]) -> Sequence[Page]:
-    """Return quality beside the published figures, what each method costs, and who is above whom."""
-    return quality.pages(outcomes)
 
 
 def _settings_job(plan: Plan, name: str, search: str) -> Job:
     def run() -> Outcome:
         try:
-            return {"settings": searched(plan, name, search)}
-        except ConfigError as error:  # too large for the method: said in the table, no failure
+            return {"settings": tuned_settings(plan, name, search)}
+        except ConfigError as error:  # the data set is too large: the tables say so, the job has not failed
             return {"left_out": str(error)}
 
     return Job(f"tables/{name}/{search}-settings/{plan.seeds[0]}", run, of_baseline=True)
 
 
-def _method_job(plan: Plan, name: str, seed: int, key: str) -> Job:
+def _baseline_job(plan: Plan, name: str, seed: int, key: str) -> Job:
     method = METHODS[key]
 
     def run() -> Outcome:
         try:
-            settings = settings_of(plan, name, method)  # before the clock runs
+            settings = settings_of(plan, name, method)  # before the clock starts: it may run a search
         except ConfigError as error:
             return {"left_out": str(error)}
         split = plan.split(name, seed)
         start = time.perf_counter()
-        fitted = method.fit(split.holdout.train, settings, seed)
+        fitted = method.fit(split.holdout.train, **settings, seed=seed)
         return {
             "fit_seconds": time.perf_counter() - start,
             "cases": by_case(measure_tables(fitted, split)),
@@ -65,7 +60,9 @@ def _method_job(plan: Plan, name: str, seed: int, key: str) -> Job:
     return Job(f"tables/{name}/{key}/{seed}", run, of_baseline=True)
 
 
-def _frozen_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
+def _dch1_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
+    """DCH-1: towers are frozen when the new ratings are folded in."""
+
     def run() -> Outcome:
         model, fit_s = plan.model(name, seed, bits=BITS, objective=objective)
         measured = measure_tables(model, plan.split(name, seed), n_threads=plan.config.threads)
@@ -74,7 +71,9 @@ def _frozen_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
     return Job(f"tables/{name}/dch-1-{objective}/{seed}", run)
 
 
-def _update_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
+def _dch2_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
+    """DCH-2: towers take a few update steps on the new ratings first."""
+
     def run() -> Outcome:
         from dch.training.update import update_model
 
@@ -98,7 +97,7 @@ def _update_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
 
 
 def _sizes(model: Model) -> dict[str, int]:
-    """Return the bytes of an item: of its code, and with the ranking vector that reranking reads."""
+    """Return the bytes per item: of its code, and of its code with the ranking vector for reranking."""
     return {
         "bytes_per_item": model.bits // 8,
         "bytes_per_item_reranked": model.bits // 8 + model.item_tower.vector_size,

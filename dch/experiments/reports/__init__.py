@@ -1,1 +1,1 @@
-"""From the outcomes of jobs to tables, plots and one index page."""
+"""The pages of an experiment: from the outcomes of jobs to tables, plots and one README.md."""

@@ -1,20 +1,24 @@
-"""Draw a plot to a PNG file by matplotlib: panels side by side, bands of the spread over seeds, a legend."""
+"""Draw a plot to a PNG file with matplotlib: panels side by side, with bands of the spread over seeds."""
 
 import math
 from collections.abc import Sequence
-from importlib import import_module
+from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 from dch.errors import MissingExtraError
-from dch.experiments.atomic_files import digest_of
+from dch.experiments.atomic_files import digest_of, write_bytes
 from dch.experiments.origin import Origin
 from dch.experiments.reports.page import Line, Panel, Plot
 
+Axes = Any
+AnyFigure = Any
+"""Types of matplotlib, which is an optional package."""
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
-"""Told apart by the colour-blind too (Okabe and Ito)."""
+"""Distinguishable with colour blindness (Okabe and Ito)."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", ":")
@@ -27,7 +31,7 @@ MOST_TICKS = 10
 SMALL_PRINT_INCHES = 0.35
 CHARACTERS_PER_INCH = 19
 
-RC = {
+RC: Any = {
     "font.size": 11,
     "axes.titlesize": 12,
     "axes.spines.top": False,
@@ -43,49 +47,56 @@ RC = {
 
 
 def require_matplotlib() -> None:
-    """Import what draws.
+    """Check that plots can be drawn.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    _need("matplotlib")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as missing:
+        raise MissingExtraError(
+            "plots need matplotlib, which is not installed; run: pip install 'dch-streams[experiment]'"
+        ) from missing
 
 
 def draw(path: Path, plot: Plot, origin: Origin) -> None:
-    """Draw a plot, if the file is not the very same already; whoever looks sees the old file or the new one.
+    """Draw a plot, unless the file already holds the same one; the file is replaced atomically.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    digest = digest_of({"plot": plot, "origin": origin, "how": Path(__file__).read_text()})
+    digest = digest_of({"plot": plot, "origin": origin, "code": Path(__file__).read_text()})
     if not (path.exists() and digest.encode() in path.read_bytes()):
-        _draw(path, plot, origin, digest)
+        require_matplotlib()
+        write_bytes(path, _png(plot, origin, digest))
 
 
-def _draw(path: Path, plot: Plot, origin: Origin, digest: str) -> None:
-    matplotlib, figures = _need("matplotlib"), _need("matplotlib.figure")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
+def _png(plot: Plot, origin: Origin, digest: str) -> bytes:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    content = BytesIO()
     width = max(LEAST_INCHES, PANEL_INCHES[0] * len(plot.panels))
-    with matplotlib.rc_context(RC):
+    with rc_context(RC):
         sizes = (PANEL_INCHES[1] + 1.4, SMALL_PRINT_INCHES)
-        figure = figures.Figure(figsize=(width, sum(sizes)), layout="constrained")
+        figure: AnyFigure = Figure(figsize=(width, sum(sizes)), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.08, w_pad=0.1)
         top, bottom = figure.subfigures(2, 1, height_ratios=sizes)
         _fill(top, plot)
         small_print = fill(origin.sentence(), round(CHARACTERS_PER_INCH * width))
         bottom.text(0.01, 0.95, small_print, fontsize=7, color="#777777", va="top")
-        said = {
+        metadata = {
             "Title": plot.title,
             "Description": f"{plot.note} {origin.sentence()}".strip(),
             "Comment": digest,
         }
-        figure.savefig(draft, format="png", dpi=DPI, metadata=said)
-    draft.replace(path)
+        figure.savefig(content, format="png", dpi=DPI, metadata=metadata)
+    return content.getvalue()
 
 
-def _fill(figure: Any, plot: Plot) -> None:  # noqa: ANN401 - matplotlib is an extra
-    """Draw all panels in one look: a label has the same colour in each."""
+def _fill(figure: AnyFigure, plot: Plot) -> None:
+    """Draw all panels; a label looks the same in each."""
     looks = _looks(plot)
     figure.suptitle(plot.title, fontsize=13, fontweight="bold")
     handles: dict[str, Any] = {}
@@ -103,9 +114,9 @@ def _fill(figure: Any, plot: Plot) -> None:  # noqa: ANN401 - matplotlib is an e
 
 
 def _looks(plot: Plot) -> dict[str, dict[str, str]]:
-    """Return colour, marker and dashes of each label, in the order in which labels come.
+    """Return colour, marker and line style of each label, in the order of the labels.
 
-    A line that is alone in its panel needs none: the panel says what it is.
+    A label that is alone in its panel gets none: the title of the panel names the line.
     """
     labels = dict.fromkeys(label for panel in plot.panels if len(panel.lines) > 1 for label in panel.lines)
     colours, markers = cycle(COLOURS), cycle(MARKERS)
@@ -119,8 +130,8 @@ def _looks(plot: Plot) -> dict[str, dict[str, str]]:
     }
 
 
-def _lines(axes: Any, panel: Panel, looks: dict[str, dict[str, str]]) -> dict[str, Any]:  # noqa: ANN401
-    """Draw lines with a band of one standard deviation to each side, and return a handle by label."""
+def _lines(axes: Axes, panel: Panel, looks: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Draw lines with a band of one standard deviation to each side; return the legend handles by label."""
     handles = {}
     for label, line in panel.lines.items():
         look = looks.get(label, ALONE)
@@ -134,8 +145,8 @@ def _lines(axes: Any, panel: Panel, looks: dict[str, dict[str, str]]) -> dict[st
     return handles
 
 
-def _scale_x(axes: Any, lines: Sequence[Line]) -> None:  # noqa: ANN401
-    """Make x logarithmic, with a tick at each value where they are few; a 0 has its place left of 1."""
+def _scale_x(axes: Axes, lines: Sequence[Line]) -> None:
+    """Make x logarithmic, with a tick at each value if there are few; 0 is drawn left of 1."""
     ticks = sorted({x for line in lines for x in line.x})
     if ticks and ticks[0] <= 0:
         axes.set_xscale("symlog", linthresh=1, linscale=0.4)
@@ -146,27 +157,18 @@ def _scale_x(axes: Any, lines: Sequence[Line]) -> None:  # noqa: ANN401
         axes.minorticks_off()
 
 
-def _bars(axes: Any, panel: Panel, looks: dict[str, dict[str, str]]) -> dict[str, Any]:  # noqa: ANN401
-    """Draw groups of bars with whiskers of one standard deviation, and return a handle by label."""
+def _bars(axes: Axes, panel: Panel, looks: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Draw groups of bars with whiskers of one standard deviation; return the legend handles by label."""
     width, handles = 0.84 / max(1, len(panel.lines)), {}
     for at, (label, line) in enumerate(panel.lines.items()):
-        places = [x + (at - (len(panel.lines) - 1) / 2) * width for x in line.x]
+        positions = [x + (at - (len(panel.lines) - 1) / 2) * width for x in line.x]
         look = looks.get(label, ALONE)
         style = {"color": look["color"], "hatch": HATCHES[DASHES.index(look["linestyle"])]}
-        handles[label] = axes.bar(places, line.y, width, edgecolor="white", linewidth=0.3, **style)
+        handles[label] = axes.bar(positions, line.y, width, edgecolor="white", linewidth=0.3, **style)
         if any(line.spread):
-            axes.errorbar(places, line.y, line.spread, fmt="none", ecolor="#333333", elinewidth=0.9)
+            axes.errorbar(positions, line.y, line.spread, fmt="none", ecolor="#333333", elinewidth=0.9)
     axes.set_ylim(bottom=0)
     axes.set_xticks(range(len(panel.x_names)), panel.x_names)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     return handles
-
-
-def _need(module: str) -> Any:  # noqa: ANN401
-    try:
-        return import_module(module)
-    except ImportError as missing:
-        raise MissingExtraError(
-            "plots need matplotlib, which is not installed; run: pip install 'dch-streams[experiment]'"
-        ) from missing

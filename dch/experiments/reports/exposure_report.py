@@ -1,30 +1,32 @@
-"""What places reserved for new items bring and cost, as a table and a plot."""
+"""The pages of exposure: the effect of list slots reserved for new items, as a table and a plot."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
-from dch.experiments.reports.goal_list import Found
-from dch.experiments.reports.page import Cell, Line, Page, Panel, Plot, Spread, Table
-from dch.experiments.reports.seeds import look_up, spread_of
+from dch.experiments.job import look_up
+from dch.experiments.reports.goal_list import GoalOutcomes
+from dch.experiments.reports.page import Cell, Line, Page, Panel, Plot, Spread, Table, spread_of
 
 COLUMNS: Mapping[str, str] = {
-    "exposure": "places of new items",
+    "exposure": "slots of new items",
     "new_hit": "HIT@20 new",
     "new_ndcg": "NDCG@20 new",
     "old_hit": "HIT@20 training",
     "old_ndcg": "NDCG@20 training",
 }
-"""Heads of the measures that a curve has."""
+"""Column headings of the measures along a curve."""
 
 PLOTTED = ("exposure", "new_hit", "old_hit")
 
-NOTE = """Existing users, asked for 20 of all items, new ones among them; a new item has its code from 80%
-of its ratings. Reserved: `new_item_share`, the share of a list's places that new items have at least. Places:
-share of all places that they come to have. HIT and NDCG of new items are over the users to whom a new item is
-relevant, and only those items count (EUNI-all); those of training items likewise. An even hand: {even}."""
+NOTE = """The lists are for existing users, with 20 of all items, new items included; the code of a new
+item comes from 80% of its ratings. Reserved is `new_item_share`, the least share of the slots of a list
+that new items get. Slots of new items is the share of all slots that they got. HIT and NDCG of new items
+cover the users with a relevant new item, and only new items count as relevant (EUNI-all); likewise for
+training items. Reference for these shares: {even}."""
 
 
-def exposure_pages(by_data: Mapping[str, Found]) -> list[Page]:
-    """Return a table of all data sets and a plot of each, of what was measured."""
+def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
+    """Return a table of all data sets and a plot of each; none without outcomes."""
     curves = {name: _curves(found) for name, found in by_data.items()}
     rows: list[Sequence[Cell]] = [
         (name, strategy, f"{100 * share:g}%", *(values[what][at] for what in COLUMNS))
@@ -36,18 +38,18 @@ def exposure_pages(by_data: Mapping[str, Found]) -> list[Page]:
         return []
     even = "; ".join(_even(name, by_data[name]) for name, of in curves.items() if of)
     columns = ("data set", "strategy", "reserved", *COLUMNS.values())
-    title = "Places reserved for new items: what they bring and cost"
+    title = "Effect of list slots reserved for new items"
     table = Table("exposure", title, columns, rows, NOTE.format(even=even), percent=True)
     return [table, *(_plot(name, of) for name, of in curves.items() if of)]
 
 
 Curves = Mapping[str, tuple[list[float], Mapping[str, list[Spread]]]]
-"""By strategy: the reserved shares, and at each the mean over seeds of every measure."""
+"""By strategy: the reserved shares, and the value of each measure at each of them."""
 
 
-def _curves(found: Found) -> Curves:
+def _curves(found: GoalOutcomes) -> Curves:
     outcomes = [outcome for (job, _), outcome in found.items() if job == "exposure"]
-    of_seeds: Sequence[Mapping[str, Mapping[str, list[float]]]] = [one["curves"] for one in outcomes]  # type: ignore[misc] # as measured
+    of_seeds = [cast(Mapping[str, Mapping[str, list[float]]], one["curves"]) for one in outcomes]
     return {
         strategy: (
             curve["new_item_share"],
@@ -61,13 +63,13 @@ def _over_seeds(curves: Sequence[Sequence[float]]) -> list[Spread]:
     return [found for values in zip(*curves, strict=True) if (found := spread_of(values))]
 
 
-def _even(name: str, found: Found) -> str:
+def _even(name: str, found: GoalOutcomes) -> str:
     shares = []
     for what in ("of_catalogue", "of_relevant"):
         mean = spread_of(look_up(one, "even", what) for (job, _), one in found.items() if job == "exposure")
         shares.append(f"{100 * mean.mean:.1f}%" if mean else "unknown")
     return (
-        f"on {name} new items are {shares[0]} of the catalogue and have {shares[1]} of the relevant ratings"
+        f"on {name}, new items are {shares[0]} of the catalogue and have {shares[1]} of the relevant ratings"
     )
 
 
@@ -75,13 +77,13 @@ def _plot(name: str, curves: Curves) -> Plot:
     panels = [
         Panel(
             COLUMNS[what],
-            "share of places reserved, %",
+            "share of slots reserved, %",
             "%",
             {strategy: _line(shares, values[what]) for strategy, (shares, values) in curves.items()},
         )
         for what in PLOTTED
     ]
-    return Plot(f"exposure-{name}", f"Places reserved for new items, {name}", panels)
+    return Plot(f"exposure-{name}", f"List slots reserved for new items, {name}", panels)
 
 
 def _line(shares: Sequence[float], values: Sequence[Spread]) -> Line:

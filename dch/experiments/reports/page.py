@@ -1,51 +1,67 @@
-"""What an experiment shows: tables and plots, as plain values; nothing is drawn here."""
+"""Pages of an experiment as plain values: tables and plots, and the averages over seeds that they show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 
 
 class Spread(NamedTuple):
-    """A mean over seeds with its standard deviation (n - 1), 0 for one seed; two columns of a CSV."""
+    """A mean over seeds with its standard deviation (n - 1), 0 for one seed; two columns in a CSV file."""
 
     mean: float
     std: float
 
 
+def spread_of(values: Iterable[float | None]) -> Spread | None:
+    """Return the mean and standard deviation of the values that are not None; None if there are none."""
+    found = [value for value in values if value is not None]
+    if not found:
+        return None
+    return Spread(fmean(found), stdev(found) if len(found) > 1 else 0.0)
+
+
 Cell = str | float | int | Spread | None
+"""None is an empty cell, shown as a dash."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Written as ``<name>.csv`` and ``<name>.md``."""
+    """A table, written as ``<name>.csv`` and ``<name>.md``."""
 
     name: str
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    """None is an empty cell, shown as a dash."""
 
     note: str = ""
-    """What a reader has to know: the protocol, what a dash means."""
+    """What a reader needs to know: the protocol, what a dash means."""
 
     decimals: int = 3
-    """Of floats and spreads, before they are turned into percent; whole numbers have none."""
+    """Decimals of floats and spreads, before they are turned into percent."""
 
     percent: bool = False
-    """Floats and spreads are shares, shown in percent; the CSV keeps the shares."""
+    """Show floats and spreads in percent; the CSV file keeps the shares."""
 
     best: Literal["", "row", "group"] = ""
-    """Highest float in bold: of each row, or in each column of rows with the same first cell; "" for none."""
+    """Where the highest float is bold: in each row, or in each column of rows with the same first cell."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a plot; the three columns are of one length."""
+    """One line of a plot; all sequences have the same length."""
 
     x: Sequence[float]
     y: Sequence[float]
     spread: Sequence[float] = ()
-    """Standard deviation over seeds of each y; empty for one seed."""
+    """Standard deviation over seeds of each y; empty if there is one seed."""
+
+
+def line_of(values: Mapping[int, Spread | None]) -> Line:
+    """Return the line through the values that are not None, by x."""
+    found = {x: value for x, value in values.items() if value is not None}
+    stds = [value.std for value in found.values()]
+    return Line(list(found), [value.mean for value in found.values()], stds if any(stds) else ())
 
 
 @dataclass(frozen=True)
@@ -59,12 +75,12 @@ class Panel:
     log_x: bool = False
 
     x_names: Sequence[str] = ()
-    """With names the lines are groups of bars: an x of 0 is the place of the first name."""
+    """If given, the lines are drawn as groups of bars; an x of 0 stands for the first name."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Written as ``<name>.png``, its panels side by side."""
+    """A plot, written as ``<name>.png``, with its panels side by side."""
 
     name: str
     title: str

@@ -1,14 +1,14 @@
-"""The figures that were published, as they were printed: in percent, 64 bits, lists of 20.
+"""The published figures as printed: in percent, for 64 bits and lists of 20 items.
 
 Source:
     The poster "Deep Collaborative Hashing" and the article it rests on: Li, Wang, Pan, Peng, Yang, Cambria,
     "Learning binary codes with neural collaborative filtering for efficient recommendation systems",
-    Knowledge-Based Systems 172 (2019) 64-75. Its splits, what was ranked and what was relevant are not
-    public: the figures bind in their order alone.
+    Knowledge-Based Systems 172 (2019) 64-75. Its splits, candidates and definition of relevance are not
+    public, so only the order of the methods is comparable.
 """
 
 DATA = ("ml-1m", "amazon-books", "yelp")
-"""The columns: MovieLens, Amazon and Yelp; which of their releases were used was not said."""
+"""The columns: MovieLens, Amazon and Yelp; the source does not say which releases it used."""
 
 METHODS = ("DCF", "CH", "DCH-1", "DCH-2")
 
@@ -50,17 +50,17 @@ PERCENT: dict[tuple[str, str], tuple[tuple[float | None, ...], ...]] = {
         (14.78, 10.48, 14.02),
     ),
 }
-"""By metric and case: a row for each of METHODS, a column for each of DATA; None was not published."""
+"""By metric and case: a row for each of METHODS, a column for each of DATA; None if not published."""
 
 
 def published(metric: str, case: str, method: str, data: str) -> float | None:
-    """Return a published figure as a share, or None where there is none.
+    """Return a published figure as a share, or None if it was not published.
 
     Args:
         metric: ``hit@20`` or ``ndcg@20``.
         case: ``EUEI``, ``EUNI`` or ``NUEI``.
-        method: one of METHODS, else there is none.
-        data: one of DATA, else there is none.
+        method: one of METHODS; nothing was published for others.
+        data: one of DATA; nothing was published for others.
     """
     if method not in METHODS or data not in DATA:
         return None

@@ -1,4 +1,4 @@
-"""Tables as text: Markdown for readers, CSV for programs. Figures are shortened in the first alone."""
+"""Tables as text: Markdown, CSV with all digits, and a table for the terminal."""
 
 import csv
 import io
@@ -6,30 +6,33 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
+from rich import box
+from rich.table import Table as RichTable
+
 from dch.experiments.origin import Origin
 from dch.experiments.reports.page import Cell, Spread, Table
 
-Places = set[tuple[int, int]]
-"""(row, column) of cells."""
+Position = tuple[int, int]
+"""Row and column of a cell."""
 
 
 def shown_rows(table: Table) -> list[list[str]]:
-    """Return every cell as a reader sees it, nothing in bold."""
+    """Return every cell as text, without bold."""
     return [[_shown(cell, table) for cell in row] for row in table.rows]
 
 
 def markdown(table: Table) -> str:
-    """Return the table with the best figures in bold; numbers are aligned to the right."""
+    """Return the table as Markdown, with the best figures in bold and columns of numbers right-aligned."""
     rows, bold = shown_rows(table), best_cells(table)
     lines = [_line(table.columns), _line([_rule(table, at) for at in range(len(table.columns))])]
-    for place, row in enumerate(rows):
-        cells = [f"**{text}**" if (place, at) in bold else text for at, text in enumerate(row)]
+    for number, row in enumerate(rows):
+        cells = [f"**{text}**" if (number, at) in bold else text for at, text in enumerate(row)]
         lines.append(_line(cells))
     return "\n".join(lines) + "\n"
 
 
 def csv_text(table: Table, origin: Origin) -> str:
-    """Return the table with all digits; spreads take two columns, and each row says where it comes from."""
+    """Return the table as CSV with all digits; a spread takes two columns, and each row has its origin."""
     wide = [any(isinstance(row[at], Spread) for row in table.rows) for at in range(len(table.columns))]
     header = [
         name for name, is_wide in zip(table.columns, wide, strict=True) for name in _names(name, is_wide)
@@ -43,8 +46,19 @@ def csv_text(table: Table, origin: Origin) -> str:
     return out.getvalue()
 
 
-def best_cells(table: Table) -> Places:
-    """Return where the highest figures are, as the table asks for; equals as shown are all the highest."""
+def to_rich(table: Table) -> RichTable:
+    """Return the table for a terminal, with the best figures in bold."""
+    shown = RichTable(box=box.SIMPLE, pad_edge=False, title=table.title, title_justify="left")
+    bold = best_cells(table)
+    for column in table.columns:
+        shown.add_column(column, overflow="fold")
+    for number, row in enumerate(shown_rows(table)):
+        shown.add_row(*(f"[bold]{text}[/]" if (number, at) in bold else text for at, text in enumerate(row)))
+    return shown
+
+
+def best_cells(table: Table) -> set[Position]:
+    """Return the positions of the highest figures (see ``Table.best``); figures that look equal tie."""
     if table.best == "row":
         return _highest(
             table, [[(at, column) for column in _columns(table)] for at in range(len(table.rows))]
@@ -58,14 +72,15 @@ def best_cells(table: Table) -> Places:
     return set()
 
 
-def _highest(table: Table, rivals: Sequence[Sequence[tuple[int, int]]]) -> Places:
-    found: Places = set()
-    for places in rivals:
-        figures = {place: _figure(table.rows[place[0]][place[1]]) for place in places}
-        real = {place: figure for place, figure in figures.items() if figure is not None}
-        if len(real) > 1:
-            most = round(max(real.values()), table.decimals)
-            found |= {place for place, figure in real.items() if round(figure, table.decimals) == most}
+def _highest(table: Table, groups: Sequence[Sequence[Position]]) -> set[Position]:
+    """Return the positions of the highest figures of each group that has at least two."""
+    found: set[Position] = set()
+    for group in groups:
+        figures = {(row, column): _figure(table.rows[row][column]) for row, column in group}
+        known = {position: figure for position, figure in figures.items() if figure is not None}
+        if len(known) > 1:
+            most = round(max(known.values()), table.decimals)
+            found |= {position for position, figure in known.items() if round(figure, table.decimals) == most}
     return found
 
 
@@ -74,7 +89,7 @@ def _columns(table: Table) -> range:
 
 
 def _figure(cell: Cell) -> float | None:
-    """Return what is compared; whole numbers are counts or names, not qualities."""
+    """Return the figure to compare, or None; integers are counts or names and are not compared."""
     if isinstance(cell, Spread):
         return cell.mean
     return cell if isinstance(cell, float) and cell == cell else None
@@ -82,7 +97,7 @@ def _figure(cell: Cell) -> float | None:
 
 def _shown(cell: Cell, table: Table) -> str:
     if cell is None or cell != cell:
-        return "–"  # noqa: RUF001 - a dash for what is missing
+        return "–"  # noqa: RUF001 - a dash for a missing value
     if isinstance(cell, Spread):
         std = f" ± {_number(cell.std, table)}" if cell.std else ""
         return _number(cell.mean, table) + std

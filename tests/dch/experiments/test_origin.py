@@ -1,4 +1,4 @@
-"""Where figures come from: the commit, changed or not, and several runs as one."""
+"""The origin of figures: the commit, changed or not, and several runs as one."""
 
 import subprocess
 
@@ -23,7 +23,7 @@ def checkout(tmp_path):
     return tmp_path, git("rev-parse", "HEAD")
 
 
-def test_a_clean_checkout_is_its_commit_and_results_beside_the_code_change_nothing(checkout):
+def test_the_commit_of_a_checkout_is_clean_even_if_result_files_changed(checkout):
     root, commit = checkout
     (root / "dch" / "results").mkdir()
     (root / "dch" / "results" / "goals.csv").write_text("new\n")
@@ -33,27 +33,27 @@ def test_a_clean_checkout_is_its_commit_and_results_beside_the_code_change_nothi
 
 
 @pytest.mark.parametrize("path", ["dch/code.py", "dch/new.py", "dch/deep/new.py"])
-def test_changed_code_is_said(checkout, path):
+def test_changed_code_is_marked(checkout, path):
     root, _ = checkout
     (root / path).parent.mkdir(exist_ok=True)
     (root / path).write_text("2\n")
     assert commit_of(root).endswith(" + changes")
 
 
-def test_without_a_checkout_the_commit_is_unknown(tmp_path):
+def test_the_commit_is_unknown_outside_a_checkout(tmp_path):
     assert commit_of(tmp_path) == "unknown"
 
 
-def test_a_copy_within_somebody_s_checkout_is_of_an_unknown_commit(checkout):
+def test_the_commit_of_a_copy_inside_another_repository_is_unknown(checkout):
     root, _ = checkout
     assert commit_of(root / "dch") == "unknown"
 
 
-def test_the_machine_has_cores():
+def test_the_machine_is_given_with_its_number_of_cores():
     assert machine().endswith(" cores")
 
 
-def test_several_runs_are_one_origin_with_each_value_once():
+def test_origins_of_several_runs_are_joined_with_each_value_once():
     runs = [Origin("a", "1", "m", "2026-01-03"), Origin("b", "1", "m", "2026-01-02")]
     assert joined(runs, [1, 0, 1]) == Origin("a; b", "1", "m", "2026-01-02 to 2026-01-03", "0, 1")
     assert joined(runs[:1], []).sentence() == "a · commit 1 · m · 2026-01-03"

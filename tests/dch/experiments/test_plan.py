@@ -1,4 +1,6 @@
-"""Models of an experiment are fitted once, kept, and made again where they cannot be read."""
+"""Models and tuned settings are computed once and kept; a model that cannot be read is fitted again."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,10 +32,24 @@ def test_a_model_is_fitted_once(plan):
 
 
 @pytest.mark.parametrize("broken", ["model.safetensors", "manifest.json"])
-def test_a_model_that_cannot_be_read_is_made_again(plan, broken):
+def test_a_model_that_cannot_be_read_is_fitted_again(plan, broken):
     bag = _bag(plan)
     (path,) = plan.out.rglob(broken)
     path.write_bytes(path.read_bytes()[:10])
     assert np.array_equal(_bag(plan), bag)
     path.unlink()
     assert np.array_equal(_bag(plan), bag)
+
+
+def test_a_search_for_settings_runs_once_per_data_set_and_first_seed(plan):
+    calls = []
+
+    def search():
+        calls.append(1)
+        return {"settings": {"alpha": np.float32(5.0)}}
+
+    for _ in range(2):
+        assert plan.tuned("tiny", "ials-settings", search) == {"settings": {"alpha": 5.0}}
+    assert len(calls) == 1
+    replace(plan, seeds=(1,)).tuned("tiny", "ials-settings", search)
+    assert len(calls) == 2

@@ -1,20 +1,21 @@
-"""``dch experiment``: what it needs is said in one sentence; a quick run makes every table and plot, once."""
+"""``dch experiment`` refuses bad input in one sentence; a quick run writes every table and plot, once."""
 
 import csv
 import re
 
 import pytest
 
+from dch.experiments.job_store import JobStore
 from dch.experiments.parts import PARTS
 from tests.streams.cli.running import dch
 
 __all__ = ["dch"]
 
 SHARES = ("tables_hit", "tables_ndcg", "cold_hit", "cold_ndcg", "length_ml-100k")
-"""Tables of nothing but hit rates and NDCG, beside names, counts, milliseconds and spreads."""
+"""Tables whose figures are hit rates and NDCG, apart from names, counts, milliseconds and spreads."""
 
 MAY_BE_ZERO = ("cold_hit", "cold_ndcg")
-"""New items without ratings are in nobody's list among all items."""
+"""Tables where a share may be 0: among all items, cold items are in no list."""
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ MAY_BE_ZERO = ("cold_hit", "cold_ndcg")
         ("--quick --threads 0", "threads must be positive"),
     ],
 )
-def test_what_it_cannot_work_with_is_one_sentence(dch, tmp_path, monkeypatch, arguments, sentence):
+def test_bad_input_is_refused_in_one_sentence(dch, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.delenv("DCH_DATA", raising=False)
     ran = dch("experiment", tmp_path / "out", *arguments.format(tmp=tmp_path).split())
     assert ran.code == 2
@@ -37,27 +38,27 @@ def test_what_it_cannot_work_with_is_one_sentence(dch, tmp_path, monkeypatch, ar
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_one_stands_in_is_no_place_for_results(dch):
+def test_the_current_folder_is_refused_as_the_output_folder(dch):
     for out in ("", "."):
         ran = dch("experiment", out, "--quick")
         assert (ran.code, "OUT must be a folder of its own" in ran.err) == (2, True)
 
 
-def test_the_data_sets_that_are_there_are_taken_from_the_environment_too(dch, tmp_path, monkeypatch):
+def test_the_folder_of_data_sets_may_come_from_the_environment_and_hold_only_some(dch, tmp_path, monkeypatch):
     (tmp_path / "data" / "yelp").mkdir(parents=True)
     monkeypatch.setenv("DCH_DATA", str(tmp_path / "data"))
     ran = dch("experiment", tmp_path / "out", "--only", "length")
-    assert ran.code == 0, ran.err  # the study of lengths is on another data set: there is nothing to do
+    assert ran.code == 0, ran.err  # the code-length study uses another data set: no job to run
     assert "Data sets: yelp." in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.slow
-def test_a_quick_run_makes_everything_and_a_second_one_nothing_new(dch, tmp_path):
+def test_a_quick_run_writes_every_page_and_a_second_one_runs_no_job_again(dch, tmp_path):
     out = tmp_path / "out"
     ran = dch("experiment", out, "--quick")
     assert ran.code == 0, ran.out + ran.err
-    assert "The goals of the model" in ran.out
-    assert {path.name for path in (out / "jobs").iterdir()} == set(PARTS)
+    assert "Goals of the model" in ran.out
+    assert {name.partition("/")[0] for name in JobStore(out).results()} == set(PARTS)
     index = (out / "README.md").read_text()
     plots = set(re.findall(r"!\[.*?\]\((.*?)\)", index))
     assert plots == {path.name for path in out.glob("*.png")}
@@ -90,8 +91,8 @@ def is_share(name, value):
 
 
 def check_second(dch, out):
-    made = {path: path.stat().st_mtime_ns for path in (out / "jobs").rglob("*.json")}
+    results = JobStore(out).results()
     ran = dch("experiment", out, "--quick")
     assert ran.code == 0
-    assert f"{len(made)} jobs are done, 0 of them now" in ran.out
-    assert {path: path.stat().st_mtime_ns for path in (out / "jobs").rglob("*.json")} == made
+    assert f"{len(results)} jobs are finished, 0 of them by this run" in ran.out
+    assert JobStore(out).results() == results

@@ -1,4 +1,4 @@
-"""Made-up ratings in which two groups of users like two groups of items, with new users and new items."""
+"""Synthetic ratings: two groups of users like two groups of items; with new users and new items."""
 
 import numpy as np
 
@@ -6,9 +6,10 @@ from dch.data.ratings import Ratings
 
 
 def two_blocks(*, n_users=60, n_items=40, share=0.5, seed=0):
-    """Users rate part of their own half of the items 5 or 4, and three items of the other half 1.
+    """Return ratings: users rate part of their own block of items 5 or 4, and three other items 1.
 
-    The items of one half are rated twice as often, so that popularity is right for half of the users only.
+    Two thirds of the users belong to one block, so that its items are rated twice as often and popularity is
+    wrong for the users of the other block.
     """
     rng = np.random.default_rng(seed)
     users, items, values = [], [], []
@@ -23,7 +24,7 @@ def two_blocks(*, n_users=60, n_items=40, share=0.5, seed=0):
 
 
 def cut(ratings, *, n_new_users=6, n_new_items=4):
-    """Return train, given and the marks of the new users and new items; given has ratings of all kinds."""
+    """Return training ratings, given ratings of all kinds, and masks of the new users and new items."""
     new_users = np.char.startswith(np.array(list(ratings.user_ids)), "u05")
     new_users &= np.cumsum(new_users) <= n_new_users
     new_items = np.char.startswith(np.array(list(ratings.item_ids)), "i03")
@@ -40,10 +41,10 @@ def nothing(ratings):
     return ratings.subset(np.zeros(len(ratings), np.bool_))
 
 
-def blocks_told_apart(scores, ratings):
-    """Return the share of users (rows of scores, all of them) whose own half scores higher on average."""
+def share_in_own_block(scores, ratings):
+    """Return the share of users whose own block scores higher on average; scores has a row per user."""
     items = np.array([int(id_[1:]) for id_ in ratings.item_ids]) % 2
     halves = np.array([int(id_[1:]) % 3 == 0 for id_ in ratings.user_ids]).astype(int)
-    placed = np.isfinite(scores).any(axis=0)
-    means = np.stack([scores[:, placed & (items == half)].mean(axis=1) for half in (0, 1)], axis=1)
+    scored = np.isfinite(scores).any(axis=0)
+    means = np.stack([scores[:, scored & (items == half)].mean(axis=1) for half in (0, 1)], axis=1)
     return (means.argmax(axis=1) == halves)[np.isfinite(means).all(axis=1)].mean()

@@ -1,4 +1,4 @@
-"""Ratings that hidden codes explain, for the tests of compared methods."""
+"""Ratings that planted codes explain exactly, for the tests of baselines."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from dch.data.ratings import Ratings
 
 
 def ratings_of(matrix, seen=None):
-    """Ratings of a users x items matrix, those that were seen; its rows are those of the ids."""
+    """Return the observed ratings of a users x items matrix; id u3 is row 3 of the matrix."""
     users, items = np.indices(matrix.shape).reshape(2, -1)
     ids = [f"u{row}" for row in users], [f"i{row}" for row in items]
     ratings = Ratings.from_events(*ids, matrix.ravel())
@@ -14,7 +14,7 @@ def ratings_of(matrix, seen=None):
 
 
 def planted(n_users=40, n_items=30, bits=8, share=0.7, seed=0):
-    """Return ratings b . d of random codes, a share of them seen, and the users' and items' codes."""
+    """Return ratings b . d of random codes, a share of them observed, and the codes of users and items."""
     rng = np.random.default_rng(seed)
     users, items = (np.where(rng.random((n, bits)) < 0.5, -1, 1).astype(np.int8) for n in (n_users, n_items))
     matrix = users.astype(np.float32) @ items.T

@@ -1,9 +1,11 @@
+"""Codes as signs, and scores by products of codes."""
+
 import numpy as np
 
 from dch.experiments.baselines.binary import BinaryScorer, has_code, to_codes
 
 
-def test_codes_are_signs_with_zero_positive_and_none_for_a_row_with_a_gap():
+def test_codes_are_signs_with_zero_positive_and_a_row_with_a_nan_has_no_code():
     relaxed = np.array([[0.3, -0.1, 0.0], [np.nan, 1.0, 1.0]], np.float32)
     codes = to_codes(relaxed)
     assert codes.tolist() == [[1, -1, 1], [0, 0, 0]]
@@ -11,7 +13,7 @@ def test_codes_are_signs_with_zero_positive_and_none_for_a_row_with_a_gap():
     assert has_code(codes).tolist() == [True, False]
 
 
-def test_a_score_is_the_bits_less_twice_the_distance():
+def test_a_score_is_the_number_of_bits_minus_twice_the_distance():
     rng = np.random.default_rng(0)
     users, items = (to_codes(rng.standard_normal((n, 16)).astype(np.float32)) for n in (5, 7))
     asked = np.array([4, 0], np.int32)
@@ -21,7 +23,7 @@ def test_a_score_is_the_bits_less_twice_the_distance():
     np.testing.assert_array_equal(scores, 16 - 2 * distances)
 
 
-def test_what_has_no_code_scores_minus_infinity():
+def test_users_and_items_without_a_code_score_minus_infinity():
     users, items = np.ones((2, 4), np.int8), np.ones((3, 4), np.int8)
     users[0], items[1] = 0, 0
     scores = BinaryScorer(users, items)(np.array([0, 1], np.int32))

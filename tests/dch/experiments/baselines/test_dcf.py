@@ -1,3 +1,5 @@
+"""DCF finds planted codes, and folds new users and items in."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ from tests.dch.experiments.baselines.planted import planted, ratings_of
 
 
 def split(ratings, new_users=(), new_items=()):
-    """Training ratings, and those of the new users and items by or of known ones."""
+    """Return the training ratings, and those between known and new users and items."""
     of_user, of_item = np.isin(ratings.users, new_users), np.isin(ratings.items, new_items)
     return ratings.subset(~of_user & ~of_item), ratings.subset(of_user ^ of_item)
 
@@ -30,7 +32,7 @@ def test_ratings_are_scaled_to_the_range_of_a_product_of_codes():
     assert scale(known, np.array([4, 4], np.float32), 8).tolist() == [8, 8, 8]
 
 
-def test_hidden_codes_are_found_again_from_most_of_their_ratings():
+def test_planted_codes_are_recovered_from_half_of_their_ratings():
     ratings, users, items = planted(n_users=200, n_items=150, share=0.5)
     fitted = fit_dcf(ratings, bits=8, seed=1)
     whole = ratings_of(users.astype(np.float32) @ items.T)
@@ -38,14 +40,14 @@ def test_hidden_codes_are_found_again_from_most_of_their_ratings():
     assert rms(fitted.fold_in(nothing(ratings)), whole) < 0.4 * spread
 
 
-def test_a_fit_repeats_by_its_seed():
+def test_a_fit_depends_on_its_seed_alone():
     ratings, _, _ = planted()
     once, again, other = (fit_dcf(ratings, bits=8, seed=seed).solution.vectors[0] for seed in (3, 3, 4))
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
 
 
-def test_a_new_user_and_a_new_item_are_placed_about_as_well_as_their_known_twins():
+def test_a_new_user_and_a_new_item_are_encoded_about_as_well_as_their_known_twins():
     _, users, items = planted(n_users=60, n_items=50)
     users[0], items[0] = users[1], items[1]
     ratings = ratings_of(users.astype(np.float32) @ items.T)
@@ -63,12 +65,12 @@ def test_new_codes_that_explain_their_ratings_exactly_are_found():
     users[5] = items[7] = 0
     fitted = replace(fitted, solution=replace(fitted.solution, vectors=(users, items)))
     scorer = fitted.fold_in(given)
-    _, wanted_users, wanted_items = planted(share=1.0)
-    assert np.array_equal(scorer.users[5], wanted_users[5])
-    assert np.array_equal(scorer.items[7], wanted_items[7])
+    _, expected_users, expected_items = planted(share=1.0)
+    assert np.array_equal(scorer.users[5], expected_users[5])
+    assert np.array_equal(scorer.items[7], expected_items[7])
 
 
-def test_what_was_never_rated_has_no_code_and_nothing_given_changes_nothing():
+def test_without_given_ratings_codes_are_those_of_the_fit_and_cold_rows_have_none():
     ratings, _, _ = planted()
     train, _ = split(ratings, new_users=[2], new_items=[3])
     fitted = fit_dcf(train, bits=8)
@@ -78,7 +80,7 @@ def test_what_was_never_rated_has_no_code_and_nothing_given_changes_nothing():
     assert np.array_equal(scorer.users, fitted.solution.vectors[0])
 
 
-def test_new_ratings_of_a_known_user_change_that_code_alone_and_fit_no_worse():
+def test_new_ratings_of_a_known_user_change_only_that_code_and_do_not_fit_worse():
     ratings, _, _ = planted(share=1.0)
     later = (ratings.users == 4) & (ratings.items > 10)
     fitted = fit_dcf(ratings.subset(~later), bits=8)
@@ -93,8 +95,8 @@ def test_new_ratings_of_a_known_user_change_that_code_alone_and_fit_no_worse():
 def test_a_user_who_rated_only_a_new_item_stays_unknown():
     ratings, _, _ = planted(share=1.0)
     train, _ = split(ratings, new_users=[2], new_items=[3])
-    strange = ratings.subset((ratings.users == 2) & (ratings.items == 3))
-    scorer = fit_dcf(train, bits=8).fold_in(strange)
+    given = ratings.subset((ratings.users == 2) & (ratings.items == 3))
+    scorer = fit_dcf(train, bits=8).fold_in(given)
     assert not scorer.users[2].any()
     assert not scorer.items[3].any()
 

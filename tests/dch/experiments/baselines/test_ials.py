@@ -1,4 +1,4 @@
-"""iALS: planted structure is found, and its fold-in solves the equations of the model."""
+"""iALS finds planted structure, and its fold-in solves the equations of the model."""
 
 import sys
 
@@ -7,32 +7,32 @@ import pytest
 
 from dch.errors import MissingExtraError
 from dch.experiments.baselines.ials import fit_ials
-from tests.dch.experiments.baselines.blocks import blocks_told_apart, cut, nothing, two_blocks
+from tests.dch.experiments.baselines.blocks import cut, nothing, share_in_own_block, two_blocks
 
 SETTINGS = {"factors": 4, "alpha": 5.0, "regularization": 1.0, "graded": True}
 
 
 def solved(own, others, weights):
-    """Solve one equation plainly: wanted is 1 where rated, the rest is 0 at confidence 1."""
+    """Solve the equation of one row naively: the target is 1 where rated, else 0 at confidence 1."""
     confidence = np.ones(len(others))
     confidence[own] = 5.0 * weights
-    wanted = np.zeros(len(others))
-    wanted[own] = 1
+    target = np.zeros(len(others))
+    target[own] = 1
     left = others.T @ (confidence[:, None] * others) + np.eye(others.shape[1])
-    return np.linalg.solve(left, others.T @ (confidence * wanted))
+    return np.linalg.solve(left, others.T @ (confidence * target))
 
 
-def test_the_two_blocks_are_told_apart_by_known_and_new_alike():
+def test_known_and_new_users_prefer_their_own_block():
     ratings = two_blocks()
     train, given, _, new_items = cut(ratings)
     scores = fit_ials(train, **SETTINGS).fold_in(given)(np.arange(ratings.n_users, dtype=np.int32))
     assert np.isfinite(scores).all()
-    assert blocks_told_apart(scores, ratings) == 1
+    assert share_in_own_block(scores, ratings) == 1
     only_new = np.where(new_items, scores, -np.inf)
-    assert blocks_told_apart(only_new, ratings) > 0.9
+    assert share_in_own_block(only_new, ratings) > 0.9
 
 
-def test_users_are_solved_anew_on_all_their_ratings_of_known_items():
+def test_users_are_solved_again_from_all_their_ratings_of_known_items():
     train, given, _, _ = cut(two_blocks())
     fitted = fit_ials(train, **SETTINGS)
     users, _ = fitted.vectors(given)
@@ -46,7 +46,7 @@ def test_users_are_solved_anew_on_all_their_ratings_of_known_items():
         assert users[user] == pytest.approx(expected, rel=1e-2, abs=1e-3)
 
 
-def test_new_items_are_solved_with_the_users_of_the_fit_and_known_items_stay():
+def test_new_items_are_solved_from_fitted_users_and_known_items_do_not_change():
     train, given, _, new_items = cut(two_blocks())
     fitted = fit_ials(train, **SETTINGS)
     _, items = fitted.vectors(given)
@@ -60,7 +60,7 @@ def test_new_items_are_solved_with_the_users_of_the_fit_and_known_items_stay():
         assert items[item] == pytest.approx(expected, rel=1e-2, abs=1e-3)
 
 
-def test_who_has_no_rating_is_unknown():
+def test_users_and_items_without_ratings_are_unknown():
     train, _, new_users, new_items = cut(two_blocks())
     scores = fit_ials(train, **SETTINGS).fold_in(nothing(train))(np.arange(train.n_users, dtype=np.int32))
     assert (scores[new_users] == -np.inf).all()
@@ -68,7 +68,7 @@ def test_who_has_no_rating_is_unknown():
     assert np.isfinite(scores[np.ix_(~new_users, ~new_items)]).all()
 
 
-def test_equal_seeds_give_equal_factors_and_others_do_not():
+def test_factors_depend_on_the_seed_alone():
     ratings = two_blocks()
     once, again, other = (fit_ials(ratings, **SETTINGS, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(once.users, again.users)

@@ -1,4 +1,4 @@
-"""Lists from scores against a slow twin: a full sort of each user's candidates."""
+"""Lists from scores against a slow reference: a full sort of each user's candidates."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ from tests.dch.experiments.baselines.blocks import two_blocks
 
 
 def sorted_whole(scores, question, precedence, k):
-    """Every candidate not given, sorted by score and precedence, for each user."""
+    """Return the k best candidates of each user by a full sort by score and precedence."""
     lists = []
     for i, user in enumerate(question.users):
         taken = set(question.given.columns[slice(*question.given.starts[i : i + 2])].tolist())
         free = [row for row in np.flatnonzero(question.candidates).tolist() if row not in taken]
-        placed = [row for row in free if scores[user, row] > -np.inf]
-        ranked = sorted(placed, key=lambda row: (-scores[user, row], -precedence[row]))
+        scored = [row for row in free if scores[user, row] > -np.inf]
+        ranked = sorted(scored, key=lambda row: (-scores[user, row], -precedence[row]))
         popular = sorted(free, key=lambda row: -precedence[row])
         lists.append(([*(ranked or popular), *[-1] * k])[:k])
     return lists
@@ -46,13 +46,13 @@ def test_each_list_is_the_head_of_a_full_sort(in_blocks_of, seed, k, block):
 
 @pytest.fixture(scope="module")
 def in_blocks_of():
-    """Return a function that sets the number of scores at a time; put back at the end."""
+    """Return a function that sets the number of scores per block until the end of the module."""
     before = module.BLOCK
     yield lambda block: setattr(module, "BLOCK", block)
     module.BLOCK = before
 
 
-def test_precedence_counts_positive_ratings_alone():
+def test_precedence_counts_only_positive_ratings():
     ratings = two_blocks()
     found = precedences(ratings, 4.0)
     for row, id_ in enumerate(ratings.item_ids):
@@ -60,7 +60,7 @@ def test_precedence_counts_positive_ratings_alone():
         assert found[row] == precedence_of(id_, count)
 
 
-def test_a_method_that_places_no_candidate_cannot_rank():
+def test_a_method_that_scores_no_candidate_cannot_rank():
     ratings = two_blocks()
     everyone, items = np.ones(ratings.n_users, np.bool_), np.arange(ratings.n_items) < 3
     question = make_task(everyone, items, given=[ratings.subset(np.arange(0))], test=ratings, relevant_from=4)

@@ -1,4 +1,4 @@
-"""The search finds the best of what it may try, sees training data alone, and stops."""
+"""The search finds the best settings of the grid, uses only training data, and stops."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ import pytest
 from dch.errors import ConfigError
 from dch.experiments.baselines.ials import fit_ials
 from dch.experiments.baselines.popularity import fit_popularity
-from dch.experiments.baselines.product_scorer import ProductScorer
+from dch.experiments.baselines.scorers import ProductScorer
 from dch.experiments.baselines.tuning import BPR, EASE, IALS, Grid, tune
 from tests.dch.experiments.baselines.blocks import two_blocks
 
 
 @dataclass
-class Spoilt:
-    """Knows the planted blocks, but takes an eighth more of the users wrongly with each step away."""
+class FitOfKnownQuality:
+    """Knows the planted blocks, but is wrong about one more eighth of the users per step from the best."""
 
     train: object
     steps_away: int
@@ -27,16 +27,15 @@ class Spoilt:
         return ProductScorer(users.astype(np.float32), items.astype(np.float32))
 
 
-def fit_spoilt(train, *, a, b, seed):
-    """Be best at (3, 2)."""
-    return Spoilt(train, abs(a - 3) + abs(b - 2))
+def fit_best_at_3_2(train, *, a, b, seed):
+    return FitOfKnownQuality(train, abs(a - 3) + abs(b - 2))
 
 
 GRID = Grid({"a": (0, 1, 2, 3, 4), "b": (0, 1, 2, 3, 4)}, ({"a": 0, "b": 0}, {"a": 4, "b": 4}))
 
 
-def test_the_search_walks_to_the_best_settings():
-    found = tune(fit_spoilt, GRID, two_blocks())
+def test_the_search_climbs_to_the_best_settings():
+    found = tune(fit_best_at_3_2, GRID, two_blocks())
     assert found.settings == {"a": 3, "b": 2}
     assert max(one.ndcg for one in found.tried) == next(
         one.ndcg for one in found.tried if one.settings == found.settings
@@ -44,19 +43,19 @@ def test_the_search_walks_to_the_best_settings():
     assert len({tuple(one.settings.values()) for one in found.tried}) == len(found.tried) <= 15
 
 
-def test_no_more_fits_are_made_than_allowed_but_for_the_starts():
-    assert len(tune(fit_spoilt, GRID, two_blocks(), most_fits=6).tried) == 6
-    assert len(tune(fit_spoilt, GRID, two_blocks(), most_fits=1).tried) == 2
+def test_the_number_of_fits_is_limited_except_for_the_starts():
+    assert len(tune(fit_best_at_3_2, GRID, two_blocks(), max_fits=6).tried) == 6
+    assert len(tune(fit_best_at_3_2, GRID, two_blocks(), max_fits=1).tried) == 2
 
 
-def test_each_fit_sees_the_same_part_of_the_training_data():
+def test_every_fit_uses_the_same_part_of_the_training_data():
     ratings, seen = two_blocks(), []
 
     def fit(train, *, a, b, seed):
         seen.append((len(train), int(train.items.sum()), seed))
         return fit_popularity(train)
 
-    tune(fit, GRID, ratings, 4, most_fits=5)
+    tune(fit, GRID, ratings, 4, max_fits=5)
     assert set(seen) == {seen[0]}
     assert 0.7 * len(ratings) < seen[0][0] < 0.9 * len(ratings)
     assert seen[0][2] == 4
@@ -77,14 +76,14 @@ def test_a_real_method_is_tuned_and_beats_popularity():
     assert max(one.ndcg for one in found.tried) > 1.2 * popular.tried[0].ndcg
 
 
-def test_a_start_off_the_grid_and_a_search_without_starts_are_refused():
+def test_a_start_outside_the_grid_and_a_search_without_starts_are_refused():
     with pytest.raises(ConfigError, match=r"a of a start must be one of \(0, 1\), got 5"):
         Grid({"a": (0, 1)}, ({"a": 5},))
     with pytest.raises(ConfigError, match="a search needs at least one start, got none"):
-        tune(fit_spoilt, Grid({"a": (0, 1)}, ()), two_blocks())
+        tune(fit_best_at_3_2, Grid({"a": (0, 1)}, ()), two_blocks())
 
 
-def test_the_grids_of_the_rivals_hold_the_known_good_settings():
+def test_the_grids_of_the_baselines_start_from_known_good_settings():
     assert {"graded": True, "alpha": 5.0, "regularization": 50.0} in IALS.starts
     assert {"graded": False, "alpha": 20.0, "regularization": 0.1} in IALS.starts
     assert {"graded": False, "alpha": 5.0, "regularization": 10.0} in IALS.starts

@@ -1,10 +1,12 @@
+"""Two-stage hashing: codes by medians and by a rotation, of fitted and of new vectors."""
+
 import numpy as np
 import pytest
 
 from dch.experiments.baselines.binary import has_code
 from dch.experiments.baselines.ials import fit_ials
 from dch.experiments.baselines.two_stage import fit_itq, fit_median
-from tests.dch.experiments.baselines.blocks import blocks_told_apart, cut, nothing, two_blocks
+from tests.dch.experiments.baselines.blocks import cut, nothing, share_in_own_block, two_blocks
 
 RATINGS = two_blocks()
 TRAIN, GIVEN, NEW_USERS, NEW_ITEMS = cut(RATINGS)
@@ -25,7 +27,7 @@ def test_a_median_bit_is_on_for_half_of_the_known_users_and_items(real):
         assert abs(codes[has_code(codes)].mean(axis=0)).max() <= 1 / has_code(codes).sum()
 
 
-def test_new_vectors_are_cut_at_the_medians_of_the_fit(real):
+def test_new_vectors_are_thresholded_at_the_medians_of_the_fit(real):
     fitted = fit_median(TRAIN, real)
     users, items = real.vectors(GIVEN)
     scorer = fitted.fold_in(GIVEN)
@@ -46,13 +48,13 @@ def test_a_code_may_have_more_bits_than_there_are_factors(real):
     assert fit_itq(TRAIN, real, bits=16).fold_in(GIVEN).items.shape == (RATINGS.n_items, 16)
 
 
-def test_the_two_blocks_are_told_apart_by_known_and_new_alike(real):
+def test_known_and_new_users_prefer_their_own_block(real):
     everyone = np.arange(RATINGS.n_users, dtype=np.int32)
     for fitted in both(real):
-        assert blocks_told_apart(fitted.fold_in(GIVEN)(everyone), RATINGS) > 0.9
+        assert share_in_own_block(fitted.fold_in(GIVEN)(everyone), RATINGS) > 0.9
 
 
-def test_what_was_never_rated_has_no_code(real):
+def test_users_and_items_without_ratings_have_no_code(real):
     for fitted in both(real):
         scorer = fitted.fold_in(nothing(TRAIN))
         assert np.array_equal(has_code(scorer.users), ~NEW_USERS)

@@ -1,52 +1,11 @@
-"""The code-length study: where gains level off, the time of a search, and its pages."""
+"""The jobs of the code-length study."""
 
 import numpy as np
 import pytest
 
-from dch.experiments.jobs.code_length import levels_off, pages, search_ms
-from dch.experiments.reports.page import Plot, Table
-
-
-@pytest.mark.parametrize(
-    ("quality", "bits"),
-    [
-        ({8: 0.1, 16: 0.2, 32: 0.202, 64: 0.203}, 16),
-        ({8: 0.1, 16: 0.09, 32: 0.202, 64: 0.203}, 32),
-        ({8: 0.1, 16: 0.2, 32: 0.3}, None),
-        ({32: 0.3, 8: 0.1, 16: 0.2, 64: 0.29}, 32),
-        ({8: 0.1}, None),
-    ],
-)
-def test_gains_level_off_after_the_first_length_past_which_none_is_two_in_a_hundred(quality, bits):
-    assert levels_off(quality) == bits
+from dch.experiments.jobs.code_length import search_ms
 
 
 @pytest.mark.parametrize("bits", [8, 64, 128])
-def test_a_search_takes_some_time(bits):
+def test_the_search_time_is_measured_for_codes_shorter_and_longer_than_a_word(bits):
     assert 0 < search_ms(bits, 1000, np.random.default_rng(0)) < 1000
-
-
-def test_the_pages_have_a_line_of_each_case_and_strategy_and_say_where_gains_level_off():
-    def outcome(value):
-        metrics = {"codes": {"ndcg@20": value}, "codes+rerank": {"ndcg@20": value * 1.1}}
-        return {
-            "cases": dict.fromkeys(("EUEI", "NUEI", "EUNI-new"), metrics),
-            "search_ms": 0.5,
-            "n_codes": 1000,
-            "bytes": 1,
-        }
-
-    found = {
-        f"length/ml-1m/{bits}-bits/{seed}": outcome(value + seed / 100)
-        for bits, value in ((16, 0.2), (8, 0.1), (32, 0.2))
-        for seed in (0, 1)
-    }
-    table, plot = pages(found)
-    assert isinstance(table, Table)
-    assert isinstance(plot, Plot)
-    assert [row[0] for row in table.rows] == [8, 16, 32]
-    assert [len(panel.lines) for panel in plot.panels] == [6, 1, 1]
-    line = plot.panels[0].lines["EUEI, codes"]
-    assert (list(line.x), list(line.y)) == ([8, 16, 32], pytest.approx([0.105, 0.205, 0.205]))
-    assert "EUEI codes at 16 bits" in table.note
-    assert pages({}) == []

@@ -1,4 +1,4 @@
-"""The part of cold start: jobs on planted tastes, and pages of whatever is at hand."""
+"""The part of cold start: jobs on planted tastes, and pages of complete and incomplete outcomes."""
 
 import json
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dch.config import DchConfig
-from dch.experiments.jobs.cold_curve import jobs, pages
+from dch.experiments.jobs.cold_curve import jobs
 from dch.experiments.plan import Plan
+from dch.experiments.reports.cold_curve_report import cold_curve_pages
 
 CONFIG = DchConfig(
     steps=40, hidden=128, vector_size=8, batch=100, teacher_alpha=5.0, teacher_factors=8, threads=1
@@ -15,7 +16,7 @@ CONFIG = DchConfig(
 
 
 def plan_over(folder, *, with_genres):
-    """Two tastes: users and items of the same parity like each other; genres may tell which."""
+    """Ratings of two tastes: users like the items of their own parity; genres may reveal it."""
     rng = np.random.default_rng(0)
     pairs = {(int(user), int(item)) for user, item in rng.integers(0, [150, 120], (9000, 2))}
     lines = [f"u{user},i{item},{5 if (user + item) % 2 == 0 else 2}" for user, item in sorted(pairs)]
@@ -39,9 +40,9 @@ def _row(table, *keys):
     return [figure.mean if figure else None for figure in row[3:]]
 
 
-def test_ratings_given_make_lists_better_and_features_alone_help_new_items(outcomes):
-    assert set(outcomes) == {"cold/tiny/dch/0", "cold/tiny/ials/0"}  # amazon-timed is for drift alone
-    _, ndcg, _ = pages(outcomes)
+def test_given_ratings_improve_lists_and_features_alone_improve_those_of_new_items(outcomes):
+    assert set(outcomes) == {"cold/tiny/dch/0", "cold/tiny/ials/0"}  # amazon-timed is used for drift only
+    _, ndcg, _ = cold_curve_pages(outcomes)
     users = _row(ndcg, "new users", "codes")
     assert users[0] == _row(ndcg, "new users", "popular")[0] == _row(ndcg, "new users", "iALS, 64 floats")[0]
     assert users[-1] > 1.5 * users[0]
@@ -52,7 +53,7 @@ def test_ratings_given_make_lists_better_and_features_alone_help_new_items(outco
 
 
 def test_the_plot_shows_every_method_in_three_panels(outcomes):
-    *_, plot = pages(outcomes)
+    *_, plot = cold_curve_pages(outcomes)
     assert [panel.title for panel in plot.panels] == [
         "New users",
         "New items, among themselves",
@@ -63,16 +64,16 @@ def test_the_plot_shows_every_method_in_three_panels(outcomes):
     assert list(plot.panels[1].lines["iALS, 64 floats"].x) == [1, 2, 5, 10, 20]
 
 
-def test_without_features_there_is_a_dash_at_zero_ratings(tmp_path):
+def test_a_new_item_without_features_has_a_dash_at_zero_ratings(tmp_path):
     plan = plan_over(tmp_path / "plain", with_genres=False)
     job = next(job for job in jobs(plan) if "/dch/" in job.name)
-    hit, *_ = pages({job.name: job.run()})
+    hit, *_ = cold_curve_pages({job.name: job.run()})
     figures = _row(hit, "new items, among themselves", "codes")
     assert figures[0] is None
     assert None not in figures[1:]
 
 
-def test_pages_show_what_is_there(outcomes):
-    assert pages({}) == []
-    hit, *_ = pages({"cold/tiny/ials/0": outcomes["cold/tiny/ials/0"]})
+def test_the_pages_show_only_methods_that_have_outcomes(outcomes):
+    assert cold_curve_pages({}) == []
+    hit, *_ = cold_curve_pages({"cold/tiny/ials/0": outcomes["cold/tiny/ials/0"]})
     assert {row[2] for row in hit.rows} == {"iALS, 64 floats"}

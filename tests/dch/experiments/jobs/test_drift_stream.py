@@ -1,3 +1,5 @@
+"""A stream of ratings in order of time, cut into parts, and the trials on it."""
+
 import numpy as np
 import pytest
 
@@ -10,14 +12,14 @@ from tests.dch.random_models import random_model
 
 
 def _ratings():
-    """Twenty users and items that come in one after the other, rated 1 to 5 by chance."""
+    """Random ratings of 1 to 5 by users and of items that appear one after the other."""
     rng = np.random.default_rng(0)
-    drawn = [(int(rng.integers(at // 20 + 2)), int(rng.integers(at // 20 + 2))) for at in range(360)]
-    users, items = [f"u{user}" for user, _ in drawn], [f"i{item}" for _, item in drawn]
+    pairs = [(int(rng.integers(at // 20 + 2)), int(rng.integers(at // 20 + 2))) for at in range(360)]
+    users, items = [f"u{user}" for user, _ in pairs], [f"i{item}" for _, item in pairs]
     return Ratings.from_events(users, items, rng.integers(1, 6, 360).astype(float), np.arange(1, 361))
 
 
-def test_the_parts_are_the_later_half_in_order_and_each_knows_all_before_it():
+def test_the_parts_are_the_later_half_in_order_of_time():
     ratings = _ratings()
     stream = make_stream(ratings, 4)
     assert stream.n_parts == 4
@@ -29,7 +31,7 @@ def test_the_parts_are_the_later_half_in_order_and_each_knows_all_before_it():
         assert len(stream.before(part)) == len(stream.before(part - 1)) + len(parts[part - 1])
 
 
-def test_cohorts_go_by_the_first_half():
+def test_new_users_and_items_have_no_rating_in_the_first_half():
     stream = make_stream(_ratings(), 2)
     first = stream.before(0)
     for at, (user, item) in enumerate(zip(stream.ratings.users, stream.ratings.items, strict=True)):
@@ -38,18 +40,18 @@ def test_cohorts_go_by_the_first_half():
         assert name.endswith("new_item") == (item not in first.items)
 
 
-def test_every_relevant_rating_is_a_trial_and_an_item_without_a_code_a_miss():
+def test_every_relevant_rating_is_a_trial_and_an_item_without_a_code_is_a_miss():
     stream = make_stream(_ratings(), 2)
     state = serve(random_model(n_users=20, n_items=20), stream.before(0))
     counts = serve_part(stream, 0, state)
     trials = counts["trials"]
     assert sum(trials.values()) == (stream.part(0).values >= 4).sum()
     assert min(trials["existing_user_existing_item"], trials["existing_user_new_item"]) > 0
-    for strategy in ("codes+rerank", "popular"):  # there are fewer than 20 items: what has a code is listed
+    for strategy in ("codes+rerank", "popular"):  # fewer than 20 items: every item with a code is listed
         for cohort, hits in counts[strategy].items():
             assert hits == (trials[cohort] if cohort.endswith("existing_item") else 0)
 
 
-def test_ratings_without_time_are_no_stream():
+def test_ratings_without_timestamps_are_refused():
     with pytest.raises(RatingsError, match="no timestamps"):
         make_stream(Ratings.from_events(["a", "b"], ["x", "y"], [1.0, 2.0]), 2)

@@ -1,4 +1,4 @@
-"""The protocol of the tables on cases small enough to be worked out by hand, for both kinds of method."""
+"""The protocol of the tables, on cases small enough to work out by hand, for DCH and for baselines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ def split():
 
 
 def ids(split, question):
-    """A question in ids: by user, what is given, listed and relevant."""
+    """Return a question in ids: the candidates and the relevant items of each user."""
     train = split.holdout.train
 
     def names(sets, at):
@@ -66,7 +66,7 @@ def ids(split, question):
     }
 
 
-def test_each_case_asks_for_what_the_protocol_says(split):
+def test_each_case_has_the_candidates_and_relevant_items_of_the_protocol(split):
     asked = {case: ids(split, question) for case, question in table_questions(split).items()}
     assert asked == {
         "EUEI": {"u0": ({"i3"}, {"i3"}), "u1": ({"i0", "i1"}, {"i0"})},
@@ -75,7 +75,7 @@ def test_each_case_asks_for_what_the_protocol_says(split):
     }
 
 
-def test_what_is_given_is_all_but_what_was_fitted_and_what_is_tested(split):
+def test_the_given_ratings_are_all_but_the_training_and_the_tested_ones(split):
     given = new_ratings(split)
     pairs = {
         (given.user_ids[user], given.item_ids[item])
@@ -85,39 +85,39 @@ def test_what_is_given_is_all_but_what_was_fitted_and_what_is_tested(split):
 
 
 @dataclass
-class Told:
-    """A method that scores items as told, by user, whatever it is given; the others are unknown to it."""
+class FixedRanking:
+    """A baseline with a fixed ranking for each user, whatever is given; other items are unknown."""
 
     split: Split
-    told: dict
+    ranking: dict
 
     def fold_in(self, given):
         train = self.split.holdout.train
         scores = np.full((train.n_users, train.n_items), -np.inf, np.float32)
-        for user, items in self.told.items():
-            for place, item in enumerate(items):
-                scores[train.user_ids.row(user), train.item_ids.row(item)] = -place
+        for user, items in self.ranking.items():
+            for rank, item in enumerate(items):
+                scores[train.user_ids.row(user), train.item_ids.row(item)] = -rank
         return lambda users: scores[users]
 
 
 def test_figures_are_those_worked_out_by_hand(split):
-    told = {"u0": ["i3"], "u1": ["i1", "i0", "n1", "n0"], "u2": ["n1", "n0"], "v": ["i1", "i3", "i2"]}
-    found = by_case(measure_tables(Told(split, told), split))
+    ranking = {"u0": ["i3"], "u1": ["i1", "i0", "n1", "n0"], "u2": ["n1", "n0"], "v": ["i1", "i3", "i2"]}
+    found = by_case(measure_tables(FixedRanking(split, ranking), split))
     second, third = 1 / np.log2(3), 1 / np.log2(4)
     for case, ndcg in (("EUEI", (1 + second) / 2), ("EUNI", (second + 1) / 2), ("NUEI", third)):
         assert found[case][SCORES]["ndcg@20"] == pytest.approx(ndcg)
         assert found[case][SCORES]["hit@20"] == 1
 
 
-def test_a_method_that_cannot_place_the_new_is_asked_for_the_known_alone(split):
-    told = Told(split, {"u0": ["i3"], "u1": ["i0", "i1"], "u2": ["i1"]})
-    assert set(by_case(measure_tables(told, split))) == {"EUEI"}
-    found = by_case(goal_cases(told, split.holdout))
+def test_a_method_that_cannot_rank_new_users_or_items_is_measured_on_known_ones_only(split):
+    baseline = FixedRanking(split, {"u0": ["i3"], "u1": ["i0", "i1"], "u2": ["i1"]})
+    assert set(by_case(measure_tables(baseline, split))) == {"EUEI"}
+    found = by_case(goal_cases(baseline, split.holdout))
     assert set(found) == {"EUEI", "EUNI-all"}
-    assert found["EUNI-all"][SCORES]["hit@20"] == 0  # among all items, it lists known ones alone
+    assert found["EUNI-all"][SCORES]["hit@20"] == 0  # it lists known items only
 
 
-def test_popularity_counts_training_and_given_ratings_and_is_the_popular_strategy_of_a_model():
+def test_the_popularity_baseline_equals_the_popular_strategy_of_a_model():
     ratings = random_ratings(3000, n_users=60, n_items=70)
     parts = holdout(ratings, np.random.default_rng(0))
     known = np.random.default_rng(1).random(len(parts.test)) < 0.5
@@ -130,7 +130,7 @@ def test_popularity_counts_training_and_given_ratings_and_is_the_popular_strateg
     assert popular == {MetricKey("popular", key.case, key.metric): found for key, found in twin.items()}
 
 
-def test_the_goals_of_a_model_are_those_of_the_hold_out_evaluation():
+def test_the_goal_cases_of_a_model_equal_the_hold_out_evaluation():
     parts = holdout(random_ratings(2000, n_users=60, n_items=50), np.random.default_rng(0))
     model = random_fit(parts.train, DchConfig(bits=16, hidden=24))
     found = goal_cases(model, parts)
@@ -138,7 +138,7 @@ def test_the_goals_of_a_model_are_those_of_the_hold_out_evaluation():
     assert found == measure_holdout(model, parts, relevant_from(parts.train))
 
 
-def test_the_halves_of_a_plan_s_split_are_the_test_part(tmp_path):
+def test_the_given_and_tested_halves_of_a_split_make_up_the_test_part(tmp_path):
     rows = [f"u{n % 40},i{(n * 7 + n // 40) % 30},{1 + n % 5}" for n in range(900)]
     (tmp_path / "ratings.csv").write_text("user,item,rating\n" + "\n".join(rows))
     split = Plan({"tiny": Path(tmp_path / "ratings.csv")}, tmp_path / "out").split("tiny", 0)

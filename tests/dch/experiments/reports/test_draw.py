@@ -1,4 +1,4 @@
-"""Plots: made for every kind of panel, without a warning, and with where they come from inside."""
+"""Every kind of panel is drawn without a warning, and the file states its origin."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ import pytest
 
 from dch.experiments.reports.draw import draw
 from dch.experiments.reports.page import Line, Panel, Plot
-from tests.dch.experiments.jobs_in_hand import ORIGIN
+from tests.dch.experiments.fake_part import ORIGIN
 
 BITS = [8, 16, 32]
 LINES = {"codes": Line(BITS, [0.1, 0.2, 0.3], [0.01] * 3), "reranked": Line(BITS, [0.2, 0.3, 0.4])}
@@ -25,7 +25,7 @@ MANY = {f"method {at}": Line([0, 1], [0.1, 0.2], [0.01, 0.02]) for at in range(1
     ],
     ids=["lines", "log from 0", "bars", "empty"],
 )
-def test_a_plot_is_a_png_of_some_size_that_says_where_it_comes_from(tmp_path, panels):
+def test_a_plot_is_a_png_of_readable_size_that_states_its_origin(tmp_path, panels):
     draw(tmp_path / "plot.png", Plot("plot", "A plot", panels), ORIGIN)
     content = (tmp_path / "plot.png").read_bytes()
     assert content.startswith(b"\x89PNG")
@@ -36,7 +36,7 @@ def test_a_plot_is_a_png_of_some_size_that_says_where_it_comes_from(tmp_path, pa
     assert [path.name for path in tmp_path.iterdir()] == ["plot.png"]
 
 
-def test_the_same_plot_is_not_drawn_again_and_another_one_is(tmp_path):
+def test_a_plot_is_drawn_again_only_if_it_changed(tmp_path):
     path, plot = tmp_path / "plot.png", Plot("plot", "A plot", [Panel("lines", "x", "y", LINES)])
     draw(path, plot, ORIGIN)
     first = path.stat().st_mtime_ns
@@ -47,13 +47,13 @@ def test_the_same_plot_is_not_drawn_again_and_another_one_is(tmp_path):
 
 
 def _inflated(content):
-    """The compressed texts of a PNG."""
-    place = 8
-    while place < len(content):
-        size, kind = struct.unpack(">I4s", content[place : place + 8])
-        data = content[place + 8 : place + 8 + size]
+    """Yield the texts of a PNG."""
+    start = 8
+    while start < len(content):
+        size, kind = struct.unpack(">I4s", content[start : start + 8])
+        data = content[start + 8 : start + 8 + size]
         if kind == b"iTXt":
             yield data
         elif kind == b"zTXt":
             yield zlib.decompress(data[data.index(b"\0") + 2 :])
-        place += 12 + size
+        start += 12 + size

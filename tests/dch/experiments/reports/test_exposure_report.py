@@ -10,7 +10,7 @@ def outcome(first, second):
     return {"even": {"of_catalogue": 0.1, "of_relevant": 0.08}, "curves": {"codes": curve}}
 
 
-def test_a_row_has_the_mean_and_spread_over_seeds_of_one_reserved_share():
+def test_a_row_has_the_mean_and_deviation_over_seeds_for_one_reserved_share():
     found = {("exposure", 0): outcome(0.1, 0.3), ("exposure", 1): outcome(0.2, 0.3), ("codes", 0): {}}
     table, plot = exposure_pages({"ml-1m": found})
     assert [row[:3] for row in table.rows] == [("ml-1m", "codes", "0%"), ("ml-1m", "codes", "10%")]
@@ -21,5 +21,5 @@ def test_a_row_has_the_mean_and_spread_over_seeds_of_one_reserved_share():
     assert (line.x, line.y) == ([0, 10], pytest.approx([15, 30]))
 
 
-def test_without_outcomes_there_is_nothing_to_show():
+def test_there_are_no_pages_without_outcomes():
     assert exposure_pages({"ml-1m": {("codes", 0): {}}}) == []

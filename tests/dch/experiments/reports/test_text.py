@@ -1,4 +1,4 @@
-"""Cells as readers see them, and which are the best."""
+"""Cells as text, and which are the best."""
 
 import pytest
 
@@ -26,17 +26,17 @@ def table(rows, **options):
         ("a|b", {}, "a\\|b"),
     ],
 )
-def test_a_cell_is_shown(cell, options, shown):
+def test_a_cell_is_shown_as_text(cell, options, shown):
     assert shown_rows(table([("x", cell)], **options)) == [["x", shown]]
 
 
-def test_the_best_of_a_row_is_in_bold_and_equals_as_shown_are_all_best():
+def test_the_best_of_a_row_is_bold_and_figures_that_look_equal_tie():
     rows = [("x", 0.1, Spread(0.3, 0.1), 0.30004, 7), ("y", 0.2, None, None, 9)]
     assert best_cells(table(rows, best="row")) == {(0, 2), (0, 3)}
     assert "**0.300 ± 0.100** | **0.300** | 7" in markdown(table(rows, best="row"))
     assert best_cells(table(rows)) == set()
 
 
-def test_the_best_of_a_group_is_by_column_among_rows_with_the_same_first_cell():
+def test_the_best_of_a_group_is_found_per_column_among_rows_with_the_same_first_cell():
     rows = [("x", "m", 0.1, 0.2), ("x", "n", 0.3, 0.1), ("y", "m", 0.05, None), ("y", "n", 0.01, 0.9)]
     assert best_cells(table(rows, best="group")) == {(1, 2), (0, 3), (2, 2)}

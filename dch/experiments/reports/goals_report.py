@@ -1,0 +1,93 @@
+"""The pages of the goals: each goal with the measured figure, reserved slots, and code collisions."""
+
+from collections.abc import Mapping, Sequence
+
+from dch.evaluation.code_collisions import BitStatistics
+from dch.experiments.job import JobName, Outcome, look_up
+from dch.experiments.jobs.goals import IN_DEPTH_ON
+from dch.experiments.jobs.table_protocol import GOAL_CASES
+from dch.experiments.reports.exposure_report import exposure_pages
+from dch.experiments.reports.goal_list import GOALS, Goal, GoalOutcomes, shown
+from dch.experiments.reports.page import Cell, Page, Spread, Table, spread_of
+
+NOTE = f"""{GOAL_CASES} Each figure or ratio is computed per seed; the table shows the mean ± standard
+deviation over seeds. iALS-64 is implemented by the package implicit. It is tuned in the same run on
+a fifth of the first seed's training part, and new users and items are folded in. Figures are rounded as
+shown before they are compared with the targets. Cold items are the held-out items with features and without
+ratings, ranked among themselves; relevant are the 20% of their ratings that are in the test part.
+Popularity has no ratings to rank cold items by, so its list is ordered by a checksum of the id,
+which is one random order."""
+
+COLLISION_COLUMNS = (
+    "balance, mean",
+    "balance, worst bit",
+    "correlation, mean",
+    "correlation, worst pair",
+    "distinct codes",
+    "most items of one code",
+    "clashing items",
+)
+COLLISION_NOTE = """Computed over the users and items of the training part. Balance is the absolute mean of
+a bit as -1 or 1: 0 if the bit is on for half of the codes. Correlation is the absolute correlation of two
+bits, over all pairs. Clashing items share their code with an item that has a different set of raters; the
+goal is at most 1%."""
+
+
+def goals_pages(outcomes: Mapping[str, Outcome]) -> list[Page]:
+    """Return the table of goals, the pages of reserved slots, and the table of code collisions."""
+    by_data = _by_data(outcomes)
+    rows = [_row(name, goal, found) for name, found in by_data.items() for goal in _goals(name)]
+    if not rows:
+        return []
+    columns = ("data set", "goal", "target", "measured", "met")
+    goals = Table("goals", "Goals of the model", columns, rows, note=NOTE)
+    return [goals, *exposure_pages(by_data), _collisions(by_data)]
+
+
+def _goals(name: str) -> Sequence[Goal]:
+    return GOALS.get(name, GOALS[IN_DEPTH_ON])
+
+
+def _by_data(outcomes: Mapping[str, Outcome]) -> dict[str, GoalOutcomes]:
+    found: dict[str, dict[tuple[str, int], Outcome]] = {}
+    for name, outcome in outcomes.items():
+        job = JobName.of(name)
+        found.setdefault(job.data, {})[job.what, job.seed] = outcome
+    return dict(sorted(found.items(), key=lambda pair: [*GOALS, pair[0]].index(pair[0])))
+
+
+def _row(name: str, goal: Goal, found: GoalOutcomes) -> Sequence[Cell]:
+    value = goal.measured(found)
+    if value is None:
+        return (name, goal.what, goal.target(), None, None)
+    std = f" ± {shown(value.std, goal.unit)}" if value.std else ""
+    met = goal.met(value.mean)
+    verdict = None if met is None else "yes" if met else "no"
+    return (name, goal.what, goal.target(), shown(value.mean, goal.unit) + std, verdict)
+
+
+def _collisions(by_data: Mapping[str, GoalOutcomes]) -> Table:
+    rows = [
+        (name, side, *_bits(found, f"{side[:-1]}_bits"), *_shared_codes(found, side))
+        for name, found in by_data.items()
+        for side in ("users", "items")
+    ]
+    columns = ("data set", "side", *COLLISION_COLUMNS)
+    return Table("code_collisions", "Bits and code collisions, 64 bits", columns, rows, COLLISION_NOTE)
+
+
+def _bits(found: GoalOutcomes, side: str) -> list[Spread | None]:
+    return [_mean(found, side, what) for what in BitStatistics._fields]
+
+
+def _shared_codes(found: GoalOutcomes, side: str) -> list[Cell]:
+    """Return distinct codes, most items of one code and clashing items; measured for items only."""
+    if side == "users":
+        return [None, None, None]
+    counts = [_mean(found, "item_sharing", what) for what in ("distinct_codes", "largest_group")]
+    shown_counts = (f"{count.mean:,.0f}" if count else None for count in counts)
+    return [*shown_counts, _mean(found, "item_sharing", "clashing")]
+
+
+def _mean(found: GoalOutcomes, *keys: str) -> Spread | None:
+    return spread_of(look_up(outcome, *keys) for (job, _), outcome in found.items() if job == "collapse")
