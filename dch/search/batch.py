@@ -12,7 +12,7 @@ from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
 from dch.search.reserve import reserve
 from dch.search.scan import scan
-from dch.search.scores import Scorer, make_scorer, score_rows
+from dch.search.scores import QueryScorer, make_scorer, score_rows
 
 _NO_MASK = np.empty(0, np.uint8)
 
@@ -26,7 +26,7 @@ def _best(
     allowed: NDArray[np.uint8],
     skip: Ints,
     popularity: Integers,
-    scorer: Scorer,
+    scorer: QueryScorer,
     rows: Ints,
     distances: Ints,
     scores: Floats,

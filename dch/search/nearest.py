@@ -13,7 +13,7 @@ from dch.models.codes import WORD_BITS, Words
 from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
 from dch.search.scan import scan
-from dch.search.scores import Scorer, score_rows
+from dch.search.scores import QueryScorer, score_rows
 
 CANDIDATES = 200
 """How many of the nearest codes are reranked; more gained nothing on MovieLens."""
@@ -81,7 +81,9 @@ def nearest(
     return result.head(found)
 
 
-def rerank(candidates: Nearest, k: int, scorer: Scorer, *, popularity: Integers | None = None) -> Nearest:
+def rerank(
+    candidates: Nearest, k: int, scorer: QueryScorer, *, popularity: Integers | None = None
+) -> Nearest:
     """Score candidates anew, sort them by the new score, and return the best k.
 
     Strategy ``codes+rerank`` is a search for the ``CANDIDATES`` nearest (or k, if that is more), then this.

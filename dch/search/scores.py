@@ -20,7 +20,7 @@ LARGEST_QUERY = (2**31 - 1) // (128 * MAX_VECTOR_SIZE)
 """Largest element of a rounded query: the longest sum of products with int8 elements fits in 32 bits."""
 
 
-class Scorer(NamedTuple):
+class QueryScorer(NamedTuple):
     """What one query needs to score rows; see ``make_scorer``."""
 
     words: Words  # (n, n_words) codes
@@ -31,7 +31,7 @@ class Scorer(NamedTuple):
 
 
 @kernel
-def make_scorer(words: Words, vectors: Vectors, relaxed: Floats, vector: Floats) -> Scorer:
+def make_scorer(words: Words, vectors: Vectors, relaxed: Floats, vector: Floats) -> QueryScorer:
     """Prepare the scores of one query.
 
     Args:
@@ -43,7 +43,7 @@ def make_scorer(words: Words, vectors: Vectors, relaxed: Floats, vector: Floats)
     rounded = np.empty(len(vector), np.int16)
     step = round_query(vector, rounded)
     table = half_byte_sums(relaxed[: len(relaxed) * (len(vector) == 0)])
-    return Scorer(words, vectors, table, rounded, step)
+    return QueryScorer(words, vectors, table, rounded, step)
 
 
 @kernel
@@ -73,7 +73,7 @@ def half_byte_sums(relaxed: Floats) -> Floats:
 
 
 @kernel
-def score_of(row: int, scorer: Scorer) -> np.float32:
+def score_of(row: int, scorer: QueryScorer) -> np.float32:
     """Return the score of one row."""
     words, vectors, table, rounded, step = scorer
     if len(rounded) > 0:
@@ -90,7 +90,7 @@ def score_of(row: int, scorer: Scorer) -> np.float32:
 
 
 @kernel
-def score_rows(rows: Ints, scorer: Scorer, scores: Floats) -> None:
+def score_rows(rows: Ints, scorer: QueryScorer, scores: Floats) -> None:
     """Write the score of each of these rows."""
     for i in range(len(rows)):
         scores[i] = score_of(rows[i], scorer)

@@ -1,7 +1,7 @@
 """The encoders of one generation: from histories and features to bags, and from bags to codes.
 
-``UserEncoder`` and ``ItemEncoder`` each have a ``Bags``. They differ in when a row gets a code and in who
-keeps the code: users' codes are stored here, items' codes go to the item index.
+``UserEncoder`` and ``ItemEncoder`` both have ``ServingBags``. They differ in which rows get a code and in where
+the code goes: the user encoder stores its codes, those of items go to the item index.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from dch.state.histories import Histories
 from dch.state.item_index import ItemCodes
 
 
-class Bags:
+class ServingBags:
     """The running sums of one side, by row of an id table that generations share. One writer."""
 
     def __init__(
@@ -82,7 +82,7 @@ class UserEncoder:
 
     def __init__(self, model: Model, user_ids: IdTable, item_ids: IdTable) -> None:
         self.tower = model.user_tower
-        self.bags = Bags(model, model.user_tower, model.user_vocabulary, user_ids, item_ids)
+        self.bags = ServingBags(model, model.user_tower, model.user_vocabulary, user_ids, item_ids)
         self.store = CodeStore(model.bits, model.generation)
 
     @property
@@ -128,7 +128,7 @@ class ItemEncoder:
     def __init__(self, model: Model, item_ids: IdTable, user_ids: IdTable) -> None:
         self.generation = model.generation
         self.tower = model.item_tower
-        self.bags = Bags(model, model.item_tower, model.item_vocabulary, item_ids, user_ids)
+        self.bags = ServingBags(model, model.item_tower, model.item_vocabulary, item_ids, user_ids)
 
     @property
     def nbytes(self) -> int:
@@ -149,7 +149,7 @@ class ItemEncoder:
         )
 
 
-def _encode_rows(rows: Ints, bags: Bags, tower: TowerWeights, *, with_vectors: bool = True) -> Floats:
+def _encode_rows(rows: Ints, bags: ServingBags, tower: TowerWeights, *, with_vectors: bool = True) -> Floats:
     head = tower.head() if with_vectors else tower.code_head()
     sums = bags.sums
     outputs: Floats = encode_rows(rows, sums.sums, sums.squares, sums.n_ratings, head)

@@ -149,7 +149,7 @@ def _mark_seen(pairs: Pairs, user: int, unseen: NDArray[np.uint8], allowed: NDAr
 
 
 @kernel
-def _try(
+def _rank_trial(
     pairs: Pairs,
     sums: RunningSums,
     head: Head,
@@ -224,6 +224,6 @@ def rank_then_fold_in(
     for i in range(len(user_rows)):
         user, item = user_rows[i], item_rows[i]
         if trials[i]:
-            ranks.codes[i], ranks.popular[i] = _try(pairs, bags.sums, head, items, user, item, scratch)
+            ranks.codes[i], ranks.popular[i] = _rank_trial(pairs, bags.sums, head, items, user, item, scratch)
         changed[i] = fold_in(pairs, bags, user, item, ratings[i], timestamps[i], offsets[i])
     return changed

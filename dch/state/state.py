@@ -14,7 +14,7 @@ from dch.data.features import Features
 from dch.data.ids import UNKNOWN
 from dch.models.model import Model
 from dch.models.towers import Ints
-from dch.state.encoder import Bags
+from dch.state.encoder import ServingBags
 from dch.state.fold_in import fold_in_all, forget, release
 from dch.state.histories import Events, Histories, History
 from dch.state.item_index import ItemCodes
@@ -221,7 +221,7 @@ class State:
 
     def _describe(
         self,
-        bags: Bags,
+        bags: ServingBags,
         histories: Histories,
         known: dict[int, Features],
         row: int,

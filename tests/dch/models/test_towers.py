@@ -70,8 +70,8 @@ def test_tanh_is_close_to_the_exact_value_everywhere():
 def test_weights_that_do_not_fit_together_are_refused():
     good = random_tower(np.random.default_rng(0), 10, HIDDEN, BITS)
     parts = [good.bag, good.bias, good.count, good.gain, good.shift, good.output, good.output_bias]
-    for place, expected in ((0, "bag has shape"), (1, "bias has shape"), (6, "output_bias has shape")):
+    for at, expected in ((0, "bag has shape"), (1, "bias has shape"), (6, "output_bias has shape")):
         broken = list(parts)
-        broken[place] = broken[place][..., :-1]
+        broken[at] = broken[at][..., :-1]
         with pytest.raises(ConfigError, match=expected):
             TowerWeights(*broken)

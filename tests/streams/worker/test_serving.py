@@ -87,7 +87,7 @@ def test_a_request_may_name_a_history_or_an_item_and_filters(world):
     assert "i0" not in world.items_for(history=history, k=8)
     assert world.items_for(history=history, k=8, only=("i3", "i4"), exclude=("i4",)) == ["i3"]
     assert "i2" not in world.items_for(similar_to="i2", k=8)
-    assert "no code is known" in world.ask(similar_to="never seen").error
+    assert "has no code" in world.ask(similar_to="never seen").error
 
 
 def test_an_unavailable_item_is_not_recommended_until_it_is_available_again(world):
