@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from streams.cli import main
+from streams.cli.main import main
 
 
 class Ran(NamedTuple):

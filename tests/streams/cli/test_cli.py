@@ -148,7 +148,7 @@ import sys
 for name in ("confluent_kafka", "prometheus_client", "fsspec", "noida_db", "implicit"):
     sys.modules[name] = None
 sys.argv = ["dch", *sys.argv[1:]]
-from streams.cli import main
+from streams.cli.main import main
 main()
 """
 
@@ -181,7 +181,7 @@ def test_without_the_extras_help_works_and_the_rest_says_what_to_install(tmp_pat
 
 
 def test_help_imports_neither_torch_nor_kafka():
-    code = "import sys; from streams.cli import build; build(); print(*sys.modules)"
+    code = "import sys; from streams.cli.main import build; build(); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert not {"torch", "implicit", "confluent_kafka", "prometheus_client"} & set(ran.stdout.split())
 
