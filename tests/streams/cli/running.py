@@ -1,4 +1,4 @@
-"""Run the command line within this process, as the console command does."""
+"""Run the command line in this process, as the console command does."""
 
 import sys
 from typing import NamedTuple
