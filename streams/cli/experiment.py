@@ -72,8 +72,9 @@ def experiment(
 ) -> None:
     """Run every experiment and write tables, plots and an index to OUT/README.md.
 
-    Finished jobs are cached in OUT/jobs, so an interrupted run resumes. Failed jobs are reported; the rest
-    still run, and the exit code is 1. The whole experiment takes two to three hours on two cores.
+    Finished jobs are cached in OUT/jobs, so an interrupted run resumes.
+    Failed jobs are reported; the rest still run, and the exit code is 1.
+    The whole experiment takes two to three hours on two cores.
     """
     from dch.experiments.origin import origin_of
     from dch.experiments.parts import PARTS, check_names

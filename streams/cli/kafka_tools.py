@@ -45,7 +45,8 @@ def start_broker(
 ) -> None:
     """Run a small broker that speaks the Kafka protocol, until Ctrl-C.
 
-    It is one process without replication. In production, point --bootstrap-servers at Apache Kafka instead.
+    It is one process without replication.
+    In production, point --bootstrap-servers at Apache Kafka instead.
     """
     from streams.demo.broker.embedded import run
 

@@ -58,7 +58,7 @@ def evaluate(
     ratings: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RATINGS]",
+            metavar="RATINGS",
             help="File of ratings, or a folder with one; split by --protocol.",
             show_default=False,
         ),

@@ -54,7 +54,7 @@ def with_settings(
     Args:
         name: the command, a key of ``FLAGS``.
         command: what it does; takes its arguments and ``settings``.
-        prepare: called before the settings are read.
+        prepare: what to call before the settings are read.
     """
     role, shown = FLAGS[name]
     own = [one for one in inspect.signature(command).parameters.values() if one.name != "settings"]

@@ -31,8 +31,8 @@ def demo(
 ) -> None:
     """Run the whole service on this machine on real ratings; takes a few minutes.
 
-    The demo fits a model, starts a broker, a worker and a trainer, streams ratings, refits during the stream,
-    and shows how recommendations change.
+    The demo fits a model, starts a broker, a worker and a trainer, streams
+    ratings, refits during the stream, and shows how recommendations change.
     """
     from streams.demo.main import run
 

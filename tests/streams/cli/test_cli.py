@@ -191,11 +191,6 @@ main()
             "a fit needs torch, which is not installed; run: pip install 'dch-streams[fit]'",
         ),
         (
-            "evaluate {tmp}/ratings.csv --seeds 0",
-            1,
-            "a fit needs torch, which is not installed; run: pip install 'dch-streams[fit]'",
-        ),
-        (
             "broker start --data {tmp}",
             1,
             "noida-db, which is not installed; run: pip install 'dch-streams[demo]'",
