@@ -29,32 +29,40 @@ class KafkaSettings(BaseSettings):
     """Name of the command and of the table in a configuration file; empty for settings that no role owns."""
 
     bootstrap_servers: str = Field(
-        "localhost:9092", pattern=r"\S", description="Brokers to connect to first: host:port, comma-separated"
+        default="localhost:9092",
+        pattern=r"\S",
+        description="Brokers to connect to first: host:port, comma-separated",
     )
-    prefix: str = Field("", description="Prefix of every topic and group name, to separate tenants or tests")
+    prefix: str = Field(
+        default="", description="Prefix of every topic and group name, to separate tenants or tests"
+    )
     partitions: int = Field(
-        4, ge=1, le=10_000, description="Partitions of each topic that is sharded by user or item"
+        default=4, ge=1, le=10_000, description="Partitions of each topic that is sharded by user or item"
     )
     replication_factor: int = Field(
-        -1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"
+        default=-1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"
     )
     broker_timeout_s: float = Field(
-        10.0, ge=0.1, le=3600, description="Seconds to wait for a broker to answer"
+        default=10.0, ge=0.1, le=3600, description="Seconds to wait for a broker to answer"
     )
     delivery_timeout_s: float = Field(
-        60.0, ge=1, le=3600, description="Seconds that a record may wait for its acknowledgement"
+        default=60.0, ge=1, le=3600, description="Seconds that a record may wait for its acknowledgement"
     )
     batch_records: int = Field(
-        4000, ge=1, le=1_000_000, description="Maximum number of records between two commits"
+        default=4000, ge=1, le=1_000_000, description="Maximum number of records between two commits"
     )
-    batch_wait_s: float = Field(0.02, ge=0.001, le=10, description="Seconds to wait for a batch to fill")
+    batch_wait_s: float = Field(
+        default=0.02, ge=0.001, le=10, description="Seconds to wait for a batch to fill"
+    )
     linger_ms: float = Field(
-        5.0,
+        default=5.0,
         ge=0,
         le=10_000,
         description="Milliseconds that a producer waits for more records before it sends",
     )
-    kafka: dict[str, str] = Field({}, description="Any librdkafka setting as key=value; may be repeated")
+    kafka: dict[str, str] = Field(
+        default={}, description="Any librdkafka setting as key=value; may be repeated"
+    )
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - each is checked against its field
         try:
@@ -79,7 +87,7 @@ class KafkaSettings(BaseSettings):
         return type(self)(**dict(self) | changes)
 
     def as_role(self, role: "type[Role]", **changes: object) -> "Role":
-        """Return the settings of another role: the values that both roles have, with some changed."""
+        """Return settings of another role with the values that both roles have, and with changes."""
         shared: dict[str, object] = {name: value for name, value in self if name in role.model_fields}
         return role(**shared | changes)
 
@@ -99,7 +107,7 @@ class KafkaSettings(BaseSettings):
     def _refuse_truth_values(cls, value: object) -> object:
         """No setting is true or false; pydantic would read them as the numbers 1 and 0."""
         if isinstance(value, bool):
-            raise ValueError("a number or a text")
+            raise ValueError("a number or a string")
         return value
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
@@ -114,11 +122,15 @@ Role = TypeVar("Role", bound=KafkaSettings)
 class RoleSettings(KafkaSettings):
     """Settings that the worker and the trainer share."""
 
-    group: str = Field("", description="Consumer group; empty uses the name of the role")
-    artifacts: str = Field("artifacts", description="Folder or object-store URL that holds the models")
-    metrics_host: str = Field("127.0.0.1", description="Address that serves /metrics, /livez and /readyz")
+    group: str = Field(default="", description="Consumer group; empty uses the name of the role")
+    artifacts: str = Field(
+        default="artifacts", description="Folder or object-store URL that holds the models"
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address that serves /metrics, /livez and /readyz"
+    )
     metrics_port: int = Field(
-        0,
+        default=0,
         ge=0,
         le=65_535,
         description="Port of the metrics and health endpoints; 0 picks a free one and logs it",
@@ -135,32 +147,35 @@ class WorkerSettings(RoleSettings):
     role = "worker"
 
     reply_prefixes: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("recommendations", "replies"),
+        default=("recommendations", "replies"),
         description="Allowed beginnings of the name of a reply topic, after --prefix; comma-separated",
     )
     prequential_k: int = Field(
-        20,
+        default=20,
         ge=1,
         le=1000,
         description="A new rating is a hit if its item is among the first k of the user's list",
     )
     prequential_share: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=1,
         description="Share of new positive ratings that the prequential test ranks before they are applied",
     )
     new_item_share: float = Field(
-        0.0, ge=0, le=1, description="Minimum share of each list that goes to items that no fit has seen"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Minimum share of each list that goes to items that no fit has seen",
     )
     encode_interval_s: float = Field(
-        1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"
+        default=1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"
     )
 
     @field_validator("reply_prefixes", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Split the text of a flag or variable at its commas."""
+        """Split the value of a flag or variable at its commas."""
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -176,23 +191,28 @@ class TrainerSettings(RoleSettings):
     role = "trainer"
 
     refit_ratings: int = Field(
-        50_000, ge=0, le=10**12, description="New ratings after which a refit is due; 0 turns this off"
+        default=50_000,
+        ge=0,
+        le=10**12,
+        description="New ratings after which a refit is due; 0 turns this off",
     )
     refit_interval_s: float = Field(
-        0.0, ge=0, le=10**9, description="Seconds after which a refit is due; 0 turns this off"
+        default=0.0, ge=0, le=10**9, description="Seconds after which a refit is due; 0 turns this off"
     )
     refit_margin: float = Field(
-        0.02,
+        default=0.02,
         ge=0,
         le=1,
         description="NDCG@20 that a refit may lose against the model in service and still be published",
     )
-    bits: int = Field(64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8")
-    objective: Literal["ranking", "rating"] = Field(
-        "ranking", description="Objective of a fit: ranking or rating"
+    bits: int = Field(
+        default=64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8"
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Random seed of a fit")
-    device: str = Field("cpu", description="Device that a fit runs on: cpu, cuda or cuda:<n>")
+    objective: Literal["ranking", "rating"] = Field(
+        default="ranking", description="Objective of a fit: ranking or rating"
+    )
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Random seed of a fit")
+    device: str = Field(default="cpu", description="Device that a fit runs on: cpu, cuda or cuda:<n>")
 
 
 class ClientSettings(KafkaSettings):
@@ -200,14 +220,16 @@ class ClientSettings(KafkaSettings):
 
     role = "recommend"
 
-    request_timeout_s: float = Field(10.0, ge=0.01, le=3600, description="Seconds to wait for a reply")
+    request_timeout_s: float = Field(
+        default=10.0, ge=0.01, le=3600, description="Seconds to wait for a reply"
+    )
 
 
 ROLES: tuple[type[KafkaSettings], ...] = (WorkerSettings, TrainerSettings, ClientSettings)
 
 
 LIMITS = ("ge", "le", "multiple_of")
-KINDS: Mapping[object, str] = {int: "a whole number", float: "a number", str: "a text"}
+KINDS: Mapping[object, str] = {int: "a whole number", float: "a number", str: "a string"}
 
 
 def flag_name(name: str) -> str:
@@ -221,25 +243,25 @@ def variable_name(name: str) -> str:
 
 
 def as_text(value: object) -> str:
-    """Return the value of a setting as a flag or a variable gives it."""
+    """Return the value of a setting in the form that a flag or a variable takes."""
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _sentence(role: type[KafkaSettings], error: ValidationError) -> str:
-    """Return what is wrong with the first wrong setting. Values of librdkafka settings are not shown."""
+    """Describe the first wrong setting. The values of librdkafka settings are not shown."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     if name not in role.model_fields:
         return f"there is no setting {flag_name(name)}; see --help"
     if name == "kafka":
-        return "kafka must be key=value with a text as the value; write --kafka security.protocol=SSL"
+        return "kafka must be key=value with a string as the value; write --kafka security.protocol=SSL"
     expected = _expected(role.model_fields[name], first["type"])
     where = f"{flag_name(name)} or {variable_name(name)}"
     return f"{name} must be {expected}, got {first['input']!r}; set it by {where}"
 
 
 def _expected(field: FieldInfo, fault: str) -> str:
-    """Return what a value must be, from its field and the fault that pydantic found."""
+    """Return what a value must be, given its field and the fault that pydantic found."""
     limits = {kind: getattr(one, kind) for one in field.metadata for kind in LIMITS if hasattr(one, kind)}
     if fault in {"less_than_equal", "greater_than_equal", "finite_number"}:
         return f"{limits['ge']} to {limits['le']}"
@@ -249,4 +271,4 @@ def _expected(field: FieldInfo, fault: str) -> str:
         return "one of " + ", ".join(get_args(field.annotation))
     if fault == "string_pattern_mismatch":
         return "host:port"
-    return KINDS.get(field.annotation, "a list of texts")
+    return KINDS.get(field.annotation, "a list of strings")

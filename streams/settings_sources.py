@@ -33,7 +33,7 @@ from streams.settings import (
 
 CONFIG_VARIABLE = "DCH_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "DCH_DATA", "DCH_TEST_DATA", "DCH_PROVE"})
-"""Variables of the project that are not settings: the configuration file, data sets, and the slow proofs."""
+"""Variables that are not settings: the configuration file, the data sets, and a switch of the tests."""
 
 ROLES: tuple[type[KafkaSettings], ...] = (WorkerSettings, TrainerSettings, ClientSettings)
 NAMES = frozenset(name for role in ROLES for name in role.model_fields)
@@ -46,7 +46,7 @@ def load(role: type[Role], flags: Mapping[str, object] | None = None, *, config:
 
     Args:
         role: the class of its settings.
-        flags: by field name; None is a flag that was not given. Texts are parsed as in the environment;
+        flags: by field name; None is a flag that was not given. Strings are parsed as variables are;
             ``kafka`` is a sequence of ``key=value``.
         config: the configuration file; None is the one that DCH_CONFIG names, if any.
 
@@ -112,8 +112,8 @@ def _pairs(texts: object) -> dict[str, str]:
         key, separator, value = str(text).partition("=")
         if not separator or not key.strip():
             raise SettingsError(
-                "kafka must be key=value, got another text, not shown because it may be a secret; "
-                "write --kafka security.protocol=SSL"
+                "kafka must be key=value, got a value without a key or without '=' (not shown: it may be a "
+                "secret); write --kafka security.protocol=SSL"
             )
         found[key.strip()] = value.strip()
     return found
@@ -126,7 +126,7 @@ def _read_file(role: type[KafkaSettings], path: Path) -> dict[str, object]:
         top = TomlConfigSettingsSource(role, path).toml_data
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(f"{path}: not a readable TOML file: {reason}") from error
+        raise SettingsError(f"cannot read configuration file {path}: {reason}") from error
     tables = {one.role: _table(path, one.role, top.pop(one.role, {})) for one in ROLES}
     for name in top:
         _require_known(name, NAMES, f"{path}")
@@ -151,7 +151,7 @@ def _table(path: Path, name: str, value: object) -> dict[str, object]:
 
 
 def _texts(path: Path, table: object) -> dict[str, str]:
-    """Return librdkafka settings as texts; ``security.protocol`` without quotes is two tables in TOML."""
+    """Return librdkafka settings as strings; an unquoted ``security.protocol`` is a nested table in TOML."""
     return dict(_flat("", _table(path, "kafka", table)))
 
 

@@ -158,17 +158,21 @@ def check_worker(dch, world, log):
         eventually(lambda: status(world.settings.metrics_port, "livez") == 200, 60)
         assert status(world.settings.metrics_port, "readyz") == 503  # there is no model yet
         world.publish()
-        world.rate(("u1", "i0", 5), ("u1", "i1", 4))
+        world.rate(*((f"u{u}", f"i{i}", 1 + (u + i) % 5) for u in range(6) for i in range(8)))
         # the first start after an installation compiles every kernel
         eventually(lambda: status(world.settings.metrics_port, "readyz") == 200, 300, every_s=0.5)
         where = ("--bootstrap-servers", world.settings.bootstrap_servers, "--prefix", world.settings.prefix)
-        asked = run(dch, "recommend", "u1", "-k", 3, "--json", *where)
-        assert asked.returncode == 0, asked.stderr
-        assert len(json.loads(asked.stdout)["items"]) == 3
+        eventually(lambda: len(recommended(dch, *where)) == 3, 60, every_s=1)
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(20)
     assert code == 0, log.read_text()
+
+
+def recommended(dch, *where):
+    asked = run(dch, "recommend", "somebody new", "-k", 3, "--json", *where)
+    assert asked.returncode == 0, asked.stderr
+    return json.loads(asked.stdout)["items"]
 
 
 def status(port, path):

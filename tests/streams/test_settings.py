@@ -91,12 +91,12 @@ def test_the_table_of_a_role_holds_for_that_role_only(config, monkeypatch):
         ("partitons = 3", "there is no setting 'partitons'; did you mean partitions?"),
         ("[worker]\nrefit_rating = 3", "[worker]: there is no setting 'refit_rating'"),
         ("[trainer]\nnew_item_share = 0.1", "[trainer]: there is no setting 'new_item_share'"),
-        ("[worker", "not a readable TOML file: "),
+        ("[worker", "cannot read configuration file "),
         ("worker = 3", "worker must be a table; write [worker]"),
         ("kafka = 3", "kafka must be a table; write [kafka]"),
         ("partitions = 0", "partitions must be 1 to 10000, got 0"),
         ("partitions = true", "partitions must be a whole number, got True"),
-        ("prefix = 3", "prefix must be a text, got 3"),
+        ("prefix = 3", "prefix must be a string, got 3"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_sentence(config, text, sentence):
@@ -107,7 +107,7 @@ def test_a_wrong_file_is_refused_in_one_sentence(config, text, sentence):
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(
-        SettingsError, match=r"dch\.toml: not a readable TOML file: No such file or directory"
+        SettingsError, match=r"cannot read configuration file .*dch\.toml: No such file or directory"
     ):
         load(WorkerSettings, config=tmp_path / "dch.toml")
 
