@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from streams.errors import TopicError
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 FOR_EVER = {"retention.ms": "-1"}
 # Ratings are replayed to rebuild state, and historical ones carry times older than any retention: the broker
@@ -111,7 +111,7 @@ class TopicAdmin(Protocol):
         """Create topics; one that exists is left as it is."""
 
 
-def create(admin: TopicAdmin, settings: Settings) -> list[str]:
+def create(admin: TopicAdmin, settings: KafkaSettings) -> list[str]:
     """Create the topics that are missing and return their names. Those that exist are not changed."""
     there = admin.partitions()
     missing = [_new(topic, settings) for topic in EVERY_TOPIC if settings.topic(topic.name) not in there]
@@ -120,7 +120,7 @@ def create(admin: TopicAdmin, settings: Settings) -> list[str]:
     return [topic.name for topic in missing]
 
 
-def check(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> list[str]:
+def check(admin: TopicAdmin, settings: KafkaSettings, only: Sequence[Topic] = EVERY_TOPIC) -> list[str]:
     """Return what differs from the definitions, each with what to do; empty when all is well."""
     there = admin.partitions()
     wanted = [_new(topic, settings) for topic in only]
@@ -134,14 +134,14 @@ def check(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_T
     ]
 
 
-def missing_sentence(names: Sequence[str], settings: Settings) -> str:
+def missing_sentence(names: Sequence[str], settings: KafkaSettings) -> str:
     """Return what to say of topics that are not there."""
     prefix = f" --prefix {settings.prefix}" if settings.prefix else ""
     what = f"topic {names[0]} is" if len(names) == 1 else f"{len(names)} topics ({names[0]} ...) are"
     return f"{what} missing; run: dch topics create{prefix}"
 
 
-def require(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
+def require(admin: TopicAdmin, settings: KafkaSettings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
     """Stop a role whose topics are not as defined.
 
     Raises:
@@ -152,7 +152,7 @@ def require(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY
         raise TopicError("; ".join(differences[:MOST_SAID]) + more)
 
 
-def _new(topic: Topic, settings: Settings) -> NewTopic:
+def _new(topic: Topic, settings: KafkaSettings) -> NewTopic:
     partitions = settings.partitions if topic.is_sharded else 1
     return NewTopic(settings.topic(topic.name), partitions, settings.replication_factor, topic.config)
 

@@ -1,12 +1,11 @@
 """The stage of the demo: a broker, its topics, the first generation, and the roles around it."""
 
-import os
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dch import Recommender
@@ -17,7 +16,8 @@ from streams.kafka import Admin, Consumer, Partition, Producer
 from streams.kafka.records import Output
 from streams.messages import ModelPointer, encode_model_pointer
 from streams.messages.state import MODEL_KEY
-from streams.settings import Settings
+from streams.settings import TrainerSettings
+from streams.settings_sources import outer_environ
 
 USUAL_PORT = 9092
 BROKER_S = 30.0
@@ -27,7 +27,7 @@ BROKER_S = 30.0
 class Stage:
     """What runs, and where."""
 
-    settings: Settings
+    settings: TrainerSettings
     folder: Path
     """Logs, artifacts and the broker's data."""
 
@@ -37,7 +37,7 @@ class Stage:
         """Start a role with its metrics on a free port; return it and the address of its metrics."""
         port = free_port()
         # Settings of the user's own service in the environment are not meant for the demo.
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("DCH_")}
+        plain = outer_environ()
         environment = plain | {
             "DCH_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
             "DCH_ARTIFACTS": self.settings.artifacts,
@@ -76,7 +76,7 @@ class Stage:
 
 
 @contextmanager
-def set_up(settings: Settings) -> Iterator[Stage]:
+def set_up(settings: TrainerSettings) -> Iterator[Stage]:
     """Start a broker and create the topics; end every process when left."""
     with (
         tempfile.TemporaryDirectory(prefix="dch-demo-") as name,
@@ -84,7 +84,7 @@ def set_up(settings: Settings) -> Iterator[Stage]:
     ):
         folder = Path(name)
         servers = _start_broker(processes, folder)
-        staged = replace(settings, bootstrap_servers=servers, artifacts=str(folder / "artifacts"))
+        staged = settings.replace(bootstrap_servers=servers, artifacts=str(folder / "artifacts"))
         topics.create(Admin(staged), staged)
         yield Stage(staged, folder, processes)
 
@@ -92,7 +92,7 @@ def set_up(settings: Settings) -> Iterator[Stage]:
 def _start_broker(processes: Processes, folder: Path) -> str:
     port = USUAL_PORT if _is_free(USUAL_PORT) else free_port()
     arguments = ["broker", "start", "--data", str(folder / "broker"), "--port", str(port)]
-    child = processes.start("broker", arguments, os.environ)
+    child = processes.start("broker", arguments, outer_environ())
     end = time.monotonic() + BROKER_S
     while _is_free(port):
         child.require_alive()

@@ -23,7 +23,7 @@ from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import ErrorReply, RatingEvent, RecommendReply, RecommendRequest, encode_rating
 from streams.publish import Pace, publish_features, publish_ratings
-from streams.settings import Settings
+from streams.settings import ClientSettings, TrainerSettings
 
 LIVE_S = 50.0
 """Seconds that the live stream takes: long enough to watch, short enough for three minutes in all."""
@@ -37,7 +37,7 @@ N_SHOWN = 5
 WAIT_S = 120.0
 
 
-def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> None:
+def run(data: Path | None, *, keep: bool, settings: TrainerSettings | None = None) -> None:
     """Play the demo.
 
     Args:
@@ -53,7 +53,7 @@ def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> N
         signal.signal(asked, signal.default_int_handler)  # the roles are ended in order
     began = time.monotonic()
     console = Console(highlight=False)
-    chosen = settings or Settings()
+    chosen = settings or TrainerSettings()
     story = read_story(data)
     console.rule("1. The past: fit generation 1 on the older half", align="left")
     console.print(
@@ -155,7 +155,7 @@ def _said(reading: Reading) -> str:
 
 def _newcomer(stage: Stage, story: Story, console: Console) -> Newcomer:
     producer = Producer(stage.settings, linger_ms=0)
-    with RecommendClient(stage.settings) as asker:
+    with RecommendClient(stage.settings.as_role(ClientSettings)) as asker:
         newcomer = play(story, partial(_ask, asker), partial(_rate, producer, stage.settings))
     console.print(pages.newcomer_table(newcomer.moments, N_SHOWN))
     return newcomer
@@ -168,7 +168,7 @@ def _ask(asker: RecommendClient, user: str) -> RecommendReply:
     return reply
 
 
-def _rate(producer: Producer, settings: Settings, user: str, item: str, rating: float) -> None:
+def _rate(producer: Producer, settings: TrainerSettings, user: str, item: str, rating: float) -> None:
     event = RatingEvent(user, item, rating, int(time.time() * 1000))
     producer.send(Output(settings.topic(topics.RATINGS.name), user.encode(), encode_rating(event)))
     producer.flush()

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 from streams import topics
 from streams.kafka import metadata
 from streams.kafka.config import Errors, configure, made, unavailable
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
 
@@ -30,7 +30,7 @@ class Admin:
         BrokerUnavailableError: from any method, when no broker answers in time, or it refuses.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._errors = Errors()
         self._client = made(AdminClient, configure(settings, self._errors, {}, {}))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import BrokerUnavailableError, SettingsError
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
 Config = dict[str, Any]
@@ -57,7 +57,7 @@ class Errors:
 
 
 def configure(
-    settings: Settings, errors: Errors, ours: Mapping[str, object], fixed: Mapping[str, object]
+    settings: KafkaSettings, errors: Errors, ours: Mapping[str, object], fixed: Mapping[str, object]
 ) -> Config:
     """Build the configuration of a client.
 
@@ -90,7 +90,7 @@ def made(client: Callable[[Config], Client], config: Config) -> Client:
         ) from error
 
 
-def unavailable(settings: Settings, errors: Errors, cause: KafkaException) -> BrokerUnavailableError:
+def unavailable(settings: KafkaSettings, errors: Errors, cause: KafkaException) -> BrokerUnavailableError:
     """Return the error of a client that nobody answered."""
     where = settings.bootstrap_servers
     if not is_silence(cause):

@@ -15,7 +15,7 @@ from streams.kafka.config import CONSUMER, CONSUMER_FIXED, Errors, configure, ma
 from streams.kafka.metadata import wait_for_topics
 from streams.kafka.partitions import BEGINNING, END, Partition, Starts, at, partitions_of, record_of
 from streams.kafka.records import Record
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
 
@@ -40,7 +40,7 @@ class Consumer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: KafkaSettings,
         *,
         group: str,
         start: Literal["earliest", "latest"],

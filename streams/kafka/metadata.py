@@ -9,12 +9,12 @@ from confluent_kafka import KafkaException
 from streams import topics
 from streams.errors import TopicError
 from streams.kafka.config import Errors, unavailable
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 EVERY_S = 0.05
 
 
-def partitions(client: Any, settings: Settings, errors: Errors) -> Mapping[str, int]:  # noqa: ANN401 - any of three
+def partitions(client: Any, settings: KafkaSettings, errors: Errors) -> Mapping[str, int]:  # noqa: ANN401 - any of three
     """Return the number of partitions of each topic there is.
 
     Raises:
@@ -27,7 +27,7 @@ def partitions(client: Any, settings: Settings, errors: Errors) -> Mapping[str, 
     return {name: len(topic.partitions) for name, topic in found.items()}
 
 
-def wait_for_topics(client: Any, names: Iterable[str], settings: Settings, errors: Errors) -> None:  # noqa: ANN401
+def wait_for_topics(client: Any, names: Iterable[str], settings: KafkaSettings, errors: Errors) -> None:  # noqa: ANN401
     """Wait until these topics are there: brokers know of a new topic a moment after it was created.
 
     Raises:

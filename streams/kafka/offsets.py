@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.kafka.config import Errors, unavailable
 from streams.kafka.partitions import Partition, at
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 T = TypeVar("T")
 AGAIN_S = 0.1
@@ -24,7 +24,7 @@ SOON = (
 """What a broker says for a moment, when who keeps a partition or its offsets is being settled."""
 
 
-def once_settled(ask: Callable[[], T], settings: Settings, errors: Errors) -> T:
+def once_settled(ask: Callable[[], T], settings: KafkaSettings, errors: Errors) -> T:
     """Return the answer, asking again while the broker is not ready to give it.
 
     Raises:

@@ -10,7 +10,7 @@ from confluent_kafka import Producer as ConfluentProducer
 from streams.errors import DeliveryError
 from streams.kafka.config import PRODUCER, PRODUCER_FIXED, REPLIES, Errors, configure, made, text_of
 from streams.kafka.records import Output
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
 UNASSIGNED = -1  # librdkafka's word for: chosen from the key
@@ -41,7 +41,7 @@ class Producer:
     """
 
     def __init__(
-        self, settings: Settings, *, linger_ms: float | None = None, must_deliver: bool = True
+        self, settings: KafkaSettings, *, linger_ms: float | None = None, must_deliver: bool = True
     ) -> None:
         self._timeout_s = settings.delivery_timeout_s
         self._flush_s = self._timeout_s if must_deliver else REPLY_FLUSH_S

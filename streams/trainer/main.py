@@ -17,7 +17,7 @@ from streams.health import Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
 from streams.metrics import REFITS
-from streams.settings import Settings
+from streams.settings import TrainerSettings
 from streams.trainer.fit import FitRequest, FitResult
 from streams.trainer.fit_process import FitProcess
 from streams.trainer.publication import is_good_enough, publish
@@ -48,7 +48,7 @@ class Running:
     started: float
 
 
-def run(settings: Settings, *, once: bool = False) -> None:
+def run(settings: TrainerSettings, *, once: bool = False) -> None:
     """Run a trainer until SIGINT or SIGTERM; ``once``: until one fit is done.
 
     Raises:
@@ -57,7 +57,7 @@ def run(settings: Settings, *, once: bool = False) -> None:
     serve(settings, stop_on_signals(), once=once)
 
 
-def serve(settings: Settings, stop: threading.Event, *, once: bool = False) -> None:
+def serve(settings: TrainerSettings, stop: threading.Event, *, once: bool = False) -> None:
     """Run a trainer until ``stop`` is set; as ``run``, without signals."""
     topics.require(Admin(settings), settings)
     source = Source(settings)
@@ -74,7 +74,9 @@ def serve(settings: Settings, stop: threading.Event, *, once: bool = False) -> N
 class Trainer:
     """Decides when to fit, and what becomes of it."""
 
-    def __init__(self, settings: Settings, source: Source, stop: threading.Event, *, once: bool) -> None:
+    def __init__(
+        self, settings: TrainerSettings, source: Source, stop: threading.Event, *, once: bool
+    ) -> None:
         self._settings, self._source, self._stop, self._once = settings, source, stop, once
         self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
         self._running: Running | None = None
@@ -125,7 +127,7 @@ class Trainer:
             newest=newest,
             config=DchConfig(
                 bits=settings.bits,
-                objective=settings.objective,  # type: ignore[arg-type] # one of the choices of the setting
+                objective=settings.objective,
                 seed=settings.seed,
                 device=settings.device,
             ),

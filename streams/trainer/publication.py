@@ -9,7 +9,7 @@ from streams import artifacts, topics
 from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
-from streams.settings import Settings
+from streams.settings import TrainerSettings
 from streams.trainer.fit import FitResult
 from streams.trainer.rating_log import Watermarks
 
@@ -23,7 +23,7 @@ def is_good_enough(found: FitResult, margin: float) -> bool:
     return found.candidate >= found.in_service - margin
 
 
-def publish(settings: Settings, folder: Path, generation: int, watermarks: Watermarks) -> ModelPointer:
+def publish(settings: TrainerSettings, folder: Path, generation: int, watermarks: Watermarks) -> ModelPointer:
     """Put an artifact into the store, then its pointer on the topic: who reads the pointer finds the files.
 
     Raises:

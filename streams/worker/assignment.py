@@ -17,7 +17,7 @@ from streams.kafka import BEGINNING, Consumer, Partition, Starts
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
 from streams.metrics import REBALANCES
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 log = logging.getLogger("streams.worker")
 
@@ -27,7 +27,7 @@ SHARED = (topics.RATINGS, topics.USERS, topics.ITEM_RATINGS)
 class Share:
     """Partitions of the group's topics that are ours. Only the ingest thread uses it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.names = [settings.topic(topic.name) for topic in SHARED]
         self.ratings, self.users, self.item_ratings = self.names
         self.owned: frozenset[int] = frozenset()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from dch.models.model import Model
 from dch.recommender import Recommender
 from streams.messages import FeatureRecord, ItemCode, ModelPointer
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 HANDED_OVER = 64
 """Batches that tables may be ahead of ingest: memory stays bounded while a large catalogue is read."""
@@ -42,7 +42,7 @@ class TableBatch:
 class Service:
     """One worker. Fields are written by the thread named beside them, in one assignment each."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+    def __init__(self, settings: WorkerSettings, stop: threading.Event) -> None:
         self.settings = settings
         self.group = settings.group_of("worker")
         self.stop = stop

@@ -21,7 +21,7 @@ from streams import topics
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output
 from streams.messages import ItemCode, encode_item_code
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 Rows = NDArray[np.int32]
 Codes = Iterable[tuple[str, int, ItemCode | None]]
@@ -34,7 +34,7 @@ Shape = tuple[int, int, int]
 class ItemCodes:
     """The item codes of one worker. Only the ingest thread uses it."""
 
-    def __init__(self, settings: Settings, state: State) -> None:
+    def __init__(self, settings: WorkerSettings, state: State) -> None:
         self.owned: frozenset[int] = frozenset()
         self._settings = settings
         self._state = state

@@ -13,7 +13,7 @@ from streams.errors import StreamError
 from streams.health import Checks, Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import Service
 from streams.worker.global_tables import run_tables
 from streams.worker.ingest import run_ingest
@@ -40,7 +40,7 @@ class WorkerFailedError(StreamError):
     """A thread of the worker failed; nothing that it had not applied was committed."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: WorkerSettings) -> None:
     """Run a worker until SIGINT or SIGTERM.
 
     Raises:
@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
     serve(settings, stop_on_signals())
 
 
-def serve(settings: Settings, stop: threading.Event) -> None:
+def serve(settings: WorkerSettings, stop: threading.Event) -> None:
     """Run a worker until ``stop`` is set; as ``run``, without signals."""
     topics.require(Admin(settings), settings)
     service = Service(settings, stop)

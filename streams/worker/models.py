@@ -14,7 +14,7 @@ from streams.metrics import (
     MODEL_TRAINED_TIMESTAMP_SECONDS,
     MODELS_REFUSED,
 )
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import NewModel
 from streams.worker.item_codes import ItemCodes
 from streams.worker.prequential import Trials
@@ -30,7 +30,12 @@ class Generations:
     """The generation in service and the next one. Only the ingest thread uses it."""
 
     def __init__(
-        self, settings: Settings, state: State, items: ItemCodes, first: NewModel, now: Callable[[], float]
+        self,
+        settings: WorkerSettings,
+        state: State,
+        items: ItemCodes,
+        first: NewModel,
+        now: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._state = state

@@ -5,7 +5,7 @@ from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
 from streams.messages import RatingEvent, encode_rating
 from streams.messages.item_ratings import ItemRating, encode_item_rating
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 FORWARDED = "dch-forwarded"
 """Header of a record that a worker sent home; its value is where the record was found."""
@@ -23,7 +23,7 @@ def forwarded(record: Record, home: int, key: bytes | None) -> Output:
     )
 
 
-def item_rating(settings: Settings, event: RatingEvent, offset: int) -> Output:
+def item_rating(settings: WorkerSettings, event: RatingEvent, offset: int) -> Output:
     """Return a rating event for the owner of its item; the offset is the event's own."""
     return Output(
         topic=settings.topic(topics.ITEM_RATINGS.name),
@@ -33,7 +33,7 @@ def item_rating(settings: Settings, event: RatingEvent, offset: int) -> Output:
     )
 
 
-def withdrawal(settings: Settings, user: str, item: str, timestamp_ms: int) -> Output:
+def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int) -> Output:
     """Return a rating event that takes a forgotten user's rating back, for good.
 
     It goes to `ratings`, not to `item-ratings`: compaction may drop the tombstone some day, and a replay of

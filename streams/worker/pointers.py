@@ -9,7 +9,7 @@ from streams import artifacts
 from streams.kafka.records import Record
 from streams.messages import ModelPointer, decode_model_pointer
 from streams.metrics import MODELS_REFUSED
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import NewModel
 from streams.worker.models import refuse_older
 
@@ -19,7 +19,7 @@ log = logging.getLogger("streams.worker")
 class Pointers:
     """Pointers read and not looked at yet, oldest first. Only the tables thread uses it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._unseen: list[tuple[ModelPointer, float]] = []
         self._newest = -1

@@ -15,7 +15,7 @@ from streams.metrics import (
     PREQUENTIAL_POPULAR_HITS,
     PREQUENTIAL_TRIALS,
 )
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 SPREAD = np.uint64(0x9E3779B97F4A7C15)  # golden ratio: neighbouring offsets fall evenly into [0, 1)
 
@@ -23,7 +23,7 @@ SPREAD = np.uint64(0x9E3779B97F4A7C15)  # golden ratio: neighbouring offsets fal
 class Trials:
     """Decides and counts trials for one generation."""
 
-    def __init__(self, settings: Settings, model: Model, watermarks: Mapping[str, int]) -> None:
+    def __init__(self, settings: WorkerSettings, model: Model, watermarks: Mapping[str, int]) -> None:
         self._k = settings.prequential_k
         self._share = settings.prequential_share
         self._positive_from = model.positive_from

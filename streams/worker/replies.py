@@ -17,7 +17,7 @@ from streams.messages import (
     encode_reply,
 )
 from streams.messages.headers import ReplyAddress, echoed
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 TITLES = ("title", "name")
 
@@ -74,7 +74,7 @@ def _title(features: Mapping[str, object] | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def address_of(settings: Settings, record: Record) -> ReplyAddress:
+def address_of(settings: WorkerSettings, record: Record) -> ReplyAddress:
     """Return where the reply to a request goes.
 
     Raises:
@@ -105,7 +105,7 @@ def output_of(address: ReplyAddress, request: Record, reply: RecommendReply | Er
     )
 
 
-def error_output(settings: Settings, request: Record, reason: BadRecord) -> Output:
+def error_output(settings: WorkerSettings, request: Record, reason: BadRecord) -> Output:
     """Return the error reply to a bad request: to where it asked for if it may, else to the default topic."""
     try:
         address = address_of(settings, request)

@@ -7,7 +7,7 @@ from streams.errors import BadRecord
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
 from streams.messages import FeatureRecord, decode_user
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.outputs import forwarded, withdrawal
 
 
@@ -20,7 +20,7 @@ class UserRecords:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: WorkerSettings,
         state: State,
         send: Callable[[Output], None],
         dead_letter: Callable[[Record, BadRecord], None],

@@ -7,7 +7,7 @@ from streams.errors import BrokerUnavailableError, DeliveryError, TopicError
 from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 from tests.streams.brokers import eventually
 
 
@@ -57,7 +57,7 @@ def test_a_record_arrives_whole_in_its_home_partition(settings, ratings):
     producer.send(Output(ratings, b"u2", None))
     producer.send(Output(ratings, b"u1", b"", partition=3))
     producer.flush()
-    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+    consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
     consumer.assign({Partition(ratings, partition): BEGINNING for partition in range(4)})
     by_partition = {record.partition: record for record in read(consumer, 3)}
     consumer.close()
@@ -73,7 +73,7 @@ def test_what_was_committed_is_not_read_again_and_the_rest_is(settings, ratings)
     place = Partition(ratings, 0)
 
     def member():
-        consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest", max_records=2)
+        consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest", max_records=2)
         consumer.subscribe([ratings])
         return consumer
 
@@ -99,7 +99,7 @@ def test_a_member_may_begin_at_the_beginning_whatever_was_committed(settings, ra
         return dict.fromkeys(partitions, BEGINNING)
 
     for _ in range(2):
-        consumer = Consumer(settings, group=settings.group_of("worker"), start="latest")
+        consumer = Consumer(settings, group=settings.prefix + "worker", start="latest")
         consumer.subscribe([ratings], on_assign=assigned, on_revoke=lambda places: seen.append("revoked"))
         assert [record.key for record in read(consumer, 2)] == [b"a", b"b"]
         consumer.commit()
@@ -116,7 +116,7 @@ def test_two_members_share_the_partitions_of_every_topic_alike(settings, ratings
             ours[name] = sorted(partitions)
             return {}
 
-        consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+        consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
         consumer.subscribe([ratings, users], on_assign=assigned)
         return consumer
 
@@ -139,7 +139,7 @@ def test_dead_letters_keep_every_byte(settings, ratings):
     producer = Producer(settings)
     producer.send(Output(ratings, b"\xff", b"\x00bad", partition=3, headers=[("ce_id", b"7")]))
     producer.flush()
-    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+    consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
     consumer.assign({Partition(ratings, 3): BEGINNING})
     bad = read(consumer, 1)[0]
     letter = dead_letter(bad, BadRecord("value", "expected JSON, got b'\\x00bad'"), group="worker")
@@ -154,7 +154,7 @@ def test_dead_letters_keep_every_byte(settings, ratings):
 
 @pytest.mark.broker
 def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embedded, prefix):
-    settings = Settings(bootstrap_servers=embedded, prefix=prefix, delivery_timeout_s=2)
+    settings = KafkaSettings(bootstrap_servers=embedded, prefix=prefix, delivery_timeout_s=2)
     producer = Producer(settings)
     producer.send(Output(prefix + "huge", b"k", b"x" * 3_000_000))
     with pytest.raises(DeliveryError, match=r"1 records were not delivered, the first: topic .*-huge"):
@@ -169,7 +169,7 @@ def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embed
 @pytest.mark.real_broker
 @pytest.mark.broker
 def test_a_reply_to_a_topic_that_is_not_there_is_given_up_without_holding_up_the_rest(kafka, prefix):
-    settings = Settings(bootstrap_servers=kafka, prefix=prefix)
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=prefix)
     Admin(settings).create([topics.NewTopic(prefix + "replies", 1, -1)])
     replies = Producer(settings, linger_ms=0, must_deliver=False)
     replies.send(Output(prefix + "nowhere", b"k", b"lost"))
@@ -191,15 +191,15 @@ def test_a_reply_to_a_topic_that_is_not_there_is_given_up_without_holding_up_the
 @pytest.mark.real_broker
 @pytest.mark.broker
 def test_a_topic_that_is_missing_is_named(kafka, prefix):
-    settings = Settings(bootstrap_servers=kafka, prefix=prefix, broker_timeout_s=2)
-    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=prefix, broker_timeout_s=2)
+    consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
     with pytest.raises(TopicError, match=r"topic .*-ratings is missing; run: dch topics create"):
         consumer.subscribe([settings.topic("ratings")])
     consumer.close()
 
 
 def test_when_no_broker_answers_a_sentence_says_where_and_what_to_do():
-    settings = Settings(bootstrap_servers="127.0.0.1:1", broker_timeout_s=0.5)
+    settings = KafkaSettings(bootstrap_servers="127.0.0.1:1", broker_timeout_s=0.5)
     with pytest.raises(
         BrokerUnavailableError, match=r"no broker at 127.0.0.1:1 answered within 0.5 s.*dch broker start"
     ):
@@ -209,7 +209,9 @@ def test_when_no_broker_answers_a_sentence_says_where_and_what_to_do():
 def test_what_the_guarantees_rest_on_cannot_be_set_otherwise():
     from streams.kafka.config import CONSUMER, CONSUMER_FIXED, Errors, configure
 
-    settings = Settings(kafka={"enable.auto.commit": "true", "fetch.wait.max.ms": "5", "sasl.password": "x"})
+    settings = KafkaSettings(
+        kafka={"enable.auto.commit": "true", "fetch.wait.max.ms": "5", "sasl.password": "x"}
+    )
     config = configure(settings, Errors(), CONSUMER, CONSUMER_FIXED)
     assert config["enable.auto.commit"] is False
     assert (config["fetch.wait.max.ms"], config["sasl.password"]) == ("5", "x")

@@ -5,10 +5,10 @@ import pytest
 
 from streams.errors import TopicError
 from streams.kafka import BEGINNING, Partition
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.assignment import Share
 
-SETTINGS = Settings(partitions=3)
+SETTINGS = WorkerSettings(partitions=3)
 NAMES = ("ratings", "users", "item-ratings")
 
 

@@ -9,7 +9,7 @@ from random_models import random_model
 from dch.recommender import Recommender
 from streams.kafka.records import Record
 from streams.messages import encode_features
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import Service, TableBatch
 from streams.worker.global_tables import Tables
 from tests.streams.worker.test_assignment import Log
@@ -23,7 +23,7 @@ OLD, REMOVED, NEW = (
 
 @pytest.mark.parametrize("records", list(permutations([OLD, REMOVED, NEW])))
 def test_of_an_item_in_several_partitions_the_newest_record_counts_in_whatever_order_they_are_read(records):
-    tables = Tables(Service(Settings(), threading.Event()), Log(), None)
+    tables = Tables(Service(WorkerSettings(), threading.Event()), Log(), None)
     batch = TableBatch()
     for record in records:
         tables._decode(record, batch)

@@ -9,10 +9,10 @@ from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import ItemCode
 from streams.messages.state import decode_item_code
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.item_codes import ItemCodes
 
-SETTINGS = Settings(partitions=2)
+SETTINGS = WorkerSettings(partitions=2)
 MODEL = random_model()
 ITEMS = [f"i{row}" for row in range(8)]
 HOME = {item: partition_for(item.encode(), 2) for item in ITEMS}

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from random_models import random_model
@@ -10,6 +9,7 @@ from random_models import random_model
 from streams.client import RecommendClient
 from streams.messages import RecommendRequest
 from streams.metrics import MODELS_REFUSED
+from streams.settings import ClientSettings
 from tests.streams.brokers import eventually
 from tests.streams.world import worker
 
@@ -38,7 +38,7 @@ def test_places_are_kept_for_new_items_as_the_operator_set_it(world):
     world.publish(MODELS[1])
     new = {f"new{at}" for at in range(3)}
     world.rate(*(("u1", item, 5) for item in sorted(new)))
-    with worker(replace(world.settings, new_item_share=0.5)):
+    with worker(world.settings.replace(new_item_share=0.5)):
         eventually(lambda: new <= set(world.items_for("u2", k=20)))
         assert len(new & set(world.items_for("u2", k=4, include_rated=True))) >= 2
         assert len(new & set(world.items_for("a stranger", k=4))) == 2  # nobody's favourites yet
@@ -52,7 +52,7 @@ def test_every_reply_is_of_one_generation_while_another_is_swapped_in(world):
     stop, replies = threading.Event(), []
 
     def ask_on():
-        with RecommendClient(world.settings) as asker:
+        with RecommendClient(world.settings.as_role(ClientSettings)) as asker:
             while not stop.is_set():
                 replies.append(asker.ask(RecommendRequest(user="u1", k=3)))
 
