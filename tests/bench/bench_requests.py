@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -24,6 +23,7 @@ from stand import data, model_for, world_on
 from streams.client import RecommendClient
 from streams.messages import RecommendRequest
 from streams.publish import Pace, publish_ratings
+from streams.settings import ClientSettings
 from tests.streams.brokers import embedded_broker, eventually, real_broker
 from tests.streams.world import worker_process
 
@@ -49,10 +49,13 @@ def main(name):
     users = [ratings.user_ids[row] for row in np.unique(ratings.users[:HISTORY]).tolist()]
     with tempfile.TemporaryDirectory() as text, BROKERS[name](Path(text) / "broker") as address:
         world = world_on(address, Path(text))
-        settings = replace(world.settings, request_timeout_s=60.0)
+        settings = world.settings
         world.publish(model_for(ratings))
         publish(world, ratings, 0, HISTORY)
-        with worker_process(settings, Path(text) / "worker.log"), RecommendClient(settings) as asker:
+        with (
+            worker_process(settings, Path(text) / "worker.log"),
+            RecommendClient(settings.as_role(ClientSettings, request_timeout_s=60.0)) as asker,
+        ):
             eventually(lambda: n_committed(world) >= HISTORY, 120, every_s=0.5)
             ask_on(asker, users, lambda n: n < 50)
             report(name, "idle", ask_on(asker, users, lambda n: n < IDLE_N))

@@ -1,4 +1,4 @@
-"""``dch experiment``: what it needs is said in one sentence; a quick run makes every table and plot, once."""
+"""``dch experiment`` says what it needs in one sentence; a quick run makes each table and plot once."""
 
 import csv
 import re
@@ -11,25 +11,25 @@ from tests.streams.cli.running import dch
 __all__ = ["dch"]
 
 SHARES = ("tables_hit", "tables_ndcg", "cold_hit", "cold_ndcg", "length_ml-100k")
-"""Tables of nothing but hit rates and NDCG, beside names, counts, milliseconds and spreads."""
+"""Tables whose values are hit rates and NDCG, apart from names, counts, milliseconds and spreads."""
 
 MAY_BE_ZERO = ("cold_hit", "cold_ndcg")
-"""New items without ratings are in nobody's list among all items."""
+"""New items without ratings are in no list that ranks all items."""
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("", "give the folder of the data sets: --data DIR, or the variable DCH_DATA"),
+        ("", "give the folder of the data sets by --data DIR or DCH_DATA"),
         ("--data {tmp}", "holds none of the folders ml-1m, amazon-books, yelp, amazon-timed"),
         ("--quick --only ,", "parts are goals, tables, length, cold, drift; got ''"),
         ("--quick --only guess", "parts are goals, tables, length, cold, drift; got 'guess'"),
         ("--quick --only tales/yelp,goals", "parts are goals, tables, length, cold, drift; got 'tales'"),
-        ("--quick --seeds a", "--seeds must be whole numbers with commas between, got 'a'"),
+        ("--quick --seeds a", "--seeds must be whole numbers separated by commas, got 'a'"),
         ("--quick --threads 0", "threads must be positive"),
     ],
 )
-def test_what_it_cannot_work_with_is_one_sentence(dch, tmp_path, monkeypatch, arguments, sentence):
+def test_wrong_usage_is_one_sentence(dch, tmp_path, monkeypatch, arguments, sentence):
     monkeypatch.delenv("DCH_DATA", raising=False)
     ran = dch("experiment", tmp_path / "out", *arguments.format(tmp=tmp_path).split())
     assert ran.code == 2
@@ -37,22 +37,22 @@ def test_what_it_cannot_work_with_is_one_sentence(dch, tmp_path, monkeypatch, ar
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_one_stands_in_is_no_place_for_results(dch):
+def test_results_are_not_written_to_the_current_folder(dch):
     for out in ("", "."):
         ran = dch("experiment", out, "--quick")
-        assert (ran.code, "OUT must be a folder of its own" in ran.err) == (2, True)
+        assert (ran.code, "OUT must be a folder for the results only" in ran.err) == (2, True)
 
 
-def test_the_data_sets_that_are_there_are_taken_from_the_environment_too(dch, tmp_path, monkeypatch):
+def test_the_folder_of_the_data_sets_can_come_from_the_environment(dch, tmp_path, monkeypatch):
     (tmp_path / "data" / "yelp").mkdir(parents=True)
     monkeypatch.setenv("DCH_DATA", str(tmp_path / "data"))
     ran = dch("experiment", tmp_path / "out", "--only", "length")
-    assert ran.code == 0, ran.err  # the study of lengths is on another data set: there is nothing to do
+    assert ran.code == 0, ran.err  # the part "length" uses another data set, so it has no job
     assert "Data sets: yelp." in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.slow
-def test_a_quick_run_makes_everything_and_a_second_one_nothing_new(dch, tmp_path):
+def test_a_quick_run_makes_everything_and_a_second_run_makes_nothing_new(dch, tmp_path):
     out = tmp_path / "out"
     ran = dch("experiment", out, "--quick")
     assert ran.code == 0, ran.out + ran.err
