@@ -1,7 +1,7 @@
 """The encoders of one generation: from histories and features to bags, and from bags to codes.
 
-``UserEncoder`` and ``ItemEncoder`` both have ``ServingBags``. They differ in which rows get a code and in where
-the code goes: the user encoder stores its codes, those of items go to the item index.
+``UserEncoder`` and ``ItemEncoder`` both have ``ServingBags``. They differ in which rows get a code and in
+where the code goes: the user encoder stores its codes, those of items go to the item index.
 """
 
 from collections.abc import Mapping
