@@ -1,36 +1,43 @@
-# Two commands do everything, each with all its own set-up in .venv: make demo, make test.
+# Every target sets up what it needs in .venv. To begin with: make demo, make test.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo test lint bench clean
+.PHONY: help setup demo test lint bench prove clean
 
-setup: .venv/ready
+help: ## Print this list.
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
 
-# The data of the demo is inside a wheel whose dependencies nothing here needs.
+setup: .venv/ready ## Create .venv with all dependencies.
+
+# recbole brings the data of the demo; its dependencies are not needed.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt recbole
+	$(PIP_INSTALL) torch
+	$(PIP_INSTALL) -e '.[dev]'
+	$(PIP_INSTALL) --no-deps recbole
 	touch $@
 
-demo: setup
+demo: setup ## Run the whole service on this machine on real ratings.
 	$(BIN)/dch demo
 
-test: setup lint
+test: setup lint ## Run the linters and all tests.
 	$(BIN)/python -m pytest
 
-lint: setup
+lint: setup ## Check formatting, lint rules and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup
+bench: setup ## Measure search, ingest and requests.
 	$(BIN)/python tests/bench/bench_search.py
 	$(BIN)/python tests/bench/bench_ingest.py
 	$(BIN)/python tests/bench/bench_requests.py
 
-clean:
+prove: setup ## Install the wheel in new environments and run a worker from it.
+	DCH_PROVE=1 $(BIN)/python -m pytest tests/test_packaging.py
+
+clean: ## Remove .venv and everything built.
 	rm -rf .venv build *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

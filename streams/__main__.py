@@ -1,6 +1,6 @@
-"""``python -m streams`` is the console command ``dch``."""
+"""Run the console command ``dch`` as ``python -m streams``."""
 
-from streams.cli import main
+from streams.cli.main import main
 
 if __name__ == "__main__":
     main()

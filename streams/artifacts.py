@@ -21,10 +21,10 @@ from streams import topics
 from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
-from streams.settings import Settings
+from streams.settings import RoleSettings
 
 
-def publish_model(settings: Settings, folder: Path, watermarks: Mapping[int, int]) -> ModelPointer:
+def publish_model(settings: RoleSettings, folder: Path, watermarks: Mapping[int, int]) -> ModelPointer:
     """Upload an artifact, then publish its pointer: a reader of the pointer always finds the files.
 
     Args:
@@ -55,7 +55,7 @@ def upload_model(artifacts: str, folder: Path, watermarks: Mapping[int, int]) ->
     )
 
 
-def publish_pointer(settings: Settings, pointer: ModelPointer) -> None:
+def publish_pointer(settings: RoleSettings, pointer: ModelPointer) -> None:
     """Send a pointer to the topic ``models`` and wait for its acknowledgement.
 
     Raises:

@@ -17,7 +17,7 @@ from streams.messages import (
     encode_request,
     request_headers,
 )
-from streams.settings import Settings
+from streams.settings import ClientSettings
 
 POLL_S = 0.05
 
@@ -32,7 +32,7 @@ class RecommendClient:
         BrokerUnavailableError: no broker answers.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
         self._reply_topic = settings.topic(topics.RECOMMENDATIONS.name)
         partitions = Admin(settings).partitions()

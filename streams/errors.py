@@ -1,35 +1,35 @@
-"""What can go wrong on the Kafka side, as a tree; each class exists because some caller acts on it.
+"""The errors of the Kafka side. Each class exists because some caller handles it differently.
 
 StreamError
-├── SettingsError           bad flags or environment; exit 2
-├── TopicError              a topic is missing or differs; exit 2
-├── BadRecord               -> dead letter, go on
-├── BrokerUnavailableError  no broker answered at the start; exit 1
+├── SettingsError           a wrong flag, variable or configuration file; exit 2
+├── TopicError              a topic is missing or has wrong settings; exit 2
+├── BadRecord               the record goes to dead letters; processing continues
+├── BrokerUnavailableError  no broker answered; exit 1
 ├── EmbeddedBrokerError     the embedded broker cannot run here; exit 1
-├── DeliveryError           -> stop, restart, repeat
-└── ReplyTimeout            raised to the asker only
+├── DeliveryError           the role stops; after a restart it repeats the uncommitted records
+└── ReplyTimeout            raised to the client only
 """
 
 
 class StreamError(Exception):
-    """Any error the Kafka side raises on purpose."""
+    """Base class of all errors that the Kafka side raises on purpose."""
 
 
 class SettingsError(StreamError, ValueError):
-    """A flag or an environment variable is wrong; the message names both."""
+    """A setting is wrong; the message names its flag and its environment variable."""
 
 
 class TopicError(StreamError):
-    """A topic is missing, or differs from its definition; the message says what to run."""
+    """A topic is missing or differs from its definition; the message says which command to run."""
 
 
-class BadRecord(StreamError, ValueError):  # noqa: N818 - it is data about a record, not a fault of the program
-    """A record can never be processed; the message names the field at fault and what was found in it.
+class BadRecord(StreamError, ValueError):  # noqa: N818 - it describes a record, not a fault of the program
+    """A record that can never be processed. The message names the field at fault and what it holds.
 
     Args:
-        field: where in the record; ``value`` for all of it, ``key``, a field, or ``header <name>``.
-        fault: what was expected and what was found there.
-        reason: what kind of fault, from a closed set: the label of the dead-letter counter.
+        field: the part at fault: ``value`` for the whole value, ``key``, a field name, or ``header <name>``.
+        fault: what was expected and what was found.
+        reason: the kind of fault, from a closed set; the label of the dead-letter counter.
     """
 
     def __init__(self, field: str, fault: str, *, reason: str = "field") -> None:
@@ -39,16 +39,16 @@ class BadRecord(StreamError, ValueError):  # noqa: N818 - it is data about a rec
 
 
 class BrokerUnavailableError(StreamError):
-    """No broker answered; the message names the addresses tried."""
+    """No broker answered; the message names the addresses that were tried."""
 
 
 class EmbeddedBrokerError(StreamError):
-    """The embedded broker cannot run here: port in use, folder not writable, or it ended by itself."""
+    """The embedded broker cannot run: its port is in use, its folder is not writable, or it crashed."""
 
 
 class DeliveryError(StreamError):
-    """Records were not acknowledged by the broker, so nothing that depends on them may be committed."""
+    """The broker did not acknowledge some records, so no offset that depends on them may be committed."""
 
 
-class ReplyTimeout(StreamError):  # noqa: N818 - the name that users of request and reply know
-    """No reply came within the time the asker gave."""
+class ReplyTimeout(StreamError):  # noqa: N818 - the usual name in request-reply messaging
+    """No reply arrived before the client's timeout."""

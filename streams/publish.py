@@ -10,7 +10,7 @@ from streams import topics
 from streams.kafka.producer import Sink
 from streams.kafka.records import Output
 from streams.messages import RatingEvent, encode_features, encode_rating
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 CHUNK_S = 0.05
 """Seconds of sending between two looks at the clock."""
@@ -42,7 +42,7 @@ class Pace:
 def publish_ratings(
     ratings: Ratings,
     sink: Sink,
-    settings: Settings,
+    settings: KafkaSettings,
     *,
     pace: Pace,
     advance: Callable[[int], None] = lambda n: None,

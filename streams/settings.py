@@ -1,139 +1,274 @@
-"""Every setting of every role: meaning, unit, default and check, declared once.
+"""Settings of every role: name, meaning, unit, default and range, each declared once.
 
-A setting is given by a flag (``--request-timeout-s``) or by a variable (``DCH_REQUEST_TIMEOUT_S``);
-the flag wins. Settings of librdkafka (SASL, TLS ...) pass through: ``--kafka security.protocol=SSL`` or
-``DCH_KAFKA_SECURITY_PROTOCOL=SSL``. No other file reads the environment.
+An object takes the values that the code gives and defaults for the rest. Flags, environment variables and the
+configuration file are read in ``settings_sources``.
 """
 
-import os
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streams.errors import SettingsError
-from streams.setting import check, env_name, flag_name, parse, setting
 
-KAFKA_ENV = "DCH_KAFKA_"
+PREFIX = "DCH_"
+KAFKA_PREFIX = "DCH_KAFKA_"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings of one process. Frozen, and checked at birth.
+class KafkaSettings(BaseSettings):
+    """Settings that every Kafka client needs. Frozen, and checked at construction.
 
     Raises:
         SettingsError: naming the setting, what was found, and the flag and variable that set it.
     """
 
-    bootstrap_servers: str = setting("localhost:9092", "host:port of one or more brokers, comma-separated")
-    prefix: str = setting("", "put before every topic and group name, for tests and tenants")
-    partitions: int = setting(
-        4, "partitions of every topic that is sharded by user or item", low=1, high=10_000
-    )
-    replication_factor: int = setting(
-        -1, "copies of each partition; -1 leaves it to the broker", low=-1, high=100
-    )
-    group: str = setting("", "consumer group; empty means the name of the role")
-    artifacts: str = setting("artifacts", "folder or object-store URL where models are kept")
-    metrics_host: str = setting("127.0.0.1", "address that serves /metrics, /livez and /readyz")
-    metrics_port: int = setting(0, "port of the same; 0 takes any free one and logs it", low=0, high=65_535)
-    reply_prefixes: tuple[str, ...] = setting(
-        ("recommendations", "replies"),
-        "what the name of a reply topic may begin with (after the prefix), comma-separated",
-    )
-    request_timeout_s: float = setting(10.0, "seconds an asker waits for a reply", low=0.01, high=3600)
-    broker_timeout_s: float = setting(10.0, "seconds to wait for a broker at the start", low=0.1, high=3600)
-    delivery_timeout_s: float = setting(
-        60.0, "seconds a record may wait for its acknowledgement", low=1, high=3600
-    )
-    batch_records: int = setting(4000, "most records handled between two commits", low=1, high=1_000_000)
-    batch_wait_s: float = setting(0.02, "seconds to wait for a batch to fill", low=0.001, high=10)
-    linger_ms: float = setting(5.0, "milliseconds a producer waits for more to send", low=0, high=10_000)
-    prequential_k: int = setting(
-        20, "length of the list a new rating must be in to be a hit", low=1, high=1000
-    )
-    prequential_share: float = setting(
-        1.0, "share of new positive ratings looked up in lists before being learned", low=0, high=1
-    )
-    new_item_share: float = setting(
-        0.0, "share of a list's places kept for items that no fit has seen yet", low=0, high=1
-    )
-    encode_interval_s: float = setting(
-        1.0, "seconds between two publications of item codes", low=0.01, high=3600
-    )
-    refit_ratings: int = setting(
-        50_000, "new ratings after which a refit is due; 0 is never", low=0, high=10**12
-    )
-    refit_interval_s: float = setting(
-        0.0, "seconds after which a refit is due; 0 is never", low=0, high=10**9
-    )
-    refit_margin: float = setting(
-        0.02, "NDCG@20 a refit may lose against the model in service and still ship", low=0, high=1
-    )
-    bits: int = setting(64, "length of a code, in bits; a multiple of 8", low=8, high=256)
-    objective: str = setting("ranking", "what a fit optimises", choices=("ranking", "rating"))
-    seed: int = setting(0, "seed of a fit", low=0, high=2**31 - 1)
-    device: str = setting("cpu", "where a fit computes: cpu, cuda or cuda:<n>")
-    kafka: Mapping[str, str] = setting({}, "any librdkafka setting, key=value", repr=False)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
+    role: ClassVar[str] = ""
+    """Name of the command and of the table in a configuration file; empty for settings that no role owns."""
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            check(field, getattr(self, field.name))
+    bootstrap_servers: str = Field(
+        default="localhost:9092",
+        pattern=r"\S",
+        description="Brokers to connect to first: host:port, comma-separated",
+    )
+    prefix: str = Field(
+        default="", description="Prefix of every topic and group name, to separate tenants or tests"
+    )
+    partitions: int = Field(
+        default=4, ge=1, le=10_000, description="Partitions of each topic that is sharded by user or item"
+    )
+    replication_factor: int = Field(
+        default=-1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"
+    )
+    broker_timeout_s: float = Field(
+        default=10.0, ge=0.1, le=3600, description="Seconds to wait for a broker to answer"
+    )
+    delivery_timeout_s: float = Field(
+        default=60.0, ge=1, le=3600, description="Seconds that a record may wait for its acknowledgement"
+    )
+    batch_records: int = Field(
+        default=4000, ge=1, le=1_000_000, description="Maximum number of records between two commits"
+    )
+    batch_wait_s: float = Field(
+        default=0.02, ge=0.001, le=10, description="Seconds to wait for a batch to fill"
+    )
+    linger_ms: float = Field(
+        default=5.0,
+        ge=0,
+        le=10_000,
+        description="Milliseconds that a producer waits for more records before it sends",
+    )
+    kafka: dict[str, str] = Field(
+        default={}, description="Any librdkafka setting as key=value; may be repeated"
+    )
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - each is checked against its field
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_sentence(type(self), error)) from None
 
     @classmethod
-    def from_env(
-        cls, flags: Mapping[str, object] | None = None, *, environ: Mapping[str, str] | None = None
-    ) -> "Settings":
-        """Fill from flags, then from the environment, then from the defaults.
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the arguments of the constructor only."""
+        return (init_settings,)
 
-        Args:
-            flags: by field name; a None is a flag that was not given. Texts are parsed as in the environment;
-                ``kafka`` is a sequence of ``key=value``.
-            environ: the environment; None is that of the process.
+    def replace(self, **changes: object) -> Self:
+        """Return settings with some values changed, checked again."""
+        return type(self)(**dict(self) | changes)
 
-        Raises:
-            SettingsError: a value has the wrong form, is out of range, or a flag is unknown.
-        """
-        environ = os.environ if environ is None else environ
-        flags = {name: value for name, value in (flags or {}).items() if value is not None}
-        known = {field.name: field for field in fields(cls)}
-        if unknown := sorted(flags.keys() - known.keys()):
-            raise SettingsError(f"there is no setting {flag_name(unknown[0])}; see --help")
-        given = {name: _given(field, flags, environ) for name, field in known.items() if name != "kafka"}
-        kafka = _kafka_from_env(environ) | _kafka_from_flags(flags.get("kafka", ()))
-        return cls(**{name: value for name, value in given.items() if value is not None}, kafka=kafka)  # type: ignore[arg-type]
+    def as_role(self, role: "type[Role]", **changes: object) -> "Role":
+        """Return settings of another role with the values that both roles have, and with changes."""
+        shared: dict[str, object] = {name: value for name, value in self if name in role.model_fields}
+        return role(**shared | changes)
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that give the same settings to a child process."""
+        values = {variable_name(name): as_text(value) for name, value in self if name != "kafka"}
+        return values | {
+            KAFKA_PREFIX + key.upper().replace(".", "_"): value for key, value in self.kafka.items()
+        }
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic."""
         return self.prefix + name
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_values(cls, value: object) -> object:
+        """No setting is true or false; pydantic would read them as the numbers 1 and 0."""
+        if isinstance(value, bool):
+            raise ValueError("a number or a string")
+        return value
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show which librdkafka settings are given but not their values, which may be secrets."""
+        for name, value in super().__repr_args__():
+            yield name, (dict.fromkeys(value, "***") if name == "kafka" else value)
+
+
+Role = TypeVar("Role", bound=KafkaSettings)
+
+
+class RoleSettings(KafkaSettings):
+    """Settings that the worker and the trainer share."""
+
+    group: str = Field(default="", description="Consumer group; empty uses the name of the role")
+    artifacts: str = Field(
+        default="artifacts", description="Folder or object-store URL that holds the models"
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address that serves /metrics, /livez and /readyz"
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="Port of the metrics and health endpoints; 0 picks a free one and logs it",
+    )
+
     def group_of(self, role: str) -> str:
         """Return the consumer group of a role."""
         return self.prefix + (self.group or role)
 
+
+class WorkerSettings(RoleSettings):
+    """Settings of ``dch worker``."""
+
+    role = "worker"
+
+    reply_prefixes: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("recommendations", "replies"),
+        description="Allowed beginnings of the name of a reply topic, after --prefix; comma-separated",
+    )
+    prequential_k: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="A new rating is a hit if its item is among the first k of the user's list",
+    )
+    prequential_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of new positive ratings that the prequential test ranks before they are applied",
+    )
+    new_item_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Minimum share of each list that goes to items that no fit has seen",
+    )
+    encode_interval_s: float = Field(
+        default=1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"
+    )
+
+    @field_validator("reply_prefixes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Split the value of a flag or variable at its commas."""
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
+
     def may_reply_to(self, topic: str) -> bool:
-        """Say whether replies may go to this topic: an open choice would let any asker write anywhere."""
+        """Return whether replies may go to this topic. Unchecked, a client could write to any topic."""
         return topic.startswith(tuple(self.prefix + name for name in self.reply_prefixes))
 
 
-def _given(field: Field[object], flags: Mapping[str, object], environ: Mapping[str, str]) -> object:
-    value = flags.get(field.name, environ.get(env_name(field.name)))
-    return parse(field, value) if isinstance(value, str) else value
+class TrainerSettings(RoleSettings):
+    """Settings of ``dch trainer``."""
+
+    role = "trainer"
+
+    refit_ratings: int = Field(
+        default=50_000,
+        ge=0,
+        le=10**12,
+        description="New ratings after which a refit is due; 0 turns this off",
+    )
+    refit_interval_s: float = Field(
+        default=0.0, ge=0, le=10**9, description="Seconds after which a refit is due; 0 turns this off"
+    )
+    refit_margin: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="NDCG@20 that a refit may lose against the model in service and still be published",
+    )
+    bits: int = Field(
+        default=64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8"
+    )
+    objective: Literal["ranking", "rating"] = Field(
+        default="ranking", description="Objective of a fit: ranking or rating"
+    )
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Random seed of a fit")
+    device: str = Field(default="cpu", description="Device that a fit runs on: cpu, cuda or cuda:<n>")
 
 
-def _kafka_from_env(environ: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(KAFKA_ENV).lower().replace("_", "."): value
-        for name, value in environ.items()
-        if name.startswith(KAFKA_ENV)
-    }
+class ClientSettings(KafkaSettings):
+    """Settings of a client that asks for recommendations, such as ``dch recommend``."""
+
+    role = "recommend"
+
+    request_timeout_s: float = Field(
+        default=10.0, ge=0.01, le=3600, description="Seconds to wait for a reply"
+    )
 
 
-def _kafka_from_flags(pairs: object) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if isinstance(pairs, Mapping):
-        return {str(key): str(value) for key, value in pairs.items()}
-    for pair in pairs if isinstance(pairs, Iterable) and not isinstance(pairs, str) else [pairs]:
-        key, separator, value = str(pair).partition("=")
-        if not separator or not key.strip():
-            raise SettingsError(f"kafka must be key=value, got {pair!r}; write --kafka security.protocol=SSL")
-        found[key.strip()] = value.strip()
-    return found
+ROLES: tuple[type[KafkaSettings], ...] = (WorkerSettings, TrainerSettings, ClientSettings)
+
+
+LIMITS = ("ge", "le", "multiple_of")
+KINDS: Mapping[object, str] = {int: "a whole number", float: "a number", str: "a string"}
+
+
+def flag_name(name: str) -> str:
+    """Return the flag of a setting: ``--request-timeout-s``."""
+    return "--" + name.replace("_", "-")
+
+
+def variable_name(name: str) -> str:
+    """Return the environment variable of a setting: ``DCH_REQUEST_TIMEOUT_S``."""
+    return PREFIX + name.upper()
+
+
+def as_text(value: object) -> str:
+    """Return the value of a setting in the form that a flag or a variable takes."""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _sentence(role: type[KafkaSettings], error: ValidationError) -> str:
+    """Describe the first wrong setting. The values of librdkafka settings are not shown."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if name not in role.model_fields:
+        return f"there is no setting {flag_name(name)}; see --help"
+    if name == "kafka":
+        return "kafka must be key=value with a string as the value; write --kafka security.protocol=SSL"
+    expected = _expected(role.model_fields[name], first["type"])
+    where = f"{flag_name(name)} or {variable_name(name)}"
+    return f"{name} must be {expected}, got {first['input']!r}; set it by {where}"
+
+
+def _expected(field: FieldInfo, fault: str) -> str:
+    """Return what a value must be, given its field and the fault that pydantic found."""
+    limits = {kind: getattr(one, kind) for one in field.metadata for kind in LIMITS if hasattr(one, kind)}
+    if fault in {"less_than_equal", "greater_than_equal", "finite_number"}:
+        return f"{limits['ge']} to {limits['le']}"
+    if fault == "multiple_of":
+        return f"a multiple of {limits['multiple_of']}"
+    if fault == "literal_error":
+        return "one of " + ", ".join(get_args(field.annotation))
+    if fault == "string_pattern_mismatch":
+        return "host:port"
+    return KINDS.get(field.annotation, "a list of strings")

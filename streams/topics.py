@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from streams.errors import TopicError
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 DELETE = {"cleanup.policy": "delete"}
 COMPACT = {"cleanup.policy": "compact"}
@@ -117,7 +117,7 @@ class TopicAdmin(Protocol):
         """Create topics; an existing topic is left unchanged."""
 
 
-def create(admin: TopicAdmin, settings: Settings) -> list[str]:
+def create(admin: TopicAdmin, settings: KafkaSettings) -> list[str]:
     """Create the missing topics and return their names; existing topics are left unchanged."""
     existing = admin.partitions()
     missing = [_new(topic, settings) for topic in EVERY_TOPIC if settings.topic(topic.name) not in existing]
@@ -126,7 +126,7 @@ def create(admin: TopicAdmin, settings: Settings) -> list[str]:
     return [topic.name for topic in missing]
 
 
-def check(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> list[str]:
+def check(admin: TopicAdmin, settings: KafkaSettings, only: Sequence[Topic] = EVERY_TOPIC) -> list[str]:
     """Return every difference between the topics and their definitions, each with its remedy."""
     existing = admin.partitions()
     expected = [_new(topic, settings) for topic in only]
@@ -140,14 +140,14 @@ def check(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_T
     ]
 
 
-def missing_text(names: Sequence[str], settings: Settings) -> str:
+def missing_text(names: Sequence[str], settings: KafkaSettings) -> str:
     """Return the error text for missing topics."""
     prefix = f" --prefix {settings.prefix}" if settings.prefix else ""
     subject = f"topic {names[0]} is" if len(names) == 1 else f"{len(names)} topics ({names[0]} ...) are"
     return f"{subject} missing; run: dch topics create{prefix}"
 
 
-def require(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
+def require(admin: TopicAdmin, settings: KafkaSettings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
     """Require that topics match their definitions.
 
     Raises:
@@ -159,7 +159,7 @@ def require(admin: TopicAdmin, settings: Settings, only: Sequence[Topic] = EVERY
         raise TopicError("; ".join(differences[:MAX_DIFFERENCES] + more))
 
 
-def _new(topic: Topic, settings: Settings) -> NewTopic:
+def _new(topic: Topic, settings: KafkaSettings) -> NewTopic:
     partitions = settings.partitions if topic.is_sharded else 1
     return NewTopic(settings.topic(topic.name), partitions, settings.replication_factor, topic.config)
 

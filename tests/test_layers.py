@@ -29,8 +29,8 @@ DCH = [
 
 STREAMS = [
     {"errors"},
-    {"setting", "lifecycle"},
-    {"settings"},
+    {"lifecycle", "settings"},
+    {"settings_sources"},
     {"metrics"},
     {"topics"},
     {"kafka"},

@@ -1,4 +1,4 @@
-"""Pages do not go stale: every Python block runs, and every link and every path in backticks leads somewhere."""
+"""Pages do not go stale: Python blocks run, and every link and every path in backticks leads somewhere."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,17 @@
-"""Fit and refit the towers. Only this package and the baselines import torch."""
+"""Fit and refit the towers. Only this package and the baselines import torch.
+
+Raises:
+    MissingExtraError: at import, if torch is not installed.
+"""
+
+from dch.errors import MissingExtraError
+
+try:
+    import torch  # noqa: F401 - checked here, so that each way to a fit ends in the same sentence
+except ImportError as missing:
+    raise MissingExtraError(
+        "a fit needs torch, which is not installed; run: pip install 'dch-streams[fit]'"
+    ) from missing
 
 from dch.training.fit import fit_model, has_shape, needs_full_fit
 

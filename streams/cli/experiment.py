@@ -1,4 +1,4 @@
-"""``dch experiment``: the published experiments and the goals, as a folder of tables and plots."""
+"""``dch experiment``: run the published experiments and measure the goals; writes tables and plots."""
 
 import shlex
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from streams.cli.evaluate import PIPED_WIDTH
+from streams.cli.checks import PIPED_WIDTH, create_folder, parse_seeds
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,16 +30,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def experiment(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the results; made, or gone on with.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Output folder; created if missing, resumed if present.")
+    ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="A few minutes on MovieLens-100K; its figures mean nothing.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="A trial run of a few minutes on MovieLens-100K; its figures mean nothing.",
+        ),
     ] = False,
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             envvar="DCH_DATA",
-            help=f"Folder with any of the folders {', '.join(DATA_SETS)}.",
+            help=f"Folder of the data sets; holds any of the folders {', '.join(DATA_SETS)}.",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +53,7 @@ def experiment(
         str,
         typer.Option(
             metavar="0,1,2",
-            help="One split and fit for each; tables show these alone. --quick: 0.",
+            help="Random seeds; one split and one fit for each. The tables show only these. With --quick: 0.",
             show_default=False,
         ),
     ] = "",
@@ -55,13 +61,13 @@ def experiment(
         str | None,
         typer.Option(
             metavar="PART,PART",
-            help="goals, tables, length, cold, drift, or jobs of theirs: 'tables/yelp', 'goals/*/ials'; "
-            "the others are shown as they are.",
+            help="Parts to run: goals, tables, length, cold, drift; or some of their jobs: 'tables/yelp', "
+            "'goals/*/ials'. Results of the other parts are shown as they are.",
             show_default=False,
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Of the fits and searches.", show_default="the cores there are")
+        int | None, typer.Option(help="Threads of fits and searches.", show_default="number of cores")
     ] = None,
 ) -> None:
     """Run every experiment and write tables, plots and an index to OUT/README.md.
@@ -75,10 +81,10 @@ def experiment(
 
     plan = _plan(out, quick, data, seeds, threads)
     if not str(out).strip("."):
-        raise SettingsError(f"OUT must be a folder of its own, got {str(out)!r}")
+        raise SettingsError(f"OUT must be a folder for the results only, got {str(out)!r}")
     names = [part.strip() for part in only.split(",")] if only is not None else list(PARTS)
     check_names(names)
-    _require_folder(out)
+    create_folder(out)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED_WIDTH)
     origin = origin_of(shlex.join(["dch", *sys.argv[1:]]))
     run = run_experiment(plan, PARTS, origin, only=names, console=console)
@@ -90,10 +96,9 @@ def experiment(
 def _plan(out: Path, quick: bool, data: Path | None, seeds: str, threads: int | None) -> "Plan":
     from dch.config import DchConfig
     from dch.experiments.plan import Plan
-    from streams.cli.evaluate import parse_seeds
 
     numbers = tuple(parse_seeds(seeds or ("0" if quick else "0,1,2")))
-    if quick:  # hardly any training
+    if quick:  # too few steps to learn anything
         config = DchConfig(steps=20, hidden=128, batch=256, sampled_items=400, threads=threads)
         return Plan(_quick_data(), out, numbers, quick, config)
     return Plan(_data(data), out, numbers, quick, DchConfig(threads=threads))
@@ -102,30 +107,23 @@ def _plan(out: Path, quick: bool, data: Path | None, seeds: str, threads: int | 
 def _quick_data() -> Mapping[str, Path]:
     from streams.demo.demo_data import wheel_data
 
-    return {QUICK_DATA: wheel_data("run without --quick on data of your own: --data DIR")}
+    return {QUICK_DATA: wheel_data("run without --quick on your own data: --data DIR")}
 
 
 def _data(folder: Path | None) -> Mapping[str, Path]:
-    """Return the data sets that a folder has."""
+    """Return the data sets in a folder, by name."""
     if folder is None:
         raise SettingsError(
-            f"give the folder of the data sets: --data DIR, or the variable DCH_DATA; it holds any of the "
-            f"folders {', '.join(DATA_SETS)}, each with ratings.csv.gz; or try --quick, which needs none"
+            f"give the folder of the data sets by --data DIR or DCH_DATA; it holds any of the folders "
+            f"{', '.join(DATA_SETS)}, each with ratings.csv.gz; or try --quick, which needs no data"
         )
     found = {name: folder / name for name in DATA_SETS if (folder / name).is_dir()}
     if not found:
         raise SettingsError(
-            f"{folder} holds none of the folders {', '.join(DATA_SETS)}; "
-            "each has ratings.csv.gz: user,item,rating[,timestamp]; or try --quick, which needs none"
+            f"{folder} holds none of the folders {', '.join(DATA_SETS)}; each of them has a file "
+            "ratings.csv.gz: user,item,rating[,timestamp]; or try --quick, which needs no data"
         )
     return found
-
-
-def _require_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{out} cannot be made: {error.strerror}") from error
 
 
 def _print(run: "Run", out: Path) -> None:

@@ -1,54 +1,112 @@
-"""Options of the command line that are settings: made from ``Settings``, so that nothing is said twice."""
+"""Command-line options for settings, made from the settings classes so that each is declared once."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic.fields import FieldInfo
 
-from streams.setting import env_name, flag_name
-from streams.settings import KAFKA_ENV, Settings
+from streams.errors import SettingsError
+from streams.settings import (
+    KAFKA_PREFIX,
+    ClientSettings,
+    KafkaSettings,
+    TrainerSettings,
+    WorkerSettings,
+    as_text,
+    flag_name,
+    variable_name,
+)
+from streams.settings_sources import CONFIG_VARIABLE, ROLES, load
 
 CONNECTION = ("bootstrap_servers", "prefix", "broker_timeout_s", "kafka")
 TOPICS = (*CONNECTION, "partitions", "replication_factor")
-EVERY = tuple(field.name for field in fields(Settings))
+
+FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
+    "worker": (WorkerSettings, tuple(WorkerSettings.model_fields)),
+    "trainer": (TrainerSettings, tuple(TrainerSettings.model_fields)),
+    "recommend": (ClientSettings, (*CONNECTION, "request_timeout_s")),
+    "publish": (KafkaSettings, (*TOPICS, "linger_ms", "delivery_timeout_s")),
+    "topics create": (KafkaSettings, TOPICS),
+    "topics check": (KafkaSettings, TOPICS),
+}
+"""Settings of each command: their class, and those that are flags."""
+
+FIELDS: Mapping[str, FieldInfo] = {name: field for role in ROLES for name, field in role.model_fields.items()}
+
+CONFIG_HELP = (
+    "TOML file with lines such as: partitions = 8; values in its tables worker, trainer and recommend "
+    f"apply to that command only ({CONFIG_VARIABLE})"
+)
 
 
-def with_settings(command: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
-    """Return a command that has an option for each named setting and is called with ``settings``.
+def with_settings(
+    name: str, command: Callable[..., None], *, prepare: Callable[[], None] = lambda: None
+) -> Callable[..., None]:
+    """Return a command that has an option for each of its settings and is called with ``settings``.
 
-    A setting that the command line does not name comes from the environment or is the default.
+    A setting without a flag comes from the environment, the configuration file, or is the default. A setting
+    of another command is accepted as a hidden option, to be refused with the name of that command.
+
+    Args:
+        name: the command, a key of ``FLAGS``.
+        command: what it does; takes its arguments and ``settings``.
+        prepare: what to call before the settings are read.
     """
+    role, shown = FLAGS[name]
     own = [one for one in inspect.signature(command).parameters.values() if one.name != "settings"]
-    options = [_option(field) for field in fields(Settings) if field.name in names]
+    options = [_option(one, field, hidden=one not in shown) for one, field in FIELDS.items()]
 
-    def run(**given: Any) -> None:  # noqa: ANN401 - typer fills it by the signature below
-        flags = {name: given.pop(name) for name in names}
-        command(settings=Settings.from_env(flags), **given)
+    def run(config: Path | None, **given: Any) -> None:  # noqa: ANN401 - typer fills it by the signature below
+        prepare()
+        flags = {one: given.pop(one) for one in FIELDS}
+        for other in flags:
+            if flags[other] is not None and other not in shown:
+                raise SettingsError(_refusal(name, other))
+        command(settings=load(role, flags, config=config), **given)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in (*own, *options)}
+    parameters = [*own, *options, _config_option()]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
 
 
-def _option(field: Field[Any]) -> inspect.Parameter:
-    is_list = field.name == "kafka"
-    environment = KAFKA_ENV + "..." if is_list else env_name(field.name)
-    default = "" if is_list or field.default in ("", ()) else f", default {_shown(field.default)}"
-    about = typer.Option(
-        flag_name(field.name),
-        help=f"{field.metadata['meaning']} ({environment}{default})",
+def log_to_stderr() -> None:
+    """Write log lines to standard error, from level INFO on."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def _refusal(command: str, name: str) -> str:
+    owners = " and ".join(f"dch {other}" for other, (_, shown) in FLAGS.items() if name in shown)
+    return f"{flag_name(name)} is a setting of {owners}, not of dch {command}"
+
+
+def _option(name: str, field: FieldInfo, *, hidden: bool) -> inspect.Parameter:
+    is_list = name == "kafka"
+    variable = KAFKA_PREFIX + "..." if is_list else variable_name(name)
+    default = "" if field.default in ("", {}) else f", default {as_text(field.default)}"
+    option = typer.Option(
+        flag_name(name),
+        help=f"{field.description} ({variable}{default})",
         metavar="KEY=VALUE" if is_list else "VALUE",
         show_default=False,
         rich_help_panel="Settings",
+        hidden=hidden,
     )
-    kind = list[str] if is_list else str
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, about]
-    )
+    return _parameter(name, list[str] if is_list else str, option)
 
 
-def _shown(default: object) -> str:
-    return ",".join(default) if isinstance(default, tuple) else f"{default}"
+def _config_option() -> inspect.Parameter:
+    option = typer.Option(
+        "--config", help=CONFIG_HELP, metavar="FILE", show_default=False, rich_help_panel="Settings"
+    )
+    return _parameter("config", Path, option)
+
+
+def _parameter(name: str, kind: Any, option: object) -> inspect.Parameter:  # noqa: ANN401 - a type
+    annotation = Annotated[kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

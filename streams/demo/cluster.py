@@ -1,12 +1,11 @@
 """Start and stop the service of the demo: a broker, its topics, and the roles."""
 
-import os
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dch import Recommender
@@ -14,7 +13,8 @@ from dch.artifact import save_model
 from streams import artifacts, topics
 from streams.demo.processes import Child, Processes
 from streams.kafka import Admin, Consumer, Partition
-from streams.settings import Settings
+from streams.settings import TrainerSettings
+from streams.settings_sources import outer_environ
 
 DEFAULT_PORT = 9092
 BROKER_START_S = 30.0
@@ -24,7 +24,7 @@ BROKER_START_S = 30.0
 class DemoCluster:
     """The running processes of the demo."""
 
-    settings: Settings
+    settings: TrainerSettings
     folder: Path
     """Logs, artifacts and the broker's data."""
 
@@ -39,8 +39,7 @@ class DemoCluster:
         """
         port = free_port()
         # The environment may hold settings of the user's own service, which must not affect the demo.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DCH_")}
-        environment = inherited | {
+        environment = outer_environ() | {
             "DCH_BOOTSTRAP_SERVERS": self.settings.bootstrap_servers,
             "DCH_ARTIFACTS": self.settings.artifacts,
             "DCH_BITS": str(self.settings.bits),
@@ -67,7 +66,7 @@ class DemoCluster:
 
 
 @contextmanager
-def start_cluster(settings: Settings) -> Iterator[DemoCluster]:
+def start_cluster(settings: TrainerSettings) -> Iterator[DemoCluster]:
     """Start a broker and create the topics; end every process on exit."""
     with (
         tempfile.TemporaryDirectory(prefix="dch-demo-") as name,
@@ -75,7 +74,7 @@ def start_cluster(settings: Settings) -> Iterator[DemoCluster]:
     ):
         folder = Path(name)
         servers = _start_broker(processes, folder)
-        found = replace(settings, bootstrap_servers=servers, artifacts=str(folder / "artifacts"))
+        found = settings.replace(bootstrap_servers=servers, artifacts=str(folder / "artifacts"))
         topics.create(Admin(found), found)
         yield DemoCluster(found, folder, processes)
 
@@ -83,7 +82,7 @@ def start_cluster(settings: Settings) -> Iterator[DemoCluster]:
 def _start_broker(processes: Processes, folder: Path) -> str:
     port = DEFAULT_PORT if _is_free(DEFAULT_PORT) else free_port()
     arguments = ["broker", "start", "--data", str(folder / "broker"), "--port", str(port)]
-    child = processes.start("broker", arguments, os.environ)
+    child = processes.start("broker", arguments, outer_environ())
     end = time.monotonic() + BROKER_START_S
     while _is_free(port):
         child.require_alive()

@@ -23,7 +23,7 @@ from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import ErrorReply, RatingEvent, RecommendReply, RecommendRequest, encode_rating
 from streams.publish import Pace, publish_features, publish_ratings
-from streams.settings import Settings
+from streams.settings import ClientSettings, TrainerSettings
 
 LIVE_S = 50.0
 """Duration of the live stream in seconds: the whole demo takes less than three minutes."""
@@ -38,7 +38,7 @@ N_SHOWN = 5
 BIN = Path(sys.executable).parent
 
 
-def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> None:
+def run(data: Path | None, *, keep: bool, settings: TrainerSettings | None = None) -> None:
     """Run the demo.
 
     Args:
@@ -53,7 +53,7 @@ def run(data: Path | None, *, keep: bool, settings: Settings | None = None) -> N
     """
     _handle_signals()
     start = time.monotonic()
-    console, settings = Console(highlight=False), settings or Settings()
+    console, settings = Console(highlight=False), settings or TrainerSettings()
     found = read_demo_data(data)
     _heading(console, "1. Fit generation 1 on the older half of the ratings")
     console.print(
@@ -168,7 +168,7 @@ def _status(counts: WorkerCounts) -> str:
 
 def _run_newcomer(cluster: DemoCluster, data: DemoData, console: Console) -> Newcomer:
     producer = Producer(cluster.settings, linger_ms=0)
-    with RecommendClient(cluster.settings) as client:
+    with RecommendClient(cluster.settings.as_role(ClientSettings)) as client:
         newcomer = rate_liked_items(data, partial(_ask, client), partial(_rate, producer, cluster.settings))
     console.print(newcomer_table(newcomer.lists, N_SHOWN))
     return newcomer
@@ -181,7 +181,7 @@ def _ask(client: RecommendClient, user: str) -> RecommendReply:
     return reply
 
 
-def _rate(producer: Producer, settings: Settings, user: str, item: str, rating: float) -> None:
+def _rate(producer: Producer, settings: TrainerSettings, user: str, item: str, rating: float) -> None:
     event = RatingEvent(user, item, rating, int(time.time() * 1000))
     producer.send(Output(settings.topic(topics.RATINGS.name), user.encode(), encode_rating(event)))
     producer.flush()

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 from streams import topics
 from streams.errors import TopicError
 from streams.kafka.config import LastError, broker_error, client_config, create_client
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 METADATA_POLL_S = 0.05
 """Time between two looks at the cluster metadata while waiting for a new topic."""
@@ -31,7 +31,7 @@ class Admin:
         BrokerUnavailableError: from any method, if no broker answers in time or the broker refuses.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._last_error = LastError()
         self._client = create_client(AdminClient, client_config(settings, self._last_error, {}, {}))
@@ -79,7 +79,7 @@ class Admin:
 
 def partition_counts(
     client: Any,  # noqa: ANN401 - an administrator's, consumer's or producer's client
-    settings: Settings,
+    settings: KafkaSettings,
     last_error: LastError,
 ) -> Mapping[str, int]:
     """Return the number of partitions of every existing topic.
@@ -97,7 +97,7 @@ def partition_counts(
 def wait_for_topics(
     client: Any,  # noqa: ANN401 - as above
     names: Iterable[str],
-    settings: Settings,
+    settings: KafkaSettings,
     last_error: LastError,
 ) -> None:
     """Wait until the named topics exist: a new topic appears in the brokers' metadata with a short delay.

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import BrokerUnavailableError, SettingsError
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
 Config = dict[str, Any]
@@ -57,7 +57,7 @@ class LastError:
 
 
 def client_config(
-    settings: Settings,
+    settings: KafkaSettings,
     last_error: LastError,
     defaults: Mapping[str, object],
     required: Mapping[str, object],
@@ -93,7 +93,9 @@ def create_client(factory: Callable[[Config], Client], config: Config) -> Client
         ) from error
 
 
-def broker_error(settings: Settings, last_error: LastError, cause: KafkaException) -> BrokerUnavailableError:
+def broker_error(
+    settings: KafkaSettings, last_error: LastError, cause: KafkaException
+) -> BrokerUnavailableError:
     """Return the error to raise for a failed call: no broker answered, or the broker refused."""
     servers = settings.bootstrap_servers
     if not is_unreachable(cause):

@@ -31,7 +31,7 @@ from streams.kafka.partitions import (
     to_topic_partition,
 )
 from streams.kafka.records import Record
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
 
@@ -57,7 +57,7 @@ class Consumer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: KafkaSettings,
         *,
         group: str,
         start: Literal["earliest", "latest"],

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from streams.kafka.config import LastError, broker_error
 from streams.kafka.partitions import Partition, to_partition, to_topic_partition
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 T = TypeVar("T")
 RETRY_S = 0.1
@@ -24,7 +24,7 @@ RETRIABLE = (
 """Error codes while the brokers elect the leader of a partition or the coordinator of a group."""
 
 
-def retry_until_ready(request: Callable[[], T], settings: Settings, last_error: LastError) -> T:
+def retry_until_ready(request: Callable[[], T], settings: KafkaSettings, last_error: LastError) -> T:
     """Return the result of a request, repeated while the broker answers with a retriable error.
 
     Raises:

@@ -11,7 +11,7 @@ from streams.kafka.dead_letters import dead_letter
 from streams.kafka.producer import Sink
 from streams.kafka.records import Output, Record
 from streams.metrics import DEAD_LETTERS, EVENTS
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 REPARTITIONED_HEADER = "dch-forwarded"
 """Header of a repartitioned record. Its value is the position of the original record."""
@@ -26,7 +26,7 @@ class Outbox:
         group: the consumer group to name in dead letters.
     """
 
-    def __init__(self, settings: Settings, sink: Sink, *, group: str) -> None:
+    def __init__(self, settings: KafkaSettings, sink: Sink, *, group: str) -> None:
         self._prefix = settings.prefix
         self._sink = sink
         self._group = group

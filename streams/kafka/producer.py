@@ -18,7 +18,7 @@ from streams.kafka.config import (
     error_text,
 )
 from streams.kafka.records import Output
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
 UNASSIGNED = -1  # librdkafka's constant for a partition that the key decides
@@ -51,7 +51,7 @@ class Producer:
     """
 
     def __init__(
-        self, settings: Settings, *, linger_ms: float | None = None, must_deliver: bool = True
+        self, settings: KafkaSettings, *, linger_ms: float | None = None, must_deliver: bool = True
     ) -> None:
         self._timeout_s = settings.delivery_timeout_s
         self._flush_s = self._timeout_s if must_deliver else REPLY_FLUSH_S

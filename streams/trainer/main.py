@@ -17,7 +17,7 @@ from streams.health import Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
 from streams.metrics import REFITS
-from streams.settings import Settings
+from streams.settings import TrainerSettings
 from streams.trainer.fit import FitProcess, FitRequest, FitResult, is_good_enough
 from streams.trainer.rating_log import Watermarks
 from streams.trainer.schedule import Schedule
@@ -46,7 +46,7 @@ class Running:
     started: float
 
 
-def run(settings: Settings, *, once: bool = False) -> None:
+def run(settings: TrainerSettings, *, once: bool = False) -> None:
     """Run a trainer until SIGINT or SIGTERM; with ``once``, until one fit is done.
 
     Raises:
@@ -55,7 +55,7 @@ def run(settings: Settings, *, once: bool = False) -> None:
     serve(settings, stop_on_signals(), once=once)
 
 
-def serve(settings: Settings, stop: threading.Event, *, once: bool = False) -> None:
+def serve(settings: TrainerSettings, stop: threading.Event, *, once: bool = False) -> None:
     """Run a trainer until ``stop`` is set; see ``run``."""
     topics.require(Admin(settings), settings)
     source = Source(settings)
@@ -72,7 +72,9 @@ def serve(settings: Settings, stop: threading.Event, *, once: bool = False) -> N
 class Trainer:
     """Starts fits when they are due, and publishes models that are good enough."""
 
-    def __init__(self, settings: Settings, source: Source, stop: threading.Event, *, once: bool) -> None:
+    def __init__(
+        self, settings: TrainerSettings, source: Source, stop: threading.Event, *, once: bool
+    ) -> None:
         self._settings, self._source, self._stop, self._once = settings, source, stop, once
         self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
         self._running: Running | None = None
@@ -178,10 +180,10 @@ def hold_back(ratings: Ratings, is_new: NDArray[np.bool_]) -> tuple[Ratings, Rat
     return ratings.subset(~held), ratings.subset(held)
 
 
-def _fit_config(settings: Settings) -> DchConfig:
+def _fit_config(settings: TrainerSettings) -> DchConfig:
     return DchConfig(
         bits=settings.bits,
-        objective=settings.objective,  # type: ignore[arg-type] # the setting allows only these values
+        objective=settings.objective,
         seed=settings.seed,
         device=settings.device,
     )

@@ -11,7 +11,7 @@ from streams.kafka import BEGINNING, Consumer, Partition
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
 from streams.messages import ModelPointer, decode_item, decode_model_pointer, decode_user
-from streams.settings import Settings
+from streams.settings import TrainerSettings
 from streams.trainer.rating_log import RatingLog, Watermarks
 
 POLL_S = 0.2
@@ -20,7 +20,7 @@ POLL_S = 0.2
 class Source:
     """Reads `ratings`, `users`, `items` and `models` from the beginning, then follows them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TrainerSettings) -> None:
         self.log = RatingLog()
         self.in_service: ModelPointer | None = None
         self._ratings, self._users, self._items, self._models = (

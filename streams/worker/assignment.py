@@ -18,7 +18,7 @@ from streams.kafka import BEGINNING, Consumer, Partition, Starts
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
 from streams.metrics import REBALANCES
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 log = logging.getLogger("streams.worker")
 
@@ -28,7 +28,7 @@ CO_PARTITIONED = (topics.RATINGS, topics.USERS, topics.ITEM_RATINGS)
 class Assignment:
     """The partitions of the consumer group that this worker owns. Only the ingest thread uses it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.topics = [settings.topic(topic.name) for topic in CO_PARTITIONED]
         self.ratings, self.users, self.item_ratings = self.topics
         self.owned: frozenset[int] = frozenset()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dch.models.model import Model
 from dch.recommender import Recommender
 from streams.messages import FeatureRecord, ItemCode, ModelPointer
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 MAX_QUEUED = 64
 """Entries of the queue from tables to ingest; bounds memory while a large catalogue is read."""
@@ -43,7 +43,7 @@ class TableBatch:
 class WorkerContext:
     """The shared context of one worker. Each field is written by one thread, in one assignment."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+    def __init__(self, settings: WorkerSettings, stop: threading.Event) -> None:
         self.settings = settings
         self.group = settings.group_of("worker")
         self.stop = stop

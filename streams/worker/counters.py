@@ -16,13 +16,13 @@ from streams.metrics import (
     STORE_BYTES,
     STORE_CODES,
 )
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import now_ms
 
 GAUGE_INTERVAL_S = 1.0
 
 
-def count_events(settings: Settings, topic: str, **outcomes: int) -> None:
+def count_events(settings: WorkerSettings, topic: str, **outcomes: int) -> None:
     """Count records of a topic (full name) by outcome, such as ``applied=3``."""
     for outcome, count in outcomes.items():
         if count:

@@ -20,7 +20,7 @@ from streams import topics
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output
 from streams.messages import ItemCode, encode_item_code
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 Rows = NDArray[np.int32]
 CodeRecords = Iterable[tuple[str, int, ItemCode | None]]
@@ -35,7 +35,7 @@ MAX_POPULARITY = 2**31 - 1
 class ItemCodeTable:
     """The item codes on the topic, by generation, and those to publish. Only the ingest thread uses it."""
 
-    def __init__(self, settings: Settings, state: State) -> None:
+    def __init__(self, settings: WorkerSettings, state: State) -> None:
         self.owned: frozenset[int] = frozenset()
         """The partitions of items that this worker encodes."""
 

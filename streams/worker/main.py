@@ -13,7 +13,7 @@ from streams.errors import StreamError
 from streams.health import Checks, Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
 from streams.worker.global_tables import run_tables
 from streams.worker.ingest import run_ingest
@@ -40,7 +40,7 @@ class WorkerFailedError(StreamError):
     """A thread of the worker failed. Nothing was committed that it had not applied."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: WorkerSettings) -> None:
     """Run a worker until SIGINT or SIGTERM.
 
     Raises:
@@ -50,7 +50,7 @@ def run(settings: Settings) -> None:
     serve(settings, stop_on_signals())
 
 
-def serve(settings: Settings, stop: threading.Event) -> None:
+def serve(settings: WorkerSettings, stop: threading.Event) -> None:
     """Run a worker until ``stop`` is set. Like ``run``, without signals."""
     topics.require(Admin(settings), settings)
     context = WorkerContext(settings, stop)

@@ -25,7 +25,7 @@ from streams.metrics import (
     MODEL_TRAINED_TIMESTAMP_SECONDS,
     MODELS_REFUSED,
 )
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel
 from streams.worker.item_codes import ItemCodeTable
 from streams.worker.prequential import Trials
@@ -41,7 +41,7 @@ worse."""
 class ModelFetcher:
     """Fetches the models that pointers name. Only the tables thread uses it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._pending: list[tuple[ModelPointer, float]] = []  # oldest first, each with the time it was read
         self._newest_generation = -1
@@ -97,7 +97,7 @@ class ModelSwapper:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: WorkerSettings,
         state: State,
         item_codes: ItemCodeTable,
         outbox: Outbox,

@@ -12,7 +12,7 @@ from dch.models.model import Model
 from dch.state.histories import Events
 from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
 from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 OFFSET_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """2**64 over the golden ratio. Its multiples modulo 2**64 are spread evenly (Fibonacci hashing), so that any
@@ -22,7 +22,7 @@ run of consecutive offsets is sampled in the same share."""
 class Trials:
     """Selects and counts the trials of one generation."""
 
-    def __init__(self, settings: Settings, model: Model, watermarks: Mapping[str, int]) -> None:
+    def __init__(self, settings: WorkerSettings, model: Model, watermarks: Mapping[str, int]) -> None:
         self._k = settings.prequential_k
         self._share = settings.prequential_share
         self._positive_from = model.positive_from

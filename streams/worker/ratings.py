@@ -23,7 +23,7 @@ from streams.kafka.records import Output, Record
 from streams.messages import RatingEvent, decode_ratings
 from streams.messages.item_ratings import ItemRating, decode_item_ratings, encode_item_rating
 from streams.metrics import EVENT_TO_VISIBLE_SECONDS
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 from streams.worker.context import WorkerContext
 from streams.worker.counters import count_events, observe_ages
@@ -156,7 +156,7 @@ def split_item_ratings(
     return [event for event in decoded if not _is_bad(event)], bad  # type: ignore[misc,return-value]
 
 
-def item_rating(settings: Settings, event: RatingEvent, offset: int) -> Output:
+def item_rating(settings: WorkerSettings, event: RatingEvent, offset: int) -> Output:
     """Return the record of `item-ratings` for a rating event; the offset is that of the event's record."""
     return Output(
         topic=settings.topic(topics.ITEM_RATINGS.name),

@@ -17,7 +17,7 @@ from streams.messages import (
     encode_reply,
 )
 from streams.messages.headers import ReplyAddress, echoed
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 
 
 def reply_to(
@@ -50,7 +50,7 @@ def reply_to(
     )
 
 
-def address_of(settings: Settings, request: Record) -> ReplyAddress:
+def address_of(settings: WorkerSettings, request: Record) -> ReplyAddress:
     """Return where the reply to a request goes.
 
     Raises:
@@ -79,7 +79,7 @@ def reply_record(address: ReplyAddress, request: Record, reply: RecommendReply |
     )
 
 
-def error_record(settings: Settings, request: Record, reason: BadRecord) -> Output:
+def error_record(settings: WorkerSettings, request: Record, reason: BadRecord) -> Output:
     """Return the record of the error reply to a bad request.
 
     It goes to the reply topic of the request, or to the default one if that topic is not allowed.

@@ -9,7 +9,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
 from streams.messages import FeatureRecord, RatingEvent, decode_user, encode_rating
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 from streams.worker.counters import count_events
 
@@ -21,7 +21,9 @@ class UserProcessor:
     their partition are being replayed.
     """
 
-    def __init__(self, settings: Settings, state: State, assignment: Assignment, outbox: Outbox) -> None:
+    def __init__(
+        self, settings: WorkerSettings, state: State, assignment: Assignment, outbox: Outbox
+    ) -> None:
         self._settings = settings
         self._state = state
         self._assignment = assignment
@@ -80,7 +82,7 @@ class UserProcessor:
                 self._outbox.send(withdrawal(self._settings, found.id, item, timestamp_ms))
 
 
-def withdrawal(settings: Settings, user: str, item: str, timestamp_ms: int) -> Output:
+def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int) -> Output:
     """Return a rating event that withdraws a forgotten user's rating for good.
 
     It goes to `ratings` and from there to `item-ratings`. Compaction may drop the tombstone some day, and a

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -24,6 +23,7 @@ from record import record
 from streams.client import RecommendClient
 from streams.messages import RecommendRequest
 from streams.publish import Pace, publish_ratings
+from streams.settings import ClientSettings
 from tests.streams.brokers import embedded_broker, eventually, real_broker
 from tests.streams.world import worker_process
 
@@ -50,10 +50,11 @@ def main(name):
     users = [ratings.user_ids[row] for row in np.unique(ratings.users[:HISTORY]).tolist()]
     with tempfile.TemporaryDirectory() as folder, BROKERS[name](Path(folder) / "broker") as address:
         world = world_on(address, Path(folder))
-        settings = replace(world.settings, request_timeout_s=60.0)
+        settings = world.settings
+        asking = settings.as_role(ClientSettings, request_timeout_s=60.0)
         world.publish(model_for(ratings))
         publish(world, ratings, 0, HISTORY)
-        with worker_process(settings, Path(folder) / "worker.log"), RecommendClient(settings) as client:
+        with worker_process(settings, Path(folder) / "worker.log"), RecommendClient(asking) as client:
             eventually(lambda: n_committed(world) >= HISTORY, 120, every_s=0.5)
             request_while(client, users, lambda n: n < 50)
             report(name, "idle", request_while(client, users, lambda n: n < IDLE_REQUESTS))

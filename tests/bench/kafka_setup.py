@@ -12,7 +12,7 @@ from random_models import KNOTS, random_tower
 
 from dch import Ratings
 from dch.models.model import Model
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from tests.streams.brokers import ROOT, free_ports
 from tests.streams.world import World, environ
 
@@ -39,7 +39,7 @@ def model_for(ratings, *, generation=1, bits=64, hidden=256):
 
 def world_on(address, folder):
     """Create topics with a prefix and an artifact store for this run; other settings are the defaults."""
-    settings = Settings(
+    settings = WorkerSettings(
         bootstrap_servers=address,
         prefix=f"bench-{uuid.uuid4().hex[:8]}-",
         artifacts=str(folder / "store"),

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 from tests.streams.brokers import embedded_broker, real_broker
 
 BROKERS = (
@@ -42,4 +42,4 @@ def prefix():
 @pytest.fixture
 def settings(broker, prefix):
     """Settings of a client of the broker, with the prefix of the test."""
-    return Settings(bootstrap_servers=broker, prefix=prefix, batch_wait_s=0.01)
+    return KafkaSettings(bootstrap_servers=broker, prefix=prefix, batch_wait_s=0.01)

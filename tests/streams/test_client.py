@@ -17,7 +17,7 @@ from streams.messages import (
     decode_request,
     encode_reply,
 )
-from streams.settings import Settings
+from streams.settings import ClientSettings
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def service(settings):
     admin = Admin(settings)
     topics.create(admin, settings)
     stop = threading.Event()
-    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest", fill_s=0)
+    consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest", fill_s=0)
     consumer.assign({Partition(settings.topic("requests"), i): 0 for i in range(4)})
     thread = threading.Thread(target=answer_all, args=(consumer, Producer(settings, linger_ms=0), stop))
     thread.start()
@@ -57,7 +57,7 @@ def reply_to(record):
 
 
 def test_each_request_gets_its_own_reply(service):
-    with RecommendClient(service) as client:
+    with RecommendClient(service.as_role(ClientSettings)) as client:
         for user in ("u1", "u2", "u1"):
             reply = client.ask(RecommendRequest(user=user))
             assert (reply.user, reply.generation) == (user, 7)
@@ -67,7 +67,7 @@ def test_each_request_gets_its_own_reply(service):
 
 @pytest.mark.broker
 def test_without_a_worker_the_error_says_how_to_start_one(embedded, prefix):
-    settings = Settings(bootstrap_servers=embedded, prefix=prefix, request_timeout_s=0.3)
+    settings = ClientSettings(bootstrap_servers=embedded, prefix=prefix, request_timeout_s=0.3)
     with pytest.raises(TopicError, match="is missing; run: dch topics create"):
         RecommendClient(settings)
     admin = Admin(settings)

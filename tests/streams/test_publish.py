@@ -9,7 +9,7 @@ from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
 from streams.kafka.partitioner import partition_for
 from streams.messages import RatingEvent, decode_item, decode_rating, decode_user
 from streams.publish import Pace, events, publish_features, publish_ratings
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 from tests.streams.brokers import eventually
 
 RATINGS = Ratings.from_events(
@@ -66,7 +66,7 @@ def test_ratings_are_sent_at_the_given_rate(rate, seconds):
     )
     clock, sent, advanced = Clock(), Sent(), []
     pace = Pace(rate, clock.now, clock.sleep)
-    assert publish_ratings(ratings, sent, Settings(), pace=pace, advance=advanced.append) == 1000
+    assert publish_ratings(ratings, sent, KafkaSettings(), pace=pace, advance=advanced.append) == 1000
     assert (sent.flushed, sum(advanced)) == (1000, 1000)
     assert clock.time == pytest.approx(seconds)
 
@@ -94,7 +94,7 @@ def test_published_ratings_and_features_arrive_on_their_topics(settings):
 
 
 def read(settings, name, n):
-    consumer = Consumer(settings, group=settings.group_of("reader"), start="earliest")
+    consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest")
     consumer.assign({Partition(settings.topic(name), i): BEGINNING for i in range(4)})
     found = []
     eventually(lambda: found.extend(consumer.poll()) or len(found) >= n)

@@ -4,9 +4,9 @@ import pytest
 
 from streams import topics
 from streams.errors import TopicError
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
-SETTINGS = Settings(prefix="t-", partitions=2)
+SETTINGS = KafkaSettings(prefix="t-", partitions=2)
 
 
 class Broker:
@@ -53,10 +53,10 @@ def test_a_difference_is_reported_with_its_remedy():
     topics.create(broker, SETTINGS)
     del broker.topics["t-items"]
     broker.topics["t-users"] = topics.NewTopic("t-users", 2, 1, {"cleanup.policy": "delete"})
-    assert topics.check(broker, Settings(prefix="t-", partitions=2)) == [
+    assert topics.check(broker, KafkaSettings(prefix="t-", partitions=2)) == [
         "topic t-items is missing; run: dch topics create --prefix t-",
         "topic t-users has cleanup.policy=delete, expected compact; run: "
         "kafka-configs.sh --alter --topic t-users --add-config cleanup.policy=compact",
     ]
     with pytest.raises(TopicError, match="topic t-ratings has 2 partitions, expected 3; set --partitions 2"):
-        topics.require(broker, Settings(prefix="t-", partitions=3))
+        topics.require(broker, KafkaSettings(prefix="t-", partitions=3))

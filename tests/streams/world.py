@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import cached_property
 
 import msgspec
@@ -31,6 +30,7 @@ from streams.messages import (
     encode_features,
     encode_rating,
 )
+from streams.settings import ClientSettings
 from streams.worker import serve
 from tests.streams.brokers import ROOT, eventually
 
@@ -89,7 +89,7 @@ class World:
 
     @cached_property
     def client(self):
-        return RecommendClient(self.settings)
+        return RecommendClient(self.settings.as_role(ClientSettings))
 
     def ask(self, user=None, **kwargs):
         return self.client.ask(RecommendRequest(user=user, **kwargs))
@@ -259,13 +259,7 @@ class Process:
 
 def environ(settings):
     """Return the environment variables of a role with these settings."""
-    given = {
-        f"DCH_{field.name.upper()}": str(getattr(settings, field.name))
-        for field in fields(settings)
-        if field.name not in ("kafka", "reply_prefixes")
-    }
-    kafka = {f"DCH_KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.kafka.items()}
-    return os.environ | given | kafka
+    return os.environ | settings.variables()
 
 
 @contextmanager

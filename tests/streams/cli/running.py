@@ -1,11 +1,11 @@
-"""Run the command line within this process, as the console command does."""
+"""Run the command line in this process, as the console command does."""
 
 import sys
 from typing import NamedTuple
 
 import pytest
 
-from streams.cli import main
+from streams.cli.main import main
 
 
 class Ran(NamedTuple):

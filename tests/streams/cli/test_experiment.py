@@ -21,12 +21,12 @@ MAY_BE_ZERO = ("cold_hit", "cold_ndcg")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("", "give the folder of the data sets: --data DIR, or the variable DCH_DATA"),
+        ("", "give the folder of the data sets by --data DIR or DCH_DATA"),
         ("--data {tmp}", "holds none of the folders ml-1m, amazon-books, yelp, amazon-timed"),
         ("--quick --only ,", "parts are goals, tables, length, cold, drift; got ''"),
         ("--quick --only guess", "parts are goals, tables, length, cold, drift; got 'guess'"),
         ("--quick --only tales/yelp,goals", "parts are goals, tables, length, cold, drift; got 'tales'"),
-        ("--quick --seeds a", "--seeds must be whole numbers with commas between, got 'a'"),
+        ("--quick --seeds a", "--seeds must be whole numbers separated by commas, got 'a'"),
         ("--quick --threads 0", "threads must be positive"),
     ],
 )
@@ -41,7 +41,7 @@ def test_bad_input_is_refused_in_one_sentence(dch, tmp_path, monkeypatch, argume
 def test_the_current_folder_is_refused_as_the_output_folder(dch):
     for out in ("", "."):
         ran = dch("experiment", out, "--quick")
-        assert (ran.code, "OUT must be a folder of its own" in ran.err) == (2, True)
+        assert (ran.code, "OUT must be a folder for the results only" in ran.err) == (2, True)
 
 
 def test_the_folder_of_data_sets_may_come_from_the_environment_and_hold_only_some(dch, tmp_path, monkeypatch):

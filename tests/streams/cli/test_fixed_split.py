@@ -1,4 +1,4 @@
-"""``dch evaluate --train --test`` on a split made by Python's csv and random, none of our own code."""
+"""``dch evaluate --train --test`` on a split made by Python's csv and random modules only."""
 
 import csv
 import json
@@ -12,13 +12,13 @@ from tests.streams.cli.running import dch
 __all__ = ["dch"]
 
 SHARES = {"users": 0.1, "items": 0.1, "tested": 0.2}
-"""Those of our own hold-out: users and items left out, and ratings of the others tested."""
+"""As in our own hold-out: shares of users and items held out, and of the other ratings that are tested."""
 
 NOISE = 0.03
-"""Of NDCG@20 between two draws of split and fit: pairs of them differed by .002 to .012."""
+"""Allowed difference in NDCG@20; two random splits and fits differed by .002 to .012."""
 
 
-def split_elsewhere(folder, out, seed):
+def split_externally(folder, out, seed):
     """Write train.csv and test.csv; return their numbers of ratings."""
     rng = random.Random(seed)
     with (folder / "ml-100k.inter").open(newline="") as file:
@@ -47,9 +47,9 @@ def ndcg(report):
 
 
 @pytest.mark.slow
-def test_a_split_made_elsewhere_gives_the_quality_of_our_own_hold_out(dch, tmp_path):
+def test_an_external_split_gives_the_same_quality_as_our_own_hold_out(dch, tmp_path):
     folder = wheel_data("skip this test")
-    n_train, n_test = split_elsewhere(folder, tmp_path, seed=1)
+    n_train, n_test = split_externally(folder, tmp_path, seed=1)
     found = {}
     for name, data in (
         ("given", ["--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]),
@@ -62,12 +62,12 @@ def test_a_split_made_elsewhere_gives_the_quality_of_our_own_hold_out(dch, tmp_p
     assert (protocol["ratings"], protocol["test_ratings"]) == (n_train, n_test)
     given, own = ndcg(found["given"]), ndcg(found["holdout"])
     assert given == pytest.approx(own, abs=NOISE)
-    assert given["codes"] > given["popular"] + 2 * NOISE  # so near is not by chance
+    assert given["codes"] > given["popular"] + 2 * NOISE  # otherwise the two would be close for any model
 
 
-def test_where_nothing_can_be_measured_an_error_says_so(dch, tmp_path):
+def test_an_error_says_that_there_is_nothing_to_measure(dch, tmp_path):
     path = tmp_path / "ratings.csv"
     path.write_text("user,item,rating\na,x,3\na,y,5\nb,x,4\n")
     ran = dch("evaluate", "--train", path, "--test", path, "--seeds", "0", "--json", tmp_path / "out.json")
     assert ran.code == 1
-    assert "nothing to measure: no user has a relevant rating in the test part" in ran.err
+    assert "nothing to measure: no user has a relevant test rating" in ran.err

@@ -7,7 +7,7 @@ from streams.errors import BrokerUnavailableError, DeliveryError, TopicError
 from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 from tests.streams.brokers import eventually
 
 
@@ -57,7 +57,7 @@ def test_a_record_arrives_unchanged_in_the_owner_partition_of_its_key(settings, 
     producer.send(Output(ratings, b"u2", None))
     producer.send(Output(ratings, b"u1", b"", partition=3))
     producer.flush()
-    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+    consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
     consumer.assign({Partition(ratings, partition): BEGINNING for partition in range(4)})
     by_partition = {record.partition: record for record in read(consumer, 3)}
     consumer.close()
@@ -73,7 +73,7 @@ def test_a_new_member_reads_from_the_committed_offset(settings, ratings):
     partition = Partition(ratings, 0)
 
     def member():
-        consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest", max_records=2)
+        consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest", max_records=2)
         consumer.subscribe([ratings])
         return consumer
 
@@ -99,7 +99,7 @@ def test_a_member_may_start_at_the_beginning_despite_committed_offsets(settings,
         return dict.fromkeys(partitions, BEGINNING)
 
     for _ in range(2):
-        consumer = Consumer(settings, group=settings.group_of("worker"), start="latest")
+        consumer = Consumer(settings, group=settings.prefix + "worker", start="latest")
         consumer.subscribe([ratings], on_assign=assigned, on_revoke=lambda partitions: seen.append("revoked"))
         assert [record.key for record in read(consumer, 2)] == [b"a", b"b"]
         consumer.commit()
@@ -116,7 +116,7 @@ def test_a_member_gets_the_same_partition_numbers_of_every_topic(settings, ratin
             assigned[name] = sorted(partitions)
             return {}
 
-        consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+        consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
         consumer.subscribe([ratings, users], on_assign=on_assign)
         return consumer
 
@@ -142,7 +142,7 @@ def test_a_dead_letter_keeps_every_byte_on_its_topic(settings, ratings):
     producer = Producer(settings)
     producer.send(Output(ratings, b"\xff", b"\x00bad", partition=3, headers=[("ce_id", b"7")]))
     producer.flush()
-    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+    consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
     consumer.assign({Partition(ratings, 3): BEGINNING})
     bad = read(consumer, 1)[0]
     letter = dead_letter(bad, BadRecord("value", "expected JSON, got b'\\x00bad'"), group="worker")
@@ -157,7 +157,7 @@ def test_a_dead_letter_keeps_every_byte_on_its_topic(settings, ratings):
 
 @pytest.mark.broker
 def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embedded, prefix):
-    settings = Settings(bootstrap_servers=embedded, prefix=prefix, delivery_timeout_s=2)
+    settings = KafkaSettings(bootstrap_servers=embedded, prefix=prefix, delivery_timeout_s=2)
     producer = Producer(settings)
     producer.send(Output(prefix + "huge", b"k", b"x" * 3_000_000))
     with pytest.raises(DeliveryError, match=r"1 records were not delivered, the first to topic .*-huge"):
@@ -172,7 +172,7 @@ def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embed
 @pytest.mark.real_broker
 @pytest.mark.broker
 def test_a_reply_to_a_missing_topic_fails_without_delaying_other_replies(kafka, prefix):
-    settings = Settings(bootstrap_servers=kafka, prefix=prefix)
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=prefix)
     Admin(settings).create([topics.NewTopic(prefix + "replies", 1, -1)])
     replies = Producer(settings, linger_ms=0, must_deliver=False)
     replies.send(Output(prefix + "nowhere", b"k", b"lost"))
@@ -194,15 +194,15 @@ def test_a_reply_to_a_missing_topic_fails_without_delaying_other_replies(kafka, 
 @pytest.mark.real_broker
 @pytest.mark.broker
 def test_a_missing_topic_is_named(kafka, prefix):
-    settings = Settings(bootstrap_servers=kafka, prefix=prefix, broker_timeout_s=2)
-    consumer = Consumer(settings, group=settings.group_of("worker"), start="earliest")
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=prefix, broker_timeout_s=2)
+    consumer = Consumer(settings, group=settings.prefix + "worker", start="earliest")
     with pytest.raises(TopicError, match=r"topic .*-ratings is missing; run: dch topics create"):
         consumer.subscribe([settings.topic("ratings")])
     consumer.close()
 
 
 def test_without_a_broker_the_error_names_the_address_and_the_command_to_start_one():
-    settings = Settings(bootstrap_servers="127.0.0.1:1", broker_timeout_s=0.5)
+    settings = KafkaSettings(bootstrap_servers="127.0.0.1:1", broker_timeout_s=0.5)
     with pytest.raises(
         BrokerUnavailableError, match=r"no broker at 127.0.0.1:1 answered within 0.5 s.*dch broker start"
     ):
@@ -212,7 +212,9 @@ def test_without_a_broker_the_error_names_the_address_and_the_command_to_start_o
 def test_settings_that_the_guarantees_depend_on_cannot_be_overridden():
     from streams.kafka.config import CONSUMER_DEFAULTS, CONSUMER_REQUIRED, LastError, client_config
 
-    settings = Settings(kafka={"enable.auto.commit": "true", "fetch.wait.max.ms": "5", "sasl.password": "x"})
+    settings = KafkaSettings(
+        kafka={"enable.auto.commit": "true", "fetch.wait.max.ms": "5", "sasl.password": "x"}
+    )
     config = client_config(settings, LastError(), CONSUMER_DEFAULTS, CONSUMER_REQUIRED)
     assert config["enable.auto.commit"] is False
     assert (config["fetch.wait.max.ms"], config["sasl.password"]) == ("5", "x")

@@ -7,7 +7,7 @@ from streams.kafka.dead_letters import dead_letter
 from streams.kafka.outbox import Outbox, is_repartitioned
 from streams.kafka.records import Output, Record
 from streams.metrics import DEAD_LETTERS, EVENTS
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 
 RECORD = Record("t-ratings", 3, 1042, b"key", b"value", 1_700_000_000_000, [("ce_id", b"7")])
 
@@ -32,7 +32,7 @@ def log():
 
 @pytest.fixture
 def outbox(log):
-    return Outbox(Settings(prefix="t-"), log, group="worker")
+    return Outbox(KafkaSettings(prefix="t-"), log, group="worker")
 
 
 def events(outcome):

@@ -7,7 +7,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from dch.models.towers import TowerWeights
 from streams import artifacts
 from streams.messages import decode_model_pointer
 from streams.metrics import REFITS
+from streams.settings import TrainerSettings
 from streams.trainer import serve
 from streams.trainer.fit import FitRequest, FitResult, compare, fit, is_good_enough
 from streams.trainer.main import MIN_NEWEST, FitFailedError, hold_back
@@ -70,7 +70,7 @@ def trainer(settings, **kwargs):
     """Run a trainer in a thread; yields the future of its result."""
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(serve, settings, stop, **kwargs)
+        done = pool.submit(serve, settings.as_role(TrainerSettings), stop, **kwargs)
         try:
             yield done
         finally:
@@ -90,7 +90,9 @@ class TestOnABroker:
     pytestmark = needs_broker
 
     def test_a_first_fit_is_published_served_and_followed_by_a_refit(self, world):
-        settings = replace(world.settings, refit_ratings=1000, refit_margin=1.0, metrics_port=0)
+        settings = world.settings.as_role(
+            TrainerSettings, refit_ratings=1000, refit_margin=1.0, metrics_port=0
+        )
         world.rate(*planted())
         published = n_refits("published")
         with trainer(settings), worker(world.settings, ready=False) as running:

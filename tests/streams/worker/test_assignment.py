@@ -5,10 +5,10 @@ import pytest
 from streams.errors import TopicError
 from streams.kafka import BEGINNING, Partition
 from streams.kafka.records import Record
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 
-SETTINGS = Settings(partitions=3)
+SETTINGS = WorkerSettings(partitions=3)
 NAMES = ("ratings", "users", "item-ratings")
 
 

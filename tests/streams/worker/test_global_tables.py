@@ -9,7 +9,7 @@ from random_models import random_model
 from dch.recommender import Recommender
 from streams.kafka.records import Record
 from streams.messages import encode_features
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
 from streams.worker.global_tables import GlobalTables
 from tests.streams.worker.test_assignment import Log
@@ -23,7 +23,7 @@ OLD, REMOVED, NEW = (
 
 @pytest.mark.parametrize("records", list(permutations([OLD, REMOVED, NEW])))
 def test_the_newest_record_of_an_item_wins_in_whatever_order_its_partitions_are_read(records):
-    tables = GlobalTables(WorkerContext(Settings(), threading.Event()), Log(), None)
+    tables = GlobalTables(WorkerContext(WorkerSettings(), threading.Event()), Log(), None)
     batch = tables.decode(records)
     state = Recommender(random_model()).state
     state.fold_in_items(state.events(["u1", "u2"], ["i1", "i1"], [5.0, 5.0], [6, 7]))

@@ -10,12 +10,12 @@ from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import ModelPointer, RatingEvent, encode_rating
 from streams.messages.item_ratings import decode_item_ratings
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, WorkerContext
 from streams.worker.ingest import Ingest
 from tests.streams.worker.test_assignment import Log, partitions
 
-SETTINGS = Settings(partitions=3)
+SETTINGS = WorkerSettings(partitions=3)
 USERS_0, RATINGS_0 = Partition("users", 0), Partition("ratings", 0)
 USER = next(name for name in map(str, range(99)) if partition_for(name.encode(), 3) == 0)
 

@@ -10,10 +10,10 @@ from dch.recommender import Recommender
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import ItemCode, decode_item_code
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.item_codes import ItemCodeTable
 
-SETTINGS = Settings(partitions=2)
+SETTINGS = WorkerSettings(partitions=2)
 MODEL = random_model()
 ITEMS = [f"i{row}" for row in range(8)]
 OWNER = {item: partition_for(item.encode(), 2) for item in ITEMS}

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from random_models import random_model
@@ -10,6 +9,7 @@ from random_models import random_model
 from streams.client import RecommendClient
 from streams.messages import RecommendRequest
 from streams.metrics import MODELS_REFUSED
+from streams.settings import ClientSettings
 from tests.streams.brokers import eventually
 from tests.streams.world import worker
 
@@ -38,7 +38,7 @@ def test_the_set_share_of_each_list_goes_to_new_items(world):
     world.publish(MODELS[1])
     new = {f"new{at}" for at in range(3)}
     world.rate(*(("u1", item, 5) for item in sorted(new)))
-    with worker(replace(world.settings, new_item_share=0.5)):
+    with worker(world.settings.replace(new_item_share=0.5)):
         eventually(lambda: new <= set(world.items_for("u2", k=20)))
         assert len(new & set(world.items_for("u2", k=4, include_rated=True))) >= 2
         assert len(new & set(world.items_for("a new user", k=4))) == 2  # popular items come first otherwise
@@ -52,7 +52,7 @@ def test_every_reply_during_a_swap_is_of_one_generation(world):
     stop, replies = threading.Event(), []
 
     def keep_asking():
-        with RecommendClient(world.settings) as client:
+        with RecommendClient(world.settings.as_role(ClientSettings)) as client:
             while not stop.is_set():
                 replies.append(client.ask(RecommendRequest(user="u1", k=3)))
 

@@ -8,7 +8,7 @@ from dch.state.histories import Events
 from dch.state.prequential import COHORTS, NOT_TRIED, OUTSIDE, Ranks
 from dch.state.state import State
 from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker.prequential import Trials
 
 MODEL = random_model()  # users u0 to u5, items i0 to i7; positive from 4
@@ -27,7 +27,7 @@ def events(ratings, offsets, users=None, items=None):
 
 
 def chosen(ratings, offsets, partitions, live=True, **settings):
-    trials = Trials(Settings(**settings), MODEL, {"0": 10, "1": 5, "99": 1, "x": 1})
+    trials = Trials(WorkerSettings(**settings), MODEL, {"0": 10, "1": 5, "99": 1, "x": 1})
     live = np.full(len(ratings), live)
     return trials.choose(events(ratings, offsets), np.array(partitions), live).tolist()
 
@@ -55,7 +55,7 @@ def test_trials_and_hits_are_counted_by_cohort():
     rows = np.array([(u, i) for u in users for i in items], np.int32)
     before = counts()
     ranks = Ranks(np.array([0, 19, 20, NOT_TRIED], np.int32), np.array([OUTSIDE, 0, 3, NOT_TRIED], np.int32))
-    Trials(Settings(), MODEL, {}).count(
+    Trials(WorkerSettings(), MODEL, {}).count(
         ranks, state.cohorts(events([5] * 4, [0] * 4, rows[:, 0], rows[:, 1]))
     )
     moved = {key: value - before[key] for key, value in counts().items() if value != before[key]}

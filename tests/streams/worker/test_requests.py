@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from streams.settings import Settings
+from streams.settings import WorkerSettings
 from streams.worker import requests as module
 from streams.worker.context import WorkerContext
 from streams.worker.requests import Requests
 
-SETTINGS = Settings(delivery_timeout_s=60)
+SETTINGS = WorkerSettings(delivery_timeout_s=60)
 
 
 class Clients:

@@ -1,7 +1,6 @@
 """A worker that is stopped or killed at any point loses nothing, and repeats nothing that clients can see."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,7 +60,7 @@ def test_sigterm_stops_a_worker_within_seconds_with_everything_applied_committed
 
 def test_a_failing_worker_does_not_commit_and_the_next_worker_repeats_the_records(world):
     world.publish(MODEL)
-    too_small = replace(world.settings, kafka={"message.max.bytes": "1000"})
+    too_small = world.settings.replace(kafka={"message.max.bytes": "1000"})
     failing = Running(too_small)
     eventually(failing.is_ready, 60)
     world.send("ratings", "u1", "x" * 5000)  # its dead letter does not fit
@@ -78,7 +77,7 @@ def test_a_failing_worker_does_not_commit_and_the_next_worker_repeats_the_record
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_workers_killed_while_ingesting_end_with_the_same_codes_bit_for_bit(world, tmp_path):
     world.publish(MODEL)
-    slow = replace(world.settings, batch_records=100)  # many commits, so that kills fall between them
+    slow = world.settings.replace(batch_records=100)  # many commits, so that kills fall between them
     n = 30_000
     early = n // 10
     with worker_process(slow, tmp_path / "log0"):
@@ -102,8 +101,8 @@ def test_workers_killed_while_ingesting_end_with_the_same_codes_bit_for_bit(worl
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_when_one_of_two_workers_is_killed_the_other_takes_over(world, tmp_path):
     world.publish(MODEL)
-    first = replace(world.settings, kafka={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"})
-    second = replace(first, metrics_port=free_ports(2))
+    first = world.settings.replace(kafka={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"})
+    second = first.replace(metrics_port=free_ports(2))
     world.rate(*some_ratings(600))
     with (
         worker_process(first, tmp_path / "log1") as one,

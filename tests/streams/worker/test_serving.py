@@ -7,7 +7,6 @@ import subprocess
 import time
 import urllib.request
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from streams.errors import ReplyTimeout
 from streams.kafka.records import header
 from streams.messages import ErrorReply, RatedItem, RecommendRequest, decode_reply, request_headers
 from streams.metrics import REQUESTS_EXPIRED
-from streams.settings import Settings
+from streams.settings import ClientSettings, WorkerSettings
 from tests.streams.brokers import ROOT, eventually, free_ports
 from tests.streams.world import SETTINGS, World, worker
 
@@ -33,7 +32,7 @@ TITLES = {item: {"title": f"The {item}", "genres": ["a"]} for item in ITEMS}
 def world(broker, tmp_path_factory):
     """A world with a worker that has applied a few ratings; each test uses other users."""
     folder = tmp_path_factory.mktemp("world")
-    settings = Settings(
+    settings = WorkerSettings(
         bootstrap_servers=broker,
         prefix=f"t{uuid.uuid4().hex[:10]}-",
         artifacts=str(folder / "store"),
@@ -268,7 +267,7 @@ def test_the_metrics_of_a_worker_count_its_work(world):
 def test_an_expired_request_is_dropped(world):
     past = int(time.time() * 1000) - 1000
     expired = REQUESTS_EXPIRED._value.get()
-    with RecommendClient(replace(world.settings, request_timeout_s=1.5)) as client:
+    with RecommendClient(world.settings.as_role(ClientSettings, request_timeout_s=1.5)) as client:
         with pytest.raises(ReplyTimeout):
             client.ask(RecommendRequest(user="u1", deadline=past))
         assert client.ask(RecommendRequest(user="u1", deadline=past + 60_000)).generation == 1

@@ -19,7 +19,7 @@ from streams.demo.broker import embedded as module
 from streams.demo.broker import wire
 from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
 from streams.kafka.records import Output
-from streams.settings import Settings
+from streams.settings import KafkaSettings
 from streams.topics import NewTopic
 from tests.streams.brokers import embedded_broker, eventually
 
@@ -46,7 +46,7 @@ def is_alive(pid):
 
 
 def create(address, topic, partitions=1):
-    settings = Settings(bootstrap_servers=address, batch_wait_s=0.01)
+    settings = KafkaSettings(bootstrap_servers=address, batch_wait_s=0.01)
     Admin(settings).create([NewTopic(topic, partitions, -1)])
     return settings
 
@@ -84,7 +84,7 @@ def test_records_and_offsets_survive_a_restart(tmp_path):
         consumer.commit()
         consumer.close()
     with embedded_broker(tmp_path / "data") as process:
-        settings = Settings(bootstrap_servers=process.address, batch_wait_s=0.01)
+        settings = KafkaSettings(bootstrap_servers=process.address, batch_wait_s=0.01)
         assert [record.value for record in read_all(settings, "kept", 1)] == [b"v"]
         consumer = Consumer(settings, group="g", start="earliest")
         assert consumer.committed([Partition("kept", 0)]) == {Partition("kept", 0): 1}

@@ -1,0 +1,151 @@
+"""``dch broker``, ``dch topics``, ``dch publish`` and ``dch recommend``: tools around the service."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from streams.cli.checks import require_input
+from streams.cli.options import log_to_stderr, with_settings
+from streams.errors import StreamError
+from streams.settings import ClientSettings, KafkaSettings
+
+if TYPE_CHECKING:
+    from streams.messages import RecommendReply
+
+CREATE_EXAMPLE = "Example: dch topics create --bootstrap-servers localhost:9092 --partitions 4"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    broker = typer.Typer(no_args_is_help=True, help="Run the embedded broker, for demos and tests.")
+    broker.command("start", epilog="Example: dch broker start --data ./broker-data --port 9092")(start_broker)
+    broker.callback()(lambda: None)  # without it, typer drops the name of the only command of a group
+    app.add_typer(broker, name="broker")
+
+    topics = typer.Typer(no_args_is_help=True, help="Create the topics, or check the existing ones.")
+    topics.command("create", epilog=CREATE_EXAMPLE)(with_settings("topics create", create_topics))
+    topics.command("check", epilog="Example: dch topics check --prefix shop-")(
+        with_settings("topics check", check_topics)
+    )
+    app.add_typer(topics, name="topics")
+
+    app.command(epilog="Example: dch publish ratings.csv.gz --rate 1000")(with_settings("publish", publish))
+    app.command(epilog="Example: dch recommend u1 -k 10 --json")(with_settings("recommend", recommend))
+
+
+def start_broker(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder that keeps topics and offsets.")],
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 picks a free one.")
+    ] = 9092,
+) -> None:
+    """Run a small broker that speaks the Kafka protocol, until Ctrl-C.
+
+    It is one process without replication.
+    In production, point --bootstrap-servers at Apache Kafka instead.
+    """
+    from streams.demo.broker.embedded import run
+
+    log_to_stderr()
+    console = Console(soft_wrap=True, highlight=False)
+    run(data, port, lambda address: console.print(f"broker ready at {address}, data in {data}"))
+
+
+def create_topics(*, settings: KafkaSettings) -> None:
+    """Create the missing topics and check the existing ones, which are never changed."""
+    from streams import topics
+    from streams.kafka import Admin
+
+    admin, console = Admin(settings), Console(soft_wrap=True, highlight=False)
+    created = topics.create(admin, settings)
+    for name in created:
+        console.print(f"created {name}")
+    topics.require(admin, settings)
+    console.print(f"{len(topics.EVERY_TOPIC)} topics are as needed, {len(created)} of them new")
+
+
+def check_topics(*, settings: KafkaSettings) -> None:
+    """Check that every topic exists with the right partitions and settings; the exit code is 2 if not."""
+    from streams import topics
+    from streams.kafka import Admin
+
+    topics.require(Admin(settings), settings)
+    Console(soft_wrap=True, highlight=False).print(f"{len(topics.EVERY_TOPIC)} topics are as needed")
+
+
+def publish(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File of ratings, or a folder with one.")],
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="Ratings per second; default: as fast as possible."),
+    ] = None,
+    ratings_only: Annotated[
+        bool,
+        typer.Option("--ratings-only", help="Do not publish the metadata of users and items."),
+    ] = False,
+    *,
+    settings: KafkaSettings,
+) -> None:
+    """Publish a file of ratings to Kafka in time order, after the metadata found beside the file."""
+    from dch import Ratings
+    from streams import publish, topics
+    from streams.kafka import Admin, Producer
+
+    require_input(file)
+    topics.require(Admin(settings), settings, (topics.RATINGS, topics.USERS, topics.ITEMS))
+    ratings, producer = Ratings.read(file), Producer(settings)
+    n_users = n_items = 0
+    if not ratings_only:
+        n_users = publish.publish_features(ratings.user_features, producer, settings.topic(topics.USERS.name))
+        n_items = publish.publish_features(ratings.item_features, producer, settings.topic(topics.ITEMS.name))
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("ratings", total=len(ratings))
+        pace = publish.Pace(rate)
+        publish.publish_ratings(
+            ratings, producer, settings, pace=pace, advance=lambda n: progress.advance(task, n)
+        )
+    Console(soft_wrap=True, highlight=False).print(
+        f"published {len(ratings)} ratings, {n_users} users and {n_items} items"
+    )
+
+
+def recommend(
+    user: Annotated[
+        str, typer.Argument(metavar="USER", help="Id of the user; an unknown user gets popular items.")
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Length of the list.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")] = False,
+    *,
+    settings: ClientSettings,
+) -> None:
+    """Send a request over Kafka and print the reply of the worker that owns the user's partition."""
+    from streams.client import RecommendClient
+    from streams.messages import ErrorReply, RecommendRequest, encode_reply
+
+    with RecommendClient(settings) as client:
+        reply = client.ask(RecommendRequest(user=user, k=k))
+    if isinstance(reply, ErrorReply):
+        raise StreamError(f"the worker refused the request: {reply.error}")
+    if json:
+        typer.echo(encode_reply(reply))
+    else:
+        _print(reply)
+
+
+def _print(reply: "RecommendReply") -> None:
+    table = Table("", "item", "title", "distance", "score")
+    for rank, item in enumerate(reply.items, start=1):
+        distance = "-" if item.distance is None else str(item.distance)
+        table.add_row(str(rank), item.item, item.title or "", distance, f"{item.score:.2f}")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        f"generation {reply.generation}, strategy {reply.strategy}, "
+        f"newest applied rating {reply.staleness_s:.1f} s old"
+    )
+    if reply.strategy == "popular":
+        console.print("this user has no ratings yet, so these are the most popular items")

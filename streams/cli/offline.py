@@ -1,0 +1,147 @@
+"""``dch train`` and ``dch evaluate``: fit and measure on files of ratings, without Kafka."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from streams.cli.checks import PIPED_WIDTH, parse_seeds, require_input, require_model_folder, require_writable
+from streams.errors import SettingsError
+
+if TYPE_CHECKING:
+    from dch.config import DchConfig
+    from dch.evaluation import Report
+
+PROTOCOLS = ("holdout", "prequential")
+
+EVALUATE_EXAMPLES = (
+    "Examples: dch evaluate ratings.csv.gz --seeds 0,1,2 --json out.json; "
+    "dch evaluate --train A.csv --test B.csv --relevant-from 4"
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: dch train ratings.csv.gz --out ./model --bits 64")(train)
+    app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+
+
+def train(
+    ratings: Annotated[
+        Path, typer.Argument(metavar="RATINGS", help="File of ratings, or a folder with one.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to save the model to.")],
+    bits: Annotated[int, typer.Option(help="Code length in bits; a multiple of 8.")] = 64,
+    objective: Annotated[str, typer.Option(help="Objective of the fit: ranking or rating.")] = "ranking",
+    seed: Annotated[int, typer.Option(help="Random seed of the fit.")] = 0,
+) -> None:
+    """Fit a model to a file of ratings and save it with the codes of all users and items."""
+    from dch import Ratings, Recommender
+    from dch.config import DchConfig
+
+    config = DchConfig(bits=bits, objective=objective, seed=seed)  # type: ignore[arg-type] # DchConfig checks it
+    require_input(ratings)
+    found, console = Ratings.read(ratings), Console(soft_wrap=True, highlight=False)
+    console.print(f"{len(found):,} ratings of {found.n_items:,} items by {found.n_users:,} users")
+    require_model_folder(out)
+    recommender = Recommender.fit(found, config=config, progress=True)
+    recommender.save(out)
+    console.print(f"saved generation {recommender.model.generation} to {out}")
+
+
+def evaluate(
+    ratings: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RATINGS",
+            help="File of ratings, or a folder with one; split by --protocol.",
+            show_default=False,
+        ),
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Training file of a fixed split.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="Test file of a fixed split.")] = None,
+    bits: Annotated[int, typer.Option(help="Code length in bits; a multiple of 8.")] = 64,
+    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Random seeds; one fit for each.")] = "0,1,2",
+    objective: Annotated[str, typer.Option(help="Objective of the fit: ranking or rating.")] = "ranking",
+    protocol: Annotated[str, typer.Option(help="How to split RATINGS: holdout or prequential.")] = PROTOCOLS[
+        0
+    ],
+    relevant_from: Annotated[
+        float | None,
+        typer.Option(help="Lowest rating that is relevant; 0 counts every rating.", show_default=False),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as JSON.")] = None,
+) -> None:
+    """Fit a model, recommend, and measure hit rate, NDCG and recall at 20.
+
+    Measured are recommendations by codes, by codes reranked, and by popularity.
+    """
+    from dch.config import DchConfig
+    from dch.errors import RatingsError
+
+    config = DchConfig(bits=bits, objective=objective)  # type: ignore[arg-type] # DchConfig checks it
+    numbers = parse_seeds(seeds)
+    if json is not None:
+        require_writable(json)  # before the fit, not after it
+    if ratings is not None and train is None and test is None:
+        report = _split_here(ratings, config, numbers, protocol, relevant_from)
+    elif ratings is None and train is not None and test is not None:
+        report = _fixed_split(train, test, config, numbers, relevant_from)
+    else:
+        raise SettingsError(
+            "give either a file of ratings, or both --train and --test; see dch evaluate --help"
+        )
+    if not any(result.users for result in report.results):
+        raise RatingsError(
+            "nothing to measure: no user has a relevant test rating of an item that is not in the user's "
+            "training ratings; give more ratings, or lower --relevant-from"
+        )
+    if json is not None:
+        json.write_text(report.to_json() + "\n")
+    _print(report)
+
+
+def _split_here(
+    path: Path, config: "DchConfig", seeds: Sequence[int], protocol: str, relevant_from: float | None
+) -> "Report":
+    from dch import Ratings
+    from dch.evaluation import evaluate_holdout, evaluate_prequential
+
+    if protocol not in PROTOCOLS:
+        raise SettingsError(f"--protocol must be {' or '.join(PROTOCOLS)}, got {protocol!r}")
+    require_input(path)
+    measure = evaluate_holdout if protocol == "holdout" else evaluate_prequential
+    return measure(Ratings.read(path), config, seeds=seeds, relevant_from=relevant_from, progress=True)
+
+
+def _fixed_split(
+    train: Path, test: Path, config: "DchConfig", seeds: Sequence[int], relevant_from: float | None
+) -> "Report":
+    from dch import Ratings
+    from dch.evaluation import evaluate_fixed_split
+
+    require_input(train)
+    require_input(test)
+    parts = Ratings.read(train), Ratings.read(test)
+    return evaluate_fixed_split(*parts, config, seeds=seeds, relevant_from=relevant_from, progress=True)
+
+
+def _print(report: "Report") -> None:
+    from dch.evaluation import table_rows
+
+    header, *rows = table_rows(report)
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for name in header:
+        table.add_column(name, no_wrap=name != "case", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console.print(table)
+    console.print(f"fit in {report.fit_seconds:.1f} s")

@@ -1,0 +1,62 @@
+"""``dch worker`` and ``dch trainer``, the processes of the service, and ``dch demo``, which runs both."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import log_to_stderr, with_settings
+from streams.settings import TrainerSettings, WorkerSettings
+
+WORKER_EXAMPLE = (
+    "Example: dch worker --bootstrap-servers localhost:9092 --artifacts ./artifacts --metrics-port 9101"
+)
+TRAINER_EXAMPLE = "Example: dch trainer --artifacts ./artifacts --refit-ratings 50000"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: dch demo --data ./my-ratings --keep")(demo)
+    app.command(epilog=WORKER_EXAMPLE)(with_settings("worker", worker, prepare=log_to_stderr))
+    app.command(epilog=TRAINER_EXAMPLE)(with_settings("trainer", trainer, prepare=log_to_stderr))
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="File or folder of ratings; default: MovieLens-100K.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep everything running at the end and print commands to try.")
+    ] = False,
+) -> None:
+    """Run the whole service on this machine on real ratings; takes a few minutes.
+
+    The demo fits a model, starts a broker, a worker and a trainer, streams
+    ratings, refits during the stream, and shows how recommendations change.
+    """
+    from streams.demo.main import run
+
+    run(data, keep=keep)
+
+
+def worker(*, settings: WorkerSettings) -> None:
+    """Apply ratings, keep codes up to date and answer requests, until Ctrl-C.
+
+    Run more workers to spread the partitions.
+    """
+    from streams.worker import run
+
+    run(settings)
+
+
+def trainer(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="Fit or refit once on the ratings so far, then exit.")
+    ] = False,
+    settings: TrainerSettings,
+) -> None:
+    """Refit after a number of ratings or seconds, and publish each generation that is good enough."""
+    from streams.trainer import run
+
+    run(settings, once=once)
