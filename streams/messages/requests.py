@@ -8,6 +8,7 @@ from streams.messages.envelope import DECODE_ERRORS, open_record
 from streams.messages.fields import MAX_TIME_MS, Fields, short_repr
 
 STRATEGIES = ("codes+rerank", "codes", "popular")
+DEFAULT_K = 20  # length of a list if the request does not name one
 MAX_K = 1000
 MAX_IDS = 10_000  # longest list of ids in a request; more would exceed the largest record
 SUBJECTS = ("user", "history", "similar_to")
@@ -30,7 +31,7 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     similar_to: str | None = None
     """An item id."""
 
-    k: int = 20
+    k: int = DEFAULT_K
     exclude: tuple[str, ...] = ()
     """Item ids to leave out."""
 
@@ -91,7 +92,7 @@ def decode_request(record: Record) -> RecommendRequest:
         user=fields.id("user") if "user" in fields else None,
         history=_history(fields) if "history" in fields else None,
         similar_to=fields.id("similar_to") if "similar_to" in fields else None,
-        k=fields.integer("k", low=1, high=MAX_K, default=20),
+        k=fields.integer("k", low=1, high=MAX_K, default=DEFAULT_K),
         exclude=fields.ids("exclude", at_most=MAX_IDS),
         only=fields.ids("only", at_most=MAX_IDS) if "only" in fields else None,
         include_rated=fields.flag("include_rated"),
