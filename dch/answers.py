@@ -13,7 +13,7 @@ from dch.errors import ConfigError, UnknownIdError
 from dch.models.codes import from_words, pack, to_words, unpack
 from dch.models.towers import Floats, Ints
 from dch.search import CANDIDATES, Nearest, nearest, rerank
-from dch.search.reserve import reserve, reserved_positions
+from dch.search.reserved_positions import reserve, reserved_positions
 from dch.search.scores import make_scorer
 from dch.state.item_index import ItemColumns
 from dch.state.snapshot import Snapshot

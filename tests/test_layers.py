@@ -30,7 +30,6 @@ DCH = [
 STREAMS = [
     {"errors"},
     {"lifecycle", "settings"},
-    {"settings_sources"},
     {"metrics"},
     {"topics"},
     {"kafka"},

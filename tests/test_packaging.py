@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from streams.settings import WorkerSettings
-from streams.settings_sources import outer_environ
+from streams.settings.sources import outer_environ
 from tests.streams.brokers import embedded_broker, eventually, free_ports
 from tests.streams.world import World
 

@@ -10,7 +10,7 @@ from dch.evaluation.metrics import METRICS, relevance
 from dch.evaluation.report import DEPTH, Measurement, MetricKey
 from dch.jit import kernel
 from dch.search import CANDIDATES, nearest_many
-from dch.search.reserve import reserve, reserved_positions
+from dch.search.reserved_positions import reserve, reserved_positions
 from dch.state.state import State
 
 Lists = NDArray[np.int32]

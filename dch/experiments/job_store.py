@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from dch.errors import ConfigError
 from dch.experiments.atomic_files import to_json, write_bytes, write_text
-from dch.experiments.origin import Origin
+from dch.experiments.provenance import Origin
 
 FILE, LOCK, FAILURES = "jobs.json.gz", ".jobs.lock", "failed"
 

@@ -15,13 +15,13 @@ from rich.console import Console
 from dch.errors import ConfigError, MissingExtraError
 from dch.experiments.atomic_files import write_text
 from dch.experiments.job import Job
-from dch.experiments.job_bar import JobBar
+from dch.experiments.job_progress import JobBar
 from dch.experiments.job_store import FAILURES, LOCK, JobResult, JobStore
-from dch.experiments.origin import Origin, joined
 from dch.experiments.parts import Part
 from dch.experiments.plan import Plan
-from dch.experiments.reports.draw import require_matplotlib
+from dch.experiments.provenance import Origin, joined
 from dch.experiments.reports.page import Page
+from dch.experiments.reports.plots import require_matplotlib
 from dch.experiments.reports.results_folder import TITLE, Section, write_pages
 
 IGNORED = f"""\

@@ -13,7 +13,7 @@ from dch.data.features import Features, tokens
 from dch.data.ids import IdTable
 from dch.data.ratings import Rows
 from dch.errors import CodeShapeError
-from dch.models.sums import RunningSums, add_features, sums_of
+from dch.models.running_sums import RunningSums, add_features, sums_of
 from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
 
 

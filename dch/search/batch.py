@@ -10,7 +10,7 @@ from dch.jit import kernel
 from dch.models.codes import Vectors, Words, pack, to_words
 from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
-from dch.search.reserve import reserve
+from dch.search.reserved_positions import reserve
 from dch.search.scan import scan
 from dch.search.scores import QueryScorer, make_scorer, score_rows
 

@@ -13,7 +13,7 @@ from dch.data.features import Features
 from dch.data.ids import IdTable
 from dch.models.codes import pack, quantize, to_words
 from dch.models.model import Model, Vocabulary
-from dch.models.sums import empty_sums, grow_sums
+from dch.models.running_sums import empty_sums, grow_sums
 from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
 from dch.state.code_store import CodeStore
 from dch.state.fold_in import BagArrays, add_live_ratings

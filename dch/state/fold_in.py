@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.jit import kernel
-from dch.models.sums import RunningSums, add_rating, interpolate
+from dch.models.running_sums import RunningSums, add_rating, interpolate
 from dch.models.towers import Floats, Ints
 from dch.state.histories import NEVER, NONE, Pairs, put, slots_of
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.jit import kernel
-from dch.models.sums import RunningSums
+from dch.models.running_sums import RunningSums
 from dch.models.towers import Floats, Head, Ints, encode_row
 from dch.search import CANDIDATES
 from dch.search.scan import block_distances

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.models.model import Model
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.teacher import fit_teacher
 from dch.training.training_bags import make_training_bags
 from dch.training.validation import make_validation

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dch.data.features import Features, tokens
 from dch.data.ids import UNKNOWN
 from dch.data.ratings import Ratings
-from dch.training.rating_scale import RatingScale
+from dch.training.rating_weights import RatingScale
 
 Floats = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from dch.data.ratings import Ratings
 from dch.errors import RatingsError
 from dch.models.model import Model
 from dch.training.auto_settings import resolve_auto_settings
-from dch.training.rating_scale import RatingScale, infer_scale
+from dch.training.rating_weights import RatingScale, infer_scale
 from dch.training.teacher import Teacher, fit_teacher
 from dch.training.training_bags import TrainingBags, make_training_bags
 from dch.training.validation import Validation, break_ties_at_random, make_validation

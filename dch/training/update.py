@@ -20,8 +20,8 @@ from dch.training.freeze import quantize_towers
 from dch.training.initial_weights import weights_from_model
 from dch.training.loop import ObjectiveSteps, run_steps, torch_threads
 from dch.training.ranking_steps import INITIAL_LOGIT, RankingSteps
-from dch.training.rating_scale import RatingScale
 from dch.training.rating_steps import RatingSteps
+from dch.training.rating_weights import RatingScale
 from dch.training.teacher import Teacher
 from dch.training.tower_net import TowerNet
 from dch.training.training_bags import TrainingBags, make_training_bags

@@ -75,8 +75,8 @@ def experiment(
     Finished jobs are cached in OUT/jobs.json.gz, so an interrupted run resumes. Failed jobs are reported; the
     rest still run, and the exit code is 1. On two cores, all jobs together take two to three hours.
     """
-    from dch.experiments.origin import origin_of
     from dch.experiments.parts import PARTS, check_names
+    from dch.experiments.provenance import origin_of
     from dch.experiments.runner import run_experiment
 
     plan = _plan(out, quick, data, seeds, threads)
@@ -128,9 +128,9 @@ def _data(folder: Path | None) -> Mapping[str, Path]:
 
 def _print(run: "Run", out: Path) -> None:
     """Show the goals and how the run ended."""
-    from dch.experiments.job_bar import duration
+    from dch.experiments.job_progress import duration
     from dch.experiments.reports.page import Table
-    from dch.experiments.reports.text import to_rich
+    from dch.experiments.reports.table_text import to_rich
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for page in run.pages:

@@ -10,17 +10,9 @@ import typer
 from pydantic.fields import FieldInfo
 
 from streams.errors import SettingsError
-from streams.settings import (
-    KAFKA_PREFIX,
-    ClientSettings,
-    KafkaSettings,
-    TrainerSettings,
-    WorkerSettings,
-    as_text,
-    flag_name,
-    variable_name,
-)
-from streams.settings_sources import CONFIG_VARIABLE, ROLES, load
+from streams.settings import ClientSettings, KafkaSettings, TrainerSettings, WorkerSettings
+from streams.settings.kafka_settings import KAFKA_PREFIX, as_text, flag_name, variable_name
+from streams.settings.sources import CONFIG_VARIABLE, ROLES, load
 
 CONNECTION = ("bootstrap_servers", "prefix", "broker_timeout_s", "kafka")
 TOPICS = (*CONNECTION, "partitions", "replication_factor")

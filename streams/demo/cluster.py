@@ -14,7 +14,7 @@ from streams import artifacts, topics
 from streams.demo.processes import Child, Processes
 from streams.kafka import Admin, Consumer, Partition
 from streams.settings import TrainerSettings
-from streams.settings_sources import outer_environ
+from streams.settings.sources import outer_environ
 
 DEFAULT_PORT = 9092
 BROKER_START_S = 30.0

@@ -2,7 +2,7 @@
 
 from streams.kafka.admin import Admin
 from streams.kafka.consumer import Consumer
-from streams.kafka.partitions import BEGINNING, END, Partition, Starts
 from streams.kafka.producer import Producer
+from streams.kafka.records import BEGINNING, END, Partition, Starts
 
 __all__ = ["BEGINNING", "END", "Admin", "Consumer", "Partition", "Producer", "Starts"]

@@ -10,7 +10,7 @@ from typing import Literal
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from streams.kafka import offsets
+from streams.kafka import offset_queries
 from streams.kafka.admin import wait_for_topics
 from streams.kafka.config import (
     CONSUMER_DEFAULTS,
@@ -21,16 +21,16 @@ from streams.kafka.config import (
     create_client,
     error_text,
 )
-from streams.kafka.partitions import (
+from streams.kafka.records import (
     BEGINNING,
     END,
     Partition,
+    Record,
     Starts,
     to_partitions,
     to_record,
     to_topic_partition,
 )
-from streams.kafka.records import Record
 from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
@@ -161,7 +161,7 @@ class Consumer:
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the committed offset of each partition, which is the first unapplied one; 0 if none."""
         found = list(partitions)
-        return self._retry(lambda timeout_s: offsets.committed_offsets(self._client, found, timeout_s))
+        return self._retry(lambda timeout_s: offset_queries.committed_offsets(self._client, found, timeout_s))
 
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset after the last record of each partition, asked from the broker."""
@@ -190,11 +190,13 @@ class Consumer:
     def _look_up(self, partitions: list[Partition], which: int) -> dict[Partition, int]:
         if not partitions:
             return {}  # librdkafka refuses an empty request
-        return self._retry(lambda timeout_s: offsets.edge_offsets(self._client, partitions, which, timeout_s))
+        return self._retry(
+            lambda timeout_s: offset_queries.edge_offsets(self._client, partitions, which, timeout_s)
+        )
 
     def _retry(self, request: Callable[[float], dict[Partition, int]]) -> dict[Partition, int]:
         timeout_s = self._settings.broker_timeout_s
-        return offsets.retry_until_ready(lambda: request(timeout_s), self._settings, self._last_error)
+        return offset_queries.retry_until_ready(lambda: request(timeout_s), self._settings, self._last_error)
 
     def _forget(self, partitions: Iterable[Partition]) -> None:
         for partition in list(partitions):

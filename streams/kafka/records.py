@@ -1,8 +1,13 @@
-"""Records read from a topic, and records to write. Their meaning is in ``streams.messages``."""
+"""Records, partitions and offsets in our terms, and their conversion from librdkafka's.
 
-from collections.abc import Sequence
+The meaning of a record is in ``streams.messages``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import msgspec
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Message, TopicPartition
 
 Headers = Sequence[tuple[str, bytes | None]]
 """Headers in record order; a name may repeat."""
@@ -47,3 +52,46 @@ def header(headers: Headers, name: str) -> bytes | None:
         if found == name:
             return value
     return None
+
+
+BEGINNING: int = OFFSET_BEGINNING
+END: int = OFFSET_END
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+Starts = Mapping[Partition, int]
+"""Where to begin reading, by partition: an offset, BEGINNING or END. Others begin at the committed offset."""
+
+
+def to_partition(found: TopicPartition) -> Partition:
+    """Convert one of librdkafka's partitions."""
+    return Partition(found.topic, found.partition)
+
+
+def to_partitions(found: Iterable[TopicPartition]) -> list[Partition]:
+    """Convert librdkafka's partitions."""
+    return [to_partition(one) for one in found]
+
+
+def to_topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:
+    """Convert a partition to librdkafka's form, with an offset or without."""
+    return TopicPartition(*partition) if offset is None else TopicPartition(*partition, offset)
+
+
+def to_record(message: Message) -> Record:
+    """Convert a message without error to a record."""
+    return Record(
+        cast(str, message.topic()),
+        cast(int, message.partition()),
+        cast(int, message.offset()),
+        message.key(),
+        message.value(),
+        max(message.timestamp()[1], 0),
+        cast(Headers, message.headers() or ()),
+    )

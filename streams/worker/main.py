@@ -16,7 +16,7 @@ from streams.lifecycle import stop_on_signals
 from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
 from streams.worker.global_tables import run_tables
-from streams.worker.ingest import run_ingest
+from streams.worker.ingest_loop import run_ingest
 from streams.worker.requests import run_requests
 
 log = logging.getLogger("streams.worker")

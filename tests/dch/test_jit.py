@@ -37,7 +37,7 @@ def test_the_folder_is_beside_the_sources_or_in_the_cache_directory_of_the_user(
 
 def test_a_called_kernel_is_cached_in_the_folder_and_the_numba_setting_is_restored(tmp_path):
     code = (
-        "import numba, numpy as np; from dch.models.sums import interpolate;"
+        "import numba, numpy as np; from dch.models.running_sums import interpolate;"
         "interpolate(np.array([[1, 1]], np.float32), 1.0); print(repr(numba.config.CACHE_DIR))"
     )
     environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PATH": ""}

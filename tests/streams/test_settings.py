@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import SettingsError
-from streams.settings import ClientSettings, KafkaSettings, TrainerSettings, WorkerSettings, flag_name
-from streams.settings_sources import ROLES, load, outer_environ
+from streams.settings import ClientSettings, KafkaSettings, TrainerSettings, WorkerSettings
+from streams.settings.kafka_settings import flag_name
+from streams.settings.sources import ROLES, load, outer_environ
 
 ROOT = Path(__file__).parents[2]
 
@@ -267,4 +268,4 @@ def test_no_other_module_reads_the_environment():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     }
-    assert readers == {"streams/settings_sources.py"}
+    assert readers == {"streams/settings/sources.py"}

@@ -10,7 +10,7 @@ from dch.data.ratings import Ratings
 from dch.experiments.baselines.optional_packages import needed_by, one_blas_thread
 from dch.experiments.baselines.rating_matrix import TrainedIds, scatter, weight_matrix
 from dch.experiments.baselines.scorers import ProductScorer
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 
 Floats = NDArray[np.float32]
 

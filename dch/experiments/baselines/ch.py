@@ -33,7 +33,7 @@ from dch.errors import ConfigError
 from dch.experiments.baselines.binary import BinaryScorer, Floats, SignCodes, to_codes
 from dch.experiments.baselines.optional_packages import needed_by
 from dch.experiments.baselines.rating_matrix import TrainedIds, join, scatter, weight_matrix
-from dch.training.rating_scale import RatingScale
+from dch.training.rating_weights import RatingScale
 
 LOWEST_WEIGHT = 0.2
 """Weight of the lowest rating of the scale; the highest weighs 1, as for ratings of 1 to 5 divided by 5."""

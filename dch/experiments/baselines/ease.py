@@ -11,7 +11,7 @@ from dch.data.ratings import Ratings
 from dch.errors import ConfigError
 from dch.experiments.baselines.rating_matrix import RowNumbers, TrainedIds, join, weight_matrix
 from dch.training.ease_solver import cost_of, solve_ease
-from dch.training.rating_scale import RatingScale, infer_scale
+from dch.training.rating_weights import RatingScale, infer_scale
 
 Floats = NDArray[np.float32]
 

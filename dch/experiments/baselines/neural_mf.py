@@ -16,7 +16,7 @@ from torch.nn import functional
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.experiments.baselines.rating_matrix import RowNumbers, TrainedIds, positions
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 
 Floats = NDArray[np.float32]
 

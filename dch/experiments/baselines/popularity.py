@@ -9,7 +9,7 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.baselines.score_lists import positive_counts
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 
 Floats = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dch.data.ratings import Ratings, latest
 from dch.experiments.baselines.optional_packages import needed_by
-from dch.training.rating_scale import RatingScale
+from dch.training.rating_weights import RatingScale
 
 RowNumbers = NDArray[np.int64]
 """(n,) ascending row numbers of an id table."""

@@ -21,7 +21,7 @@ from dch.evaluation.ranked_lists import RankingTask, make_task
 from dch.evaluation.report import DEPTH
 from dch.experiments.baselines.score_lists import precedences, scorer_lists
 from dch.experiments.baselines.scorers import FittedBaseline
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 
 Settings = Mapping[str, float]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dch.experiments.atomic_files import write_text
-from dch.experiments.job_bar import duration
+from dch.experiments.job_progress import duration
 from dch.experiments.jobs.table_protocol import PROTOCOL
-from dch.experiments.origin import Origin
 from dch.experiments.plan import Plan
-from dch.experiments.reports.draw import draw
+from dch.experiments.provenance import Origin
 from dch.experiments.reports.page import Page, Plot, Table
-from dch.experiments.reports.text import csv_text, markdown
+from dch.experiments.reports.plots import draw
+from dch.experiments.reports.table_text import csv_text, markdown
 
 TITLE = "# Results of the experiments"
 

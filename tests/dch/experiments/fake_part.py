@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from dch.experiments.job import Job
-from dch.experiments.origin import Origin
 from dch.experiments.plan import Plan
+from dch.experiments.provenance import Origin
 from dch.experiments.reports.page import Line, Panel, Plot, Table
 
 ORIGIN = Origin("dch experiment out", "abc123", "a machine, 2 cores", "2026-01-02")

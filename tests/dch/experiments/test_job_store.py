@@ -56,7 +56,7 @@ SAVE_TEN = """
 import sys
 from pathlib import Path
 from dch.experiments.job_store import JobResult, JobStore
-from dch.experiments.origin import Origin
+from dch.experiments.provenance import Origin
 _, folder, name = sys.argv
 result = JobResult.of({}, 1.5, Origin("command", "commit", "machine", "2026-01-02"), "digest")
 for number in range(10):

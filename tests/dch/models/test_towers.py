@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_models import random_tower
 
 from dch.errors import ConfigError
-from dch.models.sums import empty_sums
+from dch.models.running_sums import empty_sums
 from dch.models.towers import UNIT, TowerWeights, add_token, encode_rows, square_of, tanh
 
 HIDDEN, BITS = 24, 16

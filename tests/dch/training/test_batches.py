@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dch.config import DchConfig
 from dch.training.batches import BagDropout, bags_with_dropout, shuffled_batches, whole_bags
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters, four_ratings
 

@@ -8,7 +8,7 @@ from dch.data.ratings import Ratings
 from dch.errors import ConfigError, DchError, RatingsError
 from dch.models.codes import pack
 from dch.training import fit_model
-from dch.training.rating_scale import RatingScale
+from dch.training.rating_weights import RatingScale
 from dch.training.training_bags import make_training_bags
 from dch.training.validation import make_validation
 from tests.dch.random_models import encode_items

@@ -13,7 +13,7 @@ from dch.training.initial_weights import (
     weights_from_model,
     weights_from_teacher,
 )
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.teacher import fit_teacher
 from dch.training.tower_net import TowerNet
 from dch.training.training_bags import make_training_bags

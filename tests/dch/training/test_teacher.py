@@ -5,7 +5,7 @@ import pytest
 
 from dch.config import DchConfig
 from dch.errors import MissingExtraError
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.teacher import Teacher, fit_teacher
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters

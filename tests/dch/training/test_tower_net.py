@@ -9,7 +9,7 @@ from dch.models.model import Model
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
 from dch.training.initial_weights import random_weights
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.tower_net import TowerNet, hard_sign
 from dch.training.training_bags import make_training_bags
 from tests.dch.random_models import encode_items

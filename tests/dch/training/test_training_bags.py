@@ -1,7 +1,7 @@
 import numpy as np
 
 from dch.config import DchConfig
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import four_ratings
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dch.data.ratings import Ratings
-from dch.training.rating_scale import RatingScale
+from dch.training.rating_weights import RatingScale
 from dch.training.training_bags import make_training_bags
 from dch.training.update_targets import merge_ratings, with_update_targets
 from tests.dch.training.data import clusters

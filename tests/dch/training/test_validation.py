@@ -9,7 +9,7 @@ from dch.config import DchConfig
 from dch.data.ratings import ItemSets
 from dch.training.batches import whole_bags
 from dch.training.initial_weights import random_weights
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.tower_net import TowerNet
 from dch.training.training_bags import make_training_bags
 from dch.training.training_data import make_training_data

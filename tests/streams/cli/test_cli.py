@@ -11,7 +11,7 @@ import pytest
 from dch import Recommender
 from streams.kafka import Admin
 from streams.settings import KafkaSettings
-from streams.settings_sources import outer_environ
+from streams.settings.sources import outer_environ
 from tests.streams.cli.running import dch
 
 __all__ = ["dch"]

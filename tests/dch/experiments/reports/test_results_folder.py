@@ -4,7 +4,7 @@ import csv
 from dataclasses import replace
 
 from dch.experiments.jobs.table_protocol import PROTOCOL
-from dch.experiments.origin import Origin
+from dch.experiments.provenance import Origin
 from dch.experiments.reports.page import Line, Panel, Plot, Spread, Table
 from dch.experiments.reports.results_folder import Section, write_pages, write_table
 from tests.dch.experiments.fake_part import ORIGIN, plan_in

@@ -3,7 +3,7 @@ import pytest
 
 from dch.config import DchConfig
 from dch.errors import RatingsError
-from dch.training.rating_scale import infer_scale
+from dch.training.rating_weights import infer_scale
 
 
 def _ratings(*values):

@@ -10,7 +10,7 @@ from typing import Any
 
 from dch.errors import MissingExtraError
 from dch.experiments.atomic_files import digest_of, write_bytes
-from dch.experiments.origin import Origin
+from dch.experiments.provenance import Origin
 from dch.experiments.reports.page import Line, Panel, Plot
 
 Axes = Any

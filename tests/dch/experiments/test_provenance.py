@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from dch.experiments.origin import Origin, commit_of, joined, machine
+from dch.experiments.provenance import Origin, commit_of, joined, machine
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
-"""Settings of every role: name, meaning, unit, default and range, each declared once.
+"""Settings that several commands share, and how a setting is named, checked and shown.
 
 An object takes the values that the code gives and defaults for the rest. Flags, environment variables and the
-configuration file are read in ``settings_sources``.
+configuration file are read in ``sources``.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streams.errors import SettingsError
 
@@ -141,80 +141,6 @@ class RoleSettings(KafkaSettings):
         return self.prefix + (self.group or role)
 
 
-class WorkerSettings(RoleSettings):
-    """Settings of ``dch worker``."""
-
-    role = "worker"
-
-    reply_prefixes: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("recommendations", "replies"),
-        description="Allowed beginnings of the name of a reply topic, after --prefix; comma-separated",
-    )
-    prequential_k: int = Field(
-        default=20,
-        ge=1,
-        le=1000,
-        description="A new rating is a hit if its item is among the first k of the user's list",
-    )
-    prequential_share: float = Field(
-        default=1.0,
-        ge=0,
-        le=1,
-        description="Share of new positive ratings that the prequential test ranks before they are applied",
-    )
-    new_item_share: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Minimum share of each list that goes to items that no fit has seen",
-    )
-    encode_interval_s: float = Field(
-        default=1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"
-    )
-
-    @field_validator("reply_prefixes", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        """Split the value of a flag or variable at its commas."""
-        if not isinstance(value, str):
-            return value
-        return [part.strip() for part in value.split(",") if part.strip()]
-
-    def may_reply_to(self, topic: str) -> bool:
-        """Return whether replies may go to this topic. Unchecked, a client could write to any topic."""
-        return topic.startswith(tuple(self.prefix + name for name in self.reply_prefixes))
-
-
-class TrainerSettings(RoleSettings):
-    """Settings of ``dch trainer``."""
-
-    role = "trainer"
-
-    refit_ratings: int = Field(
-        default=50_000,
-        ge=0,
-        le=10**12,
-        description="New ratings after which a refit is due; 0 turns this off",
-    )
-    refit_interval_s: float = Field(
-        default=0.0, ge=0, le=10**9, description="Seconds after which a refit is due; 0 turns this off"
-    )
-    refit_margin: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        description="NDCG@20 that a refit may lose against the model in service and still be published",
-    )
-    bits: int = Field(
-        default=64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8"
-    )
-    objective: Literal["ranking", "rating"] = Field(
-        default="ranking", description="Objective of a fit: ranking or rating"
-    )
-    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Random seed of a fit")
-    device: str = Field(default="cpu", description="Device that a fit runs on: cpu, cuda or cuda:<n>")
-
-
 class ClientSettings(KafkaSettings):
     """Settings of a client that asks for recommendations, such as ``dch recommend``."""
 
@@ -223,9 +149,6 @@ class ClientSettings(KafkaSettings):
     request_timeout_s: float = Field(
         default=10.0, ge=0.01, le=3600, description="Seconds to wait for a reply"
     )
-
-
-ROLES: tuple[type[KafkaSettings], ...] = (WorkerSettings, TrainerSettings, ClientSettings)
 
 
 LIMITS = ("ge", "le", "multiple_of")

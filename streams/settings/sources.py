@@ -20,16 +20,16 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
 
 from streams.errors import SettingsError
-from streams.settings import (
+from streams.settings.kafka_settings import (
     KAFKA_PREFIX,
     PREFIX,
     ClientSettings,
     KafkaSettings,
     Role,
-    TrainerSettings,
-    WorkerSettings,
     variable_name,
 )
+from streams.settings.trainer_settings import TrainerSettings
+from streams.settings.worker_settings import WorkerSettings
 
 CONFIG_VARIABLE = "DCH_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "DCH_DATA", "DCH_TEST_DATA", "DCH_PROVE"})

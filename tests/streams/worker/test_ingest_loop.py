@@ -12,7 +12,7 @@ from streams.messages import ModelPointer, RatingEvent, encode_rating
 from streams.messages.item_ratings import decode_item_ratings
 from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, WorkerContext
-from streams.worker.ingest import Ingest
+from streams.worker.ingest_loop import Ingest
 from tests.streams.worker.test_assignment import Log, partitions
 
 SETTINGS = WorkerSettings(partitions=3)

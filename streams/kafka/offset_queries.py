@@ -7,7 +7,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from streams.kafka.config import LastError, broker_error
-from streams.kafka.partitions import Partition, to_partition, to_topic_partition
+from streams.kafka.records import Partition, to_partition, to_topic_partition
 from streams.settings import KafkaSettings
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from itertools import groupby
 from rich import box
 from rich.table import Table as RichTable
 
-from dch.experiments.origin import Origin
+from dch.experiments.provenance import Origin
 from dch.experiments.reports.page import Cell, Spread, Table
 
 Position = tuple[int, int]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dch.experiments.job_bar import duration, seconds_left
+from dch.experiments.job_progress import duration, seconds_left
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from dch.experiments.reports.page import Spread, Table
-from dch.experiments.reports.text import best_cells, markdown, shown_rows
+from dch.experiments.reports.table_text import best_cells, markdown, shown_rows
 
 
 def table(rows, **options):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from random_models import KNOTS, random_tower
 
 from dch.data.ratings import Rows
-from dch.models.sums import add_features, add_rating, empty_sums, grow_sums, interpolate, sums_of
+from dch.models.running_sums import add_features, add_rating, empty_sums, grow_sums, interpolate, sums_of
 
 
 @given(st.floats(-10, 10, width=32))

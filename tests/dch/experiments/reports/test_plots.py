@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from dch.experiments.reports.draw import draw
 from dch.experiments.reports.page import Line, Panel, Plot
+from dch.experiments.reports.plots import draw
 from tests.dch.experiments.fake_part import ORIGIN
 
 BITS = [8, 16, 32]

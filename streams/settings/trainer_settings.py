@@ -1,0 +1,37 @@
+"""Settings of ``dch trainer``: name, meaning, unit, default and range, each declared once."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from streams.settings.kafka_settings import RoleSettings
+
+
+class TrainerSettings(RoleSettings):
+    """Settings of ``dch trainer``."""
+
+    role = "trainer"
+
+    refit_ratings: int = Field(
+        default=50_000,
+        ge=0,
+        le=10**12,
+        description="New ratings after which a refit is due; 0 turns this off",
+    )
+    refit_interval_s: float = Field(
+        default=0.0, ge=0, le=10**9, description="Seconds after which a refit is due; 0 turns this off"
+    )
+    refit_margin: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="NDCG@20 that a refit may lose against the model in service and still be published",
+    )
+    bits: int = Field(
+        default=64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8"
+    )
+    objective: Literal["ranking", "rating"] = Field(
+        default="ranking", description="Objective of a fit: ranking or rating"
+    )
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Random seed of a fit")
+    device: str = Field(default="cpu", description="Device that a fit runs on: cpu, cuda or cuda:<n>")

@@ -1,0 +1,52 @@
+"""Settings of ``dch worker``: name, meaning, unit, default and range, each declared once."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from streams.settings.kafka_settings import RoleSettings
+
+
+class WorkerSettings(RoleSettings):
+    """Settings of ``dch worker``."""
+
+    role = "worker"
+
+    reply_prefixes: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("recommendations", "replies"),
+        description="Allowed beginnings of the name of a reply topic, after --prefix; comma-separated",
+    )
+    prequential_k: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="A new rating is a hit if its item is among the first k of the user's list",
+    )
+    prequential_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of new positive ratings that the prequential test ranks before they are applied",
+    )
+    new_item_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Minimum share of each list that goes to items that no fit has seen",
+    )
+    encode_interval_s: float = Field(
+        default=1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"
+    )
+
+    @field_validator("reply_prefixes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Split the value of a flag or variable at its commas."""
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    def may_reply_to(self, topic: str) -> bool:
+        """Return whether replies may go to this topic. Unchecked, a client could write to any topic."""
+        return topic.startswith(tuple(self.prefix + name for name in self.reply_prefixes))
