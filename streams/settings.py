@@ -31,13 +31,13 @@ class KafkaSettings(BaseSettings):
     bootstrap_servers: str = Field(
         default="localhost:9092",
         pattern=r"\S",
-        description="Brokers to connect to first: host:port, comma-separated",
+        description="Kafka bootstrap servers: host:port, comma-separated",
     )
     prefix: str = Field(
-        default="", description="Prefix of every topic and group name, to separate tenants or tests"
+        default="", description="Prefix of all topic and group names; separates services on one cluster"
     )
     partitions: int = Field(
-        default=4, ge=1, le=10_000, description="Partitions of each topic that is sharded by user or item"
+        default=4, ge=1, le=10_000, description="Partitions of each topic that is keyed by user or item"
     )
     replication_factor: int = Field(
         default=-1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"
@@ -79,7 +79,7 @@ class KafkaSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take the arguments of the constructor only."""
+        """Read no environment variables and no files: only the arguments of the constructor count."""
         return (init_settings,)
 
     def replace(self, **changes: object) -> Self:
@@ -166,7 +166,7 @@ class WorkerSettings(RoleSettings):
         default=0.0,
         ge=0,
         le=1,
-        description="Minimum share of each list that goes to items that no fit has seen",
+        description="Minimum share of each list for items that the model in service was not fitted on",
     )
     encode_interval_s: float = Field(
         default=1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"
@@ -203,7 +203,7 @@ class TrainerSettings(RoleSettings):
         default=0.02,
         ge=0,
         le=1,
-        description="NDCG@20 that a refit may lose against the model in service and still be published",
+        description="A refit is published unless its NDCG@20 is lower than that in service by more than this",
     )
     bits: int = Field(
         default=64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8"
@@ -216,7 +216,7 @@ class TrainerSettings(RoleSettings):
 
 
 class ClientSettings(KafkaSettings):
-    """Settings of a client that asks for recommendations, such as ``dch recommend``."""
+    """Settings of a client that requests recommendations, such as ``dch recommend``."""
 
     role = "recommend"
 
