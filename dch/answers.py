@@ -26,7 +26,7 @@ NO_VECTOR = np.empty(0, np.float32)
 
 
 class Query(NamedTuple):
-    """What a search starts from, and the snapshot to search."""
+    """The input of a search: a relaxed code, a ranking vector and rated items, and the snapshot to search."""
 
     snapshot: Snapshot
     relaxed: Floats | None = None  # (bits,); None if nothing is known, which leads to the popular list

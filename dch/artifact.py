@@ -99,7 +99,7 @@ def load_model(folder: str | PathLike[str]) -> Model:
     """Read the model of an artifact.
 
     Raises:
-        ArtifactError: the folder is missing, corrupt, truncated, foreign, or in a newer format.
+        ArtifactError: the folder is missing, corrupt, truncated, not an artifact, or in a newer format.
     """
     return _model(Path(folder), _manifest(Path(folder)))
 

@@ -44,7 +44,7 @@ class DchConfig:
     # Ratings
 
     positive_from: float | None = None
-    """Lowest rating that counts as liked. None: three quarters up the scale, so 4.0 on a scale of 1 to 5."""
+    """Lowest positive rating. None: three quarters up the scale, so 4.0 on a scale of 1 to 5."""
 
     rating_weights: RatingWeights = "auto"
     """Weight of a rating in a bag: by its value (``graded``) or 1 (``binary``).
@@ -94,15 +94,15 @@ class DchConfig:
     """Number of times that a fit with early stopping measures NDCG@20 on the held-out ratings."""
 
     patience: int = 6
-    """Stop after this many checks in a row without a new best. Low values stop at the peak learning rate."""
+    """Stop after this many checks in a row without a new best. Low values stop a fit too early."""
 
     # Features
 
     feature_weight: float = 1.0
-    """Weight of one feature token in a bag; a liked item weighs about 1."""
+    """Weight of one feature token in a bag; a positive rating weighs about 1."""
 
     feature_dropout: float = 0.5
-    """Probability that a user or item loses its feature tokens in a step; keeps features from dominating."""
+    """Probability that the feature tokens of a user or item are dropped in a step; limits their influence."""
 
     cold_share: float = 0.02
     """Probability that an item with features loses all ratings in a step; trains codes of cold items."""
@@ -113,10 +113,10 @@ class DchConfig:
     # Ranking objective
 
     user_dropout: float = 0.8
-    """Largest share of a history that is dropped and becomes the target; a step draws it from 0 to this."""
+    """Largest share of a history that is dropped and becomes the target; drawn uniformly from 0 to this."""
 
     item_dropout: float = 0.6
-    """Largest share of an item's raters that is dropped; a step draws it from 0 to this."""
+    """Largest share of an item's raters that is dropped; drawn uniformly from 0 to this."""
 
     teacher_share: float = 0.5
     """Share of the teacher's distribution in the target; the dropped ratings have the rest."""

@@ -27,7 +27,7 @@ class Recommender:
     def __init__(self, model: Model, *, new_item_share: float = 0.0) -> None:
         self.state = State(model)
         self.new_item_share = new_item_share
-        """Least share of a list, 0 to 1, that goes to items which the fit never saw."""
+        """Minimum share of a list, 0 to 1, that goes to items which the fit never saw."""
 
     @classmethod
     def fit(
@@ -125,7 +125,7 @@ class Recommender:
             exclude: item ids never to return.
             only: item ids to choose from; None means all.
             include_rated: also return items that the user has rated.
-            new_item_share: least share of new items; None means that of the recommender.
+            new_item_share: minimum share of new items; None takes that of the recommender.
 
         Raises:
             ConfigError: k, the strategy or the share is out of range.
@@ -191,7 +191,7 @@ class Recommender:
         """Read a recommender that ``save`` wrote, or a model alone.
 
         Raises:
-            ArtifactError: the folder is missing, corrupt, truncated, foreign, or in a newer format.
+            ArtifactError: the folder is missing, corrupt, truncated, not an artifact, or in a newer format.
         """
         model, saved = load_recommender(folder)
         recommender = cls(model)

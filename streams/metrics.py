@@ -57,7 +57,7 @@ MODELS_REFUSED = Counter(
 REFITS = Counter("dch_refits_total", "Fits, by outcome: published, rejected or failed.", ["outcome"])
 PREQUENTIAL_HITS = Counter(
     "dch_prequential_hits_total",
-    "Prequential hits: the item of a positive rating was in the user's list just before.",
+    "Prequential hits: trials whose item was in the user's list just before its rating was applied.",
     ["cohort"],
 )
 PREQUENTIAL_TRIALS = Counter(
@@ -67,7 +67,7 @@ PREQUENTIAL_TRIALS = Counter(
 )
 PREQUENTIAL_POPULAR_HITS = Counter(
     "dch_prequential_popular_hits_total",
-    "Prequential trials whose item was in the list of most popular items just before: the baseline.",
+    "Baseline: trials whose item was in the list of popular items just before its rating was applied.",
     ["cohort"],
 )
 SNAPSHOT_TIMESTAMP_SECONDS = Gauge(

@@ -18,7 +18,7 @@ CHUNK_S = 0.05
 
 @dataclass
 class Pace:
-    """Keeps a rate in records a second: ``wait`` sleeps until the sent records are due; None never waits."""
+    """Limits the records sent per second: ``wait`` sleeps until the next are due; None is no limit."""
 
     rate: float | None
     now: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""Ratings as columns of users, items, values and times; the latest rating of a pair wins.
+"""Ratings as columns of users, items, values and times; only the latest rating of a pair is kept.
 
 A ``Ratings`` is immutable. All parts of a split share the two id tables of the whole, so a row means the same
 user or item in each part.
@@ -97,7 +97,7 @@ class Ratings:
         user_features: Mapping[str, Features] | None = None,
         item_features: Mapping[str, Features] | None = None,
     ) -> "Ratings":
-        """Build from rating events in any order; the latest by (timestamp, position) wins in each pair.
+        """Build from rating events in any order; the latest of each pair by (timestamp, position) is kept.
 
         Args:
             users: (n,) user ids.

@@ -23,7 +23,7 @@ class ColdItems(NamedTuple):
     """HIT@20 of cold items. The field names are JSON keys of experiments."""
 
     items: int
-    """Held-out items with features that the fit knows; others have no code and are not listed."""
+    """Held-out items with a feature token of the model; others have no code and are not listed."""
 
     users: int
     """Users with something relevant."""

@@ -1,7 +1,7 @@
 """Cold start: rank for new users, and rank new items, after a given number of their ratings.
 
-The task is the same at every number: the same users, candidates and relevant items. Only the ratings given
-differ. So that the candidates stay the same, no item that a user gives at the largest number is ever listed.
+For every number, the users, candidates and relevant items are the same; only the ratings given differ.
+To keep the candidates equal, an item whose rating is given at the largest number is never a candidate.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from dch.evaluation.holdout import known_rows, ratings_of_items
 from dch.evaluation.ranked_lists import RankingTask, make_task
 
 GIVEN_COUNTS = (0, 1, 2, 5, 10, 20)
-"""Numbers of ratings given of each new user, or item; those with fewer ratings than the last are left out."""
+"""Numbers of ratings given per new user or item; those with fewer ratings than the last are left out."""
 
 
 class ColdStart(NamedTuple):

@@ -1,4 +1,4 @@
-"""Exposure of new items: how often they are listed, and what reserved positions gain and cost.
+"""Exposure of new items: how often they are listed, and the effect of reserved positions on HIT and NDCG.
 
 Lists are for existing users, encoded from their training ratings. New items are encoded from the ratings that
 are given of them. Candidates are all items that the user has neither rated in training nor given.

@@ -1,4 +1,4 @@
-"""What all protocols share: the description in the report, and which ratings are relevant."""
+"""The parts common to all protocols: the description in the report, and the relevance threshold."""
 
 import math
 from collections.abc import Sequence

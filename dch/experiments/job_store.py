@@ -1,7 +1,7 @@
 """The job store: ``jobs.json.gz``, one compressed file with the results of all jobs in an output folder.
 
 Finished jobs are cached there, so an interrupted run resumes. The file is replaced atomically after each job.
-Processes that share an output folder take turns by a file lock, and each adds to what the others wrote.
+A file lock lets several processes share an output folder; each adds its results to those of the others.
 """
 
 import gzip

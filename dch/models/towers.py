@@ -27,7 +27,7 @@ NORM_EPSILON = 1e-5
 """Added to the variance in the layer norm, as torch does."""
 
 COUNT_CENTRE, COUNT_SPREAD = 4.0, 1.5
-"""Scale log1p(number of ratings) to about [-2, 2]: 4.0 is 54 ratings, one spread is a factor of 4.5."""
+"""Map log1p(number of ratings) to about [-2, 2]: 0 means 54 ratings, and each 1.0 a factor of 4.5."""
 
 
 @dataclass(frozen=True)

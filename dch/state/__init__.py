@@ -1,1 +1,1 @@
-"""What a recommender knows and serves: histories, encoders, the item index, and a snapshot of them."""
+"""The state of a recommender: histories, encoders, the item index, and a snapshot of them."""

@@ -22,7 +22,7 @@ from dch.state.item_index import ItemCodes
 
 
 class ServingBags:
-    """The running sums of one side, by row of an id table that generations share. One writer."""
+    """The running sums of one side, by row of an id table. Only one thread may write."""
 
     def __init__(
         self, model: Model, tower: TowerWeights, vocabulary: Vocabulary, own_ids: IdTable, other_ids: IdTable
@@ -78,7 +78,7 @@ class ServingBags:
 
 
 class UserEncoder:
-    """Encodes users and stores their codes. One writer."""
+    """Encodes users and stores their codes. Only one thread may write."""
 
     def __init__(self, model: Model, user_ids: IdTable, item_ids: IdTable) -> None:
         self.tower = model.user_tower
@@ -123,7 +123,7 @@ class UserEncoder:
 
 
 class ItemEncoder:
-    """Encodes items; the item index keeps their codes. One writer."""
+    """Encodes items; the item index keeps their codes. Only one thread may write."""
 
     def __init__(self, model: Model, item_ids: IdTable, user_ids: IdTable) -> None:
         self.generation = model.generation

@@ -1,4 +1,4 @@
-"""Histories: the latest rating of every (own, other) pair, in flat arrays, and all else that is known.
+"""Histories: the latest rating of every (own, other) pair, in flat arrays; and the features.
 
 For the user side *own* is a user and *other* an item; for the item side the reverse. The content depends on
 the set of events only: of each pair the latest event by (timestamp, offset) counts, so events may repeat and
@@ -69,7 +69,7 @@ class Pairs(NamedTuple):
 
 
 class Histories:
-    """The histories of one side. One writer; readers hold the writer's lock."""
+    """The histories of one side. Only one thread may write; readers hold the lock of ``State``."""
 
     def __init__(self) -> None:
         self.pairs = Pairs(

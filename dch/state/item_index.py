@@ -49,7 +49,7 @@ def precedence_of(id_: str, popularity: int) -> int:
 
 
 class ItemIndex:
-    """The served items of one generation. One writer; readers call ``view`` and need no lock."""
+    """The served items of one generation. Only one thread may write; readers call ``view`` without a lock."""
 
     def __init__(
         self, ids: IdTable, *, generation: int, bits: int, vector_size: int, fitted: IdTable | None = None

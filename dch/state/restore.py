@@ -1,4 +1,4 @@
-"""Fill a state at once, from a container of ratings or from a saved history."""
+"""Fill a state at once, from a ``Ratings`` or from a saved history."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Saved(NamedTuple):
 
 
 def fold_in_ratings(state: State, ratings: Ratings) -> None:
-    """Fold in all ratings of a container, and its features."""
+    """Fold in all ratings and features of a ``Ratings``."""
     _set_features(state, ratings.user_features, ratings.item_features)
     user_rows = state.history.user_ids.intern_many(ratings.user_ids.ids())
     item_rows = state.history.item_ids.intern_many(ratings.item_ids.ids())

@@ -1,4 +1,4 @@
-"""The state behind a recommender: all that is known, and the snapshot that answers requests.
+"""The state of a recommender: the histories and features, and the snapshot that requests are answered from.
 
 One thread writes. Readers hold the lock only while they copy one user's data, and the writer holds it for a
 few events at a time, so neither waits long.

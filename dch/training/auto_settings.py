@@ -55,7 +55,7 @@ def resolve_auto_settings(config: DchConfig, train: Ratings, start: Model | None
         start: the model that a refit starts from, whose choices are kept; None for a first fit.
 
     Raises:
-        RatingsError: no rating is liked.
+        RatingsError: no rating is positive.
         MissingExtraError: the teacher is not installed.
     """
     previous = _choices_of(start) if start is not None else {}
@@ -115,7 +115,7 @@ def _best_settings(default: DchConfig, open_choices: list[str], train: Ratings) 
 
 
 def _is_clear(gains: Floats) -> bool:
-    """Return whether the mean gain over users, (n,), is larger than chance explains."""
+    """Return whether the mean gain over users, (n,), is more than MIN_GAIN_ERRORS standard errors."""
     return bool(gains.mean() > MIN_GAIN_ERRORS * gains.std(ddof=1) / np.sqrt(len(gains)))
 
 

@@ -29,7 +29,7 @@ class DroppedRatings:
     """(n_dropped,)."""
 
     targets: Floats
-    """(n_dropped,) their weights as targets; 0 if not liked."""
+    """(n_dropped,) their weights as targets; 0 if not positive."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class BagDropout:
     """Largest share of a history that is dropped; each row draws its share uniformly from 0 to this."""
 
     feature_weight: float
-    """Weight of one feature token; a liked item weighs about 1."""
+    """Weight of one feature token; a positive rating weighs about 1."""
 
     feature_dropout: float
     """Probability that a row loses its feature tokens."""

@@ -36,11 +36,11 @@ Fewer steps predict the next ratings of a time-ordered stream better: on ML-100K
 280 steps .241, 500 steps .236."""
 
 MIN_EPOCHS = 30
-"""Many users raise the steps until each user is drawn this often: Amazon books (30,000 users) needs 900
-steps, not 700."""
+"""With many users, a fit takes more steps, so that each user is sampled this often: Amazon books, with 30,000
+users, needs 900 steps instead of 700."""
 
 MAX_STEPS = 3000
-"""The number of users raises the steps to this at most; about half an hour on two cores."""
+"""Most steps of a fit, however many users there are; about half an hour on two cores."""
 
 REFIT_RATE = 1 / 3
 """Peak learning rate of a refit, relative to a full fit: it has few steps and starts from good weights."""
@@ -79,7 +79,7 @@ def fit_model(
             the steps done, the steps planned and the loss.
 
     Raises:
-        RatingsError: there are no ratings, or none of them is liked.
+        RatingsError: there are no ratings, or none of them is positive.
         ConfigError: start has another size than the settings, or the device does not exist.
         MissingExtraError: the ranking objective's teacher is not installed.
         DchError: the fit diverged.

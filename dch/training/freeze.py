@@ -35,7 +35,7 @@ def freeze_model(
     generation: int,
     metrics: dict[str, float],
 ) -> Model:
-    """Return the model that serves.
+    """Return the frozen model of these nets.
 
     Args:
         nets: the trained user tower and item tower.

@@ -70,8 +70,8 @@ def weights_from_teacher(
 def weights_from_model(model: Model, training_data: TrainingData) -> tuple[TowerWeights, TowerWeights]:
     """Return the weights of a previous model, arranged for the ids and features of the training data.
 
-    Known ids keep their bag rows. New ids start from the teacher's factors, mapped by what known ids have in
-    both; without a teacher they start from zero.
+    Known ids keep their bag rows. The rows of new ids are mapped from the teacher's factors, by a ridge
+    regression that is fitted on the known ids; without a teacher they start from zero.
     """
     users, items = training_data.bags
     teacher = training_data.teacher

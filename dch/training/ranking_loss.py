@@ -44,7 +44,7 @@ def ranking_loss(logits: Tensor, target: Tensor, kept: Cells) -> Tensor:
     Args:
         logits: (batch, sampled) scaled products of codes.
         target: (batch, sampled) see ``target_distribution``; 0 in kept cells.
-        kept: ratings in the bags. They leave the softmax, because the input gives their answer away.
+        kept: ratings in the bags. They are masked out of the softmax, because they are part of the input.
 
     Source:
         Softmax over a held-out part: Liang, Krishnan, Hoffman, Jebara, "Variational autoencoders for
@@ -60,7 +60,7 @@ def target_distribution(teacher: Tensor, kept: Cells, dropped: Cells, *, teacher
     Args:
         teacher: (batch, sampled) the teacher's scores, divided by the temperature; overwritten.
         kept: ratings in the bags; their target is 0.
-        dropped: liked ratings that dropout took out of the bags, with their weights as targets.
+        dropped: positive ratings that dropout took out of the bags, with their weights as targets.
         teacher_share: share of the teacher; 1 for a user without dropped ratings.
 
     Returns:
@@ -108,7 +108,7 @@ def kept_cells(batch: BagBatch, column_of: Ints) -> Cells:
 
 
 def dropped_cells(dropped: DroppedRatings, column_of: Ints) -> Cells:
-    """Return the cells of the liked items that dropout took out; ``column_of`` as for ``kept_cells``."""
+    """Return the cells of the positive ratings that dropout took out; ``column_of`` as for ``kept_cells``."""
     return Cells(*_cells(dropped.starts, dropped.tokens, dropped.targets, column_of, True))
 
 

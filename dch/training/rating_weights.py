@@ -1,4 +1,4 @@
-"""The rating scale: which ratings count as liked, and what a rating weighs in a bag."""
+"""The rating scale: which ratings are positive, and the weight of a rating in a bag."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from dch.errors import RatingsError
 Floats = NDArray[np.float32]
 
 LIKED_FRACTION = 0.75
-"""Where liking starts between the lowest rating (0) and the highest (1): 4.0 on a scale of 1 to 5."""
+"""Lowest positive rating, between the lowest (0) and the highest (1) rating: 4.0 on a scale of 1 to 5."""
 
 GRADED_WEIGHTS = ((0.0, 0.1), (0.25, 0.2), (0.5, 0.5), (0.75, 1.0), (1.0, 1.5))
 """(fraction of the scale, weight). The lowest weight is above 0: even a low rating shows a user's choice."""
@@ -25,14 +25,14 @@ class RatingScale:
     """(m, 2): rating, weight; interpolated linearly and clamped at both ends."""
 
     positive_from: float
-    """The lowest rating that counts as liked."""
+    """The lowest positive rating."""
 
     def weights(self, values: Floats) -> Floats:
         """Return the weight of each rating in a bag, (n,)."""
         return np.interp(values, self.knots[:, 0], self.knots[:, 1]).astype(np.float32)
 
     def targets(self, values: Floats) -> Floats:
-        """Return the weight of each rating as a target, (n,); 0 if it is not liked."""
+        """Return the weight of each rating as a target, (n,); 0 if it is not positive."""
         liked: Floats = np.where(values >= self.positive_from, self.weights(values), np.float32(0.0))
         return liked
 
@@ -46,7 +46,7 @@ def infer_scale(values: Floats, config: DchConfig, *, graded: bool) -> RatingSca
         graded: weigh ratings by their value; False gives each the weight 1.
 
     Raises:
-        RatingsError: no rating counts as liked.
+        RatingsError: no rating is positive.
     """
     low, high = float(values.min()), float(values.max())
     positive_from = (
@@ -54,7 +54,7 @@ def infer_scale(values: Floats, config: DchConfig, *, graded: bool) -> RatingSca
     )
     if positive_from > high:
         found = f"the highest is {high:g}, positive_from is {positive_from:g}"
-        raise RatingsError(f"no rating counts as liked: {found}; lower positive_from")
+        raise RatingsError(f"no rating is positive: {found}; lower positive_from")
     return RatingScale(_knots(low, high, config, graded), positive_from)
 
 

@@ -39,7 +39,7 @@ class TrainingBags:
     """(n_ratings,) weight in the bag."""
 
     targets: Floats
-    """(n_ratings,) weight as a target; 0 if the rating is not liked."""
+    """(n_ratings,) weight as a target; 0 if the rating is not positive."""
 
     feature_names: list[str]
     """Feature tokens of this side; number f is token ``n_other + f`` of the bags."""
@@ -63,7 +63,7 @@ class TrainingBags:
 
     @property
     def popularity(self) -> NDArray[np.int64]:
-        """Number of liked ratings of each row, (n,)."""
+        """Number of positive ratings of each row, (n,)."""
         liked = np.concatenate(([0], np.cumsum(self.targets > 0)))
         return np.diff(liked[self.starts])
 

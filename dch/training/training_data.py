@@ -43,7 +43,7 @@ def make_training_data(ratings: Ratings, config: DchConfig, start: Model | None)
         start: the model that a refit starts from, whose rating scale and resolved settings are kept.
 
     Raises:
-        RatingsError: there are no ratings, or none of them is liked.
+        RatingsError: there are no ratings, or none of them is positive.
         MissingExtraError: the teacher is not installed.
     """
     if not len(ratings):

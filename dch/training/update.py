@@ -56,10 +56,10 @@ def update_model(
 ) -> Model:
     """Take a few small steps on new ratings.
 
-    New users and items get a bag row, mapped from their codes by what known ids have in both. Bags hold whole
-    histories. Batches are drawn from the users with new ratings, and only new ratings are targets. For
-    ``ranking``, the model before the update is the teacher, so that the update forgets little. There is no
-    early stopping.
+    New users and items get bag rows, mapped from their codes by a ridge regression fitted on the known ids.
+    Bags hold whole histories. Batches are drawn from the users with new ratings, and only new ratings are
+    targets. For ``ranking``, the model before the update is the teacher, which keeps the new weights close to
+    the old ones. There is no early stopping.
 
     Args:
         model: the model, fitted on train.

@@ -30,13 +30,13 @@ USERS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Validation:
-    """The validation users, what they liked among the held-out ratings, and what they rated in training."""
+    """The validation users, the items of their positive held-out ratings, and their items in training."""
 
     users: NDArray[np.int64]
     """(n,) rows of the user bags."""
 
     relevant: ItemSets
-    """The liked held-out items of each user, in rows of the item bags; at least one."""
+    """The items of each user's positive held-out ratings, in rows of the item bags; at least one."""
 
     seen: ItemSets
     """The items that each user rated in training; they are not ranked."""
@@ -92,7 +92,7 @@ def make_validation(
     bags: tuple[TrainingBags, TrainingBags],
     liked_from: float,
 ) -> Validation | None:
-    """Arrange the held-out ratings by the rows of the bags; None when no held-out rating is liked.
+    """Arrange the held-out ratings by the rows of the bags; None when no held-out rating is positive.
 
     Ties go by popularity.
 
@@ -135,8 +135,8 @@ def make_measure(
 ) -> Callable[[], float]:
     """Return a function that computes the mean NDCG@20 of lists by codes and lists by ranking vectors.
 
-    Both kinds count, because codes converge long before the vectors do: a fit that watches the codes alone
-    stops too early.
+    Both kinds are measured, because codes converge long before the vectors do: early stopping by codes alone
+    would end the fit too early.
 
     Args:
         nets: the towers; each call uses their current weights.

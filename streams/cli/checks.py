@@ -35,7 +35,7 @@ def require_input(path: Path) -> None:
 
 
 def require_model_folder(folder: Path) -> None:
-    """Check that a model can be saved to a folder, so that a fit is not lost at its end.
+    """Check that a model can be saved to a folder, before the fit, whose result would be lost.
 
     Raises:
         SettingsError: the folder holds files other than a model, is a file, or cannot be written.

@@ -37,7 +37,8 @@ def experiment(
         bool,
         typer.Option(
             "--quick",
-            help="A trial run of a few minutes on MovieLens-100K; its figures mean nothing.",
+            help="Check in a few minutes on MovieLens-100K that every job runs; the fits are too short for "
+            "useful figures.",
         ),
     ] = False,
     data: Annotated[
@@ -53,7 +54,7 @@ def experiment(
         str,
         typer.Option(
             metavar="0,1,2",
-            help="Random seeds; one split and one fit for each. The tables show only these. With --quick: 0.",
+            help="Random seeds; one split and one fit for each. Default: 0,1,2; with --quick: 0.",
             show_default=False,
         ),
     ] = "",
@@ -62,7 +63,7 @@ def experiment(
         typer.Option(
             metavar="PART,PART",
             help="Parts to run: goals, tables, length, cold, drift; or some of their jobs: 'tables/yelp', "
-            "'goals/*/ials'. Results of the other parts are shown as they are.",
+            "'goals/*/ials'. Other parts are shown with the results of earlier runs.",
             show_default=False,
         ),
     ] = None,

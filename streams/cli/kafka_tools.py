@@ -65,7 +65,7 @@ def create_topics(*, settings: KafkaSettings) -> None:
     for name in created:
         console.print(f"created {name}")
     topics.require(admin, settings)
-    console.print(f"{len(topics.EVERY_TOPIC)} topics are as needed, {len(created)} of them new")
+    console.print(f"{len(topics.EVERY_TOPIC)} topics match their definitions, {len(created)} of them new")
 
 
 def check_topics(*, settings: KafkaSettings) -> None:
@@ -74,7 +74,8 @@ def check_topics(*, settings: KafkaSettings) -> None:
     from streams.kafka import Admin
 
     topics.require(Admin(settings), settings)
-    Console(soft_wrap=True, highlight=False).print(f"{len(topics.EVERY_TOPIC)} topics are as needed")
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{len(topics.EVERY_TOPIC)} topics match their definitions")
 
 
 def publish(
@@ -85,12 +86,12 @@ def publish(
     ] = None,
     ratings_only: Annotated[
         bool,
-        typer.Option("--ratings-only", help="Do not publish the metadata of users and items."),
+        typer.Option("--ratings-only", help="Do not publish the features of users and items."),
     ] = False,
     *,
     settings: KafkaSettings,
 ) -> None:
-    """Publish a file of ratings to Kafka in time order, after the metadata found beside the file."""
+    """Publish a file of ratings to Kafka in time order, after the features from files in the same folder."""
     from dch import Ratings
     from streams import publish, topics
     from streams.kafka import Admin, Producer

@@ -67,7 +67,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except BrokenPipeError:
-        sys.exit(1)  # the reader of our output has closed it, so there is nobody to tell
+        sys.exit(1)  # standard output was closed, for example by head
     except Exception as error:
         sentence = _sentence(error)
         if sentence is None:
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _sentence(error: Exception) -> str | None:
-    """Return what to tell the user about an error; None if the error is a bug."""
+    """Return the message to print for an expected error; None for any other, which is a bug."""
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
     from dch.errors import DchError  # dch takes a second to import

@@ -75,13 +75,16 @@ def evaluate(
     ],
     relevant_from: Annotated[
         float | None,
-        typer.Option(help="Lowest rating that is relevant; 0 counts every rating.", show_default=False),
+        typer.Option(
+            help="Lowest test rating that is relevant; 0 makes all relevant; default: the positive ratings.",
+            show_default=False,
+        ),
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as JSON.")] = None,
 ) -> None:
     """Fit a model, recommend, and measure hit rate, NDCG and recall at 20.
 
-    Measured are recommendations by codes, by codes reranked, and by popularity.
+    It measures three kinds of lists: by codes, by reranked codes, and by popularity.
     """
     from dch.config import DchConfig
     from dch.errors import RatingsError

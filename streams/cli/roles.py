@@ -42,7 +42,7 @@ def demo(
 def worker(*, settings: WorkerSettings) -> None:
     """Apply ratings, keep codes up to date and answer requests, until Ctrl-C.
 
-    Run more workers to spread the partitions.
+    The partitions are divided among all running workers.
     """
     from streams.worker import run
 
@@ -56,7 +56,11 @@ def trainer(
     ] = False,
     settings: TrainerSettings,
 ) -> None:
-    """Refit after a number of ratings or seconds, and publish each generation that is good enough."""
+    """Refit after a number of new ratings or seconds, and publish the new model.
+
+    A model is not published if its NDCG@20 is lower than that of the model in service by more than
+    --refit-margin.
+    """
     from streams.trainer import run
 
     run(settings, once=once)

@@ -18,7 +18,7 @@ Client = TypeVar("Client")
 PRODUCER_REQUIRED = {
     "enable.idempotence": True,
     "acks": "all",
-    "partitioner": "murmur2_random",  # librdkafka's default puts 159 of 200 test keys elsewhere than Java
+    "partitioner": "murmur2_random",  # librdkafka's default differs from Java for 159 of 200 test keys
     "delivery.report.only.error": True,  # no Python callback for each delivered record
 }
 PRODUCER_DEFAULTS = {
@@ -26,12 +26,12 @@ PRODUCER_DEFAULTS = {
     "queue.buffering.max.messages": 500_000,
 }
 REPLY_PRODUCER_DEFAULTS = {
-    "topic.metadata.propagation.max.ms": "1000",  # how long to wait for a missing topic; default 30 s
+    "topic.metadata.propagation.max.ms": "1000",  # when a missing topic is reported; default 30 s
 }
 
 CONSUMER_REQUIRED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
 CONSUMER_DEFAULTS = {
-    "partition.assignment.strategy": "range",  # one member owns partition p of every topic; sticky differs
+    "partition.assignment.strategy": "range",  # one member owns partition p of every topic, unlike sticky
     "session.timeout.ms": 10_000,  # the other members take over a killed member's partitions after this
     "heartbeat.interval.ms": 3_000,
     "fetch.wait.max.ms": 500,

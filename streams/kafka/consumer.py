@@ -155,7 +155,7 @@ class Consumer:
         except KafkaException as error:
             if error.args[0].code() not in REBALANCED:
                 raise broker_error(self._settings, self._last_error, error) from error
-            log.warning("commit refused, records will be repeated reason=%s", error_text(error))
+            log.warning("commit refused, records will be read again reason=%s", error_text(error))
         self._committed |= changed
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -164,7 +164,7 @@ class Consumer:
         return self._retry(lambda timeout_s: offset_queries.committed_offsets(self._client, found, timeout_s))
 
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return the offset after the last record of each partition, asked from the broker."""
+        """Look up the offset after the last record of each partition at the broker."""
         return self._look_up(list(partitions), END)
 
     def beginning_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:

@@ -1,6 +1,6 @@
 """The owner partition of a key, computed as Java clients, aiokafka and Faust do (murmur2).
 
-A producer may use another partitioner, so the partition in which a record was found proves nothing.
+A producer may use another partitioner, so a record may be in another partition than its owner partition.
 """
 
 from functools import lru_cache

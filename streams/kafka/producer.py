@@ -27,7 +27,7 @@ REPLY_FLUSH_S = 0.2
 """Longest flush of replies. A healthy broker takes less; a missing topic must not delay the other replies."""
 
 LOG_EVERY = 1000
-"""One of so many failed replies is logged."""
+"""One in this many failed replies is logged."""
 
 
 class Sink(Protocol):

@@ -1,4 +1,4 @@
-"""Track whether partitions were read up to the offsets at which they ended at some moment."""
+"""Track whether partitions were read up to given target offsets, such as their ends at the start."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping

@@ -1,6 +1,6 @@
 """Typed messages of every topic, decoded and encoded here and nowhere else.
 
-Any bytes either decode or raise ``BadRecord``, which names the invalid field and its value.
+Decoding returns a valid message or raises ``BadRecord``, which names the invalid field and its value.
 """
 
 from streams.messages.features import FeatureRecord, decode_item, decode_user, encode_features

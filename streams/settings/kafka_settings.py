@@ -31,13 +31,13 @@ class KafkaSettings(BaseSettings):
     bootstrap_servers: str = Field(
         default="localhost:9092",
         pattern=r"\S",
-        description="Brokers to connect to first: host:port, comma-separated",
+        description="Kafka bootstrap servers: host:port, comma-separated",
     )
     prefix: str = Field(
-        default="", description="Prefix of every topic and group name, to separate tenants or tests"
+        default="", description="Prefix of all topic and group names; separates services on one cluster"
     )
     partitions: int = Field(
-        default=4, ge=1, le=10_000, description="Partitions of each topic that is sharded by user or item"
+        default=4, ge=1, le=10_000, description="Partitions of each topic that is keyed by user or item"
     )
     replication_factor: int = Field(
         default=-1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"
@@ -79,7 +79,7 @@ class KafkaSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take the arguments of the constructor only."""
+        """Read no environment variables and no files: only the arguments of the constructor count."""
         return (init_settings,)
 
     def replace(self, **changes: object) -> Self:
@@ -142,7 +142,7 @@ class RoleSettings(KafkaSettings):
 
 
 class ClientSettings(KafkaSettings):
-    """Settings of a client that asks for recommendations, such as ``dch recommend``."""
+    """Settings of a client that requests recommendations, such as ``dch recommend``."""
 
     role = "recommend"
 

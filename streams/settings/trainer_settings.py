@@ -25,7 +25,7 @@ class TrainerSettings(RoleSettings):
         default=0.02,
         ge=0,
         le=1,
-        description="NDCG@20 that a refit may lose against the model in service and still be published",
+        description="A refit is published unless its NDCG@20 is lower than that in service by more than this",
     )
     bits: int = Field(
         default=64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8"

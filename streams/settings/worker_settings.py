@@ -33,7 +33,7 @@ class WorkerSettings(RoleSettings):
         default=0.0,
         ge=0,
         le=1,
-        description="Minimum share of each list that goes to items that no fit has seen",
+        description="Minimum share of each list for items that the model in service was not fitted on",
     )
     encode_interval_s: float = Field(
         default=1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"

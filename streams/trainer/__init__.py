@@ -1,4 +1,4 @@
-"""The trainer: refits the towers on all ratings of the log, and publishes models that are good enough."""
+"""The trainer: refits the towers on all ratings, and publishes new models unless they are clearly worse."""
 
 from streams.trainer.main import run, serve
 

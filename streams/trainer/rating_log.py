@@ -1,4 +1,4 @@
-"""The content of `ratings`, `users` and `items` in memory: columns of 32 bytes a rating."""
+"""The content of `ratings`, `users` and `items` in memory: columns that take 32 bytes per rating."""
 
 from collections.abc import Mapping, Sequence
 

@@ -40,7 +40,7 @@ class Schedule:
         self._started_at = self.now()
 
     def is_due(self, *, n_new: int, has_model: bool) -> bool:
-        """Tell whether to start a fit now. Call it often: it notes when new ratings arrive.
+        """Tell whether to start a fit now. Call it often: it records when new ratings arrive.
 
         Args:
             n_new: rating events since the start of the last fit.

@@ -1,8 +1,8 @@
 """The assignment of one worker: which partitions it owns, how far they were applied and committed.
 
 Partition p of `ratings`, `users` and `item-ratings` belong together: a worker owns all three or none. It
-rebuilds its state from the beginning of the log. A record before the committed offset is *replayed*: a worker
-has already written what follows from it, so it is applied again and nothing is written. A record at or after
+rebuilds its state from the beginning of the log. A record before the committed offset is *replayed*: its
+outputs were written before, so it is applied again and nothing is written. A record at or after
 the committed offset is *live*.
 """
 
@@ -38,7 +38,7 @@ class Assignment:
         self._catch_up = ReplayProgress()  # up to the ends as they were when the partitions were assigned
 
     def update(self, consumer: Consumer, partitions: list[Partition]) -> tuple[Starts, frozenset[int]]:
-        """Own these partitions in place of the previous ones.
+        """Replace the owned partitions by these.
 
         Returns:
             The offset to read each partition from: the beginning, or the present position if it was owned
@@ -99,7 +99,7 @@ class Assignment:
         return any(self._replay.waits_for(Partition(self.item_ratings, number)) for number in self.owned)
 
     def caught_up(self) -> frozenset[int]:
-        """Return the owned partitions whose users are complete."""
+        """Return the owned partitions whose `ratings` and `users` are applied up to their ends."""
         return frozenset(
             number
             for number in self.owned
@@ -109,7 +109,7 @@ class Assignment:
         )
 
     def is_caught_up(self) -> bool:
-        """Return whether partitions are owned and all three topics of them are applied to their ends."""
+        """Return whether any partition is owned, and all three topics are applied up to their ends."""
         return bool(self.owned) and self._catch_up.is_done()
 
 
@@ -119,7 +119,7 @@ def _numbers(partitions: Iterable[Partition], names: Sequence[str]) -> frozenset
     if any(numbers != owned for numbers in by_topic.values()):
         found = ", ".join(f"{name} {sorted(numbers)}" for name, numbers in by_topic.items())
         raise TopicError(
-            f"topics that belong together were assigned in different partitions: {found}; create them with "
-            "equal partition counts, and set partition.assignment.strategy=range on every worker"
+            f"this worker was assigned different partitions of topics that belong together: {found}; create "
+            "them with equal partition counts, and set partition.assignment.strategy=range on every worker"
         )
     return owned

@@ -51,8 +51,8 @@ class WorkerContext:
         self.tables_read = threading.Event()  # tables: all records that existed at the start are queued
         self.recommender: Recommender | None = None  # ingest
         self.owned: frozenset[int] = frozenset()  # ingest: partitions that this worker owns
-        self.caught_up: frozenset[int] = frozenset()  # ingest: owned partitions whose users are complete
-        self.is_caught_up = False  # ingest: on all owned partitions, items included
+        self.caught_up: frozenset[int] = frozenset()  # ingest: owned partitions with all users read
+        self.is_caught_up = False  # ingest: whether all owned partitions are, items included
         self.serving: frozenset[int] = frozenset()  # requests: partitions of `requests` being read
         self.newest_published_ms = 0  # ingest
 

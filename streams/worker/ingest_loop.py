@@ -1,8 +1,7 @@
-"""The ingest thread: reads records, acts on them, writes what follows, flushes, and commits, in this order.
+"""The ingest thread: reads records, applies them, writes the outputs, flushes, and commits, in this order.
 
 It is the only thread that writes to the recommender's state. Because the commit comes last, a crash at any
-point repeats work and loses none (at least once). A record that is applied twice changes nothing the second
-time.
+point repeats work and loses none (at-least-once delivery). Applying a record again changes nothing.
 """
 
 import logging
@@ -61,7 +60,7 @@ def _first_model(context: WorkerContext) -> FetchedModel | None:
 
 
 class Ingest:
-    """The part of a worker that writes."""
+    """Applies records to the state and writes their outputs."""
 
     def __init__(
         self,
@@ -100,9 +99,9 @@ class Ingest:
             self._gauges.update(records)
 
     def process(self, records: Sequence[Record]) -> None:
-        """Act on the records of a poll, write what follows from them, flush, and commit.
+        """Apply the records of a poll, write their outputs, flush, and commit.
 
-        Call it after an empty poll, too: user records that were held back may now be due.
+        Call it after an empty poll, too: user records that were held back can then be applied.
         """
         self._in_batch = bool(records)
         by_topic: dict[str, list[Record]] = {name: [] for name in self._assignment.topics}
@@ -124,7 +123,7 @@ class Ingest:
         self._consumer.commit(skip=held.union(self._assignment.replaying()))
 
     def _share_progress(self) -> None:
-        """Let the other threads know which partitions are complete."""
+        """Publish to the other threads which partitions are caught up."""
         self._context.caught_up = self._assignment.caught_up()
         is_caught_up = self._assignment.is_caught_up()
         if is_caught_up and not self._context.is_caught_up:

@@ -22,8 +22,8 @@ from streams.worker.requests import run_requests
 log = logging.getLogger("streams.worker")
 
 THREAD_SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may hold the interpreter while another waits. Python's default of 5 ms is too long for
-requests: ingest decodes thousands of records in a row, and a request needs the interpreter several times."""
+"""How long a thread may hold the interpreter lock while another waits. Python's default of 5 ms is too long
+for requests: ingest decodes thousands of records in a row, and a request needs the lock several times."""
 
 SHUTDOWN_TIMEOUT_S = 8.0
 """How long the threads together may take to stop. Orchestrators kill a process after 10 s or more."""

@@ -77,7 +77,7 @@ class ModelFetcher:
         return model
 
     def _load(self, pointer: ModelPointer) -> Model:
-        """Read a model from the location of its pointer, or else from our own store.
+        """Read a model from the location of its pointer, or else from the store that --artifacts names.
 
         The store may be mounted at another path here than where the trainer runs. The checksum proves that
         both hold the same artifact.
@@ -130,7 +130,7 @@ class ModelSwapper:
         """Swap in the next model once its item codes are complete. Item histories must be complete.
 
         Each worker first publishes its own item codes of the next generation. Then it waits for those of the
-        other workers and goes on serving the present generation. So lists never lack another worker's items.
+        other workers, while the current generation stays in service. So no items are missing after a swap.
         """
         new = self._next
         if new is None:
@@ -146,7 +146,7 @@ class ModelSwapper:
             return
         if n_missing:
             log.warning(
-                "swap without some items' codes generation=%d missing=%d", new.model.generation, n_missing
+                "swap without all item codes generation=%d missing=%d", new.model.generation, n_missing
             )
         self._swap(new, snapshot)
 

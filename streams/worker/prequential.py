@@ -1,4 +1,4 @@
-"""Live prequential quality: which ratings are trials, and how many trials are hits.
+"""The prequential test of a worker: select the ratings that are trials, and count hits.
 
 A trial is a rating whose item is ranked in its user's list just before the rating is folded in.
 """

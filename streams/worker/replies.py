@@ -1,4 +1,4 @@
-"""Replies: what a request is answered with, and where the reply goes. Sends nothing."""
+"""Make the reply to a request, and find its reply topic. Nothing here sends records."""
 
 from collections.abc import Mapping
 

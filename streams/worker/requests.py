@@ -1,7 +1,8 @@
-"""The requests thread: answers requests beside ingest, from the same state, without waiting for its batches.
+"""The requests thread: answers requests from the state that ingest writes, without waiting for its batches.
 
-It reads exactly the partitions whose users this worker owns and has completely, so a request meets the worker
-that has its user's ratings. It is not a member of a consumer group; it keeps its offsets under a group name.
+It reads exactly the partitions of `requests` whose ratings and users this worker owns and has fully read, so
+a request is answered from all ratings of its user. It assigns itself these partitions: it is not a member of
+a consumer group, but commits its offsets under a group name.
 """
 
 import logging
@@ -25,10 +26,10 @@ from streams.worker.replies import address_of, error_record, reply_record, reply
 log = logging.getLogger("streams.worker")
 
 POLL_S = 0.05
-"""Longest wait for a request, and so for a change of the partitions to be noticed."""
+"""Longest wait for a request. A change of the assigned partitions is noticed after this time at most."""
 
 MAX_REQUESTS_PER_POLL = 64
-"""The last request of a poll waits for all before it."""
+"""Small, because the last request of a poll waits until all before it are answered."""
 
 COMMIT_INTERVAL_S = 1.0
 
@@ -48,7 +49,7 @@ def run_requests(context: WorkerContext) -> None:
 
 
 class Requests:
-    """The part of a worker that answers. Only the requests thread uses it."""
+    """Reads requests and sends their replies. Only the requests thread uses it."""
 
     def __init__(self, context: WorkerContext, consumer: Consumer, producer: Producer) -> None:
         self._context, self._settings = context, context.settings
@@ -87,8 +88,8 @@ class Requests:
     def _read(self, numbers: frozenset[int]) -> None:
         """Read these partitions from now on: from the committed offset, or from the end if there is none.
 
-        The end is looked up here. If it were left to the consumer, a request sent just after the worker
-        reports ready could lie before it and be missed.
+        The end offset is looked up here, before the worker reports ready. If the consumer looked it up later,
+        a request sent in between would be skipped.
         """
         self.commit()
         partitions = [Partition(self._topic, number) for number in sorted(numbers)]
@@ -146,7 +147,7 @@ class Requests:
     def _owner_elsewhere(self, record: Record, request: RecommendRequest) -> int | None:
         """Return the partition that owns the user of a request, if this worker does not serve it.
 
-        None for a request that was repartitioned before, so that no request moves in a circle.
+        None for a request that was repartitioned before, so that no request is repartitioned forever.
         """
         if request.user is None or is_repartitioned(record):
             return None

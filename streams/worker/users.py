@@ -38,8 +38,8 @@ class UserProcessor:
     def drop_held_except(self, owned: frozenset[int]) -> None:
         """Drop the records held back of other partitions than these, after a rebalance.
 
-        They are not committed, so the new owner reads them again. Those of partitions that remain owned are
-        kept, because reading continues after them.
+        They are not committed, so the new owner reads them again. Records of partitions that
+        remain owned are kept, because this worker does not read them again.
         """
         self._held = {partition: held for partition, held in self._held.items() if partition in owned}
 

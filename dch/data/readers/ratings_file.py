@@ -1,4 +1,4 @@
-"""Find the file of ratings that a path stands for; its suffix determines the format."""
+"""Find the file of ratings at a path, which may be a folder; its suffix determines the format."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".data", ".dat", ".i
 METADATA = frozenset(
     {"items", "users", "movies", "links", "tags", "genome-scores", "genome-tags", "recommendations"}
 )
-"""Names, without suffix, of files that often lie beside ratings but hold none."""
+"""Names, without suffix, of files that are often in the same folder but contain no ratings."""
 
 
 def format_suffix(file: Path) -> str:

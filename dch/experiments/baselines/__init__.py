@@ -1,1 +1,1 @@
-"""The baselines: methods that are fitted to the same ratings as DCH and measured by the same questions."""
+"""The baselines: methods fitted to the same ratings as DCH and measured on the same ranking tasks."""

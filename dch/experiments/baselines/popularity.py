@@ -1,4 +1,4 @@
-"""Popularity: every user gets the items with the most positive ratings; the least that others must beat."""
+"""Popularity: every user gets the items with the most positive ratings; a useful method beats it."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PopularityScorer:
-    """Scores items the same for all users, new users included."""
+    """Gives each item the same score for all users, new users included."""
 
     counts: Floats
     """(n_items,) number of positive ratings, -inf for items without any rating."""
@@ -28,7 +28,7 @@ class PopularityScorer:
 
 @dataclass(frozen=True)
 class FittedPopularity:
-    """The training ratings and the least positive rating."""
+    """The training ratings, and the lowest rating that is positive."""
 
     train: Ratings
     positive_from: float
@@ -42,5 +42,5 @@ class FittedPopularity:
 
 
 def fit_popularity(train: Ratings, *, seed: int = 0) -> FittedPopularity:
-    """Derive the least positive rating from the training ratings; the seed is not used."""
+    """Derive the lowest positive rating from the training ratings; the seed is not used."""
     return FittedPopularity(train, infer_scale(train.values, DchConfig(), graded=False).positive_from)

@@ -1,4 +1,4 @@
-"""Ratings as a sparse matrix of weights, the join of two sets of ratings, and the rows that a fit knows."""
+"""Ratings as a sparse matrix of weights; the join of two sets of ratings; the users and items of a fit."""
 
 from dataclasses import dataclass, replace
 from typing import Any

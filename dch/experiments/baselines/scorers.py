@@ -1,4 +1,4 @@
-"""What every baseline offers: fit once, fold new ratings in, score all items; and a scorer by products."""
+"""The interface of a baseline: fit once, fold in new ratings, score all items; and a scorer by products."""
 
 from dataclasses import dataclass
 from functools import cached_property

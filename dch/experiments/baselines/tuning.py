@@ -1,4 +1,4 @@
-"""Tune the settings of a baseline on a part of its training data, so that each baseline is at its best.
+"""Tune the settings of a baseline on a part of its training data, so that the comparison is fair.
 
 The search is hill climbing on a grid: it tries every start, then moves from the best settings to the best
 of their neighbours, which differ in one setting by one step. It ends when no neighbour is better, or at the
@@ -145,7 +145,7 @@ def tune(
 
 
 def validation_question(split: Holdout, seed: int) -> RankingTask:
-    """Return the question for lists of all training items for at most MAX_USERS users."""
+    """Return the task of ranking all training items for at most MAX_USERS users."""
     train, test = split.train, split.test
     least = infer_scale(train.values, DchConfig(), graded=False).positive_from
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0

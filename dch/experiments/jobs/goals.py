@@ -24,7 +24,7 @@ IN_DEPTH_ON = "ml-1m"
 """The data set of the goals that name no data set."""
 
 SLOT_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
-"""Shares of the list slots that are reserved for new items, measured one after the other."""
+"""Shares of the list positions that are reserved for new items, measured one after the other."""
 
 MORE_RATINGS = 0.1
 """Number of ratings that are new at a refit, divided by the number at the fit before."""
@@ -99,7 +99,7 @@ def refit(plan: Plan, name: str, seed: int) -> Outcome:
 
 
 def exposure(plan: Plan, name: str, seed: int) -> Outcome:
-    """Measure how often new items are listed among all items, and the effect of reserved slots."""
+    """Measure how often new items are listed among all items, and the effect of reserved positions."""
     model, _ = plan.model(name, seed)
     split = plan.split(name, seed).holdout
     state, asked = state_with_new_items(model, split), make_exposure_tasks(split, relevant_from(split.train))

@@ -1,4 +1,4 @@
-"""The baselines of the tables: how each is fitted, with which settings, and what an item takes."""
+"""The baselines of the tables: how each is fitted, with which settings, and the bytes per item."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -121,7 +121,7 @@ def table_questions(split: Split) -> dict[str, RankingTask]:
 
 
 def relevant_from(train: Ratings) -> float:
-    """Return the least relevant rating: the least that a model fitted to these ratings takes as positive."""
+    """Return the lowest relevant rating: the lowest positive one for a model fitted to these ratings."""
     from dch.training.rating_weights import infer_scale  # importing this package takes seconds
 
     return infer_scale(train.values, DchConfig(), graded=False).positive_from

@@ -1,4 +1,4 @@
-"""The pages of exposure: the effect of list slots reserved for new items, as a table and a plot."""
+"""The pages of exposure: the effect of list positions reserved for new items, as a table and a plot."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast

@@ -2,7 +2,7 @@
 
 - noida-db never expires a member. The proxy removes a member that is silent for its session timeout.
 - A member that rejoins at once, as with cooperative assignment, can overtake the replies to the previous
-  joins. Then all members wait for each other forever. The proxy delays a join until those replies are sent.
+  joins. Then the rebalance never ends. The proxy delays a join until those replies are sent.
 """
 
 import asyncio

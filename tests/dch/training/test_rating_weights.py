@@ -44,6 +44,6 @@ def test_settings_override_the_inferred_scale():
 
 def test_a_threshold_above_all_ratings_is_an_error_that_names_both_values():
     with pytest.raises(
-        RatingsError, match=r"no rating counts as liked: the highest is 3, positive_from is 4; lower"
+        RatingsError, match=r"no rating is positive: the highest is 3, positive_from is 4; lower"
     ):
         infer_scale(_ratings(1, 3), DchConfig(positive_from=4.0), graded=True)
