@@ -1,4 +1,4 @@
-"""Jobs of drift: a stream in order of time, served with no refit, with warm refits, or with full fits."""
+"""Jobs of drift: a stream in order of time, served with no refit, with refits, or with full fits."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ DATA = ("ml-1m", "yelp", "amazon-books")
 IN_DEPTH_ON = "ml-1m"
 """The data set of the goals that name no data set."""
 
-SLOT_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+RESERVED_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of the list positions that are reserved for new items, measured one after the other."""
 
 MORE_RATINGS = 0.1
@@ -104,7 +104,7 @@ def exposure(plan: Plan, name: str, seed: int) -> Outcome:
     split = plan.split(name, seed).holdout
     state, asked = state_with_new_items(model, split), make_exposure_tasks(split, relevant_from(split.train))
     curves: dict[str, dict[str, list[float]]] = {}
-    for point in measure_exposure(state, split, asked, SLOT_SHARES, n_threads=plan.config.threads):
+    for point in measure_exposure(state, split, asked, RESERVED_SHARES, n_threads=plan.config.threads):
         values = point._asdict()
         curve = curves.setdefault(values.pop("strategy"), {})
         for what, value in values.items():

@@ -38,8 +38,8 @@ The published protocol is not public. The tables follow our own, which is one fu
   part without a given rating by the user. Relevant: the other 20% of their ratings.
 - **EUNI** (existing user, new item): lists for users of the training part. Candidates: the held-out items
   without a given rating by the user. Relevant: the other 20% of the ratings of these items.
-- **Relevant** are test ratings of at least three quarters of the scale: 4 or more on a scale of 1 to 5. All
-  candidates are ranked, never a sample of them.
+- **Relevant** ratings are test ratings of at least three quarters of the scale: 4 or more on a scale of
+  1 to 5. All candidates are ranked, never a sample of them.
 - **Lists** have 20 items. The number of positive ratings breaks ties, then a checksum of the id. A user
   without a code gets the popular list. The lists of DCH use plain Hamming distance; "reranked" reorders the
   nearest 200 codes by a finer score.

@@ -12,13 +12,13 @@ from dch.state.prequential import COHORTS
 
 HIT = f"HIT@{DEPTH}"
 
-POLICIES = {"none": "no refit", "warm": "warm refits", "full": "full fits"}
+POLICIES = {"none": "no refit", "warm": "refits", "full": "full fits"}
 
 NOTE = f"""The first model is fitted to the earliest half of the ratings. The other half is streamed in
 order of time, in equal parts. Each rating is tested before it is learned. A trial is a rating of at least
 three quarters of the scale; it is a hit if its item is among the first {DEPTH} of the user's reranked list
 just before. An item without a code at that time is a miss. Under every policy, each rating is folded in at
-once. No refit: the first model serves all parts. Warm refits: before each part but the first, the serving
+once. No refit: the first model serves all parts. Refits: before each part but the first, the serving
 model is refitted to all ratings so far. Full fits: at the same points, a model is fitted from scratch; one
 seed. New users and new items have no rating in the earliest half. Fit time excludes the first fit.
 Popular: the items with the most positive ratings so far."""

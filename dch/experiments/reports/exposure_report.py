@@ -8,7 +8,7 @@ from dch.experiments.reports.goal_list import GoalOutcomes
 from dch.experiments.reports.page import Cell, Line, Page, Panel, Plot, Spread, Table, spread_of
 
 COLUMNS: Mapping[str, str] = {
-    "exposure": "slots of new items",
+    "exposure": "positions of new items",
     "new_hit": "HIT@20 new",
     "new_ndcg": "NDCG@20 new",
     "old_hit": "HIT@20 training",
@@ -19,9 +19,9 @@ COLUMNS: Mapping[str, str] = {
 PLOTTED = ("exposure", "new_hit", "old_hit")
 
 NOTE = """The lists are for existing users, with 20 of all items, new items included; the code of a new
-item comes from 80% of its ratings. Reserved is `new_item_share`, the least share of the slots of a list
-that new items get. Slots of new items is the share of all slots that they got. HIT and NDCG of new items
-cover the users with a relevant new item, and only new items count as relevant (EUNI-all); likewise for
+item comes from 80% of its ratings. Reserved is `new_item_share`, the minimum share of the positions of a
+list that new items get. Positions of new items is the share of all positions that they got. HIT and NDCG
+of new items cover the users with a relevant new item, and only new items count as relevant (EUNI-all); likewise for
 training items. Reference for these shares: {even}."""
 
 
@@ -38,7 +38,7 @@ def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
         return []
     even = "; ".join(_even(name, by_data[name]) for name, of in curves.items() if of)
     columns = ("data set", "strategy", "reserved", *COLUMNS.values())
-    title = "Effect of list slots reserved for new items"
+    title = "Effect of positions reserved for new items"
     table = Table("exposure", title, columns, rows, NOTE.format(even=even), percent=True)
     return [table, *(_plot(name, of) for name, of in curves.items() if of)]
 
@@ -77,13 +77,13 @@ def _plot(name: str, curves: Curves) -> Plot:
     panels = [
         Panel(
             COLUMNS[what],
-            "share of slots reserved, %",
+            "share of positions reserved, %",
             "%",
             {strategy: _line(shares, values[what]) for strategy, (shares, values) in curves.items()},
         )
         for what in PLOTTED
     ]
-    return Plot(f"exposure-{name}", f"List slots reserved for new items, {name}", panels)
+    return Plot(f"exposure-{name}", f"Positions reserved for new items, {name}", panels)
 
 
 def _line(shares: Sequence[float], values: Sequence[Spread]) -> Line:

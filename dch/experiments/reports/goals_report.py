@@ -1,4 +1,4 @@
-"""The pages of the goals: each goal with the measured figure, reserved slots, and code collisions."""
+"""The pages of the goals: each goal with the measured figure, reserved positions, and code collisions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ NOTE = f"""{GOAL_CASES} Each figure or ratio is computed per seed; the table sho
 deviation over seeds. iALS-64 is implemented by the package implicit. It is tuned in the same run on
 a fifth of the first seed's training part, and new users and items are folded in. Figures are rounded as
 shown before they are compared with the targets. Cold items are the held-out items with features and without
-ratings, ranked among themselves; relevant are the 20% of their ratings that are in the test part.
+ratings, ranked among themselves; the 20% of their ratings in the test part are relevant.
 Popularity has no ratings to rank cold items by, so its list is ordered by a checksum of the id,
 which is one random order."""
 
@@ -25,16 +25,16 @@ COLLISION_COLUMNS = (
     "correlation, worst pair",
     "distinct codes",
     "most items of one code",
-    "clashing items",
+    "colliding items",
 )
 COLLISION_NOTE = """Computed over the users and items of the training part. Balance is the absolute mean of
 a bit as -1 or 1: 0 if the bit is on for half of the codes. Correlation is the absolute correlation of two
-bits, over all pairs. Clashing items share their code with an item that has a different set of raters; the
+bits, over all pairs. Colliding items share their code with an item that has a different set of raters; the
 goal is at most 1%."""
 
 
 def goals_pages(outcomes: Mapping[str, Outcome]) -> list[Page]:
-    """Return the table of goals, the pages of reserved slots, and the table of code collisions."""
+    """Return the table of goals, the pages of reserved positions, and the table of code collisions."""
     by_data = _by_data(outcomes)
     rows = [_row(name, goal, found) for name, found in by_data.items() for goal in _goals(name)]
     if not rows:
@@ -81,7 +81,7 @@ def _bits(found: GoalOutcomes, side: str) -> list[Spread | None]:
 
 
 def _shared_codes(found: GoalOutcomes, side: str) -> list[Cell]:
-    """Return distinct codes, most items of one code and clashing items; measured for items only."""
+    """Return distinct codes, most items of one code and colliding items; measured for items only."""
     if side == "users":
         return [None, None, None]
     counts = [_mean(found, "item_sharing", what) for what in ("distinct_codes", "largest_group")]

@@ -50,14 +50,14 @@ def test_trials_do_not_depend_on_the_policy_and_full_fits_adapt_to_a_new_taste(o
     }
     assert len({json.dumps(one) for one in trials.values()}) == 1
     rates = {row[1]: row[2].mean for row in drift_pages(outcomes)[0].rows}
-    assert list(rates) == ["no refit", "warm refits", "full fits", "popular"]
+    assert list(rates) == ["no refit", "refits", "full fits", "popular"]
     assert rates["full fits"] > rates["no refit"] + 0.05
 
 
 def test_the_fit_time_of_refits_is_shown_and_is_zero_without_refits(outcomes):
     cost = {row[1]: row[-3:] for row in drift_pages(outcomes)[0].rows}
     assert cost["no refit"] == [0, "0.0", None]
-    for policy in ("warm refits", "full fits"):
+    for policy in ("refits", "full fits"):
         assert cost[policy][0] == N_PARTS_QUICK - 1
         assert float(cost[policy][1]) > 0
 
@@ -69,12 +69,12 @@ def _rate(counts):
 def test_the_first_part_has_the_same_hit_rate_under_every_policy(outcomes):
     _, along, plot = drift_pages(outcomes)
     firsts = {row[1]: row[2] for row in along.rows}
-    assert firsts["no refit"] == firsts["warm refits"]
+    assert firsts["no refit"] == firsts["refits"]
     assert firsts["full fits"].mean == _rate(outcomes["drift/tiny/none/0"]["parts"]["0"])
     assert isinstance(plot, Plot)
     assert [list(panel.lines) for panel in plot.panels] == [
-        ["no refit", "warm refits", "full fits", "popular"],
-        ["no refit", "warm refits", "full fits"],
+        ["no refit", "refits", "full fits", "popular"],
+        ["no refit", "refits", "full fits"],
     ]
 
 
