@@ -71,6 +71,7 @@ PREQUENTIAL_POPULAR_HITS = Counter(
     ["cohort"],
 )
 SNAPSHOT_TIMESTAMP_SECONDS = Gauge(
-    "dch_snapshot_timestamp_seconds", "Time at which the newest snapshot was written, in seconds since 1970."
+    "dch_snapshot_timestamp_seconds",
+    "Time at which the newest snapshot was written, in seconds since 1970; 0: no role writes snapshots.",
 )
 REBALANCES = Counter("dch_rebalances_total", "Number of changes of the partitions assigned to this process.")

@@ -13,6 +13,9 @@ from dch.evaluation.protocol import describe, relevance_threshold
 from dch.evaluation.ranked_lists import make_lists, make_task, measure_lists
 from dch.evaluation.report import Report, summarise
 
+NAME_IN_REPORT = "given split"
+"""The name of this protocol in reports; names in JSON do not change."""
+
 CASE = (
     "users of the training file; ranked: every item of the training file that they did not rate there; "
     "relevant: their test ratings of relevant_from or more, whether or not the item is in the training file"
@@ -44,7 +47,7 @@ def evaluate_fixed_split(
     train, test = with_common_ids(train, test)
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
     is_new = ~np.isin(test.pairs(), train.pairs())
-    protocol = describe("given split", train, config, seeds)
+    protocol = describe(NAME_IN_REPORT, train, config, seeds)
     warm_up(fit, config)
     measured, seconds = [], []
     for seed in seeds:

@@ -105,7 +105,9 @@ def _best_settings(default: DchConfig, open_choices: list[str], train: Ratings) 
     if len(quality(default)) < MIN_USERS:
         return default
     best = with_best_alpha(default)
-    if "rating_weights" in open_choices:  # binary weights, unless graded ones are clearly better
+    if (
+        "rating_weights" in open_choices
+    ):  # binary weights, unless graded weights are better by two standard errors
         binary = with_best_alpha(replace(default, rating_weights="binary"))
         best = best if _is_clear(quality(best) - quality(binary)) else binary
     if "teacher_factors" in open_choices:
