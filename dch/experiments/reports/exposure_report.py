@@ -21,8 +21,8 @@ PLOTTED = ("exposure", "new_hit", "old_hit")
 NOTE = """The lists are for existing users, with 20 of all items, new items included; the code of a new
 item comes from 80% of its ratings. Reserved is `new_item_share`, the minimum share of the positions of a
 list that new items get. Positions of new items is the share of all positions that they got. HIT and NDCG
-of new items cover the users with a relevant new item, and only new items count as relevant (EUNI-all); likewise for
-training items. Reference for these shares: {even}."""
+of new items cover the users with a relevant new item, and only new items count as relevant (EUNI-all);
+likewise for training items. Reference for these shares: {even}."""
 
 
 def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
