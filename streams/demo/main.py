@@ -53,37 +53,47 @@ def run(
         DemoError: a process failed, or nothing changed any more.
     """
     _handle_signals()
-    start = time.monotonic()
-    console, settings = Console(highlight=False), settings or TrainerSettings()
+    start, console, is_embedded = time.monotonic(), Console(highlight=False), bootstrap_servers is None
+    settings = settings or TrainerSettings()
     if bootstrap_servers is not None:
         settings = settings.replace(bootstrap_servers=bootstrap_servers)
         require_broker(settings)
-    found = read_demo_data(data, None if bootstrap_servers else MAX_EMBEDDED)
+    found = read_demo_data(data, MAX_EMBEDDED if is_embedded else None)
     _heading(console, "1. Fit generation 1 on the older half of the ratings")
     _describe(found, console)
     recommender = Recommender.fit(found.older, config=DchConfig(bits=settings.bits), progress=True)
-    is_embedded = bootstrap_servers is None
     _heading(console, f"2. Start {'a broker, ' if is_embedded else ''}a worker and a trainer")
     with _cluster(settings, console, is_embedded=is_embedded) as cluster:
         worker_url, trainer_url = _start_service(cluster, found, recommender, console)
-        _heading(console, "3. Publish the newer half as a live stream; the trainer refits meanwhile")
-        refit = stream_live(cluster, found.newer, worker_url, trainer_url, console)
-        _heading(console, f"4. A new user rates {len(found.liked)} items")
-        newcomer = run_newcomer(cluster, found)
-        console.print(newcomer_table(newcomer.lists, N_SHOWN))
-        _heading(console, "5. Results")
-        console.print(cohort_table(refit.counts))
-        console.print(COHORT_NOTE, style="dim")
-        console.print(summary(_summary_lines(found, refit, newcomer, time.monotonic() - start)))
+        _show(cluster, found, worker_url, trainer_url, console, start)
         if keep:
             _keep_running(cluster, found, worker_url, console)
         else:
-            command = f"{BIN / 'dch'} demo --keep" + (
-                "" if is_embedded else f" --bootstrap-servers {bootstrap_servers}"
-            )
+            command = f"{BIN / 'dch'} demo --keep"
+            broker = "" if is_embedded else f" --bootstrap-servers {bootstrap_servers}"
             console.print(
-                f"To send requests of your own, keep the service running: {command}", soft_wrap=True
+                f"To send requests of your own, keep the service running: {command}{broker}", soft_wrap=True
             )
+
+
+def _show(
+    cluster: DemoCluster,
+    data: DemoData,
+    worker_url: str,
+    trainer_url: str,
+    console: Console,
+    start: float,
+) -> None:
+    """Stream the newer half, be a new user, and print the results."""
+    _heading(console, "3. Publish the newer half as a live stream; the trainer refits meanwhile")
+    refit = stream_live(cluster, data.newer, worker_url, trainer_url, console)
+    _heading(console, f"4. A new user rates {len(data.liked)} items")
+    newcomer = run_newcomer(cluster, data)
+    console.print(newcomer_table(newcomer.lists, N_SHOWN))
+    _heading(console, "5. Results")
+    console.print(cohort_table(refit.counts))
+    console.print(COHORT_NOTE, style="dim")
+    console.print(summary(_summary_lines(data, refit, newcomer, time.monotonic() - start)))
 
 
 def _cluster(
