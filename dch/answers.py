@@ -32,6 +32,7 @@ class Query(NamedTuple):
     relaxed: Floats | None = None  # (bits,); None if nothing is known, which leads to the popular list
     vector: Floats = NO_VECTOR  # (vector_size,) ranking vector; empty: rerank by the relaxed code
     seen: Ints = NO_ROWS  # rows of the items already rated, newest first
+    ratings: int | None = None  # number of ratings that the query rests on; None for an item
 
     @property
     def code(self) -> bytes | None:
@@ -63,25 +64,32 @@ class Answer(NamedTuple):
     code: bytes | None
     """The packed code that was searched for; None in the popular list."""
 
+    ratings: int | None
+    """How many ratings the list rests on: the live ratings of the user, or the items of an inline history.
+    None for similar items. Ratings of items that the fit never saw count too, though they change no code."""
+
 
 def query_user(state: State, user: str) -> Query:
-    """Return the query for a user, with a copy of the user's data."""
+    """Return the query for a user, with a copy of the user's data, all of it as at one moment."""
     row = state.history.user_ids.row(user)
     if row == UNKNOWN:
-        return Query(state.snapshot)
+        return Query(state.snapshot, ratings=0)
     rows = np.array([row], np.int32)
     with state.lock:
         snapshot, seen = state.snapshot, state.history.user_histories.of(row)[0]
         if not snapshot.users.has_code(rows)[0]:
-            return Query(snapshot, seen=seen)
+            return Query(snapshot, seen=seen, ratings=len(seen))
         relaxed, vectors = snapshot.users.encode(rows)
-    return Query(snapshot, relaxed[0], vectors[0], seen)
+    return Query(snapshot, relaxed[0], vectors[0], seen, len(seen))
 
 
 def query_history(
     state: State, history: Sequence[tuple[str, float]], features: Features | None = None
 ) -> Query:
-    """Return the query for an inline history of (item, rating), with optional user features."""
+    """Return the query for an inline history of (item, rating), with optional user features.
+
+    Of several ratings of one item, the last one counts.
+    """
     snapshot = state.snapshot
     latest = dict(history)
     ids = IdTable(latest)
@@ -94,9 +102,9 @@ def query_history(
     weights = np.interp(rows.values, *snapshot.model.rating_knots.T)
     is_known = bool(((snapshot.model.user_vocabulary.of_others(ids) >= 0) & (weights > 0)).any())
     if not is_known:
-        return Query(snapshot, seen=seen)
+        return Query(snapshot, seen=seen, ratings=len(latest))
     relaxed, vectors = snapshot.model.encode_users_with_vectors(rows, ids, [features])
-    return Query(snapshot, relaxed[0], vectors[0], seen)
+    return Query(snapshot, relaxed[0], vectors[0], seen, len(latest))
 
 
 def query_item(state: State, item: str) -> Query:
@@ -156,7 +164,8 @@ def answer(
         new = _best_new(query, items, n_new, skip, used)
         by_score = used == "codes+rerank"
         reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
-    return Answer(_hits(found, items, ids, used), used, query.snapshot.model.generation, query.code)
+    hits, generation = _hits(found, items, ids, used), query.snapshot.model.generation
+    return Answer(hits, used, generation, query.code, query.ratings)
 
 
 def _check(k: int, strategy: str, new_item_share: float) -> None:

@@ -144,9 +144,11 @@ def _print(reply: "RecommendReply") -> None:
         table.add_row(str(rank), item.item, item.title or "", distance, f"{item.score:.2f}")
     console = Console(highlight=False)
     console.print(table)
+    counted = "" if reply.ratings is None else f"ratings of this user {reply.ratings}, "
     console.print(
-        f"generation {reply.generation}, strategy {reply.strategy}, "
+        f"generation {reply.generation}, strategy {reply.strategy}, {counted}"
         f"newest applied rating {reply.staleness_s:.1f} s old"
     )
     if reply.strategy == "popular":
-        console.print("this user has no ratings yet, so these are the most popular items")
+        known = "the model can use no rating of this user" if reply.ratings else "this user has no ratings"
+        console.print(f"{known} yet, so these are the most popular items")

@@ -28,15 +28,26 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep everything running at the end and print commands to try.")
     ] = False,
+    bootstrap_servers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="A running broker to use; its other topics are not touched. Default: an embedded broker, "
+            "with the newest 100,000 ratings.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run the whole service on this machine on real ratings; takes a few minutes.
 
     The demo fits a model, starts a broker, a worker and a trainer, streams
     ratings, refits during the stream, and shows how recommendations change.
+    On a running broker, the names of its topics and groups begin with
+    dch-demo-, and the topics are deleted at the end.
     """
     from streams.demo.main import run
 
-    run(data, keep=keep)
+    run(data, keep=keep, bootstrap_servers=bootstrap_servers)
 
 
 def worker(*, settings: WorkerSettings) -> None:

@@ -1,5 +1,6 @@
 """The ratings of the demo: MovieLens-100K from a wheel, or any folder, split into two halves by time."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dch import Ratings
-from dch.data.features import tokens
+from dch.data.features import Features, tokens
 from streams.errors import SettingsError
 
 WHEEL = "recbole"
@@ -17,6 +18,10 @@ LIKED_GENRES = ("genres=Sci-Fi", "genres=Animation", "genres=Horror")
 
 N_LIKED = 5
 MIN_RATINGS = 1000
+
+MAX_EMBEDDED = 100_000
+"""Most ratings on the embedded broker. Each is a record of `ratings` and one of `item-ratings`, and there are
+records of items and users beside them; the broker holds some 300,000."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,21 @@ class DemoData:
     liked: list[str]
     """Ids of the items that the new user rates."""
 
+    n_in_file: int
+    """Number of ratings in the file; more than those of the demo if only the newest were taken."""
+
     def title(self, item: str) -> str:
         """Return the title of an item, or its id if it has none."""
         features = self.ratings.item_features.get(item, {})
         return str(features.get("title", item))
 
 
-def read_demo_data(folder: Path | None) -> DemoData:
+def read_demo_data(folder: Path | None, at_most: int | None = None) -> DemoData:
     """Read the ratings and split them.
 
     Args:
         folder: a folder or file of ratings; None reads MovieLens-100K.
+        at_most: number of ratings to take, the newest ones; None takes all.
 
     Raises:
         SettingsError: MovieLens-100K is not installed, or there are too few ratings.
@@ -52,11 +61,33 @@ def read_demo_data(folder: Path | None) -> DemoData:
     """
     path = folder or wheel_data("give a folder of ratings: dch demo --data DIR")
     ratings = Ratings.read(path)
+    n_in_file = len(ratings)
+    if at_most is not None and n_in_file > at_most:
+        ratings = _newest(ratings, at_most)
     if len(ratings) < MIN_RATINGS:
         raise SettingsError(f"the demo needs at least {MIN_RATINGS:,} ratings, {path} has {len(ratings)}")
     is_older = np.arange(len(ratings)) < len(ratings) // 2  # ratings are sorted by time
     older, newer = ratings.subset(is_older), ratings.subset(~is_older)
-    return DemoData(Path(path).name, ratings, older, newer, _liked(older))
+    return DemoData(Path(path).name, ratings, older, newer, _liked(older), n_in_file)
+
+
+def _newest(ratings: Ratings, n: int) -> Ratings:
+    """Return the newest n ratings, with no other users and items than those that they name."""
+    cut = slice(len(ratings) - n, None)  # ratings are sorted by time
+    users = [ratings.user_ids[row] for row in ratings.users[cut].tolist()]
+    items = [ratings.item_ids[row] for row in ratings.items[cut].tolist()]
+    return Ratings.from_events(
+        users,
+        items,
+        ratings.values[cut],
+        ratings.timestamps[cut],
+        user_features=_features_of(users, ratings.user_features),
+        item_features=_features_of(items, ratings.item_features),
+    )
+
+
+def _features_of(ids: Sequence[str], features: Mapping[str, Features]) -> dict[str, Features]:
+    return {id_: features[id_] for id_ in dict.fromkeys(ids) if id_ in features}
 
 
 def wheel_data(otherwise: str) -> Path:

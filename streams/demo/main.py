@@ -4,81 +4,116 @@ import signal
 import statistics
 import sys
 import time
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dch import DchConfig, Ratings, Recommender
+from dch import DchConfig, Recommender
 from streams import topics
 from streams.client import RecommendClient
-from streams.demo.cluster import DemoCluster, start_cluster
-from streams.demo.demo_data import DemoData, read_demo_data
-from streams.demo.newcomer import Newcomer, rate_liked_items
-from streams.demo.processes import DemoError
+from streams.demo.cluster import DemoCluster, join_cluster, require_broker, start_cluster
+from streams.demo.demo_data import MAX_EMBEDDED, DemoData, read_demo_data
+from streams.demo.live_stream import Refit, publish, stream_live
+from streams.demo.newcomer import Newcomer, ask_until, rate_liked_items
 from streams.demo.report import COHORT_NOTE, cohort_table, newcomer_table, summary
-from streams.demo.worker_metrics import WorkerCounts, read_worker
+from streams.demo.role_metrics import CohortCounts
 from streams.kafka import Producer
 from streams.kafka.records import Output
-from streams.messages import ErrorReply, RatingEvent, RecommendReply, RecommendRequest, encode_rating
-from streams.publish import Pace, publish_features, publish_ratings
+from streams.messages import RatingEvent, encode_rating
+from streams.publish import Pace, publish_features
 from streams.settings import ClientSettings, TrainerSettings
 
-LIVE_S = 50.0
-"""Duration of the live stream in seconds: the whole demo takes less than three minutes."""
-
-MIN_RATE = 200.0
-"""Slowest live stream, in ratings a second: a small file takes less than ``LIVE_S``."""
-
-READY_S = 120.0
-REFIT_S = 90.0
 POLL_S = 0.5
 N_SHOWN = 5
 BIN = Path(sys.executable).parent
 
 
-def run(data: Path | None, *, keep: bool, settings: TrainerSettings | None = None) -> None:
+def run(
+    data: Path | None,
+    *,
+    keep: bool,
+    bootstrap_servers: str | None = None,
+    settings: TrainerSettings | None = None,
+) -> None:
     """Run the demo.
 
     Args:
         data: folder or file of ratings; None reads MovieLens-100K.
         keep: leave everything running until Ctrl-C.
-        settings: settings of the roles, such as ``bits``; the broker address is replaced.
+        bootstrap_servers: address of a running broker; None starts an embedded one, and takes no more ratings
+            than that one can hold.
+        settings: settings of the roles, such as ``bits``; the address of the broker is replaced.
 
     Raises:
         SettingsError: there are too few ratings, or MovieLens-100K is not installed.
         RatingsError: the ratings cannot be read.
-        DemoError: a process failed, or was too slow.
+        BrokerUnavailableError: no broker answers at ``bootstrap_servers``.
+        DemoError: a process failed, or nothing changed any more.
     """
     _handle_signals()
-    start = time.monotonic()
-    console, settings = Console(highlight=False), settings or TrainerSettings()
-    found = read_demo_data(data)
+    start, console, is_embedded = time.monotonic(), Console(highlight=False), bootstrap_servers is None
+    settings = settings or TrainerSettings()
+    if bootstrap_servers is not None:
+        settings = settings.replace(bootstrap_servers=bootstrap_servers)
+        require_broker(settings)
+    found = read_demo_data(data, MAX_EMBEDDED if is_embedded else None)
     _heading(console, "1. Fit generation 1 on the older half of the ratings")
-    console.print(
-        f"{found.name}: {len(found.ratings):,} ratings of {found.ratings.n_items:,} items "
-        f"by {found.ratings.n_users:,} users"
-    )
+    _describe(found, console)
     recommender = Recommender.fit(found.older, config=DchConfig(bits=settings.bits), progress=True)
-    with start_cluster(settings) as cluster:
-        _heading(console, "2. Start a broker, a worker and a trainer")
-        worker_url = _start_service(cluster, found, recommender, console)
-        _heading(console, "3. Publish the newer half as a live stream; the trainer refits meanwhile")
-        counts = _stream_live(cluster, found, worker_url, console)
-        _heading(console, f"4. A new user rates {len(found.liked)} items")
-        newcomer = _run_newcomer(cluster, found, console)
-        _heading(console, "5. Results")
-        console.print(cohort_table(counts))
-        console.print(COHORT_NOTE, style="dim")
-        console.print(summary(_summary_lines(found, counts, newcomer, time.monotonic() - start)))
+    _heading(console, f"2. Start {'a broker, ' if is_embedded else ''}a worker and a trainer")
+    with _cluster(settings, console, is_embedded=is_embedded) as cluster:
+        worker_url, trainer_url = _start_service(cluster, found, recommender, console)
+        _show(cluster, found, worker_url, trainer_url, console, start)
         if keep:
             _keep_running(cluster, found, worker_url, console)
         else:
             command = f"{BIN / 'dch'} demo --keep"
+            broker = "" if is_embedded else f" --bootstrap-servers {bootstrap_servers}"
             console.print(
-                f"To send requests of your own, keep the service running: {command}", soft_wrap=True
+                f"To send requests of your own, keep the service running: {command}{broker}", soft_wrap=True
             )
+
+
+def _show(
+    cluster: DemoCluster,
+    data: DemoData,
+    worker_url: str,
+    trainer_url: str,
+    console: Console,
+    start: float,
+) -> None:
+    """Stream the newer half, be a new user, and print the results."""
+    _heading(console, "3. Publish the newer half as a live stream; the trainer refits meanwhile")
+    refit = stream_live(cluster, data.newer, worker_url, trainer_url, console)
+    _heading(console, f"4. A new user rates {len(data.liked)} items")
+    newcomer = run_newcomer(cluster, data)
+    console.print(newcomer_table(newcomer.lists, N_SHOWN))
+    _heading(console, "5. Results")
+    console.print(cohort_table(refit.counts))
+    console.print(COHORT_NOTE, style="dim")
+    console.print(summary(_summary_lines(data, refit, newcomer, time.monotonic() - start)))
+
+
+def _cluster(
+    settings: TrainerSettings, console: Console, *, is_embedded: bool
+) -> AbstractContextManager[DemoCluster]:
+    say = partial(console.print, soft_wrap=True, markup=False)
+    return start_cluster(settings, say) if is_embedded else join_cluster(settings, say)
+
+
+def _describe(data: DemoData, console: Console) -> None:
+    console.print(
+        f"{data.name}: {len(data.ratings):,} ratings of {data.ratings.n_items:,} items "
+        f"by {data.ratings.n_users:,} users"
+    )
+    if data.n_in_file > len(data.ratings):
+        console.print(
+            f"These are the newest of {data.n_in_file:,} ratings: each rating is two records, and the "
+            "embedded broker holds some 300,000. To take all: dch demo --bootstrap-servers HOST:PORT",
+            soft_wrap=True,
+        )
 
 
 def _handle_signals() -> None:
@@ -91,94 +126,35 @@ def _heading(console: Console, text: str) -> None:
     console.rule(text, align="left")
 
 
-def _start_service(cluster: DemoCluster, data: DemoData, recommender: Recommender, console: Console) -> str:
-    """Publish the older half and start the roles; return the URL of the worker's metrics server."""
+def _start_service(
+    cluster: DemoCluster, data: DemoData, recommender: Recommender, console: Console
+) -> tuple[str, str]:
+    """Publish the older half and start the roles; return the URLs of the worker's and trainer's metrics."""
     settings, producer = cluster.settings, Producer(cluster.settings)
     publish_features(data.ratings.item_features, producer, settings.topic(topics.ITEMS.name))
     publish_features(data.ratings.user_features, producer, settings.topic(topics.USERS.name))
-    _publish("older half", data.older, producer, cluster, pace=Pace(None), console=console)
+    publish("older half", data.older, producer, cluster, pace=Pace(None), console=console)
     cluster.publish_generation(recommender)
-    worker, worker_url = cluster.start_role("worker")
-    trainer, trainer_url = cluster.start_role("trainer", refit_ratings=len(data.newer) // 2)
+    worker = cluster.start_role("worker")
+    trainer = cluster.start_role("trainer", refit_ratings=len(data.newer) // 2)
     with console.status("The worker reads the log and encodes all users and items ..."):
-        cluster.processes.wait_ready(worker, worker_url, READY_S)
-        cluster.processes.wait_ready(trainer, trainer_url, READY_S)
-    console.print(f"broker: {settings.bootstrap_servers}, metrics of the worker: {worker_url}/metrics")
-    return worker_url
+        urls = cluster.processes.wait_ready(worker), cluster.processes.wait_ready(trainer)
+    console.print(f"metrics of the worker: {urls[0]}/metrics")
+    return urls
 
 
-def _stream_live(cluster: DemoCluster, data: DemoData, worker_url: str, console: Console) -> WorkerCounts:
-    """Publish the newer half at an even rate; return the worker's counts after the refit and all ratings."""
-    producer, pace = Producer(cluster.settings), Pace(max(len(data.newer) / LIVE_S, MIN_RATE))
-    _publish("newer half", data.newer, producer, cluster, pace=pace, console=console, worker_url=worker_url)
-    with console.status("Waiting for the refit ..."):
-        end = time.monotonic() + REFIT_S
-        while read_worker(worker_url).generation < 2 and time.monotonic() < end:
-            cluster.processes.require_alive()
-            time.sleep(POLL_S)
-    counts = _wait_until_stable(worker_url)
-    if counts.generation < 2:
-        log = cluster.processes.children[-1].log_tail()
-        raise DemoError(f"no refit was published within {REFIT_S:g} s; the end of the trainer's log:\n{log}")
-    console.print(f"generation {counts.generation} is in service; the worker swapped it in without a restart")
-    return counts
+def run_newcomer(cluster: DemoCluster, data: DemoData, **changes: str) -> Newcomer:
+    """Rate and ask as a new user.
 
-
-def _wait_until_stable(worker_url: str) -> WorkerCounts:
-    """Return the worker's counts once they no longer change."""
-    before, now = None, read_worker(worker_url)
-    while now != before:
-        time.sleep(2 * POLL_S)
-        before, now = now, read_worker(worker_url)
-    return now
-
-
-def _publish(
-    name: str,
-    ratings: Ratings,
-    producer: Producer,
-    cluster: DemoCluster,
-    *,
-    pace: Pace,
-    console: Console,
-    worker_url: str | None = None,
-) -> None:
-    """Publish ratings behind a progress bar; with a worker, the bar shows its generation and hit rate."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[status]}"), console=console) as bar:
-        task = bar.add_task(name, total=len(ratings), status="")
-        read_at = time.monotonic()
-
-        def advance(n: int) -> None:
-            nonlocal read_at
-            bar.advance(task, n)
-            if worker_url is not None and time.monotonic() - read_at > POLL_S:
-                read_at = time.monotonic()
-                cluster.processes.require_alive()
-                bar.update(task, status=_status(read_worker(worker_url)))
-
-        publish_ratings(ratings, producer, cluster.settings, pace=pace, advance=advance)
-
-
-def _status(counts: WorkerCounts) -> str:
-    total = counts.total
-    rate = f"hit rate {total.hits / total.trials:.1%}" if total.trials else ""
-    return f"generation {counts.generation}  {rate}"
-
-
-def _run_newcomer(cluster: DemoCluster, data: DemoData, console: Console) -> Newcomer:
+    Args:
+        cluster: the running service.
+        data: the data of the demo.
+        changes: ``user``, another user id.
+    """
     producer = Producer(cluster.settings, linger_ms=0)
     with RecommendClient(cluster.settings.as_role(ClientSettings)) as client:
-        newcomer = rate_liked_items(data, partial(_ask, client), partial(_rate, producer, cluster.settings))
-    console.print(newcomer_table(newcomer.lists, N_SHOWN))
-    return newcomer
-
-
-def _ask(client: RecommendClient, user: str) -> RecommendReply:
-    reply = client.ask(RecommendRequest(user=user))
-    if isinstance(reply, ErrorReply):
-        raise DemoError(f"the worker answered with an error: {reply.error}")
-    return reply
+        ask = partial(ask_until, client, cluster.processes)
+        return rate_liked_items(data, ask, partial(_rate, producer, cluster.settings), **changes)
 
 
 def _rate(producer: Producer, settings: TrainerSettings, user: str, item: str, rating: float) -> None:
@@ -187,28 +163,33 @@ def _rate(producer: Producer, settings: TrainerSettings, user: str, item: str, r
     producer.flush()
 
 
-def _summary_lines(
-    data: DemoData, counts: WorkerCounts, newcomer: Newcomer, seconds: float
-) -> list[tuple[str, str]]:
-    total, median = counts.total, statistics.median(newcomer.visible_ms)
-    hit_rate, baseline = total.hits / total.trials, total.popular_hits / total.trials
+def _summary_lines(data: DemoData, refit: Refit, newcomer: Newcomer, seconds: float) -> list[tuple[str, str]]:
+    total, median = refit.counts.total, statistics.median(newcomer.visible_ms)
     return [
         ("live stream", f"{len(data.newer):,} ratings, {total.trials:,} of them prequential trials"),
-        ("hit rate at 20", f"{hit_rate:.1%}; most popular items: {baseline:.1%}"),
+        ("hit rate at 20", _hit_rates(total)),
         ("rating to updated list", f"{median:.0f} ms (median of {len(newcomer.visible_ms)})"),
-        ("generation in service", f"{counts.generation}, fitted by the trainer during the stream"),
+        ("generation in service", f"{refit.counts.generation}, {refit.words}"),
         ("duration", f"{seconds:.0f} s"),
     ]
 
 
+def _hit_rates(total: CohortCounts) -> str:
+    if not total.trials:
+        return "no rating of the stream was a trial"
+    hit_rate, baseline = total.hits / total.trials, total.popular_hits / total.trials
+    return f"{hit_rate:.1%}; most popular items: {baseline:.1%}"
+
+
 def _keep_running(cluster: DemoCluster, data: DemoData, worker_url: str, console: Console) -> None:
-    servers = cluster.settings.bootstrap_servers
+    servers, prefix = cluster.settings.bootstrap_servers, cluster.settings.prefix
+    exports = f"DCH_BOOTSTRAP_SERVERS={servers}" + (f" DCH_PREFIX={prefix}" if prefix else "")
     _heading(console, "The service runs until Ctrl-C. Try in another terminal:")
-    liked = data.liked[0]
+    liked, topic = data.liked[0], cluster.settings.topic(topics.RATINGS.name)
     for line in (
-        f"export DCH_BOOTSTRAP_SERVERS={servers} PATH={BIN}:$PATH",
+        f"export {exports} PATH={BIN}:$PATH",
         "dch recommend me -k 5",
-        f"""echo 'me|{{"user":"me","item":"{liked}","rating":5}}' | kcat -P -b {servers} -t ratings -K '|'""",
+        f"""echo 'me|{{"user":"me","item":"{liked}","rating":5}}' | kcat -P -b {servers} -t {topic} -K '|'""",
         "dch recommend me -k 5",
         f"curl -s {worker_url}/metrics | grep ^dch_prequential",
     ):

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from streams.demo.worker_metrics import CohortCounts, WorkerCounts
+from streams.demo.role_metrics import CohortCounts, WorkerCounts
 
 COHORT_NOTE = (
     "A trial is a rating of 4 stars or more. New means: not in the training data of the current generation.\n"

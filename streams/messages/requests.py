@@ -68,6 +68,10 @@ class RecommendReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     code: str | None = None
     """The user code in hexadecimal; None if the strategy uses no code."""
 
+    ratings: int | None = None
+    """How many ratings the list rests on: the live ratings of the user that the worker has applied, or the
+    items of an inline history. None for similar items, and from workers that do not count."""
+
 
 class ErrorReply(msgspec.Struct, frozen=True):
     """The reply to a request that cannot be answered."""

@@ -47,6 +47,7 @@ def reply_to(
         strategy=found.strategy,
         staleness_s=staleness_s,
         code=None if found.code is None else found.code.hex(),
+        ratings=found.ratings,
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_models import random_model
 
 from dch import Recommender
-from dch.answers import STRATEGIES
+from dch.answers import STRATEGIES, query_history, query_item, query_user
 from dch.errors import ConfigError
 from dch.search import CANDIDATES
 
@@ -112,3 +112,58 @@ def test_an_item_is_new_until_a_generation_is_fitted_on_it():
 def test_a_share_out_of_range_is_refused(share):
     with pytest.raises(ConfigError, match="new_item_share must be from 0 to 1"):
         filled().recommend("u0", new_item_share=share)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["u0", "u9", "a stranger"]),
+        st.integers(0, N_OLD + N_NEW - 1),
+        st.sampled_from([1.0, 5.0, float("nan")]),
+        st.integers(1, 3),
+    ),
+    max_size=20,
+)
+
+
+@given(EVENTS, st.sampled_from(STRATEGIES))
+def test_an_answer_says_how_many_live_ratings_of_the_user_it_rests_on(events, strategy):
+    recommender, latest = Recommender(random_model(n_items=N_OLD, bits=8)), {}
+    for user, item, rating, timestamp in events:
+        recommender.fold_in(user, f"i{item}", rating, timestamp)
+        if timestamp >= latest.get((user, item), (0, 0))[0]:
+            latest[user, item] = (timestamp, rating)
+    for user in ("u0", "u9", "a stranger", "never met"):
+        expected = sum(by == user and not np.isnan(rating) for (by, _), (_, rating) in latest.items())
+        query = query_user(recommender.state, user)
+        assert query.ratings == recommender.answer(query, 3, strategy=strategy).ratings == expected
+
+
+def test_ratings_that_the_model_cannot_read_count_too():
+    recommender = Recommender(random_model(n_items=N_OLD, bits=8))
+    recommender.fold_in("new", "an item that no fit saw", 5.0)
+    found = recommender.answer(query_user(recommender.state, "new"), 3)
+    assert (found.strategy, found.code, found.ratings) == ("popular", None, 1)
+
+
+def test_a_rating_that_changes_no_bit_is_counted():
+    recommender = filled()
+    before = query_user(recommender.state, "u0")
+    recommender.fold_in("u0", "another item that no fit saw", 5.0, 3)
+    after = query_user(recommender.state, "u0")
+    assert (after.code, after.ratings) == (before.code, before.ratings + 1)
+
+
+def test_forgetting_a_user_leaves_no_ratings():
+    recommender = filled()
+    assert query_user(recommender.state, "u0").ratings > 0
+    recommender.state.set_user("u0", None, 10)
+    assert query_user(recommender.state, "u0").ratings == 0
+
+
+def test_an_inline_history_counts_its_items_and_an_item_counts_nothing():
+    recommender = filled()
+    history = [("i1", 1.0), ("i1", 5.0), ("never heard of", 5.0)]
+    assert query_history(recommender.state, history).ratings == 2
+    assert query_history(recommender.state, history[2:]).ratings == 1
+    assert query_history(recommender.state, []).ratings == 0
+    assert query_item(recommender.state, "i1").ratings is None

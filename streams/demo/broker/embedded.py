@@ -17,7 +17,7 @@ from streams.lifecycle import end_with_parent
 
 log = logging.getLogger("streams.demo.broker")
 HOST = "127.0.0.1"
-START_S = 30.0  # an empty broker starts in 15 ms; one with a large data folder takes longer
+START_S = 300.0  # an empty broker starts in 15 ms; a large data folder or a busy machine takes longer
 STOP_S = 20.0  # noida-db writes its state when it ends: 4 s for 600,000 records
 
 
@@ -109,7 +109,7 @@ async def _child(program: Path, data: Path) -> AsyncIterator[tuple[asyncio.subpr
     )
     assert child.stdout is not None
     try:
-        port = await asyncio.wait_for(_port(child.stdout), START_S)
+        port = await _port_in_time(child.stdout)
         draining = asyncio.create_task(_drain(child.stdout))
         yield child, port
         draining.cancel()
@@ -121,6 +121,15 @@ async def _drain(lines: asyncio.StreamReader) -> None:
     """Discard the output of the child, so that the pipe never fills up and blocks it."""
     while await lines.read(1 << 16):
         pass
+
+
+async def _port_in_time(lines: asyncio.StreamReader) -> int:
+    try:
+        return await asyncio.wait_for(_port(lines), START_S)
+    except TimeoutError:
+        raise EmbeddedBrokerError(
+            f"noida-db runs, but named no port within {START_S:g} s; is this machine overloaded?"
+        ) from None
 
 
 async def _port(lines: asyncio.StreamReader) -> int:

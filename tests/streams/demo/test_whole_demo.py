@@ -2,11 +2,22 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+
+from dch import DchConfig, Recommender
+from streams.demo.cluster import start_cluster
+from streams.demo.demo_data import read_demo_data
+from streams.demo.main import run_newcomer
+from streams.kafka import Admin, Producer
+from streams.publish import Pace, publish_ratings
+from streams.settings import KafkaSettings, TrainerSettings
+from streams.topics import NewTopic
+from tests.streams.brokers import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.broker]
 
@@ -31,14 +42,47 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_demo_runs_to_its_summary_and_leaves_no_files(folder, tmp_path):
+def run_demo(folder, tmp_path, *options):
+    """Run the demo to its end, with temporary files in a folder of its own; return what it printed."""
     pytest.importorskip("noida_db")
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    command = [sys.executable, "-m", "streams", "demo", "--data", str(folder)]
+    (scratch := tmp_path / "scratch").mkdir()
+    command = [sys.executable, "-m", "streams", "demo", "--data", str(folder), *options]
     environment = os.environ | {"TMPDIR": str(scratch), "COLUMNS": "100"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    for expected in ("generation 2 is in service", "after each rating", "Film ", "hit rate at 20", "Summary"):
+    for expected in ("in service", "after each rating", "Film ", "hit rate at 20", "Summary"):
         assert expected in done.stdout
     assert [path.name for path in scratch.iterdir() if path.name.startswith("dch")] == []
+    return done.stdout
+
+
+def test_the_demo_runs_to_its_summary_and_leaves_no_files(folder, tmp_path):
+    assert "generation 2 is in service" in run_demo(folder, tmp_path)
+
+
+@pytest.mark.real_broker
+def test_on_a_running_broker_the_demo_leaves_no_topics(kafka, prefix, folder, tmp_path):
+    admin = Admin(KafkaSettings(bootstrap_servers=kafka))
+    admin.create([NewTopic(f"{prefix}ratings", 1, -1), NewTopic("dch-demo-of-somebody-else", 1, -1)])
+    before = set(admin.partitions())
+    printed = run_demo(folder, tmp_path, "--bootstrap-servers", kafka)
+    assert "generation 2 is in service" in printed
+    (own,) = set(re.findall(r"dch-demo-[0-9a-f]{8}-", printed))
+    assert f"the topics {own}* were deleted" in printed
+    eventually(lambda: not [name for name in admin.partitions() if name.startswith(own)])
+    assert before <= set(admin.partitions())
+    admin.delete([f"{prefix}ratings", "dch-demo-of-somebody-else"])
+
+
+def test_fifty_new_users_in_a_row_see_each_of_their_ratings_counted(folder):
+    pytest.importorskip("noida_db")
+    data, settings = read_demo_data(folder), TrainerSettings(bits=16)
+    model = Recommender.fit(data.older, config=DchConfig(bits=16))
+    with start_cluster(settings, print) as cluster:
+        publish_ratings(data.older, Producer(cluster.settings), cluster.settings, pace=Pace(None))
+        cluster.publish_generation(model)
+        cluster.processes.wait_ready(cluster.start_role("worker"))
+        cluster.wait_applied()
+        for number in range(50):
+            newcomer = run_newcomer(cluster, data, user=f"newcomer {number}")
+            assert len(newcomer.visible_ms) == len(data.liked) == 5

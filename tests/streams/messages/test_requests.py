@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +57,7 @@ replies = st.builds(ErrorReply, error=st.text(max_size=5)) | st.builds(
     staleness_s=st.floats(0, 9),
     user=st.none() | ids,
     code=st.none() | st.just("00ff"),
+    ratings=st.none() | st.integers(0, 9),
 )
 
 
@@ -79,6 +81,18 @@ def test_any_bytes_decode_or_raise_a_bad_record(value, headers):
     value = json.dumps(value).encode() if isinstance(value, dict) else value
     str(decoded(decode_request, record(value, headers=headers))).encode()
     str(decoded(decode_reply, value)).encode()
+
+
+def test_the_number_of_ratings_is_a_key_of_the_reply_even_at_0_and_absent_where_there_is_none():
+    reply = RecommendReply(items=(), generation=1, strategy="popular", staleness_s=0.5, ratings=0)
+    assert json.loads(encode_reply(reply))["ratings"] == 0
+    assert "ratings" not in json.loads(encode_reply(msgspec.structs.replace(reply, ratings=None)))
+
+
+def test_a_reply_of_an_older_or_a_newer_worker_decodes():
+    older = b'{"items": [], "generation": 1, "strategy": "codes", "staleness_s": 0.5}'
+    assert decode_reply(older).ratings is None
+    assert decode_reply(older[:-1] + b', "ratings": 3, "not known yet": 1}').ratings == 3
 
 
 def test_by_default_a_request_asks_for_twenty_reranked_items():

@@ -81,6 +81,20 @@ def test_a_reply_has_every_field_of_the_contract(world):
     assert all(0 <= hit.distance <= 64 for hit in reply.items)
 
 
+def test_a_reply_counts_the_ratings_that_it_rests_on(world):
+    assert world.ask("counted").ratings == 0
+    world.rate(("counted", "i0", 5))
+    eventually(lambda: world.ask("counted").ratings == 1)
+    world.rate(("counted", "i0", 4, 2000), ("counted", "an item that no fit saw", 4, 2001))
+    eventually(lambda: world.ask("counted").ratings == 2)
+    world.rate(("counted", "i0", None, 3000))
+    reply = eventually(lambda: (found := world.ask("counted")).ratings == 1 and found)
+    assert (reply.strategy, reply.code) == ("popular", None)
+    history = (RatedItem("i0", 5), RatedItem("i1", 5), RatedItem("i1", 4))
+    assert world.ask(history=history).ratings == 2
+    assert world.ask(similar_to="i2").ratings is None
+
+
 def test_a_request_may_name_a_history_or_an_item_and_filters(world):
     history = (RatedItem("i0", 5),)
     assert "i0" not in world.items_for(history=history, k=8)
