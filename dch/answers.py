@@ -15,7 +15,7 @@ from dch.models.towers import Floats, Ints
 from dch.search import CANDIDATES, Nearest, nearest, rerank
 from dch.search.reserved_positions import reserve, reserved_positions
 from dch.search.scores import make_scorer
-from dch.state.item_index import ItemColumns
+from dch.state.item_index import ItemColumns, popularity_of
 from dch.state.snapshot import Snapshot
 from dch.state.state import NO_ROWS, State, known_rows
 
@@ -236,7 +236,7 @@ def _most_popular(items: ItemColumns, k: int, skip: Ints) -> Nearest:
 def _hits(found: Nearest, items: ItemColumns, ids: IdTable, strategy: Strategy) -> list[Hit]:
     rows = found.rows.tolist()
     if strategy == "popular":
-        counts = (items.precedence[found.rows] >> 32).tolist()
+        counts = popularity_of(items.precedence[found.rows]).tolist()
         return [Hit(ids[row], None, float(count)) for row, count in zip(rows, counts, strict=True)]
     table = (rows, found.distances.tolist(), found.scores.tolist())
     return [Hit(ids[row], distance, score) for row, distance, score in zip(*table, strict=True)]

@@ -71,7 +71,7 @@ class Recommender:
     @property
     def model(self) -> Model:
         """The model of the generation in service."""
-        return self.state.snapshot.model
+        return self.state.model
 
     def fold_in(self, user: str, item: str, rating: float, timestamp_ms: int | None = None) -> None:
         """Fold in one rating event: extend the histories of user and item, and encode both again.

@@ -49,6 +49,23 @@ LEVEL = {
 }
 KAFKA_CLIENTS = {"confluent_kafka", "aiokafka", "faust"}
 
+USERS_IN_STREAMS = {
+    "experiments": {"cli"},
+    "evaluation": {"trainer", "demo", "cli"},
+    "training": {"trainer", "demo", "cli"},
+}
+"""Parts of ``dch`` that only some folders of ``streams`` may import: a worker must start without them."""
+
+KEPT_BY_STATE = {"history", "lock", "pairs", "columns", "token_of", "snapshot", "item_index", "bags", "store"}
+"""Attributes that lead to the data of ``dch.state.State``. It has a method for each use, and locks itself."""
+
+MAY_REACH_IN = {
+    "streams/kafka": ("KafkaError._",),  # confluent-kafka: how the codes of librdkafka's own errors are named
+    "streams/worker/counters.py": ("histogram._upper_bounds", "histogram._buckets", "histogram._sum"),
+    "streams/worker/replies.py": ("request.history",),  # a field of the message
+}
+"""Beginnings of the expressions that are allowed nevertheless, by folder or file."""
+
 
 def files(package):
     return sorted((ROOT / package).rglob("*.py"))
@@ -63,13 +80,18 @@ def module_of(path):
 
 
 def imports(path, *, within_functions):
-    """Names of the modules that a file imports; ``from a import b`` gives both ``a`` and ``a.b``."""
+    """Names of the modules that a file imports; ``from a import b`` gives both ``a`` and ``a.b``.
+
+    For the two packages themselves, ``from dch import b`` gives ``dch.b`` only: it may import a module.
+    """
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree) if within_functions else tree.body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            assert node.level == 0, f"{path}:{node.lineno} is a relative import"
+            if node.module not in {"dch", "streams"}:
+                yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -87,8 +109,23 @@ def test_a_file_imports_from_lower_layers_and_from_its_own_folder_only(path):
     for module in imports(path, within_functions=True):
         package, *rest = module.split(".")
         assert not (own[0] == "dch" and package == "streams"), "the library knows no Kafka"
-        if package == own[0] and rest and rest[0] != own[1] and layer_of(module) is not None:
-            assert layer_of(module) < layer_of(module_of(path)), f"{own[1]} may not import {rest[0]}"
+        if package == own[0]:
+            assert layer_of(module) is not None, f"{module} is not a module; import from where it is defined"
+            if rest[0] != own[1]:
+                assert layer_of(module) < layer_of(module_of(path)), f"{own[1]} may not import {rest[0]}"
+
+
+@pytest.mark.parametrize(("part", "allowed"), USERS_IN_STREAMS.items())
+def test_a_part_of_the_library_that_serving_does_without_is_imported_by_few(part, allowed):
+    for path in files("streams"):
+        used = {tuple(module.split(".")[:2]) for module in imports(path, within_functions=True)}
+        assert ("dch", part) not in used or path.relative_to(ROOT).parts[1] in allowed, path
+
+
+def test_the_page_for_contributors_names_every_layer():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    section = page.partition("\n## Layers\n")[2].partition("\n## ")[0]
+    assert [name for _, name in LEVEL if f"`{name}`" not in section] == []
 
 
 def test_the_library_imports_no_kafka_client():
@@ -115,13 +152,56 @@ def test_confluent_kafka_is_imported_in_one_folder():
     assert users == {"streams/kafka"}
 
 
-def test_streams_uses_no_lock_and_no_array_of_the_library():
-    """``dch.state.State`` has a method for each change, which takes the lock itself."""
-    for path in files("streams"):
-        used = {
-            node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
-        }
-        assert not used & {"lock", "pairs", "columns", "token_of"}, path
+@pytest.mark.parametrize("path", files("streams"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_streams_reaches_into_no_object_of_the_library(path):
+    """Nor into private attributes of any other object."""
+    name = path.relative_to(ROOT).as_posix()
+    allowed = tuple(text for start, texts in MAY_REACH_IN.items() if name.startswith(start) for text in texts)
+    found = [text for text in reached_into(ast.parse(path.read_text())) if not text.startswith(allowed)]
+    assert found == [], f"{path}: give dch.state.State a method for this"
+
+
+def reached_into(tree):
+    """Expressions that name private data of another object: by attribute, ``getattr`` or import."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            if node.attr in KEPT_BY_STATE or ast.unparse(node.value) not in {"self", "cls"}:
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"getattr", "setattr", "attrgetter"}:
+            strings = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            if any(is_private(str(part)) for text in strings for part in str(text).split(".")):
+                yield ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom) and any(alias.name.startswith("_") for alias in node.names):
+            yield ast.unparse(node)
+
+
+def is_private(name):
+    is_special = name.startswith("__") and name.endswith("__") and name != "__dict__"
+    return name in KEPT_BY_STATE or (name.startswith("_") and not is_special)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ids = self._state.history.item_ids",
+        "with recommender.state.lock: pass",
+        "state._reserve(0)",
+        "self._state._changed_items.clear()",
+        "n = state.snapshot.item_index",
+        "row = self._store.columns.words",
+        "state.__dict__['history']",
+        "getattr(state, 'history')",
+        "attrgetter('state.history')(recommender)",
+        "from dch.artifact import _model",
+    ],
+)
+def test_reaching_into_another_object_is_found(line):
+    assert [*reached_into(ast.parse(line))] != []
+
+
+def test_own_private_attributes_and_special_methods_are_fine():
+    tree = ast.parse("self._state.known_users()\ncls._read()\nsuper().__init__()\ntype(error).__name__")
+    assert [*reached_into(tree)] == []
 
 
 def test_no_imports_go_in_a_circle():

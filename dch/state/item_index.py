@@ -48,6 +48,16 @@ def precedence_of(id_: str, popularity: int) -> int:
     return (popularity << 32) | (0xFFFFFFFF - zlib.crc32(id_.encode()))
 
 
+def popularity_of(precedence: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the popularity in each precedence, (n,)."""
+    return (precedence >> 32).astype(np.int32)
+
+
+def with_popularity(precedence: NDArray[np.int64], popularity: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the precedences of the same ids with another popularity, (n,). Needs no checksum."""
+    return (popularity.astype(np.int64) << 32) | (precedence & 0xFFFFFFFF)
+
+
 class ItemIndex:
     """The served items of one generation. Only one thread may write; readers call ``view`` without a lock."""
 
@@ -108,18 +118,12 @@ class ItemIndex:
         """Return the rows that have a code, (n,) ascending."""
         return self._store.rows_with_code()
 
-    def popularity(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return the served number of positive ratings of each row, (n,). For the writing thread."""
-        self._grow()
-        return (self._precedence[rows] >> 32).astype(np.int32)
-
     def codes(self, rows: NDArray[np.int32]) -> ItemCodes:
         """Return a copy of what is served of these rows. For the writing thread."""
         self._grow()
         columns = self._store.columns
-        return ItemCodes(
-            columns.words[rows], columns.vectors[rows], self.popularity(rows), columns.present[rows]
-        )
+        popularity = popularity_of(self._precedence[rows])
+        return ItemCodes(columns.words[rows], columns.vectors[rows], popularity, columns.present[rows])
 
     def put(self, rows: NDArray[np.int32], codes: ItemCodes, unavailable: Set[int] = frozenset()) -> None:
         """Serve these codes; a row whose code is not present loses the code it had.
@@ -134,10 +138,8 @@ class ItemIndex:
         self._allowed[rows[gone]] = 0  # first, so that no reader lists an item whose code is cleared
         self._store.remove(rows[gone])
         self._store.put(rows[codes.present], codes.words[codes.present], codes.vectors[codes.present])
-        popularity = np.where(codes.present, codes.popularity, 0).tolist()
-        self._precedence[rows] = [
-            precedence_of(self._ids[row], count) for row, count in zip(rows.tolist(), popularity, strict=True)
-        ]
+        popularity = np.where(codes.present, codes.popularity, 0)
+        self._precedence[rows] = with_popularity(self._precedence[rows], popularity)
         allowed = codes.present.astype(np.uint8)
         if unavailable:
             allowed[[row in unavailable for row in rows.tolist()]] = 0
@@ -159,6 +161,7 @@ class ItemIndex:
         if n > self._n_known:
             new_ids = self._ids.ids()[self._n_known : n]
             self._is_new[self._n_known : n] = self._fitted.rows(new_ids) == UNKNOWN
+            self._precedence[self._n_known : n] = [precedence_of(id_, 0) for id_ in new_ids]
             self._n_known = n
         # One assignment, last: a reader gets the old arrays or the new ones, always all of one length.
         self._view = ItemColumns(

@@ -14,11 +14,11 @@ from dch.data.features import Features
 from dch.data.ids import UNKNOWN
 from dch.models.model import Model
 from dch.models.towers import Ints
-from dch.state.encoder import ServingBags
-from dch.state.fold_in import fold_in_all, forget, release
-from dch.state.histories import Events, Histories, History
+from dch.state.fold_in import fold_in_all
+from dch.state.histories import Events, History
 from dch.state.item_index import ItemCodes
 from dch.state.prequential import NOT_TRIED, Ranks, rank_then_fold_in
+from dch.state.side_data import SideData
 from dch.state.snapshot import Snapshot, prepare
 
 EVENTS_PER_LOCK = 64
@@ -46,6 +46,11 @@ class State:
     def nbytes(self) -> int:
         """Memory of histories, sums and codes, in bytes, without the ids, which are Python strings."""
         return self.history.nbytes + self.snapshot.nbytes
+
+    @property
+    def model(self) -> Model:
+        """The model of the generation in service."""
+        return self.snapshot.model
 
     def prepare(self, model: Model) -> Snapshot:
         """Encode everything known with another model, while the one in service goes on answering.
@@ -184,14 +189,7 @@ class State:
         with self.lock:
             row = self.history.user_ids.intern(user)
             self._reserve(0)
-            gone = self._describe(
-                self.snapshot.users.bags,
-                self.history.user_histories,
-                self.history.user_features,
-                row,
-                features,
-                timestamp_ms,
-            )
+            gone = self._users().describe(row, features, timestamp_ms)
             self.snapshot.users.refresh(np.array([row], np.int32))
         return [self.history.item_ids[item] for item in gone]
 
@@ -208,61 +206,60 @@ class State:
             self._reserve(0)
             is_hidden = features is not None and features.get("available") is False
             (self.history.unavailable.add if is_hidden else self.history.unavailable.discard)(row)
-            gone = self._describe(
-                self.snapshot.items.bags,
-                self.history.item_histories,
-                self.history.item_features,
-                row,
-                features,
-                timestamp_ms,
-            )
+            gone = self._items().describe(row, features, timestamp_ms)
         self._changed_items.append(np.array([row], np.int32))
         return [self.history.user_ids[user] for user in gone]
 
-    def _describe(
-        self,
-        bags: ServingBags,
-        histories: Histories,
-        known: dict[int, Features],
-        row: int,
-        features: Features | None,
-        timestamp_ms: int,
-    ) -> list[int]:
-        """Set the features of a row, or forget the row; return the other rows of the forgotten ratings."""
-        bags.set_features(row, features)
-        if features is not None:
-            known[row] = features
-            return []
-        known.pop(row, None)
-        gone: list[int] = forget(histories.pairs, bags.arrays(), row, timestamp_ms).tolist()
-        return gone
-
     def release_users(self, users: Sequence[str]) -> None:
         """Drop everything known of users whom another worker serves from now on."""
-        encoder, history = self.snapshot.users, self.history
         with self.lock:
             self._reserve(0)
-            rows = known_rows(history.user_ids.rows(users))
-            release(history.user_histories.pairs, encoder.bags.arrays(), rows)
-            for row in rows.tolist():
-                history.user_features.pop(row, None)
-                encoder.bags.set_features(row, None)
-            encoder.refresh(rows)
+            rows = known_rows(self.history.user_ids.rows(users))
+            self._users().release_ratings(rows)
+            self._users().release_features(rows)
+            self.snapshot.users.refresh(rows)
 
     def release_items(self, items: Sequence[str]) -> None:
         """Drop the ratings of items that another worker encodes from now on; codes and features stay."""
-        history = self.history
         with self.lock:
             self._reserve(0)
-            rows = known_rows(history.item_ids.rows(items))
-            pairs = history.item_histories.pairs
-            forgotten_before = pairs.forgotten_before[rows]
-            release(pairs, self.snapshot.items.bags.arrays(), rows)
-            pairs.forgotten_before[rows] = forgotten_before
+            rows = self.item_rows(items)
+            forgotten_before = self.history.item_histories.pairs.forgotten_before
+            kept = forgotten_before[rows]
+            self._items().release_ratings(rows)
+            forgotten_before[rows] = kept
 
     def known_users(self) -> Sequence[str]:
         """Return the ids of all users met so far, by row."""
         return self.history.user_ids.ids()
+
+    def known_items(self) -> Sequence[str]:
+        """Return the ids of all items met so far, by row."""
+        return self.history.item_ids.ids()
+
+    def item_rows(self, items: Sequence[str]) -> Ints:
+        """Return the rows of those items that are known, at most (n,)."""
+        return known_rows(self.history.item_ids.rows(items))
+
+    def intern_items(self, items: Sequence[str]) -> Ints:
+        """Return the rows of items, (n,); new ids get rows."""
+        return self.history.item_ids.intern_many(items)
+
+    def item_features(self, item: str) -> Features | None:
+        """Return the features of an item; None if none are known. Any thread may call this."""
+        return self.history.item_features.get(self.history.item_ids.row(item))
+
+    def n_codes(self) -> tuple[int, int]:
+        """Return the number of users and the number of items that have a code in service."""
+        return len(self.snapshot.users.store), len(self.snapshot.item_index)
+
+    def items_with_code(self) -> Ints:
+        """Return the rows of the items that have a code in service, (n,) ascending."""
+        return self.snapshot.item_index.rows_with_code()
+
+    def item_codes(self, rows: Ints, snapshot: Snapshot | None = None) -> ItemCodes:
+        """Return a copy of the codes of these item rows in service, or in a snapshot from ``prepare``."""
+        return (snapshot or self.snapshot).item_index.codes(rows)
 
     def forgotten_before(self, users: Ints) -> NDArray[np.int64]:
         """Return the time in ms up to which the ratings of each user row are forgotten, (n,)."""
@@ -280,6 +277,12 @@ class State:
         item_is_new = self.snapshot.users.bags.token_of[events.items] < 0
         cohorts: NDArray[np.int64] = 2 * user_is_new.astype(np.int64) + item_is_new
         return cohorts
+
+    def _users(self) -> SideData:
+        return SideData(self.snapshot.users.bags, self.history.user_histories, self.history.user_features)
+
+    def _items(self) -> SideData:
+        return SideData(self.snapshot.items.bags, self.history.item_histories, self.history.item_features)
 
     def _reserve(self, n_events: int) -> None:
         self.history.reserve(n_events)

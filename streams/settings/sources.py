@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from streams.errors import SettingsError
 from streams.settings.kafka_settings import (
@@ -60,8 +60,10 @@ def load(role: type[Role], flags: Mapping[str, object] | None = None, *, config:
         given["kafka"] = _pairs(given["kafka"])
     path = config or Path(os.environ.get(CONFIG_VARIABLE, ""))
     in_file = _read_file(role, path) if path.parts else {}
-    sources = InitSettingsSource(role, given), _Variables(role), InitSettingsSource(role, in_file)
-    return role(_build_sources=(sources, {}))
+    sources: list[dict[str, Any]] = [in_file, _Variables(role)(), given]  # the last one wins
+    values = {name: value for source in sources for name, value in source.items()}
+    kafka = {name: value for source in sources for name, value in source.get("kafka", {}).items()}
+    return role(**values | {"kafka": kafka})
 
 
 def outer_environ() -> dict[str, str]:

@@ -63,7 +63,6 @@ class Gauges:
         lag = sum(self._consumer.lag().values())
         CONSUMER_LAG_RECORDS.set(lag)
         CONSUMER_LAG_SECONDS.set(max(now_ms() - self._newest_ms, 0) / 1000 if lag else 0)
-        snapshot = self._state.snapshot
-        STORE_CODES.labels("user").set(len(snapshot.users.store))
-        STORE_CODES.labels("item").set(len(snapshot.item_index))
+        for side, n_codes in zip(("user", "item"), self._state.n_codes(), strict=True):
+            STORE_CODES.labels(side).set(n_codes)
         STORE_BYTES.set(self._state.nbytes)

@@ -94,8 +94,10 @@ class Ingest:
             self._apply_queued_tables()
             self.process(records)
             if self._is_encoding_due():
-                self._publish_item_codes()
-                self._models.swap_when_ready()
+                self._encoded_at = time.monotonic()
+                if self._has_complete_items():
+                    self._publish_item_codes()
+                    self._models.swap_when_ready()
             self._gauges.update(records)
 
     def process(self, records: Sequence[Record]) -> None:
@@ -131,10 +133,10 @@ class Ingest:
         self._context.is_caught_up = is_caught_up
 
     def _is_encoding_due(self) -> bool:
-        """Return whether to encode now: at intervals, and only from complete item histories."""
-        if time.monotonic() - self._encoded_at < self._context.settings.encode_interval_s:
-            return False
-        self._encoded_at = time.monotonic()
+        return time.monotonic() - self._encoded_at >= self._context.settings.encode_interval_s
+
+    def _has_complete_items(self) -> bool:
+        """Return whether the histories of the owned items are complete, so that their codes are final."""
         return bool(self._assignment.owned) and not self._assignment.is_replaying_item_ratings()
 
     def _publish_item_codes(self) -> None:
@@ -179,7 +181,7 @@ class Ingest:
         """Drop the histories of the users and items that other workers own from now on."""
         if lost:
             count = self._context.settings.partitions
-            known = self._state.history.user_ids
+            known = self._state.known_users()
             self._state.release_users([id_ for id_ in known if partition_for(id_.encode(), count) in lost])
             self._state.release_items(self._item_codes.items_of(lost))
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from dch.models.codes import from_words, to_words
 from dch.models.model import Model
-from dch.state.item_index import ItemCodes, ItemIndex
+from dch.state.item_code_store import ItemCodeStore
+from dch.state.item_index import ItemCodes
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 from streams import topics
@@ -41,13 +42,12 @@ class ItemCodeTable:
 
         self._settings = settings
         self._state = state
-        self._ids = state.history.item_ids
-        self._published: dict[Shape, ItemIndex] = {}  # the codes on the topic
+        self._published: dict[Shape, ItemCodeStore] = {}  # the codes on the topic
         self._owners = np.empty(0, np.int32)  # (n_items,) partition of each item, as far as computed
 
     def update(self, records: CodeRecords) -> None:
         """Take codes read from the topic, and serve those of other workers. Past generations are ignored."""
-        current = self._state.snapshot.model.generation
+        current = self._state.model.generation
         for shape, group in groupby(records, lambda found: _shape_of(found[2]) if found[2] else None):
             if shape is None:
                 self._remove([id_ for id_, _, _ in group])
@@ -58,105 +58,107 @@ class ItemCodeTable:
         """Encode the items that changed; return records of the owned codes that differ from the topic."""
         rows = self._state.refresh_items()
         owned = self._is_owned(rows)
-        snapshot = self._state.snapshot
-        self._serve_published(snapshot, rows[~owned])
-        return self._changed_records(snapshot, rows[owned])
+        self._serve_published(rows[~owned])
+        return self._changed_records(rows[owned])
 
     def changes(self, snapshot: Snapshot) -> list[Output]:
         """Return records of all owned codes in a snapshot that differ from the topic."""
-        rows = np.arange(len(self._ids), dtype=np.int32)
-        return self._changed_records(snapshot, rows[self._is_owned(rows)])
+        rows = self._all_rows()
+        return self._changed_records(rows[self._is_owned(rows)], snapshot)
 
     def n_missing(self, model: Model) -> int:
         """Count the items of other workers that have a code in service and none of this model yet."""
-        rows = self._state.snapshot.item_index.rows_with_code()
+        rows = self._state.items_with_code()
         others = rows[~self._is_owned(rows)]
-        return len(others) - int(np.count_nonzero(self._index(_shape_of_model(model)).has_code(others)))
+        return len(others) - int(np.count_nonzero(self._store(_shape_of_model(model)).has_code(others)))
 
     def complete(self, snapshot: Snapshot) -> None:
         """Put the codes of other workers into a prepared snapshot; drop the generations before it."""
         self._published = {
-            shape: index for shape, index in self._published.items() if shape[0] >= snapshot.model.generation
+            shape: store for shape, store in self._published.items() if shape[0] >= snapshot.model.generation
         }
-        rows = np.arange(len(self._ids), dtype=np.int32)
-        self._serve_published(snapshot, rows[~self._is_owned(rows)])
+        rows = self._all_rows()
+        self._serve_published(rows[~self._is_owned(rows)], snapshot)
 
     def items_of(self, partitions: frozenset[int]) -> list[str]:
         """Return the ids of the items that belong to these partitions."""
         rows = np.flatnonzero(np.isin(self._owner_partitions(), list(partitions)))
-        return [self._ids[row] for row in rows.tolist()]
+        ids = self._state.known_items()
+        return [ids[row] for row in rows.tolist()]
 
     def _put(self, shape: Shape, found: dict[str, ItemCode]) -> None:
-        index = self._index(shape)
-        rows = self._ids.intern_many(list(found))
+        store = self._store(shape)
+        rows = self._state.intern_items(list(found))
         for other, outdated in self._published.items():
             if other[0] == shape[0] and other != shape:  # the topic holds one code per item
                 outdated.remove(rows)
-        index.put(rows, _columns_of(found.values(), index))
-        snapshot = self._state.snapshot
-        if shape == _shape_of_model(snapshot.model):
-            self._serve_published(snapshot, rows[~self._is_owned(rows)])
+        store.put(rows, _columns_of(found.values(), shape))
+        if shape == _shape_of_model(self._state.model):
+            self._serve_published(rows[~self._is_owned(rows)])
 
     def _remove(self, ids: list[str]) -> None:
-        rows = self._ids.rows(ids)
-        rows = rows[rows >= 0]
-        for index in self._published.values():
-            index.remove(rows)
+        rows = self._state.item_rows(ids)
+        for store in self._published.values():
+            store.remove(rows)
         self._state.remove_item_codes(rows[~self._is_owned(rows)])
 
-    def _serve_published(self, snapshot: Snapshot, rows: Rows) -> None:
-        """Copy the published codes of these rows into a snapshot; rows without one stay as they are."""
-        published = self._published.get(_shape_of_model(snapshot.model))
+    def _serve_published(self, rows: Rows, snapshot: Snapshot | None = None) -> None:
+        """Copy the published codes of these rows into service, or into a prepared snapshot.
+
+        Rows without a published code stay as they are.
+        """
+        published = self._published.get(_shape_of_model((snapshot or self._state).model))
         if published is not None and len(rows):
             known = rows[published.has_code(rows)]
             self._state.put_item_codes(known, published.codes(known), snapshot)
 
-    def _changed_records(self, snapshot: Snapshot, rows: Rows) -> list[Output]:
+    def _changed_records(self, rows: Rows, snapshot: Snapshot | None = None) -> list[Output]:
         """Return records of the codes that differ from the topic, which from now on count as published."""
-        published = self._index(_shape_of_model(snapshot.model))
-        served, known = snapshot.item_index.codes(rows), published.codes(rows)
+        model = (snapshot or self._state).model
+        published = self._store(_shape_of_model(model))
+        served, known = self._state.item_codes(rows, snapshot), published.codes(rows)
         is_changed = served.present != known.present
         is_changed |= (served.words != known.words).any(axis=1)
         is_changed |= (served.vectors != known.vectors).any(axis=1)
         is_changed |= served.popularity != known.popularity
         changed = rows[is_changed]
-        codes = snapshot.item_index.codes(changed)
+        codes = self._state.item_codes(changed, snapshot)
         published.put(changed, codes)
-        return [
-            self._record(snapshot.item_index, row, codes.part(at, at + 1))
-            for at, row in enumerate(changed.tolist())
-        ]
+        return [self._record(model, row, codes.part(at, at + 1)) for at, row in enumerate(changed.tolist())]
 
-    def _record(self, index: ItemIndex, row: int, code: ItemCodes) -> Output:
+    def _record(self, model: Model, row: int, code: ItemCodes) -> Output:
         value = None
         if code.present[0]:
             value = encode_item_code(
                 ItemCode(
-                    generation=index.generation,
-                    code=from_words(code.words, index.bits).tobytes().hex(),
+                    generation=model.generation,
+                    code=from_words(code.words, model.bits).tobytes().hex(),
                     ratings=self._state.n_raters(row),
                     positives=int(code.popularity[0]),
                     vector=code.vectors.tobytes().hex(),
                 )
             )
         topic, owner = self._settings.topic(topics.ITEM_CODES.name), int(self._owner_partitions()[row])
-        return Output(topic, self._ids[row].encode(), value, owner)
+        return Output(topic, self._state.known_items()[row].encode(), value, owner)
 
-    def _index(self, shape: Shape) -> ItemIndex:
+    def _store(self, shape: Shape) -> ItemCodeStore:
         """Return the published codes of one shape."""
-        index = self._published.get(shape)
-        if index is None:
+        store = self._published.get(shape)
+        if store is None:
             generation, bits, vector_size = shape
-            index = ItemIndex(self._ids, generation=generation, bits=bits, vector_size=vector_size)
-            self._published[shape] = index
-        return index
+            store = ItemCodeStore(generation=generation, bits=bits, vector_size=vector_size)
+            self._published[shape] = store
+        return store
+
+    def _all_rows(self) -> Rows:
+        return np.arange(len(self._state.known_items()), dtype=np.int32)
 
     def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:
         return np.isin(self._owner_partitions()[rows], list(self.owned))
 
     def _owner_partitions(self) -> NDArray[np.int32]:
         """Return the partition that each item belongs to, (n_items,)."""
-        new = self._ids.ids()[len(self._owners) :]
+        new = self._state.known_items()[len(self._owners) :]
         if new:
             count = self._settings.partitions
             owners = np.array([partition_for(id_.encode(), count) for id_ in new], np.int32)
@@ -164,15 +166,16 @@ class ItemCodeTable:
         return self._owners
 
 
-def _columns_of(codes: Iterable[ItemCode], index: ItemIndex) -> ItemCodes:
-    """Return decoded item codes as the columns of an index of their shape."""
+def _columns_of(codes: Iterable[ItemCode], shape: Shape) -> ItemCodes:
+    """Return decoded item codes of one shape as columns."""
+    _, bits, vector_size = shape
     codes = list(codes)
     n = len(codes)
     packed = bytes.fromhex("".join(code.code for code in codes))
     vectors = bytes.fromhex("".join(code.vector for code in codes))
     return ItemCodes(
-        words=to_words(np.frombuffer(packed, np.uint8).reshape(n, index.bits // 8)),
-        vectors=np.frombuffer(vectors, np.int8).reshape(n, index.vector_size),
+        words=to_words(np.frombuffer(packed, np.uint8).reshape(n, bits // 8)),
+        vectors=np.frombuffer(vectors, np.int8).reshape(n, vector_size),
         popularity=np.array([min(code.positives, MAX_POPULARITY) for code in codes], np.int32),
         present=np.ones(n, np.bool_),
     )

@@ -69,7 +69,7 @@ def checks(context: WorkerContext) -> Checks:
     """Return the readiness checks: the conditions for answering every request from complete state."""
     return {
         "model loaded": lambda: context.recommender is not None,
-        "global tables read": context.tables_read.is_set,
+        "tables read": context.tables_read.is_set,
         "partitions assigned": lambda: bool(context.owned),
         "caught up": lambda: context.is_caught_up,
         "requests read": lambda: bool(context.serving) and context.serving == context.owned,

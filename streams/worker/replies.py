@@ -36,11 +36,11 @@ def reply_to(
         )
     except DchError as error:
         return ErrorReply(str(error))
-    ids, features = recommender.state.history.item_ids, recommender.state.history.item_features
+    state = recommender.state
     return RecommendReply(
         user=request.user,
         items=tuple(
-            RecommendedItem(item, distance, score, _title(features.get(ids.row(item))))
+            RecommendedItem(item, distance, score, _title(state.item_features(item)))
             for item, distance, score in found.hits
         ),
         generation=found.generation,

@@ -13,6 +13,7 @@ from streams.errors import SettingsError
 from streams.settings import ClientSettings, KafkaSettings, TrainerSettings, WorkerSettings
 from streams.settings.kafka_settings import flag_name
 from streams.settings.sources import ROLES, load, outer_environ
+from tests.streams.world import variables
 
 ROOT = Path(__file__).parents[2]
 
@@ -212,7 +213,7 @@ def test_settings_of_another_role_keep_what_both_roles_have():
     ],
 )
 def test_a_child_process_gets_the_same_settings_by_variables(settings, monkeypatch):
-    for name, value in settings.variables().items():
+    for name, value in variables(settings).items():
         monkeypatch.setenv(name, value)
     assert load(type(settings)) == settings
 

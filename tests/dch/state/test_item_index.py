@@ -8,7 +8,7 @@ from random_models import item_codes, random_model
 from dch import Recommender
 from dch.data.ids import IdTable
 from dch.state.histories import NEVER
-from dch.state.item_index import ItemCodes, ItemIndex, precedence_of
+from dch.state.item_index import ItemCodes, ItemIndex, popularity_of, precedence_of
 
 N_ITEMS = 5
 CODE = st.tuples(st.integers(0, 3), st.integers(-2, 2), st.integers(0, 2)) | st.none()
@@ -43,7 +43,9 @@ def test_an_index_serves_the_codes_that_were_put_last_and_hides_what_is_unavaila
     assert len(index) == len(served)
     assert index.rows_with_code().tolist() == sorted(served)
     assert index.has_code(rows).tolist() == [row in served for row in range(N_ITEMS)]
-    assert index.popularity(rows).tolist() == [served.get(row, (0, 0, 0))[2] for row in range(N_ITEMS)]
+    assert popularity_of(view.precedence).tolist() == [
+        served.get(row, (0, 0, 0))[2] for row in range(N_ITEMS)
+    ]
     assert view.words[:, 0].tolist() == [served.get(row, (0,))[0] for row in range(N_ITEMS)]
     assert view.vectors[:, 1].tolist() == [served.get(row, (0, 0))[1] for row in range(N_ITEMS)]
     assert view.allowed.tolist() == [row in served and row not in hidden for row in range(N_ITEMS)]
@@ -89,8 +91,29 @@ def test_a_state_knows_its_users_the_raters_of_an_item_and_what_is_forgotten():
     recommender.fold_in("u0", "i0", 5.0, 1)
     recommender.fold_in("u1", "i0", 2.0, 1)
     recommender.fold_in("u1", "i0", float("nan"), 2)
-    item = state.history.item_ids.row("i0")
-    assert list(state.known_users()) == ["u0", "u1"]
+    (item,) = state.item_rows(["i0", "i9"])
+    assert (list(state.known_users()), list(state.known_items())) == (["u0", "u1"], ["i0"])
+    assert state.intern_items(["i1", "i0"]).tolist() == [1, 0]
     assert (state.n_raters(item), state.n_raters(99)) == (1, 0)
     state.set_user("u0", None, 7)
     assert state.forgotten_before(np.array([0, 1, 99], np.int32)).tolist() == [7, NEVER, NEVER]
+
+
+def test_a_state_tells_features_and_codes_in_service_and_in_a_prepared_snapshot():
+    recommender = Recommender(random_model())
+    state = recommender.state
+    recommender.fold_in("u0", "i0", 5.0, 1)
+    state.set_item("i1", {"title": "A title"})
+    assert (state.item_features("i1"), state.item_features("i0")) == ({"title": "A title"}, None)
+    assert state.item_features("never met") is None
+    assert state.n_codes() == (1, 1)
+    assert state.items_with_code().tolist() == [0]
+    prepared = state.prepare(random_model(generation=2))
+    state.remove_item_codes(np.array([0], np.int32))
+    both = np.array([0, 1], np.int32)
+    assert state.item_codes(both).present.tolist() == [False, False]
+    assert state.item_codes(both, prepared).present.tolist() == [True, False]
+    assert state.model.generation == 1
+    state.swap(prepared)
+    assert state.model.generation == 2
+    assert state.item_codes(both).present.tolist() == [True, False]

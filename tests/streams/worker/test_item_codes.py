@@ -1,5 +1,7 @@
 """Owned item codes are published if they differ from the topic; those of other workers are served."""
 
+import zlib
+
 import msgspec
 import numpy as np
 import pytest
@@ -95,6 +97,28 @@ def code_of(recommender, item):
     row, index = recommender.state.history.item_ids.row(item), recommender.state.snapshot.item_index
     assert index.has_code(np.array([row]))[0]
     return from_words(index.view().words[row : row + 1], index.bits).tobytes()
+
+
+def test_an_update_computes_no_checksum_of_an_item_that_is_known(recommender, monkeypatch):
+    """The order of ties needs one checksum for each item and served model, and none for each record."""
+    other, third = Recommender(MODEL), Recommender(random_model(generation=2, seed=2))
+    for one in (other, third):
+        rate(one, ITEMS)
+    found = codes(recommender)
+    found.update(read(codes(other, owned=(0, 1)).refresh()))
+    rate(other, ITEMS, rating=1.0, time=2)
+    again, of_the_next_model = read(codes(other, owned=(0, 1)).refresh()), read(codes_of_all(third))
+    calls = []
+    crc32 = zlib.crc32
+    monkeypatch.setattr("zlib.crc32", lambda *given: calls.append(given) or crc32(*given))
+    found.update(again)
+    found.update(of_the_next_model)
+    found.update([(item, OWNER[item], None) for item in ITEMS])
+    assert len(again) == len(of_the_next_model) == len(ITEMS)
+    assert calls == []
+    recommender.state.intern_items(["a new one"])
+    recommender.state.item_codes(np.arange(1, dtype=np.int32))
+    assert calls == [(b"a new one",)]  # so calls are counted
 
 
 def test_features_of_another_workers_item_do_not_hide_its_code(recommender):
