@@ -4,8 +4,7 @@ Offline evaluation and the worker use the same class. One thread writes (``fold_
 of ``state``); any number of threads may read at the same time (``recommend``, ``similar_items``).
 """
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from os import PathLike
 
 import numpy as np
@@ -13,8 +12,9 @@ import numpy as np
 from dch.answers import Answer, Hit, Query, Strategy, answer, query_history, query_item, query_user
 from dch.artifact import load_recommender, save_recommender
 from dch.config import DchConfig
+from dch.data.events import event_id, rating_number, time_after
+from dch.data.ids import id_texts
 from dch.data.ratings import Ratings
-from dch.errors import RatingsError
 from dch.models.model import Model
 from dch.state.restore import fold_in_ratings, restore
 from dch.state.snapshot import Snapshot
@@ -73,28 +73,26 @@ class Recommender:
         """The model of the generation in service."""
         return self.state.model
 
-    def fold_in(self, user: str, item: str, rating: float, timestamp_ms: int | None = None) -> None:
+    def fold_in(self, user: object, item: object, rating: float, timestamp_ms: object = None) -> None:
         """Fold in one rating event: extend the histories of user and item, and encode both again.
 
         NaN withdraws a rating. O(hidden), however long the histories are. Of several events for the same user
         and item the latest by (timestamp, order of calls) counts.
 
         Args:
-            user: user id, new or known.
-            item: item id, new or known.
+            user: user id, new or known: text, or a number, which becomes text.
+            item: item id, likewise.
             rating: on the scale of the training data.
-            timestamp_ms: milliseconds since 1970; None means the time of the latest event so far.
+            timestamp_ms: milliseconds since 1970, or another time of ``dch.data.times``; None or 0 means the
+                time of the latest event so far. While no event has a time since 1990, small numbers are
+                taken as an order.
 
         Raises:
-            RatingsError: an id is not a string or is empty, or the rating is infinite; nothing was changed.
+            RatingsError: a value is no id, no finite rating or no time; nothing was changed.
         """
-        for what, id_ in (("user", user), ("item", item)):
-            if not isinstance(id_, str) or not id_:
-                raise RatingsError(f"{what} must be a non-empty string, got {id_!r}")
-        if math.isinf(rating):
-            raise RatingsError(f"rating must be a finite number, or NaN to withdraw, got {rating}")
-        stamp = self.state.newest_ms if timestamp_ms is None else timestamp_ms
-        events = self.state.events([user], [item], [rating], [stamp])
+        ids = event_id(user, "user"), event_id(item, "item")
+        value, stamp = rating_number(rating), time_after(timestamp_ms, self.state.newest_ms)
+        events = self.state.events([ids[0]], [ids[1]], [value], [stamp])
         self.state.fold_in_users(events)
         self.state.fold_in_items(events)
         self.state.refresh_items()
@@ -105,12 +103,12 @@ class Recommender:
 
     def recommend(
         self,
-        user: str,
+        user: object,
         k: int = 20,
         *,
         strategy: Strategy = "codes+rerank",
-        exclude: Collection[str] = (),
-        only: Collection[str] | None = None,
+        exclude: Collection[object] = (),
+        only: Collection[object] | None = None,
         include_rated: bool = False,
         new_item_share: float | None = None,
     ) -> list[Hit]:
@@ -119,7 +117,7 @@ class Recommender:
         A user of whom nothing is known gets the most popular items.
 
         Args:
-            user: user id, known or not.
+            user: user id, known or not: text, or a number, which becomes text, as all ids here.
             k: list length.
             strategy: ``codes+rerank``, ``codes`` (plain Hamming distance) or ``popular``.
             exclude: item ids never to return.
@@ -129,9 +127,10 @@ class Recommender:
 
         Raises:
             ConfigError: k, the strategy or the share is out of range.
+            RatingsError: an id is neither text nor a number.
         """
         return self.answer(
-            query_user(self.state, user),
+            query_user(self.state, event_id(user, "user")),
             k,
             strategy=strategy,
             exclude=exclude,
@@ -141,22 +140,30 @@ class Recommender:
         ).hits
 
     def recommend_history(
-        self, history: Sequence[tuple[str, float]], k: int = 20, *, strategy: Strategy = "codes+rerank"
+        self, history: Iterable[tuple[object, float]], k: int = 20, *, strategy: Strategy = "codes+rerank"
     ) -> list[Hit]:
-        """Return the k best items for an inline history of (item, rating), best first; store nothing."""
-        return self.answer(query_history(self.state, history), k, strategy=strategy).hits
+        """Return the k best items for an inline history of (item, rating), best first; store nothing.
 
-    def similar_items(self, item: str, k: int = 20) -> list[Hit]:
+        Raises:
+            RatingsError: a value is no id or no finite rating.
+        """
+        events = [(event_id(item, "item"), rating_number(rating)) for item, rating in history]
+        rated = [(item, rating) for item, rating in events if rating == rating]  # NaN withdraws
+        return self.answer(query_history(self.state, rated), k, strategy=strategy).hits
+
+    def similar_items(self, item: object, k: int = 20) -> list[Hit]:
         """Return the k items whose codes are nearest to the code of an item, nearest first.
 
         Raises:
             UnknownIdError: the item has no code.
         """
-        return self.answer(query_item(self.state, item), k, strategy="codes", new_item_share=0.0).hits
+        return self.answer(
+            query_item(self.state, event_id(item, "item")), k, strategy="codes", new_item_share=0.0
+        ).hits
 
-    def user_code(self, user: str) -> bytes | None:
+    def user_code(self, user: object) -> bytes | None:
         """Return the packed code of a user; None if nothing is known of the user."""
-        return query_user(self.state, user).code
+        return query_user(self.state, event_id(user, "user")).code
 
     def answer(
         self,
@@ -164,21 +171,21 @@ class Recommender:
         k: int,
         *,
         strategy: Strategy = "codes+rerank",
-        exclude: Collection[str] = (),
-        only: Collection[str] | None = None,
+        exclude: Collection[object] = (),
+        only: Collection[object] | None = None,
         include_rated: bool = False,
         new_item_share: float | None = None,
     ) -> Answer:
         """Search for a query; see ``recommend`` for the arguments. Needs no lock."""
         ids = self.state.history.item_ids
-        excluded = known_rows(ids.rows(exclude))
+        excluded = known_rows(ids.rows(id_texts(exclude, "exclude")))
         return answer(
             query,
             k,
             ids,
             strategy=strategy,
             skip=excluded if include_rated else np.concatenate([query.seen, excluded]),
-            only=None if only is None else known_rows(ids.rows(only)),
+            only=None if only is None else known_rows(ids.rows(id_texts(only, "only"))),
             new_item_share=self.new_item_share if new_item_share is None else new_item_share,
         )
 

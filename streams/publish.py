@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dch import Ratings
 from dch.data.features import Features
+from dch.data.times import FIRST_MS
 from streams import topics
 from streams.kafka.producer import Sink
 from streams.kafka.records import Output
@@ -50,7 +51,7 @@ def publish_ratings(
     """Send every rating in time order, wait for the acknowledgements, and return the number of ratings.
 
     Args:
-        ratings: the ratings; a rating without time gets the current time.
+        ratings: the ratings; a rating without a time, or with a place in an order, gets the current time.
         sink: the producer.
         settings: settings that give the name of the topic.
         pace: the rate of sending.
@@ -85,5 +86,5 @@ def events(ratings: Ratings) -> Iterator[RatingEvent]:
     columns = zip(ratings.users, ratings.items, ratings.values, ratings.timestamps, strict=True)
     for user, item, value, timestamp in columns:
         rating = round(float(value), 6)  # float32 holds 4.1 as 4.099999904...
-        time_ms = int(timestamp) or int(time.time() * 1000)
+        time_ms = int(timestamp) if timestamp >= FIRST_MS else int(time.time() * 1000)
         yield RatingEvent(user_ids[user], item_ids[item], rating, time_ms)

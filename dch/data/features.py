@@ -11,7 +11,28 @@ from collections.abc import Iterator, Mapping, Sequence
 Features = Mapping[str, object]
 """The feature record of one user or one item, as read from JSON."""
 
-NOT_TOKENS = frozenset({"title", "name", "description", "zip", "zip_code", "available"})
+AVAILABLE = "available"
+"""The key of an item that says whether it may be recommended."""
+
+YES = frozenset({"true", "yes", "y", "t", "on", "1", ""})
+NO = frozenset({"false", "no", "n", "f", "off", "0"})
+
+NOT_TOKENS = frozenset({"title", "name", "description", "zip", "zip_code", AVAILABLE})
+
+
+def availability(features: Features) -> bool | None:
+    """Return whether an item may be recommended; None if its ``available`` cannot be understood.
+
+    ``false``, 0 and the texts ``"false"``, ``"no"``, ``"n"``, ``"f"``, ``"off"`` and ``"0"`` hide an item.
+    ``true``, other numbers above 0 (pieces in stock), their opposites as text, null and a missing key do not.
+    """
+    found = features.get(AVAILABLE)
+    if found is None or isinstance(found, bool):
+        return found is not False
+    if isinstance(found, int | float):
+        return None if found != found else found > 0  # NaN differs from itself
+    text = found.strip().lower() if isinstance(found, str) else None
+    return True if text in YES else False if text in NO else None
 
 
 def tokens(features: Features) -> list[str]:

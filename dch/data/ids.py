@@ -1,12 +1,82 @@
-"""Map ids (external strings) to rows (dense integers) and back. The row of an id never changes."""
+"""Ids: external strings, and the table that maps them to rows (dense integers). A row never changes."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.errors import RatingsError
+
 UNKNOWN = -1
 """The row of an id that is not in the table."""
+
+LARGEST_EXACT = 2**53
+"""Floats beyond this have lost the last digits of a whole number."""
+
+
+def id_text(value: object, position: str) -> str:
+    """Return an id as text; a number becomes its text, and a whole float that of the integer.
+
+    Args:
+        value: text or a number, of Python or of numpy.
+        position: where the id is from, for messages.
+
+    Raises:
+        RatingsError: the id is empty, is neither text nor a number, is a float that has lost digits, or
+            cannot be written as UTF-8.
+    """
+    if isinstance(value, str) and value:
+        return _encodable(str(value), position)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float | np.floating) and np.isfinite(value):
+        return _float_text(float(value), position)
+    raise RatingsError(f"{position}: expected an id, got {repr(value)[:80]}")
+
+
+def id_texts(values: Iterable[object], what: str) -> list[str]:
+    """Return a column of ids as text; see ``id_text``.
+
+    Args:
+        values: a list, a column of numpy or pandas, or any other collection of ids.
+        what: name of the column, for messages.
+
+    Raises:
+        RatingsError: as for ``id_text``, with the position; or ``values`` is one text instead of many ids.
+    """
+    if isinstance(values, str | bytes):
+        raise RatingsError(f"{what}: expected a list of ids, got {values!r}")
+    found: list[Any] = _as_list(values)
+    if set(map(type, found)) == {str} and all(set(found)):
+        for id_ in set(found):
+            _encodable(id_, what)
+        return found
+    return [id_text(value, f"{what}[{position}]") for position, value in enumerate(found)]
+
+
+def _as_list(values: Iterable[object]) -> list[Any]:
+    to_list = getattr(values, "tolist", None)  # of numpy and pandas: turns their scalars into those of Python
+    return list(to_list() if callable(to_list) else values)
+
+
+def _encodable(text: str, position: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RatingsError(
+            f"{position}: expected an id that UTF-8 can hold, got {text!r}, which has half a surrogate pair"
+        ) from None
+    return text
+
+
+def _float_text(value: float, position: str) -> str:
+    if abs(value) > LARGEST_EXACT:
+        raise RatingsError(
+            f"{position}: expected an id, got {value!r}, a float that has lost the last digits of the id; "
+            "keep ids as integers or as text"
+        )
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 class IdTable:

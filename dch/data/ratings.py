@@ -4,7 +4,7 @@ A ``Ratings`` is immutable. All parts of a split share the two id tables of the 
 user or item in each part.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.data.features import Features
-from dch.data.ids import IdTable
-from dch.data.readers import read_file
+from dch.data.events import LARGEST_RATING
+from dch.data.features import Features, availability
+from dch.data.ids import IdTable, id_text, id_texts
+from dch.data.readers import ReadOptions, read_file
+from dch.data.times import times_of
 from dch.errors import RatingsError
 
 
@@ -75,7 +77,8 @@ class Ratings:
     """(n_ratings,) finite ratings."""
 
     timestamps: NDArray[np.int64]
-    """(n_ratings,) milliseconds since 1970, ascending; all 0 if the source has no times."""
+    """(n_ratings,) milliseconds since 1970, ascending; 0 for no time. Times that are all before 1990 are only
+    places in an order."""
 
     user_ids: IdTable
     item_ids: IdTable
@@ -89,10 +92,10 @@ class Ratings:
     @classmethod
     def from_events(
         cls,
-        users: Sequence[str],
-        items: Sequence[str],
-        values: Sequence[float] | NDArray[np.floating],
-        timestamps: Sequence[int] | NDArray[np.integer] | None = None,
+        users: Iterable[object],
+        items: Iterable[object],
+        values: Sequence[float] | NDArray[np.floating] | NDArray[np.integer],
+        timestamps: Iterable[object] | None = None,
         *,
         user_features: Mapping[str, Features] | None = None,
         item_features: Mapping[str, Features] | None = None,
@@ -100,47 +103,78 @@ class Ratings:
         """Build from rating events in any order; the latest of each pair by (timestamp, position) is kept.
 
         Args:
-            users: (n,) user ids.
-            items: (n,) item ids.
+            users: (n,) user ids: text, or numbers, which become text.
+            items: (n,) item ids, likewise.
             values: (n,) ratings; NaN withdraws the pair.
-            timestamps: (n,) milliseconds since 1970; None if the source has no times, so that the last
-                position wins.
+            timestamps: (n,) times in any unit of ``dch.data.times``, or small numbers that give an order;
+                None if the source has no times, so that the last position wins.
             user_features: feature record by user id.
             item_features: feature record by item id.
 
         Raises:
-            RatingsError: the columns differ in length, or a rating is infinite.
+            RatingsError: the columns differ in length, or a value is no id, no rating or no time.
         """
-        stamps = np.zeros(len(users), np.int64) if timestamps is None else np.asarray(timestamps, np.int64)
-        rates = np.asarray(values, np.float32)
-        if not len(users) == len(items) == len(rates) == len(stamps):
+        user_texts, item_texts = id_texts(users, "users"), id_texts(items, "items")
+        n, rates = len(user_texts), _finite(values)
+        stamps = np.zeros(n, np.int64) if timestamps is None else times_of(timestamps, "timestamps")
+        if not n == len(item_texts) == len(rates) == len(stamps):
             raise RatingsError(
-                f"columns differ in length: {len(users)} users, {len(items)} items, "
+                f"columns differ in length: {n} users, {len(item_texts)} items, "
                 f"{len(rates)} ratings, {len(stamps)} timestamps"
             )
-        if np.isinf(rates).any():
-            raise RatingsError(f"ratings[{int(np.isinf(rates).argmax())}]: expected a finite number, got inf")
         user_ids, item_ids = IdTable(), IdTable()
-        user_rows, item_rows = user_ids.intern_many(users), item_ids.intern_many(items)
+        user_rows, item_rows = user_ids.intern_many(user_texts), item_ids.intern_many(item_texts)
         kept = latest(user_rows, item_rows, stamps)
         kept = kept[~np.isnan(rates[kept])]
         columns = (user_rows[kept], item_rows[kept], rates[kept], stamps[kept])
-        user_features, item_features = user_features or {}, item_features or {}
+        user_features = _by_id(user_features or {}, "user_features")
+        item_features = _checked_items(_by_id(item_features or {}, "item_features"))
         user_ids.intern_many(list(user_features))
         item_ids.intern_many(list(item_features))
         return cls(*columns, user_ids, item_ids, user_features, item_features)
 
     @classmethod
-    def read(cls, path: str | PathLike[str]) -> "Ratings":
+    def read(
+        cls,
+        path: str | PathLike[str],
+        *,
+        user_column: str | None = None,
+        item_column: str | None = None,
+        rating_column: str | None = None,
+        time_column: str | None = None,
+        delimiter: str | None = None,
+        encoding: str | None = None,
+        header: bool = True,
+    ) -> "Ratings":
         """Read a file of ratings and the metadata files beside it; the file name determines the format.
+
+        What is left out or not used, such as lines without an id, is named once in the log, as a warning.
 
         Args:
             path: a file, or a folder with one file of ratings; see ``dch.data.readers``.
+            user_column: name of the column of users, or its number from 1; None: found by the usual names.
+            item_column: likewise for items.
+            rating_column: likewise for ratings; ``none``: each line counts 1.
+            time_column: likewise for times; ``none``: the file has no times.
+            delimiter: separator of the columns of a text file; None: found in the first line.
+            encoding: encoding of a text file; None is UTF-8.
+            header: whether the first line of a text file names the columns. If not, they are user, item,
+                rating and time.
 
         Raises:
             RatingsError: a file cannot be read; names the file, the line and the value found.
+            ConfigError: an option is not for this format, or unknown.
         """
-        columns, user_features, item_features = read_file(path)
+        options = ReadOptions(
+            user_column=user_column,
+            item_column=item_column,
+            rating_column=rating_column,
+            time_column=time_column,
+            delimiter=delimiter,
+            encoding=encoding,
+            header=header,
+        )
+        columns, user_features, item_features = read_file(path, options)
         return cls.from_events(
             columns.users,
             columns.items,
@@ -211,6 +245,31 @@ def latest(
     _, last_from_end = np.unique(pairs[::-1], return_index=True)
     kept: NDArray[np.int64] = order[np.sort(len(pairs) - 1 - last_from_end)]
     return kept
+
+
+def _finite(values: Sequence[float] | NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return ratings as float32, (n,); NaN stays."""
+    try:
+        rates = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise RatingsError(f"ratings: expected numbers: {error}") from error
+    if (is_bad := np.abs(rates) > LARGEST_RATING).any():
+        first = int(is_bad.argmax())
+        raise RatingsError(f"ratings[{first}]: expected a finite number, got {rates[first]:g}")
+    return rates.astype(np.float32)
+
+
+def _by_id(features: Mapping[str, Features], what: str) -> dict[str, Features]:
+    return {id_text(id_, what): record for id_, record in features.items()}
+
+
+def _checked_items(features: dict[str, Features]) -> dict[str, Features]:
+    for item, record in features.items():
+        if availability(record) is None:
+            raise RatingsError(
+                f"item {item!r}: available: expected true or false, got {record['available']!r}"
+            )
+    return features
 
 
 def _compress(

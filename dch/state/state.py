@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.data.features import Features
+from dch.data.features import Features, availability
 from dch.data.ids import UNKNOWN
 from dch.models.model import Model
 from dch.models.towers import Ints
@@ -196,7 +196,8 @@ class State:
     def set_item(self, item: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
         """Replace the features of an item; None removes the item and its ratings up to timestamp_ms.
 
-        An item with the feature ``"available": false`` keeps its code and is never recommended.
+        An item with the feature ``"available": false`` keeps its code and is never recommended; see
+        ``availability`` for other ways to say so.
 
         Returns:
             The users whose ratings were removed from the history of the item. The user side is not changed.
@@ -204,7 +205,7 @@ class State:
         with self.lock:
             row = self.history.item_ids.intern(item)
             self._reserve(0)
-            is_hidden = features is not None and features.get("available") is False
+            is_hidden = features is not None and availability(features) is False
             (self.history.unavailable.add if is_hidden else self.history.unavailable.discard)(row)
             gone = self._items().describe(row, features, timestamp_ms)
         self._changed_items.append(np.array([row], np.int32))

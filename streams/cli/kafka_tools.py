@@ -1,7 +1,8 @@
 """``dch broker``, ``dch topics``, ``dch publish`` and ``dch recommend``: tools around the service."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from streams.cli.checks import require_input
+from streams.cli.file_options import with_file_options
 from streams.cli.options import log_to_stderr, with_settings
 from streams.errors import StreamError
 from streams.settings import ClientSettings, KafkaSettings
@@ -33,7 +35,9 @@ def add_to(app: typer.Typer) -> None:
     )
     app.add_typer(topics, name="topics")
 
-    app.command(epilog="Example: dch publish ratings.csv.gz --rate 1000")(with_settings("publish", publish))
+    app.command(epilog="Example: dch publish ratings.csv.gz --rate 1000")(
+        with_settings("publish", with_file_options(publish))
+    )
     app.command(epilog="Example: dch recommend u1 -k 10 --json")(with_settings("recommend", recommend))
 
 
@@ -89,6 +93,7 @@ def publish(
         typer.Option("--ratings-only", help="Do not publish the features of users and items."),
     ] = False,
     *,
+    file_options: Mapping[str, Any],
     settings: KafkaSettings,
 ) -> None:
     """Publish a file of ratings to Kafka in time order, after the features from files in the same folder."""
@@ -98,7 +103,7 @@ def publish(
 
     require_input(file)
     topics.require(Admin(settings), settings, (topics.RATINGS, topics.USERS, topics.ITEMS))
-    ratings, producer = Ratings.read(file), Producer(settings)
+    ratings, producer = Ratings.read(file, **file_options), Producer(settings)
     n_users = n_items = 0
     if not ratings_only:
         n_users = publish.publish_features(ratings.user_features, producer, settings.topic(topics.USERS.name))

@@ -1,9 +1,9 @@
 """``dch train`` and ``dch evaluate``: fit and measure on files of ratings, without Kafka."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.cli.checks import PIPED_WIDTH, parse_seeds, require_input, require_model_folder, require_writable
+from streams.cli.file_options import with_file_options
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ EVALUATE_EXAMPLES = (
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="Example: dch train ratings.csv.gz --out ./model --bits 64")(train)
-    app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+    app.command(epilog="Example: dch train ratings.csv.gz --out ./model --bits 64")(with_file_options(train))
+    app.command(epilog=EVALUATE_EXAMPLES)(with_file_options(evaluate))
 
 
 def train(
@@ -39,6 +40,8 @@ def train(
     bits: Annotated[int, typer.Option(help="Code length in bits; a multiple of 8.")] = 64,
     objective: Annotated[str, typer.Option(help="Objective of the fit: ranking or rating.")] = "ranking",
     seed: Annotated[int, typer.Option(help="Random seed of the fit.")] = 0,
+    *,
+    file_options: Mapping[str, Any],
 ) -> None:
     """Fit a model to a file of ratings and save it with the codes of all users and items."""
     from dch import Ratings, Recommender
@@ -46,7 +49,7 @@ def train(
 
     config = DchConfig(bits=bits, objective=objective, seed=seed)  # type: ignore[arg-type] # DchConfig checks it
     require_input(ratings)
-    found, console = Ratings.read(ratings), Console(soft_wrap=True, highlight=False)
+    found, console = Ratings.read(ratings, **file_options), Console(soft_wrap=True, highlight=False)
     console.print(f"{len(found):,} ratings of {found.n_items:,} items by {found.n_users:,} users")
     require_model_folder(out)
     recommender = Recommender.fit(found, config=config, progress=True)
@@ -81,6 +84,8 @@ def evaluate(
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report as JSON.")] = None,
+    *,
+    file_options: Mapping[str, Any],
 ) -> None:
     """Fit a model, recommend, and measure hit rate, NDCG and recall at 20.
 
@@ -94,9 +99,9 @@ def evaluate(
     if json is not None:
         require_writable(json)  # before the fit, not after it
     if ratings is not None and train is None and test is None:
-        report = _split_here(ratings, config, numbers, protocol, relevant_from)
+        report = _split_here(ratings, file_options, config, numbers, protocol, relevant_from)
     elif ratings is None and train is not None and test is not None:
-        report = _fixed_split(train, test, config, numbers, relevant_from)
+        report = _fixed_split((train, test), file_options, config, numbers, relevant_from)
     else:
         raise SettingsError(
             "give either a file of ratings, or both --train and --test; see dch evaluate --help"
@@ -112,7 +117,12 @@ def evaluate(
 
 
 def _split_here(
-    path: Path, config: "DchConfig", seeds: Sequence[int], protocol: str, relevant_from: float | None
+    path: Path,
+    file_options: Mapping[str, Any],
+    config: "DchConfig",
+    seeds: Sequence[int],
+    protocol: str,
+    relevant_from: float | None,
 ) -> "Report":
     from dch import Ratings
     from dch.evaluation import evaluate_holdout, evaluate_prequential
@@ -121,19 +131,25 @@ def _split_here(
         raise SettingsError(f"--protocol must be {' or '.join(PROTOCOLS)}, got {protocol!r}")
     require_input(path)
     measure = evaluate_holdout if protocol == "holdout" else evaluate_prequential
-    return measure(Ratings.read(path), config, seeds=seeds, relevant_from=relevant_from, progress=True)
+    return measure(
+        Ratings.read(path, **file_options), config, seeds=seeds, relevant_from=relevant_from, progress=True
+    )
 
 
 def _fixed_split(
-    train: Path, test: Path, config: "DchConfig", seeds: Sequence[int], relevant_from: float | None
+    paths: tuple[Path, Path],
+    file_options: Mapping[str, Any],
+    config: "DchConfig",
+    seeds: Sequence[int],
+    relevant_from: float | None,
 ) -> "Report":
     from dch import Ratings
     from dch.evaluation import evaluate_fixed_split
 
-    require_input(train)
-    require_input(test)
-    parts = Ratings.read(train), Ratings.read(test)
-    return evaluate_fixed_split(*parts, config, seeds=seeds, relevant_from=relevant_from, progress=True)
+    for path in paths:
+        require_input(path)
+    train, test = (Ratings.read(path, **file_options) for path in paths)
+    return evaluate_fixed_split(train, test, config, seeds=seeds, relevant_from=relevant_from, progress=True)
 
 
 def _print(report: "Report") -> None:

@@ -252,8 +252,15 @@ def test_the_reported_memory_grows_with_the_ratings():
     ("wrong", "message"),
     [
         (("", "i1", 5.0), "user must be"),
-        (("u1", 7, 5.0), "item must be"),
+        (("u1", True, 5.0), "item must be"),
+        (("u1", None, 5.0), "item must be"),
+        (("u1", 2.0**60, 5.0), "item: expected an id, got .* a float that has lost the last digits"),
+        (("u1", "half \ud800", 5.0), "item: expected an id that UTF-8 can hold"),
         (("u1", "i1", float("inf")), "rating"),
+        (("u1", "i1", 1e39), "rating must be a finite number"),
+        (("u1", "i1", "5"), "rating must be a finite number"),
+        (("u1", "i1", 5.0, 253_402_300_799_000), "timestamp_ms: expected a time from 1990 to 2100"),
+        (("u1", "i1", 5.0, -1), "timestamp_ms: expected a time from 1990 to 2100"),
     ],
 )
 def test_an_invalid_event_is_refused_and_changes_nothing(wrong, message):
@@ -290,3 +297,52 @@ def test_a_concurrent_reader_always_sees_a_complete_index_without_unavailable_it
         reader.join()
         sys.setswitchinterval(before)
     assert wrong == []
+
+
+def test_numbers_as_ids_become_text_everywhere():
+    recommender = folded([("7", "3", 5.0, 1), ("7", "i1", 4.0, 2)])
+    known = Recommender(random_model())
+    known.fold_in(7, np.int64(3), 5.0, 1)
+    known.fold_in(np.float64(7.0), "i1", 4.0, 2)
+    assert known.state.history.user_ids.ids() == recommender.state.history.user_ids.ids() == ["7"]
+    assert known.state.history.item_ids.ids() == ["3", "i1"]
+    assert known.user_code(7) == recommender.user_code("7") is not None
+    assert known.recommend(7) == recommender.recommend("7")
+
+
+def test_items_to_leave_out_or_to_choose_from_may_be_numbers():
+    recommender = folded([(f"u{n % 6}", str(n), 5.0, 1) for n in range(12)])
+    listed = {hit.item for hit in recommender.recommend("u1", 20, include_rated=True)}
+    gone = np.array([int(item) for item in listed][:2])
+    left = recommender.recommend("u1", 20, include_rated=True, exclude=gone)
+    assert {hit.item for hit in left} == listed - set(map(str, gone.tolist()))
+    chosen = recommender.recommend("u1", 20, include_rated=True, only=gone)
+    assert {hit.item for hit in chosen} == set(map(str, gone.tolist()))
+    with pytest.raises(RatingsError, match="exclude: expected a list of ids, got 'i1'"):
+        recommender.recommend("u1", exclude="i1")
+
+
+def test_a_history_may_have_numbers_as_ids_and_withdrawn_ratings():
+    recommender = folded([("u1", "i1", 5.0, 1)])
+    expected = recommender.recommend_history([("i1", 5.0)])
+    assert recommender.recommend_history([("i1", np.float32(5)), (9, NAN)]) == expected
+    with pytest.raises(RatingsError, match="rating must be a finite number"):
+        recommender.recommend_history([("i1", 1e39)])
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1, 1e3, 1e6])
+def test_the_unit_of_a_time_is_decided_value_by_value(factor):
+    recommender = folded([("u1", "i1", 5.0, 1_700_000_000_000)])
+    recommender.fold_in("u1", "i1", 1.0, int(1_700_000_001_000 * factor))
+    assert recommender.state.newest_ms == 1_700_000_001_000
+    assert recommender.state.history.user_histories.of(0)[1].tolist() == [1.0]
+
+
+def test_an_order_ends_with_the_first_time():
+    recommender = folded([("u1", "i1", 5.0, 1), ("u1", "i1", 4.0, 3), ("u1", "i1", 3.0, 2)])
+    assert recommender.state.history.user_histories.of(0)[1].tolist() == [4.0]
+    recommender.fold_in("u1", "i1", 2.0, 1_700_000_000)
+    with pytest.raises(RatingsError, match=r"timestamp_ms: expected a time from 1990 to 2100, .* got 4"):
+        recommender.fold_in("u1", "i1", 1.0, 4)
+    recommender.fold_in("u1", "i1", 1.0, 0)  # no time: the latest so far
+    assert recommender.state.history.user_histories.of(0)[1].tolist() == [1.0]

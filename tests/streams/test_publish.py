@@ -12,14 +12,15 @@ from streams.publish import Pace, events, publish_features, publish_ratings
 from streams.settings import KafkaSettings
 from tests.streams.brokers import eventually
 
+T = 1_700_000_000_000
 RATINGS = Ratings.from_events(
-    ["u1", "u2", "u1", "u3"], ["i1", "i1", "i2", "i3"], [5.0, 4.1, 0.5, 3.0], [4000, 1000, 3000, 2000]
+    ["u1", "u2", "u1", "u3"], ["i1", "i1", "i2", "i3"], [5.0, 4.1, 0.5, 3.0], [T + 3, T, T + 2, T + 1]
 )
 EVENTS = [
-    RatingEvent("u2", "i1", 4.1, 1000),
-    RatingEvent("u3", "i3", 3.0, 2000),
-    RatingEvent("u1", "i2", 0.5, 3000),
-    RatingEvent("u1", "i1", 5.0, 4000),
+    RatingEvent("u2", "i1", 4.1, T),
+    RatingEvent("u3", "i3", 3.0, T + 1),
+    RatingEvent("u1", "i2", 0.5, T + 2),
+    RatingEvent("u1", "i1", 5.0, T + 3),
 ]
 
 
@@ -57,6 +58,13 @@ def test_events_are_in_time_order_with_the_decimals_of_the_file():
 def test_a_rating_without_time_gets_the_current_time():
     ratings = Ratings.from_events(["u"], ["i"], [1.0])
     assert next(events(ratings)).timestamp > 1_600_000_000_000
+
+
+def test_an_order_is_published_in_its_order_at_the_current_time():
+    ratings = Ratings.from_events(["u", "v"], ["i", "i"], [1.0, 2.0], [2, 1])
+    found = list(events(ratings))
+    assert [event.user for event in found] == ["v", "u"]
+    assert 1_600_000_000_000 < found[0].timestamp <= found[1].timestamp
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(1.0, 1000.0), (400.0, 2.5), (None, 0.0)])

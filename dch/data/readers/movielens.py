@@ -1,14 +1,14 @@
 """Read the metadata files of MovieLens, as GroupLens publishes them.
 
 Source:
-    The README files of MovieLens 100K (u.item, u.user), 1M (movies.dat, users.dat) and latest (movies.csv).
+    The README files of MovieLens 100K (u.item, u.user) and 1M (movies.dat, users.dat).
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from dch.data.features import Features
-from dch.data.readers.text_lines import line_position, read_csv_lines, read_lines
+from dch.data.readers.text_lines import line_position, read_lines
 from dch.errors import RatingsError
 
 GENRES = (
@@ -51,18 +51,6 @@ def read_users_dat(file: Path) -> dict[str, Features]:
         user: {"age": age, "gender": gender, "occupation": occupation, "zip": zip_code}
         for user, gender, age, occupation, zip_code in _cells(file, "::", 5)
     }
-
-
-def read_movies_csv(file: Path) -> dict[str, Features]:
-    """Read ``movieId,title,genre|genre`` below a header."""
-    lines = read_csv_lines(file)
-    records: dict[str, Features] = {}
-    next(lines, None)
-    for number, values in lines:
-        if len(values) != 3:
-            raise RatingsError(f"{line_position(file, number)}: expected 3 columns, found {len(values)}")
-        records[values[0]] = {"title": values[1], "genres": values[2].split("|")}
-    return records
 
 
 def _cells(file: Path, separator: str, n: int, encoding: str = "utf-8-sig") -> Iterator[list[str]]:

@@ -1,30 +1,26 @@
-"""The columns of a rating file: which column is which, and the checks of values that all formats share."""
+"""The columns of a rating file, and the checks of values that all formats share."""
 
+import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.data.events import LARGEST_RATING
+from dch.data.ids import LARGEST_EXACT, id_text
+from dch.data.times import EXPECTED, is_order, places, time_number, to_milliseconds
 from dch.errors import RatingsError
 
-COLUMN_NAMES = {
-    "user": ("user", "userid", "uid", "reviewerid"),
-    "item": ("item", "itemid", "iid", "movieid", "productid", "businessid", "bookid", "asin"),
-    "rating": ("rating", "ratings", "stars", "overall", "score"),
-    "timestamp": ("timestamp", "time", "unixreviewtime", "ts"),
-}
-"""Accepted names of each column, in lower case without underscores; the first name found is used."""
+BLANKS = " \t"
+"""Blanks that are taken off a value in a text file."""
 
-SECONDS_BELOW = 1e11
-"""Timestamps below this are seconds: 1e11 milliseconds are March 1973, 1e11 seconds the year 5138."""
+_WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
+_EXPONENT = re.compile(r"-?\d(\.\d+)?[eE]\+\d+")
 
-LARGEST_RATING = float(np.finfo(np.float32).max)
-"""Ratings are stored as float32; a larger rating would become infinite."""
-
-LATEST_MS = 1e14
-"""Timestamps of this and more are refused: they are finer than milliseconds."""
+_log = logging.getLogger(__name__)
 
 
 class RatingColumns(NamedTuple):
@@ -36,44 +32,115 @@ class RatingColumns(NamedTuple):
     """(n,) NaN withdraws a rating."""
 
     timestamps: NDArray[np.int64] | None
-    """(n,) milliseconds since 1970; None if the file has no times."""
+    """(n,) milliseconds since 1970, 0 for no time, or small places in an order; None if the file has none."""
 
 
-def find_columns(names: Sequence[str], position: str) -> dict[str, int]:
-    """Return the index of the columns user, item, rating and, if there is one, timestamp.
+class FoundColumns(NamedTuple):
+    """Columns as a reader finds them, before they are checked as a whole."""
+
+    users: list[str]
+    """(n,) empty where the file has no id."""
+
+    items: list[str]
+    ratings: NDArray[np.float64] | None
+    """(n,) None if each line counts 1."""
+
+    times: NDArray[np.float64] | None
+    """(n,) in any unit, 0 for no time; None if the file has no times."""
+
+
+def finish(
+    found: FoundColumns, file: object, position_of: Callable[[int], str], notes: Sequence[str] = ()
+) -> RatingColumns:
+    """Check whole columns, give times their unit, and say in the log what was left out or not used.
 
     Args:
-        names: names of all columns.
-        position: where the names are from, for messages.
+        found: the columns.
+        file: the file, for messages.
+        position_of: returns the position of a row, for messages.
+        notes: more sentences for the log.
 
     Raises:
-        RatingsError: a column is missing; names the position.
+        RatingsError: no row has both ids, or a time is out of range.
     """
-    plain = [name.strip().lower().replace("_", "") for name in names]
-    found = {}
-    for column, accepted in COLUMN_NAMES.items():
-        indexes = [plain.index(name) for name in accepted if name in plain]
-        if indexes:
-            found[column] = indexes[0]
-        elif column != "timestamp":
-            raise RatingsError(
-                f"{position}: no column for the {column}, found {', '.join(names)!r}; "
-                f"name it {' or '.join(map(repr, accepted[:2]))}"
-            )
-    return found
+    n, said = len(found.users), list(notes)
+    timestamps = None if found.times is None else _timestamps(found.times, position_of, said)
+    kept = _rows_with_ids(found, position_of, said)
+    ratings = np.ones(n, np.float32) if found.ratings is None else found.ratings.astype(np.float32)
+    for sentence in said:
+        _log.warning("%s: %s", file, sentence)
+    if len(kept) == n:
+        return RatingColumns(found.users, found.items, ratings, timestamps)
+    rows = kept.tolist()
+    return RatingColumns(
+        [found.users[row] for row in rows],
+        [found.items[row] for row in rows],
+        ratings[kept],
+        None if timestamps is None else timestamps[kept],
+    )
+
+
+def _timestamps(
+    times: NDArray[np.float64], position_of: Callable[[int], str], said: list[str]
+) -> NDArray[np.int64]:
+    """Return the times in milliseconds, or the places in the order that they stand for."""
+    if is_order(times):
+        said.append(
+            f"the times are all small, {times.min():g} to {times.max():g}, so they are read as an order "
+            "and no rating has a time; --time-column names another column"
+        )
+        return places(times)
+    milliseconds, is_odd = to_milliseconds(times)
+    if is_odd.any():
+        first = int(is_odd.argmax())
+        raise RatingsError(
+            f"{position_of(first)}: timestamp: {EXPECTED}, got '{times[first]:.15g}'; "
+            "0 or nothing is no time, and --time-column none reads no times"
+        )
+    if n_none := int((times == 0).sum()):
+        said.append(f"{n_none} of {len(times)} ratings have no time and count as older than all others")
+    return milliseconds
+
+
+def _rows_with_ids(
+    found: FoundColumns, position_of: Callable[[int], str], said: list[str]
+) -> NDArray[np.int64]:
+    """Return the rows that have both ids."""
+    has_ids = np.array([bool(u and i) for u, i in zip(found.users, found.items, strict=True)], np.bool_)
+    if len(has_ids) and not has_ids.any():
+        column = "user" if not found.users[0] else "item"
+        raise RatingsError(f"{position_of(0)}: {column}: expected an id, got ''")
+    if n_without := int((~has_ids).sum()):
+        said.append(f"{n_without} of {len(has_ids)} lines have no user or no item and are left out")
+    return np.flatnonzero(has_ids)
+
+
+def cell_id(text: str, column: str, position: str) -> str:
+    """Return the id in a cell of a text file, without blanks around it; empty if there is none.
+
+    ``123.0``, which is how data frames write integers beside a missing one, is 123.
+
+    Raises:
+        RatingsError: the id is a float that has lost digits.
+    """
+    text = text.strip(BLANKS)
+    whole = _WHOLE_FLOAT.fullmatch(text)
+    if _EXPONENT.fullmatch(text) or (whole and abs(int(whole[1])) > LARGEST_EXACT):
+        return id_text(float(text), f"{position}: {column}")
+    return str(int(whole[1])) if whole else text
 
 
 def check_id(value: object, column: str, position: str) -> str:
-    """Return an id as text; numbers are accepted.
+    """Return an id as text; numbers are accepted, and null is empty.
 
     Raises:
-        RatingsError: the value is empty, or neither text nor a number.
+        RatingsError: the value is neither text nor a number, or has lost digits.
     """
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise RatingsError(f"{position}: {column}: expected an id, got {value!r}")
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str) and not value.strip(BLANKS):
+        return ""
+    return id_text(value.strip(BLANKS) if isinstance(value, str) else value, f"{position}: {column}")
 
 
 def check_rating(value: object, position: str) -> float:
@@ -84,28 +151,26 @@ def check_rating(value: object, position: str) -> float:
     """
     number = _number(value)
     if number is None or abs(number) > LARGEST_RATING:
-        raise RatingsError(f"{position}: rating: expected a finite number, got {value!r}")
+        hint = "; --rating-column names another column, or none" if _is_word(value) else ""
+        raise RatingsError(f"{position}: rating: expected a finite number, got {value!r}{hint}")
     return number
 
 
 def check_timestamp(value: object, position: str) -> float:
-    """Return a timestamp as a number, in seconds or milliseconds.
+    """Return a time as a number in its unit, 0 for no time.
 
     Raises:
-        RatingsError: the value is not a number, or too large.
+        RatingsError: the value is not a time.
     """
-    number = _number(value)
-    if number is None or abs(number) >= LATEST_MS:
-        raise RatingsError(
-            f"{position}: timestamp: expected seconds or milliseconds since 1970, got {value!r}"
-        )
-    return number
+    try:
+        return time_number(value, f"{position}: timestamp")
+    except RatingsError as error:
+        raise RatingsError(f"{error}; --time-column names another column, or none") from None
 
 
-def to_milliseconds(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the checked timestamps of one file, all seconds or all milliseconds, as milliseconds."""
-    is_seconds = len(timestamps) > 0 and np.abs(timestamps).max() < SECONDS_BELOW
-    return np.rint(timestamps * 1000 if is_seconds else timestamps).astype(np.int64)
+def _is_word(value: object) -> bool:
+    """Return whether a value is a word, as in a column that holds no ratings at all."""
+    return isinstance(value, str) and len(value) > 1 and value.strip().isalpha()
 
 
 def _number(value: object) -> float | None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from dch.errors import RatingsError
 
-FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".data", ".dat", ".inter")
+FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json", ".data", ".dat", ".inter")
 """Suffixes of rating files; all but .parquet may be followed by .gz."""
 
 METADATA = frozenset(
     {"items", "users", "movies", "links", "tags", "genome-scores", "genome-tags", "recommendations"}
+    | {"item", "user", "books", "artists", "products", "meta", "metadata", "package", "schema"}
 )
 """Names, without suffix, of files that are often in the same folder but contain no ratings."""
 

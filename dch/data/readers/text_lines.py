@@ -2,11 +2,19 @@
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from dch.errors import RatingsError
+
+UTF_8 = "utf-8-sig"
+"""UTF-8, with or without a byte order mark."""
+
+_WIDE = ("utf-16", "utf-32")
+"""Encodings in which a line does not end with the byte of a line end."""
 
 
 def line_position(file: Path, line: int) -> str:
@@ -14,7 +22,7 @@ def line_position(file: Path, line: int) -> str:
     return f"{file}:{line}"
 
 
-def read_lines(file: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str]]:
+def read_lines(file: Path, encoding: str = UTF_8) -> Iterator[tuple[int, str]]:
     """Yield each line with its number, from 1; the line end is kept.
 
     Raises:
@@ -23,25 +31,25 @@ def read_lines(file: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, s
     number = 0
     try:
         with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                yield number, line.decode(encoding if number == 1 else encoding.removesuffix("-sig"))
-    except UnicodeDecodeError as error:
-        found = error.object[error.start : error.start + 1]
-        raise RatingsError(
-            f"{line_position(file, number)}: expected text in UTF-8, found {found!r}"
-        ) from error
+            for number, line in enumerate(_decoded(stream, encoding), 1):
+                yield number, line
+    except UnicodeError as error:
+        raise RatingsError(_not_decoded(line_position(file, number + 1), error, encoding)) from error
     except (OSError, EOFError, zlib.error) as error:
         raise RatingsError(f"{line_position(file, number + 1)}: cannot be read: {error}") from error
 
 
-def read_csv_lines(file: Path, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
+def read_csv_lines(
+    file: Path, separator: str = ",", encoding: str = UTF_8
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each record with the number of its last line; cells may be in double quotes.
 
     Raises:
         RatingsError: as for ``read_lines``; or a quote is not closed, or lines end in CR alone; names the
             line.
     """
-    reader = csv.reader((line for _, line in read_lines(file)), delimiter=separator)
+    lines = (line for _, line in read_lines(file, encoding))
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     while True:
         first_line = reader.line_num + 1
         try:
@@ -55,3 +63,28 @@ def read_csv_lines(file: Path, separator: str = ",") -> Iterator[tuple[int, list
                 "close every quote, and end lines with LF or CR LF"
             ) from error
         yield reader.line_num, values
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    """Return the values of a line without quotes; none for an empty line."""
+    text = line.rstrip("\r\n")
+    return text.split(separator) if text else []
+
+
+def _decoded(stream: IO[bytes] | gzip.GzipFile, encoding: str) -> Iterator[str]:
+    if encoding.startswith(_WIDE):
+        yield from io.StringIO(stream.read().decode(encoding), newline="\n")
+        return
+    for number, line in enumerate(stream):
+        yield line.decode(encoding if number == 0 else encoding.removesuffix("-sig"))
+
+
+def _not_decoded(position: str, error: UnicodeError, encoding: str) -> str:
+    name = "UTF-8" if encoding == UTF_8 else encoding
+    found = (
+        error.object[error.start : error.start + 1] if isinstance(error, UnicodeDecodeError) else str(error)
+    )
+    guess = "utf-16" if found in (b"\xff", b"\xfe") and position.endswith(":1") else "latin-1"
+    return (
+        f"{position}: expected text in {name}, found {found!r}; if it is another one, give --encoding {guess}"
+    )

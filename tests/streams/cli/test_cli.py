@@ -155,6 +155,37 @@ def test_an_evaluation_prints_a_table_and_writes_json(dch, tmp_path, protocol):
     assert list(report["results"][0]) == ["strategy", "case", "metric", "mean", "std", "users"]
 
 
+def test_a_file_is_read_as_the_options_say(dch, tmp_path):
+    rows = [f"caf\xe9 {n % 50};i{(n * 7 + n // 50) % 40};{1 + n % 5};x" for n in range(1000)]
+    file, out = tmp_path / "plain.csv", tmp_path / "model"
+    file.write_bytes("\n".join(rows).encode("latin-1"))
+    options = ["--no-header", "--encoding", "latin-1", "--time-column", "none", "--bits", 8]
+    ran = dch("train", file, "--out", out, *options)
+    assert ran.code == 0, ran.err
+    assert Recommender.load(out).user_code("caf\xe9 1") is not None
+    refused = dch("train", file, "--out", out)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "give --encoding latin-1" in refused.err
+    assert dch("train", file, "--out", out, "--encoding", "klingon").code == 2
+
+
+def test_what_is_not_used_is_said_on_standard_error(tmp_path):
+    write_ratings(tmp_path / "ratings.csv")
+    (tmp_path / "meta.jsonl").touch()
+    command = [
+        sys.executable,
+        "-m",
+        "streams",
+        "train",
+        tmp_path / "ratings.csv",
+        "--out",
+        tmp_path / "model",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stderr.count("meta.jsonl: looks like metadata of items and is not used") == 1
+    assert ran.stderr.count("so they are read as an order") == 1
+
+
 def test_a_trained_model_can_be_loaded(dch, tmp_path):
     ratings = write_ratings(tmp_path / "ratings.csv")
     ran = dch("train", ratings, "--out", tmp_path / "model", "--bits", 16)
@@ -238,7 +269,9 @@ def test_the_help_of_a_role_lists_no_setting_of_another_role(dch, monkeypatch):
     topics |= {"--partitions", "--replication-factor"}
     assert flags_in_help(dch, "topics create") == flags_in_help(dch, "topics check") == topics
     assert flags_in_help(dch, "publish") == topics | {
-        *("--linger-ms", "--delivery-timeout-s", "--rate", "--ratings-only")
+        *("--linger-ms", "--delivery-timeout-s", "--rate", "--ratings-only"),
+        *("--user-column", "--item-column", "--rating-column", "--time-column"),
+        *("--delimiter", "--encoding", "--no-header"),
     }
 
 

@@ -119,3 +119,64 @@ def test_an_error_in_recbole_metadata_names_file_and_line(tmp_path):
     )
     with pytest.raises(RatingsError, match=r"ml.item:3: price: expected a number, got 'dear'"):
         Ratings.read(tmp_path)
+
+
+RATINGS = "user,item,rating\nu1,1,5\n"
+
+
+@pytest.mark.parametrize("name", ["items.csv", "items.tsv", "movies.csv"])
+def test_a_table_of_items_is_read_by_its_header(tmp_path, name):
+    lines = ["Title|year|item_id|genres|price", '"One, two"|1999|1|War|', "|2000|2.0|Drama|3"]
+    separator = "\t" if name.endswith("tsv") else ","
+    text = "\n".join(lines).replace("|", separator) + f"\nThree{separator * 3}War|Drama{separator}4\n"
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / name).write_text(text)
+    assert Ratings.read(tmp_path / "ratings.csv").item_features == {
+        "1": {"title": "One, two", "year": "1999", "genres": ["War"]},
+        "2": {"year": "2000", "genres": ["Drama"], "price": "3"},
+    }
+
+
+def test_a_table_of_users_and_json_lines_under_usual_names_are_read(tmp_path):
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / "users.csv").write_text("age;userId\n25;u1\n")
+    (tmp_path / "items.jsonl").write_text('{"parent_asin": 1, "title": "One"}\n')
+    ratings = Ratings.read(tmp_path)
+    assert ratings.user_features == {"u1": {"age": "25"}}
+    assert ratings.item_features == {"1": {"title": "One"}}
+
+
+@pytest.mark.parametrize(
+    "name", ["movies.parquet", "meta.jsonl", "books.csv", "products.xlsx", "item.csv.gz"]
+)
+def test_a_file_that_looks_like_metadata_and_is_not_used_is_named_once(tmp_path, caplog, name):
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / name).write_text("id,title\n1,One\n")
+    assert Ratings.read(tmp_path / "ratings.csv").item_features == {}
+    assert [record.getMessage().partition(", because")[0] for record in caplog.records] == [
+        f"{tmp_path / name}: looks like metadata of items and is not used"
+    ]
+
+
+def test_of_two_files_of_metadata_the_second_is_named(tmp_path, caplog):
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / "items.jsonl").write_text('{"item": "1", "title": "One"}\n')
+    (tmp_path / "items.csv").write_text("item,title\n1,Two\n")
+    assert Ratings.read(tmp_path / "ratings.csv").item_features["1"] == {"title": "One"}
+    assert "items.csv: looks like metadata of items and is not used, because items.jsonl is" in caplog.text
+
+
+def test_a_table_without_a_column_of_ids_is_named_and_not_used(tmp_path, caplog):
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / "items.csv").write_text("code,title\n1,One\n")
+    assert Ratings.read(tmp_path / "ratings.csv").item_features == {}
+    assert "items.csv:1: no column for the item, found 'code, title'; name it 'item'" in caplog.text
+
+
+def test_other_ratings_and_known_files_beside_are_not_named(tmp_path, caplog):
+    for name in ("ratings.csv", "books.csv"):
+        (tmp_path / name).write_text("User-ID;ISBN;Book-Rating\n1;2;3\n")
+    for name in ("tags.csv", "links.csv", "README.md"):
+        (tmp_path / name).write_text("x\n")
+    Ratings.read(tmp_path / "ratings.csv")
+    assert not caplog.records

@@ -92,11 +92,54 @@ def test_a_file_without_times_keeps_the_last_rating_of_a_pair(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "milliseconds"), [("99999999999", 99999999999000), ("100000000000", 10**11)]
+    ("written", "milliseconds"),
+    [
+        ("631152000", 631_152_000_000),  # 1990
+        ("4102444799", 4_102_444_799_000),  # 2099
+        ("631152000000", 631_152_000_000),
+        ("1700000000123456", 1_700_000_000_123),
+        ("1700000000123456789", 1_700_000_000_123),
+        ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+        ("2023-11-14 22:13:20 UTC", 1_700_000_000_000),
+        ('"2023-11-14T23:13:20.5+01:00"', 1_700_000_000_500),
+    ],
 )
-def test_timestamps_below_1e11_are_seconds(tmp_path, written, milliseconds):
-    (tmp_path / "ratings.csv").write_text(f"user,item,rating,timestamp\nu,i,1,{written}\n")
-    assert Ratings.read(tmp_path / "ratings.csv").timestamps.tolist() == [milliseconds]
+def test_the_unit_of_a_time_is_decided_value_by_value(tmp_path, written, milliseconds):
+    text = f"user,item,rating,timestamp\nu,i,1,1000000000\nv,i,1,{written}\n"
+    (tmp_path / "ratings.csv").write_text(text)
+    assert sorted(Ratings.read(tmp_path / "ratings.csv").timestamps) == sorted([10**12, milliseconds])
+
+
+@pytest.mark.parametrize("odd", ["99999999999", "253402300799", "-1000", "5", "9999-12-31", "1969-12-31"])
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.parquet"])
+def test_a_time_out_of_range_is_refused_with_its_line(tmp_path, name, odd):
+    times = ["2021-05-01", odd] if "-" in odd[1:] else [1_700_000_000, int(odd)]
+    if name == "r.csv":
+        (tmp_path / name).write_text(f"user,item,rating,time\nu,i,1,{times[0]}\nu,j,1,{times[1]}\n")
+    elif name == "r.jsonl":
+        rows = [{"user": "u", "item": n, "rating": 1, "time": time} for n, time in enumerate(times)]
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+    else:
+        columns = {"user": ["u", "u"], "item": ["i", "j"], "rating": [1, 1], "time": times}
+        pq.write_table(pa.table(columns), tmp_path / name)
+    row = {"r.csv": ":3", "r.jsonl": ":2", "r.parquet": ": row 2"}[name]
+    with pytest.raises(RatingsError, match=f"{name}{row}: timestamp: expected a time from 1990 to 2100"):
+        Ratings.read(tmp_path / name)
+
+
+def test_a_file_whose_times_are_all_small_is_read_as_an_order_and_says_so(tmp_path, caplog):
+    (tmp_path / "r.csv").write_text("user,item,rating,timestamp\nu,i,5,30\nu,j,2,20\nu,i,1,10\n")
+    assert events_of(Ratings.read(tmp_path / "r.csv")) == [("u", "j", 2.0, 20), ("u", "i", 5.0, 30)]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'r.csv'}: the times are all small, 10 to 30, so they are read as an order and no "
+        "rating has a time; --time-column names another column"
+    ]
+
+
+def test_nothing_in_place_of_a_time_is_no_time_and_is_counted(tmp_path, caplog):
+    (tmp_path / "r.csv").write_text("user,item,rating,timestamp\nu,i,5,\nu,j,2,1700000000\nv,i,1,0\n")
+    assert Ratings.read(tmp_path / "r.csv").timestamps.tolist() == [0, 0, 1_700_000_000_000]
+    assert "2 of 3 ratings have no time" in caplog.text
 
 
 def test_fractions_of_a_second_are_kept(tmp_path):
@@ -118,27 +161,44 @@ BAD = [
     ("a.csv", "user,item,rating\nu,i,1\nu,i\n", ":3: expected 3 columns, found 2"),
     (
         "a.csv",
-        "user,item\nu,i\n",
-        ":1: no column for the rating, found 'user, item'; name it 'rating' or 'ratings'",
+        "person,thing,rating\nu,i,1\n",
+        ":1: no column for the user, found 'person, thing, rating'; name it 'user' or 'userid', or give "
+        "--user-column",
+    ),
+    (
+        "a.csv",
+        "A1,0001,5.0\nA2,0001,3.0\n",
+        ":1: no column for the user, found 'A1, 0001, 5.0'; name it 'user' or 'userid', or give "
+        "--user-column; if this line is a rating and there is no header, give --no-header",
+    ),
+    (
+        "a.csv",
+        "user,item,count\nu,i,view\n",
+        ":2: rating: expected a finite number, got 'view'; --rating-column names another column, or none",
     ),
     ("a.csv", "", ":1: no column for the user, found ''; name it 'user' or 'userid'"),
     (
         "a.csv",
-        "user,item,rating,timestamp\nu,i,1,1700000000000000\n",
-        ":2: timestamp: expected seconds or milliseconds since 1970, got '1700000000000000'",
+        "user,item,rating,timestamp\nu,i,1,1700000000000000\nu,j,1,17000\n",
+        ":3: timestamp: expected a time from 1990 to 2100, as s, ms, us or ns since 1970 or as ISO text, "
+        "got '17000'",
     ),
     ("u.data", "u\ti\t1\t978300760\nu\tj\tx\t978300760\n", ":2: rating: expected a finite number, got 'x'"),
-    ("r.dat", "u::i::1::x\n", ":1: timestamp: expected seconds or milliseconds since 1970, got 'x'"),
+    ("r.dat", "u::i::1::x\n", ":1: timestamp: expected a time from 1990 to 2100"),
     ("r.inter", "user_id:token\titem_id:token\trating:float\nu\ti\n", ":2: expected 3 columns, found 2"),
     ("r.jsonl", '{"user": "u", "item": "i", "rating": 1}\n{"user": 1\n', ":2: expected a JSON object, got"),
     ("r.jsonl", "[1]\n", ":1: expected a JSON object, got '[1]'"),
     (
         "r.jsonl",
-        '\n{"user": "u", "item": "i"}\n',
-        ":2: rating: expected a number, or null to withdraw, but the key is missing",
+        '\n{"user": "u", "item": "i", "rating": 1}\n{"user": "u", "item": "i"}\n',
+        ":3: rating: expected a number, or null to withdraw, but the key is missing",
     ),
     ("r.jsonl", '{"user": "u", "item": true, "rating": 1}\n', ":1: item: expected an id, got True"),
-    ("r.jsonl", '{"item": "i", "rating": 1}\n', ":1: user: expected an id, got None"),
+    (
+        "r.jsonl",
+        '{"item": "i", "rating": 1}\n',
+        ":1: no column for the user, found 'item, rating'; name it 'user'",
+    ),
     (
         "r.jsonl",
         '{"user": "u", "item": "i", "rating": 4}\n{"user": "u", "item": "j", "rating": 4, "timestamp": 1}',
@@ -197,8 +257,12 @@ def test_an_error_in_a_truncated_gzip_file_names_the_line(tmp_path):
     [
         ("rating", [1.0, float("inf")], "row 2: rating: expected a finite number, got inf"),
         ("rating", ["1", "x"], "row 2: rating: expected a finite number, got 'x'"),
-        ("item", ["i", None], "row 2: item: expected an id, got None"),
-        ("timestamp", [1, None], "row 2: timestamp: expected seconds or milliseconds since 1970, got None"),
+        (
+            "item",
+            [1.0, 2.0**60],
+            "row 2: item: expected an id, got 1.152921504606847e+18, a float that has lost "
+            "the last digits of the id; keep ids as integers or as text",
+        ),
     ],
 )
 def test_an_error_in_a_parquet_file_names_the_row(tmp_path, column, values, message):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dch.data.readers.rating_columns import find_columns
+from dch.data.readers.column_names import find_columns
 
 
 @pytest.mark.parametrize(
