@@ -1,16 +1,17 @@
-"""The only place that configures numba: how kernels are compiled and where compiled code is cached.
+"""The only place that says how numba is used.
 
-Every kernel releases the interpreter lock and keeps strict floating-point order, so the same input gives the
-same bits in any batch, in any process, on any run.
+Every kernel releases the interpreter lock and keeps strict floating-point order, so that the same input gives
+the same bits in any batch, in any process, on any run.
 
-Compiled kernels are cached in a folder whose name contains a digest of the sources of all kernels. numba
-itself checks only the file of a kernel: after an update it would still run the old code of kernels that this
-one calls in other files (numba issue 1833). With the digest, a changed source leads to a new folder.
+Compiled kernels are cached in a folder named after all sources of the package. numba itself checks only the
+file of a kernel: a kernel that uses a kernel or a constant of another file would keep its old code after an
+update (numba issue 1833). A changed source means another folder, so stale code is never loaded.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -22,40 +23,61 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 PACKAGE = Path(__file__).parent
 
 _NUMBA: Any = numba.config
-"""Typed as Any because numba creates its settings at run time."""
+"""numba creates its settings at run time, so no type names them."""
+
+log = logging.getLogger(__name__)
 
 
 def kernel(function: Kernel) -> Kernel:
-    """Compile a function of arrays at its first call; later processes load the compiled code."""
+    """Compile a function over arrays at its first call; later processes load the compiled code."""
     with _cache_folder(_FOLDER):
-        return cast(Kernel, numba.njit(cache=True, nogil=True)(function))
+        return cast(Kernel, numba.njit(cache=_FOLDER is not None, nogil=True)(function))
 
 
-def folder_for(package: Path, base: str) -> str:
-    """Return the folder for the compiled kernels of a package with its current sources.
+def folder_for(package: Path, bases: list[Path]) -> Path | None:
+    """Return the folder for the compiled kernels of a package in its present state.
 
     Args:
-        package: folder of the sources.
-        base: ``NUMBA_CACHE_DIR``, where the user wants compiled code; empty: beside the sources.
+        package: the folder of the sources.
+        bases: folders to try, the preferred one first.
 
     Returns:
-        The folder; empty, so that numba chooses one, if ``base`` is empty and the sources are read-only.
+        A folder below the first base that can be written to; None if there is none.
     """
-    if not base and not os.access(package, os.W_OK):
-        return ""
-    sources = (path.read_bytes() for path in sorted(package.rglob("*.py")))
-    digest = sha256(b"\0".join(source for source in sources if b"@kernel" in source)).hexdigest()[:12]
-    return str(Path(base or package / "__pycache__") / f"kernels-{digest}")
+    digest = sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    for base in bases:
+        folder = base / f"kernels-{digest.hexdigest()[:12]}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return None
+
+
+def _bases() -> list[Path]:
+    """Return where the user wants compiled code, or else: beside the sources, or in the user's cache."""
+    if _NUMBA.CACHE_DIR:
+        return [Path(_NUMBA.CACHE_DIR)]
+    bases = [PACKAGE / "__pycache__"]
+    with suppress(RuntimeError):  # a user without a home folder
+        bases.append(Path.home() / ".cache" / "dch")
+    return bases
 
 
 @contextmanager
-def _cache_folder(folder: str) -> Iterator[None]:
+def _cache_folder(folder: Path | None) -> Iterator[None]:
     before = _NUMBA.CACHE_DIR
-    _NUMBA.CACHE_DIR = folder or before
+    _NUMBA.CACHE_DIR = str(folder or before)
     try:
         yield
     finally:
         _NUMBA.CACHE_DIR = before
 
 
-_FOLDER = folder_for(PACKAGE, _NUMBA.CACHE_DIR)
+_FOLDER = folder_for(PACKAGE, _bases())
+if _FOLDER is None:
+    log.warning("no folder for compiled kernels can be written to, so each start compiles them again")

@@ -19,7 +19,7 @@ import pytest
 from streams.settings import WorkerSettings
 from streams.settings.sources import outer_environ
 from tests.streams.brokers import embedded_broker, eventually, free_ports
-from tests.streams.world import World, variables
+from tests.streams.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
 SAVED = ROOT / "tests" / "fixtures" / "saved-at-849d7d5"
@@ -151,7 +151,7 @@ def test_an_environment_without_torch_serves(installed, tmp_path):
 
 def check_worker(dch, world, log):
     """Start a worker, which waits for a model; publish one; ask; end the worker."""
-    environ = outer_environ() | variables(world.settings) | {"PYTHONPATH": ""}
+    environ = outer_environ() | world.settings.variables() | {"PYTHONPATH": ""}
     with log.open("w") as errors:
         process = subprocess.Popen([dch, "worker"], cwd="/", env=environ, stderr=errors)
     try:

@@ -21,6 +21,17 @@ from dch.experiments.provenance import Origin
 FILE, LOCK, FAILURES = "jobs.json.gz", ".jobs.lock", "failed"
 
 
+DAMAGE = (
+    EOFError,
+    zlib.error,
+    gzip.BadGzipFile,
+    msgspec.MsgspecError,
+    UnicodeDecodeError,
+    RecursionError,
+)
+"""What reading a truncated or foreign file raises."""
+
+
 class JobResult(msgspec.Struct, frozen=True):
     """The result of a finished job, and where it comes from."""
 
@@ -126,7 +137,7 @@ class JobStore:
             return msgspec.json.decode(gzip.decompress(path.read_bytes()), type=Content)
         except FileNotFoundError:
             return Content.of({}, {})
-        except (EOFError, zlib.error, gzip.BadGzipFile, msgspec.MsgspecError) as error:
+        except DAMAGE as error:
             raise ConfigError(
                 f"{path} is truncated or not a job store ({error}); "
                 "restore it, or move it away to run all jobs again"

@@ -8,7 +8,9 @@ from dch.errors import MissingExtraError
 
 try:
     import torch  # noqa: F401 - checked here, so that each way to a fit ends in the same sentence
-except ImportError as missing:
+except ModuleNotFoundError as missing:
+    if missing.name != "torch":
+        raise  # torch is installed and lacks something itself
     raise MissingExtraError(
         "a fit needs torch, which is not installed; run: pip install 'dch-streams[fit]'"
     ) from missing

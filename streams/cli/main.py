@@ -20,6 +20,7 @@ EXTRAS = {
     "implicit": ("implicit", "fit"),
     "scipy": ("scipy", "fit"),
     "threadpoolctl": ("threadpoolctl", "fit"),
+    "filelock": ("filelock", "experiment"),
     "matplotlib": ("matplotlib", "experiment"),
     "noida_db": ("noida-db", "demo"),
 }

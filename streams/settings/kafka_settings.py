@@ -91,6 +91,13 @@ class KafkaSettings(BaseSettings):
         shared: dict[str, object] = {name: value for name, value in self if name in role.model_fields}
         return role(**shared | changes)
 
+    def variables(self) -> dict[str, str]:
+        """Return the variables that give the same settings to a child process."""
+        values = {variable_name(name): as_text(value) for name, value in self if name != "kafka"}
+        return values | {
+            KAFKA_PREFIX + key.upper().replace(".", "_"): value for key, value in self.kafka.items()
+        }
+
     def topic(self, name: str) -> str:
         """Return the full name of a topic."""
         return self.prefix + name

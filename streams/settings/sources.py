@@ -38,6 +38,9 @@ OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "DCH_DATA", "DCH_TEST_DATA", "DCH_
 ROLES: tuple[type[KafkaSettings], ...] = (WorkerSettings, TrainerSettings, ClientSettings)
 NAMES = frozenset(name for role in ROLES for name in role.model_fields)
 
+MIN_SIMILARITY = 0.6
+"""Of the names in a hint, from 0 to 1; less similar names would mislead."""
+
 log = logging.getLogger(__name__)
 
 
@@ -58,12 +61,19 @@ def load(role: type[Role], flags: Mapping[str, object] | None = None, *, config:
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     if "kafka" in given:
         given["kafka"] = _pairs(given["kafka"])
-    path = config or Path(os.environ.get(CONFIG_VARIABLE, ""))
-    in_file = _read_file(role, path) if path.parts else {}
+    path = _config_path(config)
+    in_file = {} if path is None else _read_file(role, path)
     sources: list[dict[str, Any]] = [in_file, _Variables(role)(), given]  # the last one wins
     values = {name: value for source in sources for name, value in source.items()}
     kafka = {name: value for source in sources for name, value in source.get("kafka", {}).items()}
     return role(**values | {"kafka": kafka})
+
+
+def _config_path(config: Path | None) -> Path | None:
+    if config is not None:
+        return config
+    named = os.environ.get(CONFIG_VARIABLE, "")
+    return Path(named) if named else None
 
 
 def outer_environ() -> dict[str, str]:
@@ -72,7 +82,11 @@ def outer_environ() -> dict[str, str]:
 
 
 class _Variables(EnvSettingsSource):
-    """The ``DCH_`` variables. In the name of a librdkafka setting, an underscore stands for a dot."""
+    """The ``DCH_`` variables, in capitals. In the name of a librdkafka setting, "_" stands for a dot."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        # The library would take dch_prefix as well, which no page mentions and no warning sees.
+        return {name.lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
     def prepare_field_value(
         self,
@@ -99,12 +113,19 @@ def _warn_of_unknown_variables() -> None:
         if name.startswith(PREFIX) and not name.startswith(KAFKA_PREFIX) and name not in known
     )
     for name in unknown:
-        nearest = _nearest(name, known | {KAFKA_PREFIX + "..."})
-        log.warning("%s is not a variable of dch and is ignored; did you mean %s?", name, nearest)
+        hint = _did_you_mean(name, known | {KAFKA_PREFIX + "..."})
+        log.warning("%s is not a variable of dch and is ignored%s", name, hint)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)[0]
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the most similar name; empty if no name is similar."""
+    plain = {_plain(one): one for one in known}
+    found = difflib.get_close_matches(_plain(name), sorted(plain), n=1, cutoff=MIN_SIMILARITY)
+    return f"; did you mean {plain[found[0]]}?" if found else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").removeprefix(PREFIX.lower())
 
 
 def _pairs(texts: object) -> dict[str, str]:
@@ -131,19 +152,24 @@ def _read_file(role: type[KafkaSettings], path: Path) -> dict[str, object]:
         raise SettingsError(f"cannot read configuration file {path}: {reason}") from error
     tables = {one.role: _table(path, one.role, top.pop(one.role, {})) for one in ROLES}
     for name in top:
-        _require_known(name, NAMES, f"{path}")
+        _require_known(name, NAMES | tables.keys(), f"{path}")
     for one in ROLES:
         for name in tables[one.role]:
             _require_known(name, one.model_fields, f"{path}: [{one.role}]")
     own = tables.get(role.role, {})
     kafka = _texts(path, top.get("kafka", {})) | _texts(path, own.get("kafka", {}))
     values = {name: value for name, value in (top | own).items() if name in role.model_fields}
-    return values | {"kafka": kafka}
+    values |= {"kafka": kafka}
+    try:
+        role(**values)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return values
 
 
 def _require_known(name: str, known: Iterable[str], where: str) -> None:
     if name not in known:
-        raise SettingsError(f"{where}: there is no setting {name!r}; did you mean {_nearest(name, known)}?")
+        raise SettingsError(f"{where}: there is no setting {name!r}{_did_you_mean(name, known)}")
 
 
 def _table(path: Path, name: str, value: object) -> dict[str, object]:

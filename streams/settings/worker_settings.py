@@ -42,10 +42,11 @@ class WorkerSettings(RoleSettings):
     @field_validator("reply_prefixes", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """Split the value of a flag or variable at its commas."""
-        if not isinstance(value, str):
+        """Split the value of a flag or variable at its commas. An empty prefix would allow every topic."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
             return value
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return [part.strip() for part in parts if part.strip()]
 
     def may_reply_to(self, topic: str) -> bool:
         """Return whether replies may go to this topic. Unchecked, a client could write to any topic."""

@@ -1,53 +1,60 @@
 """The cache of compiled kernels follows the sources."""
 
+import os
 import subprocess
 import sys
-from pathlib import Path
+
+import pytest
 
 from dch.jit import PACKAGE, folder_for
 
+USE_A_KERNEL = (
+    "import numba, numpy as np; from dch.models.running_sums import interpolate;"
+    "interpolate(np.array([[1, 1]], np.float32), 1.0); print(repr(numba.config.CACHE_DIR))"
+)
 
-def make_package(folder):
-    (folder / "sub").mkdir()
-    (folder / "sub" / "one.py").write_text("@kernel\ndef one(): ...")
-    (folder / "two.py").write_text("pass")
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / "package"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "one.py").write_text("@kernel\ndef one(): return LIMIT")
+    (folder / "limits.py").write_text("LIMIT = 256")
     return folder
 
 
-def test_a_changed_kernel_in_any_file_changes_the_folder(tmp_path):
-    package = make_package(tmp_path)
-    before = folder_for(package, "")
-    assert folder_for(package, "") == before
-    (package / "sub" / "one.py").write_text("@kernel\ndef one(): return 1")
-    assert folder_for(package, "") != before
+@pytest.mark.parametrize("changed", ["sub/one.py", "limits.py"])
+def test_a_changed_kernel_or_constant_in_any_file_means_another_folder(package, tmp_path, changed):
+    before = folder_for(package, [tmp_path])
+    assert folder_for(package, [tmp_path]) == before
+    (package / changed).write_text("LIMIT = 512")
+    assert folder_for(package, [tmp_path]) != before
 
 
-def test_a_changed_file_without_kernels_keeps_the_folder(tmp_path):
-    package = make_package(tmp_path)
-    before = folder_for(package, "")
-    (package / "two.py").write_text("changed")
-    assert folder_for(package, "") == before
+def test_the_first_folder_that_can_be_written_to_is_taken(package, tmp_path):
+    (tmp_path / "a file").write_text("")
+    assert folder_for(package, [tmp_path / "a file", tmp_path / "b"]).parent == tmp_path / "b"
+    assert folder_for(package, [tmp_path / "a file"]) is None
 
 
-def test_the_folder_is_beside_the_sources_or_in_the_cache_directory_of_the_user(tmp_path):
-    package = make_package(tmp_path)
-    assert Path(folder_for(package, "")).parent == package / "__pycache__"
-    assert Path(folder_for(package, "/elsewhere")).parent == Path("/elsewhere")
-
-
-def test_a_called_kernel_is_cached_in_the_folder_and_the_numba_setting_is_restored(tmp_path):
-    code = (
-        "import numba, numpy as np; from dch.models.running_sums import interpolate;"
-        "interpolate(np.array([[1, 1]], np.float32), 1.0); print(repr(numba.config.CACHE_DIR))"
-    )
-    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PATH": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
+def run(environment):
+    return subprocess.run(
+        [sys.executable, "-c", USE_A_KERNEL],
         capture_output=True,
         text=True,
         check=True,
         cwd=PACKAGE.parent,
-        env=environment,
+        env={"PATH": os.environ.get("PATH", ""), **environment},
     )
+
+
+def test_a_kernel_that_was_called_is_in_the_folder_and_numba_is_left_as_it_was(tmp_path):
+    done = run({"NUMBA_CACHE_DIR": str(tmp_path)})
     assert done.stdout.strip() == repr(str(tmp_path))
-    assert list(Path(folder_for(PACKAGE, str(tmp_path))).rglob("*interpolate*.nbc"))
+    assert list(folder_for(PACKAGE, [tmp_path]).rglob("*interpolate*.nbc"))
+
+
+def test_kernels_run_without_a_folder_for_the_cache(tmp_path):
+    (tmp_path / "a file").write_text("")
+    done = run({"NUMBA_CACHE_DIR": str(tmp_path / "a file" / "below")})
+    assert "each start compiles them again" in done.stderr

@@ -3,6 +3,7 @@
 import ast
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from streams.errors import SettingsError
 from streams.settings import ClientSettings, KafkaSettings, TrainerSettings, WorkerSettings
 from streams.settings.kafka_settings import flag_name
 from streams.settings.sources import ROLES, load, outer_environ
-from tests.streams.world import variables
 
 ROOT = Path(__file__).parents[2]
 
@@ -213,7 +213,7 @@ def test_settings_of_another_role_keep_what_both_roles_have():
     ],
 )
 def test_a_child_process_gets_the_same_settings_by_variables(settings, monkeypatch):
-    for name, value in variables(settings).items():
+    for name, value in settings.variables().items():
         monkeypatch.setenv(name, value)
     assert load(type(settings)) == settings
 
@@ -270,3 +270,58 @@ def test_no_other_module_reads_the_environment():
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     }
     assert readers == {"streams/settings/sources.py"}
+
+
+def test_a_variable_in_lower_case_is_not_a_setting(monkeypatch):
+    monkeypatch.setenv("dch_prefix", "other-")
+    monkeypatch.setenv("dch_kafka_sasl_password", "secret")
+    settings = load(WorkerSettings)
+    assert (settings.prefix, settings.kafka) == ("", {})
+
+
+def test_a_configuration_file_that_is_a_folder_or_empty_is_refused(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(), Path()):
+        with pytest.raises(SettingsError, match="cannot read configuration file"):
+            load(WorkerSettings, config=path)
+    monkeypatch.setenv("DCH_CONFIG", ".")
+    with pytest.raises(SettingsError, match="cannot read configuration file"):
+        load(WorkerSettings)
+
+
+def test_an_empty_reply_prefix_never_allows_every_topic(tmp_path):
+    file = tmp_path / "dch.toml"
+    file.write_text('reply_prefixes = ["", " replies "]')
+    settings = load(WorkerSettings, config=file)
+    assert settings.reply_prefixes == ("replies",)
+    assert not settings.may_reply_to("models")
+
+
+def test_a_wrong_value_in_a_file_names_the_file(tmp_path):
+    file = tmp_path / "dch.toml"
+    file.write_text("[worker]\npartitions = 4.5")
+    with pytest.raises(SettingsError, match=r"dch.toml: partitions must be a whole number, got 4.5"):
+        load(WorkerSettings, config=file)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[workers]\nbits = 8", "did you mean worker?"),
+        ("PARTITIONS = 4", "did you mean partitions?"),
+        ("DCH_PARTITIONS = 4", "did you mean partitions?"),
+    ],
+)
+def test_an_unknown_name_gets_a_hint_at_a_similar_one(tmp_path, text, hint):
+    file = tmp_path / "dch.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(hint)):
+        load(WorkerSettings, config=file)
+
+
+def test_a_name_that_resembles_nothing_gets_no_hint(tmp_path):
+    file = tmp_path / "dch.toml"
+    file.write_text("xyzzy = 4")
+    with pytest.raises(SettingsError) as found:
+        load(WorkerSettings, config=file)
+    assert "did you mean" not in str(found.value)

@@ -31,7 +31,6 @@ from streams.messages import (
     encode_rating,
 )
 from streams.settings import ClientSettings
-from streams.settings.kafka_settings import KAFKA_PREFIX, as_text, variable_name
 from streams.worker import serve
 from tests.streams.brokers import ROOT, eventually
 
@@ -260,15 +259,7 @@ class Process:
 
 def environ(settings):
     """Return the environment variables of a role with these settings."""
-    return os.environ | variables(settings)
-
-
-def variables(settings):
-    """Return the DCH_ variables that give a child process these settings."""
-    values = {variable_name(name): as_text(value) for name, value in settings if name != "kafka"}
-    return values | {
-        KAFKA_PREFIX + key.upper().replace(".", "_"): value for key, value in settings.kafka.items()
-    }
+    return os.environ | settings.variables()
 
 
 @contextmanager

@@ -19,7 +19,9 @@ def needed_by(what: str, package: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImportError as missing:
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != package:
+            raise  # the package is installed and lacks something itself
         raise MissingExtraError(
             f"{what} needs {package}, which is not installed; run: pip install 'dch-streams[fit]'"
         ) from missing

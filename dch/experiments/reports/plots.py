@@ -54,7 +54,9 @@ def require_matplotlib() -> None:
     """
     try:
         import matplotlib  # noqa: F401
-    except ImportError as missing:
+    except ModuleNotFoundError as missing:
+        if missing.name != "matplotlib":
+            raise
         raise MissingExtraError(
             "plots need matplotlib, which is not installed; run: pip install 'dch-streams[experiment]'"
         ) from missing
