@@ -54,6 +54,9 @@ def train(
     require_model_folder(out)
     recommender = Recommender.fit(found, config=config, progress=True)
     recommender.save(out)
+    liked_from = recommender.model.positive_from
+    n_liked = int((found.values >= liked_from).sum())
+    console.print(f"{n_liked:,} of {len(found):,} ratings count as liked: those from {liked_from:g} up")
     console.print(f"saved generation {recommender.model.generation} to {out}")
 
 
