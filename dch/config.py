@@ -44,7 +44,10 @@ class DchConfig:
     # Ratings
 
     positive_from: float | None = None
-    """Lowest positive rating. None: three quarters up the scale, so 4.0 on a scale of 1 to 5."""
+    """Lowest positive rating. None: three quarters up the scale, so 4.0 on a scale of 1 to 5.
+
+    Counts, such as plays, have no scale: all above 0 are positive.
+    """
 
     rating_weights: RatingWeights = "auto"
     """Weight of a rating in a bag: by its value (``graded``) or 1 (``binary``).

@@ -82,7 +82,8 @@ def _choices_of(model: Model) -> dict[str, Any]:
 def _open_choices(config: DchConfig, train: Ratings) -> list[str]:
     """Return the names of the choices that are not set and make a difference on these ratings."""
     names = [name for name in CHOICES if getattr(config, name) in UNSET]
-    weights_are_fixed = config.rating_knots is not None or train.values.min() == train.values.max()
+    graded = infer_scale(train.values, config, graded=True, users=train.users)
+    weights_are_fixed = config.rating_knots is not None or len(graded.knots) == 1
     return [name for name in names if not (weights_are_fixed and name == "rating_weights")]
 
 
@@ -123,7 +124,7 @@ def _is_clear(gains: Floats) -> bool:
 
 def _quality(config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray[np.int64]) -> Floats:
     """Return the teacher's NDCG@20 for each user with a relevant held-out rating, (n,); n may be 0."""
-    scale = infer_scale(rest.values, config, graded=config.rating_weights == "graded")
+    scale = infer_scale(rest.values, config, graded=config.rating_weights == "graded", users=rest.users)
     bags = make_training_bags(rest, scale, min_token_count=config.min_token_count)
     validation = make_validation(train, held_out, bags, scale.positive_from)
     if validation is None:

@@ -1,5 +1,6 @@
 """Everything that a fit derives from the ratings before the first step."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,13 @@ from dch.data.ratings import Ratings
 from dch.errors import RatingsError
 from dch.models.model import Model
 from dch.training.auto_settings import resolve_auto_settings
-from dch.training.rating_weights import RatingScale, infer_scale
+from dch.training.rating_weights import RatingScale, describe, infer_scale, oddities
 from dch.training.teacher import Teacher, fit_teacher
 from dch.training.training_bags import TrainingBags, make_training_bags
 from dch.training.validation import Validation, break_ties_at_random, make_validation
 from dch.training.validation_split import split_validation
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,12 @@ def make_training_data(ratings: Ratings, config: DchConfig, start: Model | None)
         train, held_out = split_validation(ratings, share=config.validation_users, seed=config.seed)
     config = resolve_auto_settings(config, train, start)
     if start is None:
-        scale = infer_scale(train.values, config, graded=config.rating_weights == "graded")
+        scale = infer_scale(train.values, config, graded=config.rating_weights == "graded", users=train.users)
     else:
         scale = RatingScale(start.rating_knots, start.positive_from)
+    for sentence in oddities(train.values, train.users):
+        _log.warning("%s", sentence)
+    _log.info("%s", describe(scale, train.values))
     bags = make_training_bags(train, scale, min_token_count=config.min_token_count)
     validation = make_validation(ratings, held_out, bags, scale.positive_from)
     if validation and config.objective == "rating":

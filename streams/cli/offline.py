@@ -54,6 +54,9 @@ def train(
     require_model_folder(out)
     recommender = Recommender.fit(found, config=config, progress=True)
     recommender.save(out)
+    positive_from = recommender.model.positive_from
+    n_positive = int((found.values >= positive_from).sum())
+    console.print(f"{n_positive:,} of {len(found):,} ratings are positive: those from {positive_from:g} up")
     console.print(f"saved generation {recommender.model.generation} to {out}")
 
 

@@ -3,6 +3,7 @@
 A fit reads ratings, writes an artifact to a folder, and measures the new model beside the model in service.
 """
 
+import logging
 import multiprocessing
 import shutil
 import signal
@@ -103,6 +104,7 @@ class FitProcess:
 
 def fit_in_child(request: FitRequest, folder: Path, result: Connection) -> None:
     """Run ``fit`` in a child process and send its ``FitResult``."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
     try:
         result.send(fit(request, folder))

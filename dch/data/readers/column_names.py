@@ -34,7 +34,7 @@ _SEPARATORS = re.compile(r"[\s_.\-]")
 _NUMBERED = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})([ T].*)?")
 _TIME_WORDS = ("date", "time")
 _TIME_ENDINGS = ("_at", "At", "_on", "On")
-_MANY = re.compile(r"[;,|\t]|::")
+_MANY = re.compile(r"\S[\s;,|:^~]+\S")
 
 
 def plain(name: str) -> str:
@@ -140,10 +140,10 @@ def _missing(names: Sequence[str], column: str, position: str) -> str:
 
 
 def _likely_cause(names: Sequence[str]) -> str:
+    if len(names) == 1 and _MANY.search(names[0]):
+        return "; if these are many columns, give --delimiter, such as space"
     if any(_is_number(name) for name in names):
         return "; if this line is a rating and there is no header, give --no-header"
-    if len(names) == 1 and _MANY.search(names[0]):
-        return "; if the columns are not separated, give --delimiter"
     return ""
 
 

@@ -62,7 +62,7 @@ def fit_bpr(
     """
     with needed_by("BPR", "implicit"):
         from implicit.cpu.bpr import BayesianPersonalizedRanking
-    scale = infer_scale(train.values, DchConfig(), graded=False)
+    scale = infer_scale(train.values, DchConfig(), graded=False, users=train.users)
     part = train.subset(train.values >= scale.positive_from) if liked_only else train
     seen = TrainedIds.of(part)
     with one_blas_thread():

@@ -90,7 +90,10 @@ def fit_ease(
         Steck, "Embarrassingly shallow autoencoders for sparse data" (WWW 2019), Equation 8; here over
         rating weights.
     """
-    trained, scale = TrainedIds.of(train), infer_scale(train.values, DchConfig(), graded=graded)
+    trained, scale = (
+        TrainedIds.of(train),
+        infer_scale(train.values, DchConfig(), graded=graded, users=train.users),
+    )
     if len(trained.items) > most_items:
         raise ConfigError(
             f"most_items is {most_items}, there are {len(trained.items)} items, "

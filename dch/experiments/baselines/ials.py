@@ -107,7 +107,10 @@ def fit_ials(
     """
     with needed_by("iALS", "implicit"):
         from implicit.cpu.als import AlternatingLeastSquares
-    trained, scale = TrainedIds.of(train), infer_scale(train.values, DchConfig(), graded=graded)
+    trained, scale = (
+        TrainedIds.of(train),
+        infer_scale(train.values, DchConfig(), graded=graded, users=train.users),
+    )
     weights = weight_matrix(train, scale, trained.users, trained.items)
     with one_blas_thread():
         model = AlternatingLeastSquares(

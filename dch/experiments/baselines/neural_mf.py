@@ -159,7 +159,9 @@ class _Pairs:
     def of(cls, train: Ratings, trained: TrainedIds, *, graded: bool) -> "_Pairs":
         users = positions(trained.users, train.n_users)[train.users]
         items = positions(trained.items, train.n_items)[train.items]
-        weights = infer_scale(train.values, DchConfig(), graded=graded).weights(train.values)
+        weights = infer_scale(train.values, DchConfig(), graded=graded, users=train.users).weights(
+            train.values
+        )
         keys = np.sort(users.astype(np.int64) * len(trained.items) + items)
         return cls(users, items, weights, keys, len(trained.items))
 

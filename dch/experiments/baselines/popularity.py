@@ -43,4 +43,6 @@ class FittedPopularity:
 
 def fit_popularity(train: Ratings, *, seed: int = 0) -> FittedPopularity:
     """Derive the lowest positive rating from the training ratings; the seed is not used."""
-    return FittedPopularity(train, infer_scale(train.values, DchConfig(), graded=False).positive_from)
+    return FittedPopularity(
+        train, infer_scale(train.values, DchConfig(), graded=False, users=train.users).positive_from
+    )

@@ -147,7 +147,7 @@ def tune(
 def validation_question(split: Holdout, seed: int) -> RankingTask:
     """Return the task of ranking all training items for at most MAX_USERS users."""
     train, test = split.train, split.test
-    least = infer_scale(train.values, DchConfig(), graded=False).positive_from
+    least = infer_scale(train.values, DchConfig(), graded=False, users=train.users).positive_from
     known_users, known_items = train.by_user.counts() > 0, train.by_item.counts() > 0
     test = test.subset(known_items[test.items] & known_users[test.users] & (test.values >= least))
     users = np.unique(test.users)
@@ -164,7 +164,7 @@ def _try(
     fitted = fit(split.train, **settings, seed=seed)
     fit_s = time.perf_counter() - started
     scorer = fitted.fold_in(split.train.subset(np.zeros(len(split.train), np.bool_)))
-    least = infer_scale(split.train.values, DchConfig(), graded=False).positive_from
+    least = infer_scale(split.train.values, DchConfig(), graded=False, users=split.train.users).positive_from
     lists = scorer_lists(scorer, question, precedence=precedences(split.train, least))
     found = relevance(lists, *question.relevant)
     return TriedSettings(

@@ -124,7 +124,7 @@ def relevant_from(train: Ratings) -> float:
     """Return the lowest relevant rating: the lowest positive one for a model fitted to these ratings."""
     from dch.training.rating_weights import infer_scale  # importing this package takes seconds
 
-    return infer_scale(train.values, DchConfig(), graded=False).positive_from
+    return infer_scale(train.values, DchConfig(), graded=False, users=train.users).positive_from
 
 
 def by_case(measured: Mapping[MetricKey, Measurement]) -> dict[str, dict[str, dict[str, float]]]:

@@ -173,6 +173,12 @@ BAD = [
     ),
     (
         "a.csv",
+        "u1 i1 5\n",
+        ":1: no column for the user, found 'u1 i1 5'; name it 'user' or 'userid', or give "
+        "--user-column; if these are many columns, give --delimiter, such as space",
+    ),
+    (
+        "a.csv",
         "user,item,count\nu,i,view\n",
         ":2: rating: expected a finite number, got 'view'; --rating-column names another column, or none",
     ),
