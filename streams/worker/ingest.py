@@ -81,7 +81,6 @@ class Ingest:
         self._ratings = RatingProcessor(context, state, self._assignment, self._models, self._outbox)
         self._gauges = Gauges(state, consumer)
         self._encoded_at = time.monotonic()
-        self._in_batch = False
 
     def run(self) -> None:
         """Ingest until stopped. Everything that was applied is committed when it returns."""
@@ -102,9 +101,9 @@ class Ingest:
     def process(self, records: Sequence[Record]) -> None:
         """Act on the records of a poll, write what follows from them, flush, and commit.
 
-        Call it after an empty poll, too: user records that were held back may now be due.
+        Call it after an empty poll, too: user records that were held back may now be due, and the consumer
+        may have stepped over the marker of a transaction.
         """
-        self._in_batch = bool(records)
         by_topic: dict[str, list[Record]] = {name: [] for name in self._assignment.topics}
         for record in records:
             by_topic[record.topic].append(record)
@@ -113,15 +112,14 @@ class Ingest:
         self._users.apply(by_topic[self._assignment.users])
         self._assignment.record_positions(self._consumer)
         self._users.apply_held()
-        if records:
-            self._outbox.flush()
-            self._commit()
-        self._in_batch = False
+        self._outbox.flush()
+        held = {Partition(self._assignment.users, number) for number in self._users.held_partitions}
+        self._consumer.mark_applied(skip=held)
+        self._commit()
         self._share_progress()
 
     def _commit(self) -> None:
-        held = {Partition(self._assignment.users, number) for number in self._users.held_partitions}
-        self._consumer.commit(skip=held.union(self._assignment.replaying()))
+        self._consumer.commit(skip=self._assignment.replaying())
 
     def _share_progress(self) -> None:
         """Let the other threads know which partitions are complete."""
@@ -187,9 +185,7 @@ class Ingest:
     def _revoked(self, partitions: list[Partition]) -> None:
         """Commit what was applied, so that the next owner does not write the same outputs again.
 
-        The consumer also calls this when it is closed after a failure within a batch. Then nothing may be
-        committed.
+        The consumer also calls this when it is closed after a failure. Records that were polled and not
+        applied by then are not committed, because they were not marked as applied.
         """
-        if not self._in_batch:
-            self._outbox.flush()
-            self._commit()
+        self._commit()
