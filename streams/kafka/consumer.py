@@ -220,8 +220,7 @@ class Consumer:
         return self._retry(lambda timeout_s: offsets.edge_offsets(self._client, partitions, which, timeout_s))
 
     def _retry(self, request: Callable[[float], dict[Partition, int]]) -> dict[Partition, int]:
-        timeout_s = self._settings.broker_timeout_s
-        return offsets.retry_until_ready(lambda: request(timeout_s), self._settings, self._last_error)
+        return offsets.retry_until_ready(request, self._settings, self._last_error)
 
     def _last_fetched_end(self, partition: Partition) -> int:
         return int(self._client.get_watermark_offsets(TopicPartition(*partition), cached=True)[1])

@@ -45,7 +45,7 @@ def test_a_worker_is_ready_though_partitions_end_with_a_transaction(world, name,
     world.rate(*[(f"u{n}", "i1", 5.0) for n in IDS])
     kept = transactions.write(world.settings, records_of(world, name), how)
     with transactions.busy_ratings(world), worker(world.settings):  # ready although records keep coming
-        assert all(world.ask(f"u{n}").items for n in IDS)
+        assert [world.ask(f"u{n}").user for n in IDS] == [f"u{n}" for n in IDS]
     with worker(world.settings):
         eventually(lambda: metric(world, "dch_consumer_lag_records") == 0)
         eventually(lambda: metric(world, "dch_consumer_lag_seconds") == 0)
@@ -129,7 +129,7 @@ def test_a_broker_that_hangs_in_mid_replay_is_not_taken_for_the_end(tmp_path, pr
             eventually(lambda: sum(world.committed("item-ratings").values()) == n, 60)
         before = {name: world.committed(name) for name in ("ratings", "users", "item-ratings")}
         gate = Gate(monkeypatch, n // 10)
-        running = Running(settings.replace(kafka=small, batch_records=500))
+        running = Running(settings.replace(kafka=small, batch_records=500, broker_timeout_s=60))
         try:
             assert gate.reached.wait(60)
             with cluster.paused(), caplog.at_level(logging.DEBUG, "streams.kafka"):
