@@ -65,7 +65,12 @@ def edge_offsets(
         KafkaException: the request failed; see ``retry_until_ready``.
     """
     asked = [to_topic_partition(partition, which) for partition in partitions]
-    found = client.offsets_for_times(asked, timeout=timeout_s)
+    try:
+        found = client.offsets_for_times(asked, timeout=timeout_s)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+            client.list_topics(timeout=timeout_s)  # else a client that was idle may not learn of the leaders
+        raise
     if errors := [one.error for one in found if one.error is not None]:
         raise KafkaException(errors[0])
     return {to_partition(one): max(one.offset, 0) for one in found}

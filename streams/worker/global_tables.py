@@ -72,6 +72,8 @@ class GlobalTables:
         )
         while not self._context.stop.is_set():
             self.process(self._poll())
+            if self._context.stop.is_set():
+                return  # what could not be queued any more was not applied
             self._consumer.mark_applied()
             if self._catch_up.is_done():
                 self._context.tables_read.set()
