@@ -29,7 +29,11 @@ REPLY_PRODUCER_DEFAULTS = {
     "topic.metadata.propagation.max.ms": "1000",  # when a missing topic is reported; default 30 s
 }
 
-CONSUMER_REQUIRED = {"enable.auto.commit": False, "enable.auto.offset.store": False}
+CONSUMER_REQUIRED = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,  # the end of a partition is an event: silence does not tell it
+}
 CONSUMER_DEFAULTS = {
     "partition.assignment.strategy": "range",  # one member owns partition p of every topic, unlike sticky
     "session.timeout.ms": 10_000,  # the other members take over a killed member's partitions after this

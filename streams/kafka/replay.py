@@ -1,13 +1,36 @@
-"""Track whether partitions were read up to given target offsets, such as their ends at the start."""
+"""Track whether partitions were read up to the offsets at which they ended at some moment.
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+The position of the consumer decides, never the time: a silent broker is not the end of a partition. The
+end is that of what the consumer may read: the first open transaction, unless it reads uncommitted records.
+"""
 
-from streams.kafka import Partition
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-QUIET_S = 5.0
-"""Seconds without any record after which a replay counts as complete. A partition that ends in a transaction
-marker, or whose last records were compacted away, never delivers a record at its end offset."""
+from streams.kafka.records import Partition
+
+
+class Reading(Protocol):
+    """What a replay needs of a consumer to see how far it is."""
+
+    def position(self, partition: Partition) -> int | None:
+        """Return the first unread offset; None if nothing was read since the assignment."""
+
+    def has_ended(self, partition: Partition) -> bool:
+        """Tell whether the end of a partition was read since its assignment."""
+
+
+class Assignable(Reading, Protocol):
+    """What a replay needs of a consumer to begin."""
+
+    def beginning_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the offset of the first retained record of each partition."""
+
+    def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the end of each partition."""
+
+    def assign(self, starts: Mapping[Partition, int | None]) -> None:
+        """Read the given partitions."""
 
 
 class ReplayProgress:
@@ -16,10 +39,19 @@ class ReplayProgress:
     One thread writes; other threads may query.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         self._targets: dict[Partition, int] = {}
-        self._now = now
-        self._last_record_at = now()
+
+    def begin(self, consumer: Assignable, starts: Mapping[Partition, int | None]) -> None:
+        """Let a consumer without a group read partitions, and expect it to reach their present ends.
+
+        Args:
+            consumer: the consumer.
+            starts: where to begin, by partition: an offset or BEGINNING.
+        """
+        beginnings, ends = consumer.beginning_offsets(starts), consumer.end_offsets(starts)
+        self.expect({one: max(beginnings[one], start or 0) for one, start in starts.items()}, ends)
+        consumer.assign(starts)
 
     def expect(self, positions: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
         """Set the target offsets of partitions.
@@ -28,21 +60,19 @@ class ReplayProgress:
             positions: the current read position of each partition; 0 where it is missing.
             ends: the target offset of each partition.
         """
-        self._last_record_at = self._now()
         for partition, end in ends.items():
             if positions.get(partition, 0) < end:
                 self._targets[partition] = end
             else:
                 self._targets.pop(partition, None)
 
-    def note(self, positions: Mapping[Partition, int]) -> None:
-        """Record the read positions after a poll. Call it after an empty poll, too: ``QUIET_S`` needs it."""
-        if positions:
-            self._last_record_at = self._now()
-        elif self._targets and self._now() - self._last_record_at > QUIET_S:
-            self._targets = {}
-        for partition, position in positions.items():
-            if partition in self._targets and position >= self._targets[partition]:
+    def note(self, consumer: Reading) -> None:
+        """Drop the partitions that have reached their targets. Call it after every poll, empty or not.
+
+        An end read after the assignment counts as reached, too: a partition may have lost its last records.
+        """
+        for partition, target in list(self._targets.items()):
+            if (consumer.position(partition) or 0) >= target or consumer.has_ended(partition):
                 del self._targets[partition]
 
     def forget(self, partitions: Iterable[Partition]) -> None:

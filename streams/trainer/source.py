@@ -35,14 +35,11 @@ class Source:
             for name in (self._ratings, self._users, self._items)
             for number in self._partitions
         ]
-        self._replay.expect(
-            self._consumer.beginning_offsets(partitions), self._consumer.end_offsets(partitions)
-        )
-        self._consumer.assign(dict.fromkeys(partitions, BEGINNING))
+        self._replay.begin(self._consumer, dict.fromkeys(partitions, BEGINNING))
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether every record that existed at the start was read."""
+        """Whether every record that existed at the start and could be read then was read."""
         return self._replay.is_done()
 
     def read(self) -> bool:
@@ -51,7 +48,7 @@ class Source:
         records = self._consumer.poll(POLL_S)
         self.log.add_ratings([record for record in records if record.topic == self._ratings])
         self._add_others([record for record in records if record.topic != self._ratings])
-        self._replay.note({Partition(one.topic, one.partition): one.offset + 1 for one in records})
+        self._replay.note(self._consumer)
         return self.in_service is not before
 
     def positions(self) -> Watermarks:

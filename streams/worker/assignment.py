@@ -63,15 +63,15 @@ class Assignment:
         return {one: BEGINNING if one.partition in gained else positions[one] for one in partitions}, lost
 
     def record_positions(self, consumer: Consumer) -> None:
-        """Record the consumer's positions. Call it once the records of a poll were applied."""
+        """Record the consumer's positions. Call it once the records of a poll, if any, were applied."""
         moved = {}
         for partition, before in self._positions.items():
             position = consumer.position(partition)
             if position is not None and position != before:
                 moved[partition] = position
         self._positions |= moved
-        self._replay.note(moved)
-        self._catch_up.note(moved)
+        self._replay.note(consumer)
+        self._catch_up.note(consumer)
 
     def are_live(self, records: Sequence[Record]) -> NDArray[np.bool_]:
         """Return which records of one topic are live, (n,)."""

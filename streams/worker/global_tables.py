@@ -72,6 +72,9 @@ class GlobalTables:
         )
         while not self._context.stop.is_set():
             self.process(self._poll())
+            if self._context.stop.is_set():
+                return  # what could not be queued any more was not applied
+            self._consumer.mark_applied()
             if self._catch_up.is_done():
                 self._context.tables_read.set()
             self._commit_when_due()
@@ -104,14 +107,11 @@ class GlobalTables:
         return batch
 
     def _read_from(self, starts: dict[Partition, int | None]) -> None:
-        self._consumer.assign(starts)
-        beginnings = self._consumer.beginning_offsets(starts)
-        positions = {partition: max(beginnings[partition], start or 0) for partition, start in starts.items()}
-        self._catch_up.expect(positions, self._consumer.end_offsets(starts))
+        self._catch_up.begin(self._consumer, starts)
 
     def _poll(self) -> list[Record]:
         records = self._consumer.poll(POLL_S)
-        self._catch_up.note({Partition(one.topic, one.partition): one.offset + 1 for one in records})
+        self._catch_up.note(self._consumer)
         return records
 
     def _first_model(self) -> FetchedModel | None:
@@ -119,6 +119,7 @@ class GlobalTables:
         while not self._context.stop.is_set():
             for record in self._poll():
                 self._read_pointer(record)
+            self._consumer.mark_applied()
             if self._catch_up.is_done() and (model := self._fetcher.fetch_newest()):
                 return model
             self._commit_when_due()
@@ -162,9 +163,7 @@ class GlobalTables:
             return
         self._committed_at = time.monotonic()
         self._send_dead_letters()
-        self._consumer.commit(
-            skip=[one for one in (self._models, *self._partitions) if self._is_skipped(one)]
-        )
+        self._consumer.commit(skip=[one for one in self._committed if not self._is_owned(one)])
 
     def _send_dead_letters(self) -> None:
         bad, self._bad = self._bad, []
@@ -175,7 +174,5 @@ class GlobalTables:
         if bad:
             self._outbox.flush()
 
-    def _is_skipped(self, partition: Partition) -> bool:
-        """Return whether not to commit a partition: another worker owns it, or its offset would move back."""
-        position = self._consumer.position(partition) or 0
-        return partition.partition not in self._context.owned or position < self._committed[partition]
+    def _is_owned(self, partition: Partition) -> bool:
+        return partition.partition in self._context.owned

@@ -80,7 +80,6 @@ class Ingest:
         self._ratings = RatingProcessor(context, state, self._assignment, self._models, self._outbox)
         self._gauges = Gauges(state, consumer)
         self._encoded_at = time.monotonic()
-        self._in_batch = False
 
     def run(self) -> None:
         """Ingest until stopped. Everything that was applied is committed when it returns."""
@@ -103,9 +102,9 @@ class Ingest:
     def process(self, records: Sequence[Record]) -> None:
         """Apply the records of a poll, write their outputs, flush, and commit.
 
-        Call it after an empty poll, too: user records that were held back can then be applied.
+        Call it after an empty poll, too: user records that were held back may be due, and the consumer may
+        have stepped over the marker of a transaction.
         """
-        self._in_batch = bool(records)
         by_topic: dict[str, list[Record]] = {name: [] for name in self._assignment.topics}
         for record in records:
             by_topic[record.topic].append(record)
@@ -114,15 +113,14 @@ class Ingest:
         self._users.apply(by_topic[self._assignment.users])
         self._assignment.record_positions(self._consumer)
         self._users.apply_held()
-        if records:
-            self._outbox.flush()
-            self._commit()
-        self._in_batch = False
+        self._outbox.flush()
+        held = {Partition(self._assignment.users, number) for number in self._users.held_partitions}
+        self._consumer.mark_applied(skip=held)
+        self._commit()
         self._share_progress()
 
     def _commit(self) -> None:
-        held = {Partition(self._assignment.users, number) for number in self._users.held_partitions}
-        self._consumer.commit(skip=held.union(self._assignment.replaying()))
+        self._consumer.commit(skip=self._assignment.replaying())
 
     def _share_progress(self) -> None:
         """Publish to the other threads which partitions are caught up."""
@@ -188,9 +186,7 @@ class Ingest:
     def _revoked(self, partitions: list[Partition]) -> None:
         """Commit what was applied, so that the next owner does not write the same outputs again.
 
-        The consumer also calls this when it is closed after a failure within a batch. Then nothing may be
-        committed.
+        The consumer also calls this when it is closed after a failure. Records that were polled and not
+        applied by then are not committed, because they were not marked as applied.
         """
-        if not self._in_batch:
-            self._outbox.flush()
-            self._commit()
+        self._commit()

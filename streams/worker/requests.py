@@ -111,6 +111,7 @@ class Requests:
         started = time.perf_counter()
         for record in records:
             self._answer(recommender, record, started)
+        self._consumer.mark_applied()
         self._producer.poll()
         if time.monotonic() - self._tried_at > COMMIT_INTERVAL_S:
             self.commit()

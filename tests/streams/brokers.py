@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,9 @@ def real_broker(folder: Path) -> Iterator[str]:
     """Yield the address of a real Apache Kafka, or skip."""
     if address := os.environ.get("KAFKA_BOOTSTRAP"):
         yield address
-    elif (cluster := _cluster_script()) and shutil.which("java"):
-        with _distribution(cluster, folder) as address:
-            yield address
+    elif (script := _cluster_script()) and shutil.which("java"):
+        with _distribution(script, folder) as cluster:
+            yield cluster.address
     elif shutil.which("docker") and _docker_answers():
         from testcontainers.community.kafka import KafkaContainer
 
@@ -91,15 +92,47 @@ def _cluster_script() -> Path | None:
     return script if script.exists() else None
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """An Apache Kafka of one broker that the tests started, and may break."""
+
+    script: Path
+    folder: Path
+    address: str
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hang the broker: it keeps its connections and answers nothing."""
+        self._run("pause")
+        try:
+            yield
+        finally:
+            self._run("resume")
+
+    def _run(self, action: str) -> None:
+        command = [self.script, action, self.folder, "1"]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
 @contextmanager
-def _distribution(cluster: Path, folder: Path) -> Iterator[str]:
+def own_cluster(folder: Path) -> Iterator[Cluster]:
+    """Start an Apache Kafka that this test alone uses, or skip."""
+    script = _cluster_script()
+    if script is None or not shutil.which("java"):
+        pytest.skip("no Apache Kafka to break: set KAFKA_HOME to a distribution, with Java 17 on the PATH")
+    with _distribution(script, folder) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _distribution(script: Path, folder: Path) -> Iterator[Cluster]:
     try:
         port = free_ports(200)
-        command = [cluster, "start", folder, "--port", str(port)]
+        command = [script, "start", folder, "--port", str(port)]
         found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-        yield json.loads(found.stdout)["bootstrap.servers"]
+        yield Cluster(script, folder, json.loads(found.stdout)["bootstrap.servers"])
     finally:
-        subprocess.run([cluster, "stop", folder], check=False, capture_output=True, timeout=60)
+        subprocess.run([script, "stop", folder], check=False, capture_output=True, timeout=60)
 
 
 def free_ports(apart: int) -> int:

@@ -47,6 +47,7 @@ class World:
         self.admin = Admin(settings)
         topics.create(self.admin, settings)
         self.producer = Producer(settings, linger_ms=0)
+        self._watchers = {}
 
     def topic(self, name):
         return self.settings.topic(name)
@@ -55,6 +56,8 @@ class World:
         self.producer.close()
         for client in {"client", "watcher"} & vars(self).keys():
             vars(self)[client].close()
+        for watcher in self._watchers.values():
+            watcher.close()
         self.admin.delete([self.topic(topic.name) for topic in topics.EVERY_TOPIC])
 
     def send(self, name, key, value, **kwargs):
@@ -117,10 +120,17 @@ class World:
         finally:
             consumer.close()
 
-    def committed(self, name):
-        """Return the committed offset of every partition of a topic."""
+    def committed(self, name, group=""):
+        """Return the committed offset of every partition of a topic; ``group`` is what follows "worker"."""
         places = [Partition(self.topic(name), number) for number in range(self.settings.partitions)]
-        return {place.partition: offset for place, offset in self.watcher.committed(places).items()}
+        watcher = self._watcher_of(group) if group else self.watcher
+        return {place.partition: offset for place, offset in watcher.committed(places).items()}
+
+    def _watcher_of(self, group):
+        if group not in self._watchers:
+            name = self.settings.group_of("worker") + group
+            self._watchers[group] = Consumer(self.settings, group=name, start="earliest")
+        return self._watchers[group]
 
     def ends(self, name):
         """Return the offset after the last record of every partition of a topic."""

@@ -15,8 +15,9 @@ NAMES = ("ratings", "users", "item-ratings")
 class Log:
     """A consumer whose offsets and positions a test sets by hand."""
 
-    def __init__(self, committed=(), ends=(), positions=()):
+    def __init__(self, committed=(), ends=(), positions=(), ended=()):
         self.found = {"committed": dict(committed), "ends": dict(ends), "positions": dict(positions)}
+        self.found["ended"] = set(ended)
 
     def committed(self, partitions):
         return {one: self.found["committed"].get(one, 0) for one in partitions}
@@ -29,6 +30,9 @@ class Log:
 
     def position(self, partition):
         return self.found["positions"].get(partition)
+
+    def has_ended(self, partition):
+        return partition in self.found["ended"]
 
 
 def partitions(*numbers):

@@ -81,6 +81,7 @@ def test_records_and_offsets_survive_a_restart(tmp_path):
         consumer = Consumer(settings, group="g", start="earliest")
         consumer.assign({Partition("kept", 0): None})
         eventually(consumer.poll)
+        consumer.mark_applied()
         consumer.commit()
         consumer.close()
     with embedded_broker(tmp_path / "data") as process:

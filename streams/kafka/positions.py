@@ -1,0 +1,78 @@
+"""How far a consumer has read its partitions, how far their records were applied, and how far committed."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from streams.kafka.records import Partition
+
+Offsets = dict[Partition, int]
+
+
+class Positions:
+    """Three offsets of each partition: the first unread one, the first unapplied one, the committed one.
+
+    They are known from the assignment of a partition on. A partition is unknown until something of it was
+    read: a record, or its end.
+    """
+
+    def __init__(self) -> None:
+        self.read: Offsets = {}
+        """The first unread offset. It steps over the markers of transactions and over compacted records."""
+
+        self._ends: Offsets = {}  # where the broker last said that there is no more to read
+        self._applied: Offsets = {}
+        self._committed: Offsets = {}
+
+    def note_read(self, offsets: Mapping[Partition, int]) -> None:
+        """Record the offsets after the last records that were read."""
+        self.read |= offsets
+
+    def note_ends(self, ends: Mapping[Partition, int]) -> None:
+        """Record that partitions were read to these ends, whatever their last records were."""
+        self._ends |= ends
+        self.note_steps(ends)
+
+    def note_steps(self, offsets: Mapping[Partition, int]) -> None:
+        """Record the client's own positions, where they are beyond the last record or end that was read."""
+        self.read |= {one: max(offset, self.read.get(one, 0)) for one, offset in offsets.items()}
+
+    def note_committed(self, offsets: Mapping[Partition, int]) -> None:
+        """Record committed offsets."""
+        self._committed |= offsets
+
+    def mark_applied(self, skip: Collection[Partition]) -> None:
+        """Record that everything read so far was applied, in all partitions but these."""
+        self._applied |= {one: offset for one, offset in self.read.items() if one not in skip}
+
+    def to_commit(self, skip: Collection[Partition]) -> Offsets:
+        """Return the applied offsets that are beyond the committed ones, without these partitions."""
+        return {
+            one: offset
+            for one, offset in self._applied.items()
+            if one not in skip and offset > self._committed.get(one, 0)
+        }
+
+    def has_committed(self, partition: Partition) -> bool:
+        """Tell whether the committed offset of a partition is known."""
+        return partition in self._committed
+
+    def has_ended(self, partition: Partition) -> bool:
+        """Tell whether the end of a partition was read since its assignment, whatever came after."""
+        return partition in self._ends
+
+    def is_at_end(self, partition: Partition) -> bool:
+        """Tell whether the last thing read of a partition was its end."""
+        return self._ends.get(partition) == self.read.get(partition, -1)
+
+    def restart(self, partitions: Iterable[Partition]) -> None:
+        """Forget what was read of partitions that are read from another offset; not what was applied."""
+        for partition in list(partitions):
+            self.read.pop(partition, None)
+            self._ends.pop(partition, None)
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Forget everything about partitions."""
+        partitions = list(partitions)
+        self.restart(partitions)
+        for partition in partitions:
+            self._applied.pop(partition, None)
+            self._committed.pop(partition, None)

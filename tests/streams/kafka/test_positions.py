@@ -1,0 +1,195 @@
+"""What a consumer has read, what of it may be committed, and when it is at the end, on both brokers."""
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
+from streams.kafka.records import Output
+from streams.kafka.replay import ReplayProgress
+from streams.topics import NewTopic
+from tests.streams import transactions
+from tests.streams.brokers import eventually
+
+
+@pytest.fixture
+def topic(settings, prefix):
+    admin = Admin(settings)
+    admin.create([NewTopic(prefix + "log", 2, -1)])
+    yield prefix + "log"
+    admin.delete([prefix + "log"])
+
+
+@pytest.fixture
+def consumer(settings):
+    found = Consumer(settings, group=settings.prefix + "reader", start="earliest", fill_s=0)
+    yield found
+    found.close()
+
+
+def outputs(topic, n, partition=0):
+    return [Output(topic, b"k", b"%d" % at, partition) for at in range(n)]
+
+
+def send(settings, topic, n, partition=0):
+    producer = Producer(settings, linger_ms=0)
+    for output in outputs(topic, n, partition):
+        producer.send(output)
+    producer.flush()
+
+
+def read(consumer, until):
+    """Poll until a condition holds; return the records."""
+    found = []
+    eventually(lambda: found.extend(consumer.poll(0.05)) or until())
+    return found
+
+
+@pytest.mark.parametrize(("how", "n_read", "end"), [("commit", 6, 7), ("abort", 1, 7), ("open", 1, 1)])
+def test_a_replay_reaches_the_end_behind_a_transaction(settings, topic, consumer, how, n_read, end):
+    place = Partition(topic, 0)
+    send(settings, topic, 1)
+    kept = transactions.write(settings, outputs(topic, 5), how)
+    eventually(lambda: consumer.end_offsets([place]) == {place: end})
+    progress = ReplayProgress()
+    progress.begin(consumer, {place: BEGINNING, Partition(topic, 1): BEGINNING})
+    assert progress.waits_for(place)
+    found = []
+    while not progress.is_done():
+        found += consumer.poll(0.05)
+        progress.note(consumer)
+    assert len(found) == n_read
+    assert consumer.position(place) == end
+    eventually(lambda: consumer.poll(0.05) or consumer.lag().get(place) == 0)
+    transactions.end(kept, "abort" if how == "open" else "none")
+
+
+def test_the_lag_counts_records_and_no_markers(settings, topic, consumer):
+    place = Partition(topic, 0)
+    consumer.assign({place: BEGINNING})
+    transactions.write(settings, outputs(topic, 3), "commit")
+    read(consumer, lambda: consumer.position(place) == 4)
+    assert consumer.lag() == {place: 0}
+    send(settings, topic, 2)
+    read(consumer, lambda: consumer.position(place) == 6)
+    assert consumer.lag() == {place: 0}
+
+
+def test_an_end_counts_from_the_assignment_on(settings, topic, consumer):
+    place = Partition(topic, 0)
+    send(settings, topic, 2)
+    consumer.assign({place: BEGINNING})
+    read(consumer, lambda: consumer.has_ended(place))
+    assert consumer.position(place) == 2
+    consumer.assign({place: 1})
+    assert not consumer.has_ended(place)
+    assert consumer.position(place) is None
+    consumer.poll(0)  # the client may still know its position from before
+    assert consumer.position(place) in (None, 2)
+    assert len(read(consumer, lambda: consumer.has_ended(place))) <= 1
+
+
+def test_only_applied_records_are_committed_even_when_a_member_is_closed(settings, topic):
+    place = Partition(topic, 0)
+
+    def member(**kwargs):
+        found = Consumer(settings, group=settings.prefix + "member", start="earliest", **kwargs)
+        found.subscribe([topic], on_revoke=lambda partitions: found.commit())
+        return found
+
+    send(settings, topic, 3)
+    first = member(max_records=2)
+    before = read(first, lambda: (first.position(place) or 0) > 0)
+    first.mark_applied()
+    read(first, lambda: first.position(place) == 3)
+    first.close()
+    second = member()
+    assert second.committed([place]) == {place: len(before)}
+    again = read(second, lambda: second.position(place) == 3)
+    assert [record.offset for record in again] == list(range(len(before), 3))
+    second.close()
+    assert 1 <= len(before) <= 2
+
+
+def test_partitions_with_records_that_are_held_back_are_not_committed(settings, topic, consumer):
+    places = [Partition(topic, 0), Partition(topic, 1)]
+    for number in (0, 1):
+        send(settings, topic, 2, number)
+    consumer.assign(dict.fromkeys(places, BEGINNING))
+    read(consumer, lambda: all(consumer.position(place) == 2 for place in places))
+    consumer.mark_applied(skip=[places[1]])
+    consumer.commit()
+    assert consumer.committed(places) == {places[0]: 2, places[1]: 0}
+    consumer.mark_applied()
+    consumer.commit()
+    assert consumer.committed(places) == dict.fromkeys(places, 2)
+
+
+def test_a_committed_offset_never_moves_back(settings, topic, consumer):
+    place = Partition(topic, 0)
+    send(settings, topic, 4)
+    consumer.assign({place: BEGINNING})
+    read(consumer, lambda: consumer.position(place) == 4)
+    consumer.mark_applied()
+    consumer.commit()
+    behind = Consumer(settings, group=settings.prefix + "reader", start="earliest", max_records=1, fill_s=0)
+    behind.assign({place: BEGINNING})
+    read(behind, lambda: behind.position(place) == 2)
+    behind.mark_applied()
+    behind.commit()
+    assert behind.committed([place]) == {place: 4}
+    send(settings, topic, 1)
+    read(behind, lambda: behind.position(place) == 5)
+    behind.mark_applied()
+    behind.commit()
+    assert behind.committed([place]) == {place: 5}
+    behind.close()
+
+
+class RebalancingClient:
+    """A librdkafka client in which a rebalance happens while a batch is collected."""
+
+    def __init__(self, client, on_consume, callbacks):
+        self.client, self.on_consume, self.callbacks = client, on_consume, callbacks
+        self.assigned = []
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def consume(self, n, timeout_s):
+        messages = self.client.consume(n, timeout_s)
+        on_consume, self.on_consume = self.on_consume, lambda client: None
+        on_consume(self)
+        return messages
+
+    def subscribe(self, topics, **callbacks):
+        self.callbacks.update(callbacks)
+
+    def assign(self, partitions):
+        self.assigned.append(list(partitions))
+        self.client.assign(partitions)
+
+
+def test_records_from_before_a_rebalance_within_a_poll_are_read_again(settings, topic, consumer):
+    place = Partition(topic, 0)
+    send(settings, topic, 5)
+    callbacks = {}
+
+    def rebalance(client):
+        callbacks["on_revoke"](client, [TopicPartition(topic, 0)])
+        callbacks["on_assign"](client, [TopicPartition(topic, 0)])
+
+    consumer._client = client = RebalancingClient(consumer._client, rebalance, callbacks)
+    consumer.subscribe([topic], on_assign=lambda partitions: {place: BEGINNING})
+    callbacks["on_assign"](client, [TopicPartition(topic, 0)])
+    client.assigned.clear()
+    polls = []
+
+    def is_rebalanced():
+        polls.append(consumer.poll(0.05))
+        return client.assigned
+
+    eventually(is_rebalanced)
+    assert polls[-1] == []
+    assert len(client.assigned) == 2  # by the callback, and again after the batch was dropped
+    found = read(consumer, lambda: consumer.position(place) == 5)
+    assert [record.offset for record in found] == list(range(5))
