@@ -89,23 +89,23 @@ def make_lists(
     """
     n_new = reserved_positions(k, new_item_share)
     popular = popular_lists(state, task, k, n_new=n_new)
-    catalogue, side = state.snapshot.item_index.view(), state.snapshot.users
-    known = side.has_code(task.users)
-    relaxed, vectors = side.encode(task.users)
+    items, encoder = state.snapshot.item_index.view(), state.snapshot.users
+    known = encoder.has_code(task.users)
+    relaxed, vectors = encoder.encode(task.users)
     lists = {}
     for strategy, n_candidates in (("codes", 0), ("codes+rerank", CANDIDATES)):
         found = nearest_many(
-            catalogue.words,
+            items.words,
             k,
             skip_starts=task.given.starts,
             skip_columns=task.given.columns,
-            eligible=task.candidates & catalogue.allowed.view(np.bool_),
-            popularity=catalogue.precedence,
+            eligible=task.candidates & items.allowed.view(np.bool_),
+            popularity=items.precedence,
             relaxed=relaxed,
-            item_vectors=catalogue.vectors,
+            item_vectors=items.vectors,
             vectors=vectors,
             n_candidates=n_candidates,
-            marked=catalogue.is_new,
+            marked=items.is_new,
             n_reserved=n_new,
             n_threads=n_threads,
         )
@@ -119,13 +119,13 @@ def popular_lists(state: State, task: RankingTask, k: int, *, n_new: int = 0) ->
     Popularity is the number of positive ratings. At least n_new of the listed items are items that the fit
     has not seen, if there are so many.
     """
-    catalogue = state.snapshot.item_index.view()
-    rows = np.flatnonzero(task.candidates & catalogue.allowed.view(np.bool_)).astype(np.int32)
-    order = rows[np.argsort(-catalogue.precedence[rows], kind="stable")]
+    items = state.snapshot.item_index.view()
+    rows = np.flatnonzero(task.candidates & items.allowed.view(np.bool_)).astype(np.int32)
+    order = rows[np.argsort(-items.precedence[rows], kind="stable")]
     lists = _first_not_given(order, task, k)
     if n_new:
-        new = _first_not_given(order[catalogue.is_new[order] > 0], task, n_new)
-        _reserve_many(lists, new, catalogue.is_new, catalogue.precedence)
+        new = _first_not_given(order[items.is_new[order] > 0], task, n_new)
+        _reserve_many(lists, new, items.is_new, items.precedence)
     return lists
 
 

@@ -35,7 +35,7 @@ class Assignment:
         self._positions: dict[Partition, int] = {}  # the first offset not applied yet
         self._committed = {topic: np.zeros(settings.partitions, np.int64) for topic in self.topics}
         self._replay = ReplayProgress()  # up to the committed offsets
-        self._catch_up = ReplayProgress()  # up to the ends as they were when the partitions were assigned
+        self._to_end = ReplayProgress()  # up to the ends as they were when the partitions were assigned
 
     def update(self, consumer: Consumer, partitions: list[Partition]) -> tuple[Starts, frozenset[int]]:
         """Replace the owned partitions by these.
@@ -54,7 +54,7 @@ class Assignment:
         positions = {one: beginnings.get(one, self._positions.get(one, 0)) for one in partitions}
         for one, offset in committed.items():
             self._committed[one.topic][one.partition] = offset
-        for progress, goals in ((self._replay, committed), (self._catch_up, ends)):
+        for progress, goals in ((self._replay, committed), (self._to_end, ends)):
             progress.forget(set(self._positions) - set(partitions))
             progress.expect(positions, goals)
         self.owned, self._positions = owned, positions
@@ -71,7 +71,7 @@ class Assignment:
                 moved[partition] = position
         self._positions |= moved
         self._replay.note(consumer)
-        self._catch_up.note(consumer)
+        self._to_end.note(consumer)
 
     def are_live(self, records: Sequence[Record]) -> NDArray[np.bool_]:
         """Return which records of one topic are live, (n,)."""
@@ -103,14 +103,12 @@ class Assignment:
         return frozenset(
             number
             for number in self.owned
-            if not any(
-                self._catch_up.waits_for(Partition(name, number)) for name in (self.ratings, self.users)
-            )
+            if not any(self._to_end.waits_for(Partition(name, number)) for name in (self.ratings, self.users))
         )
 
     def is_caught_up(self) -> bool:
         """Return whether any partition is owned, and all three topics are applied up to their ends."""
-        return bool(self.owned) and self._catch_up.is_done()
+        return bool(self.owned) and self._to_end.is_done()
 
 
 def _numbers(partitions: Iterable[Partition], names: Sequence[str]) -> frozenset[int]:

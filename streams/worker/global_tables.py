@@ -28,7 +28,7 @@ POLL_S = 0.2
 COMMIT_INTERVAL_S = 1.0
 
 
-def run_tables(context: WorkerContext) -> None:
+def run_global_tables(context: WorkerContext) -> None:
     """Read the global tables until stopped."""
     consumer = Consumer(context.settings, group=context.group + "-tables", start="earliest", fill_s=0.0)
     producer = Producer(context.settings)
@@ -54,7 +54,7 @@ class GlobalTables:
             for number in range(settings.partitions)
         ]
         self._fetcher = ModelFetcher(settings)
-        self._catch_up = ReplayProgress()
+        self._to_end = ReplayProgress()
         self._newest: dict[str, tuple[int, int, FeatureRecord]] = {}  # by item: timestamp, offset, record
         self._bad: list[tuple[Record, BadRecord]] = []
         self._committed_at = 0.0
@@ -75,7 +75,7 @@ class GlobalTables:
             if self._context.stop.is_set():
                 return  # what could not be queued any more was not applied
             self._consumer.mark_applied()
-            if self._catch_up.is_done():
+            if self._to_end.is_done():
                 self._context.tables_read.set()
             self._commit_when_due()
 
@@ -107,11 +107,11 @@ class GlobalTables:
         return batch
 
     def _read_from(self, starts: dict[Partition, int | None]) -> None:
-        self._catch_up.begin(self._consumer, starts)
+        self._to_end.begin(self._consumer, starts)
 
     def _poll(self) -> list[Record]:
         records = self._consumer.poll(POLL_S)
-        self._catch_up.note(self._consumer)
+        self._to_end.note(self._consumer)
         return records
 
     def _first_model(self) -> FetchedModel | None:
@@ -120,7 +120,7 @@ class GlobalTables:
             for record in self._poll():
                 self._read_pointer(record)
             self._consumer.mark_applied()
-            if self._catch_up.is_done() and (model := self._fetcher.fetch_newest()):
+            if self._to_end.is_done() and (model := self._fetcher.fetch_newest()):
                 return model
             self._commit_when_due()
         return None

@@ -15,7 +15,7 @@ from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
 from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
-from streams.worker.global_tables import run_tables
+from streams.worker.global_tables import run_global_tables
 from streams.worker.ingest_loop import run_ingest
 from streams.worker.requests import run_requests
 
@@ -30,7 +30,7 @@ SHUTDOWN_TIMEOUT_S = 8.0
 
 Target = Callable[[WorkerContext], None]
 THREADS: tuple[tuple[str, Target], ...] = (
-    ("tables", run_tables),
+    ("tables", run_global_tables),
     ("requests", run_requests),
     ("ingest", run_ingest),
 )
