@@ -86,8 +86,8 @@ def _timestamps(
     """Return the times in milliseconds, or the places in the order that they stand for."""
     if is_order(times):
         said.append(
-            f"the times are all small, {times.min():.15g} to {times.max():.15g}, so they are read as an order "
-            "and no rating has a time; --time-column names another column"
+            f"the times are all small, {times.min():.15g} to {times.max():.15g}, so they are read as an "
+            "order and no rating has a time; --time-column names another column"
         )
         return places(times)
     milliseconds, is_odd = to_milliseconds(times)
