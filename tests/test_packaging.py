@@ -199,5 +199,5 @@ def test_a_fit_in_an_environment_without_torch_says_which_extra_to_install(insta
         done = run(installed / "dch", *arguments)
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1] == (
-            "dch: a fit needs torch, which is not installed; run: pip install 'dch-streams[fit]'"
+            "dch: a fit needs torch, which is not installed; run: pip install -c constraints.txt '.[fit]'"
         )

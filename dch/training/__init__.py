@@ -12,7 +12,7 @@ except ModuleNotFoundError as missing:
     if missing.name != "torch":
         raise  # torch is installed and lacks something itself
     raise MissingExtraError(
-        "a fit needs torch, which is not installed; run: pip install 'dch-streams[fit]'"
+        "a fit needs torch, which is not installed; run: pip install -c constraints.txt '.[fit]'"
     ) from missing
 
 from dch.training.fit import fit_model, has_shape, needs_full_fit

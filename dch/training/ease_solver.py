@@ -60,7 +60,7 @@ def _invert(gram: Floats) -> Floats:
         from scipy.linalg import lapack  # type: ignore[import-untyped]
     except ImportError as missing:
         raise MissingExtraError(
-            "EASE needs scipy, which is not installed; run: pip install 'dch-streams[fit]'"
+            "EASE needs scipy, which is not installed; run: pip install -c constraints.txt '.[fit]'"
         ) from missing
     # LAPACK wants column order. The transposed view of a symmetric matrix is the same matrix in that order,
     # so nothing is copied; the lower triangle of the view is the upper triangle of the matrix.

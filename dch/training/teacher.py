@@ -85,6 +85,6 @@ def _implicit() -> tuple[Any, Any, Any]:
     except ImportError as missing:
         raise MissingExtraError(
             "the teacher of the ranking objective needs implicit, which is not installed; "
-            "run: pip install 'dch-streams[fit]'"
+            "run: pip install -c constraints.txt '.[fit]'"
         ) from missing
     return AlternatingLeastSquares, sparse, threadpool_limits

@@ -94,7 +94,7 @@ def _missing(error: ModuleNotFoundError) -> str | None:
     if found is None:
         return None
     package, extra = found
-    return f"this needs {package}, which is not installed; run: pip install 'dch-streams[{extra}]'"
+    return f"this needs {package}, which is not installed; run: pip install -c constraints.txt '.[{extra}]'"
 
 
 def _is_bad_usage(error: Exception) -> bool:

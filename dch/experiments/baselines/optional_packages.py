@@ -23,7 +23,7 @@ def needed_by(what: str, package: str) -> Iterator[None]:
         if (missing.name or "").partition(".")[0] != package:
             raise  # the package is installed and lacks something itself
         raise MissingExtraError(
-            f"{what} needs {package}, which is not installed; run: pip install 'dch-streams[fit]'"
+            f"{what} needs {package}, which is not installed; run: pip install -c constraints.txt '.[fit]'"
         ) from missing
 
 

@@ -58,7 +58,8 @@ def require_matplotlib() -> None:
         if missing.name != "matplotlib":
             raise
         raise MissingExtraError(
-            "plots need matplotlib, which is not installed; run: pip install 'dch-streams[experiment]'"
+            "plots need matplotlib, which is not installed; "
+            "run: pip install -c constraints.txt '.[experiment]'"
         ) from missing
 
 

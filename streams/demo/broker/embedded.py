@@ -45,7 +45,8 @@ def binary() -> Path:
     found = find_spec("noida_db")
     if found is None or found.origin is None:
         raise MissingExtraError(
-            "the embedded broker needs noida-db, which is not installed; run: pip install 'dch-streams[demo]'"
+            "the embedded broker needs noida-db, which is not installed; "
+            "run: pip install -c constraints.txt '.[demo]'"
         )
     return Path(found.origin).with_name("noida-db")
 

@@ -63,8 +63,10 @@ class Proxy:
             while not answering.done():
                 frames.put_nowait(await client.read())
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, asyncio.CancelledError):
                 await asyncio.wait_for(frames.join(), DISCONNECT_S)
+        except asyncio.CancelledError:
+            pass  # the proxy stops; Python before 3.12 logs a traceback for a connection that ends cancelled
         finally:
             answering.cancel()
             await client.close()

@@ -193,8 +193,8 @@ def test_a_part_gets_only_its_own_outcomes(tmp_path):
 def test_without_matplotlib_the_tables_are_written_and_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     done, shown = run(plan_in(tmp_path), FakePart({A: 0.25}))
-    assert "pip install 'dch-streams[experiment]'" in done.failed["plots"]
-    assert "pip install 'dch-streams[experiment]'" in shown
+    assert "pip install -c constraints.txt '.[experiment]'" in done.failed["plots"]
+    assert "pip install -c constraints.txt '.[experiment]'" in shown
     assert (tmp_path / "out" / "fake_table.csv").exists()
     assert not (tmp_path / "out" / "fake_plot.png").exists()
 

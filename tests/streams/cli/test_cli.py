@@ -214,17 +214,17 @@ main()
         (
             "topics check",
             1,
-            "needs confluent-kafka, which is not installed; run: pip install 'dch-streams[streams]'",
+            "needs confluent-kafka, which is not installed; run: pip install -c constraints.txt '.[streams]'",
         ),
         (
             "train {tmp}/ratings.csv --out {tmp}/model",
             1,
-            "a fit needs torch, which is not installed; run: pip install 'dch-streams[fit]'",
+            "a fit needs torch, which is not installed; run: pip install -c constraints.txt '.[fit]'",
         ),
         (
             "broker start --data {tmp}",
             1,
-            "noida-db, which is not installed; run: pip install 'dch-streams[demo]'",
+            "noida-db, which is not installed; run: pip install -c constraints.txt '.[demo]'",
         ),
     ],
 )
