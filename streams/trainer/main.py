@@ -19,7 +19,7 @@ from streams.lifecycle import stop_on_signals
 from streams.metrics import REFITS
 from streams.settings import TrainerSettings
 from streams.trainer.fit import FitProcess, FitRequest, FitResult, is_good_enough
-from streams.trainer.rating_log import Watermarks
+from streams.trainer.rating_log import UnseenRatings, Watermarks
 from streams.trainer.schedule import Schedule
 from streams.trainer.source import Source, watermarks_of
 
@@ -78,7 +78,7 @@ class Trainer:
         self._settings, self._source, self._stop, self._once = settings, source, stop, once
         self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
         self._running: Running | None = None
-        self._seen = 0  # number of rating events that the last started or published fit has seen
+        self._unseen = UnseenRatings(source.log)  # by the last started fit, or by the model in service
 
     def run(self) -> None:
         """Read, fit and publish until ``stop`` is set, or until one fit is done with ``once``."""
@@ -93,7 +93,7 @@ class Trainer:
         """Run one iteration; return whether the fit of ``once`` is done."""
         source = self._source
         if source.read():
-            self._note_seen(watermarks_of(source.in_service))
+            self._unseen.restart(watermarks_of(source.in_service))
         if not source.is_caught_up:
             return False
         if self._running is not None:
@@ -104,13 +104,9 @@ class Trainer:
 
     def _is_due(self) -> bool:
         has_model = self._source.in_service is not None
-        n_new = len(self._source.log) - self._seen
         if self._once and not len(self._source.log):
             raise FitFailedError("there are no ratings to fit; run: dch publish FILE")
-        return self._once or self._schedule.is_due(n_new=n_new, has_model=has_model)
-
-    def _note_seen(self, watermarks: Watermarks) -> None:
-        self._seen = len(self._source.log) - self._source.log.n_beyond(watermarks)
+        return self._once or self._schedule.is_due(n_new=self._unseen.count(), has_model=has_model)
 
     def _start(self) -> Running:
         current = self._source.in_service
@@ -118,7 +114,7 @@ class Trainer:
         train, newest = (ratings, None) if current is None else hold_back(ratings, beyond)
         generation = 1 if current is None else current.generation + 1
         watermarks = self._source.positions()
-        self._note_seen(watermarks)
+        self._unseen.restart(watermarks)
         self._schedule.started()
         request = FitRequest(
             ratings=train,

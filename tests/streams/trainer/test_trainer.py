@@ -66,12 +66,14 @@ def ratings_of(events):
 
 
 @contextmanager
-def trainer(settings, **kwargs):
-    """Run a trainer in a thread; yields the future of its result."""
+def trainer(settings, *, ready=False, **kwargs):
+    """Run a trainer in a thread, and wait until it has read the ratings; yields the future of its result."""
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(serve, settings.as_role(TrainerSettings), stop, **kwargs)
         try:
+            if ready:
+                eventually(lambda: done.done() or is_ready(settings.metrics_port), 60)
             yield done
         finally:
             stop.set()
@@ -113,6 +115,17 @@ class TestOnABroker:
         with trainer(world.settings, once=True) as done:
             assert done.result(120) is None
         assert [pointer.generation for pointer in pointers(world)] == [1]
+
+    def test_a_restarted_trainer_waits_for_as_many_new_ratings_as_a_running_one(self, world):
+        world.rate(*planted(n=1500))
+        with trainer(world.settings, once=True) as done:
+            assert done.result(120) is None
+        settings = world.settings.as_role(TrainerSettings, refit_ratings=1000, refit_margin=1.0)
+        with trainer(settings, ready=True):
+            assert len(pointers(world)) == 1
+            world.rate(*planted(n=1000, seed=1))
+            eventually(lambda: len(pointers(world)) == 2, 120, every_s=0.5)
+        assert [sum(pointer.watermarks.values()) for pointer in pointers(world)] == [1500, 2500]
 
     def test_a_refit_that_is_worse_is_not_published(self, world):
         world.publish(truth(80, 160, kinds=8))
