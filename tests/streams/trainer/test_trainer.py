@@ -157,6 +157,10 @@ class TestOnABroker:
         with trainer(world.settings, once=True) as done, pytest.raises(FitFailedError, match=flag):
             done.result(120)
         assert n_refits("unmeasured") == unmeasured + 1
+        command = [sys.executable, "-m", "streams", "trainer", "--once"]
+        ran = subprocess.run(command, cwd=ROOT, env=environ(world.settings), capture_output=True, text=True)
+        assert ran.returncode == 1
+        assert flag in " ".join(ran.stderr.split())
         assert len(pointers(world)) == 1
         with trainer(world.settings, once=True, accept_unmeasured=True) as done:
             assert done.result(120) is None
