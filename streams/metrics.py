@@ -54,7 +54,12 @@ MODELS_REFUSED = Counter(
     "Model pointers refused; reason is artifact (missing, corrupt or of another format) or older.",
     ["reason"],
 )
-REFITS = Counter("dch_refits_total", "Fits, by outcome: published, rejected or failed.", ["outcome"])
+REFITS = Counter(
+    "dch_refits_total",
+    "Fits, by outcome: published, rejected (worse than the model in service), unmeasured (not comparable "
+    "with it, so it stays) or failed.",
+    ["outcome"],
+)
 PREQUENTIAL_HITS = Counter(
     "dch_prequential_hits_total",
     "Prequential hits: trials whose item was in the user's list just before its rating was applied.",

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import log_to_stderr, with_settings
+from streams.errors import SettingsError
 from streams.settings import TrainerSettings, WorkerSettings
 
 WORKER_EXAMPLE = (
@@ -65,13 +66,25 @@ def trainer(
     once: Annotated[
         bool, typer.Option("--once", help="Fit or refit once on the ratings so far, then exit.")
     ] = False,
+    accept_unmeasured: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unmeasured",
+            help="With --once: publish also if there are too few new ratings to compare the new model "
+            "with the model in service.",
+        ),
+    ] = False,
     settings: TrainerSettings,
 ) -> None:
     """Refit after a number of new ratings or seconds, and publish the new model.
 
     A model is not published if its NDCG@20 is lower than that of the model in service by more than
-    --refit-margin.
+    --refit-margin, or if they could not be compared.
     """
     from streams.trainer import run
 
-    run(settings, once=once)
+    if accept_unmeasured and not once:
+        raise SettingsError(
+            "--accept-unmeasured is for one refit; run: dch trainer --once --accept-unmeasured"
+        )
+    run(settings, once=once, accept_unmeasured=accept_unmeasured)

@@ -1,6 +1,7 @@
 """One fit in a child process, so that the trainer can end it at any time and its memory is freed.
 
-A fit reads ratings, writes an artifact to a folder, and measures the new model beside the model in service.
+A fit reads ratings, measures the new model beside the model in service, lets an accepted model learn the
+ratings that it was measured on, and writes an artifact to a folder.
 """
 
 import logging
@@ -12,20 +13,18 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dch.artifact import save_model
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.errors import ArtifactError, ConfigError, DchError, MissingExtraError
-from dch.evaluation.fit_and_serve import serve
-from dch.evaluation.prequential_stream import stream
 from dch.models.model import Model
-from dch.state.prequential import NOT_TRIED, Ranks
 from streams import artifacts
+from streams.trainer.gate import FAILED, PUBLISHED, UNMEASURED, FitResult, K, judge, too_few_new
 
-K = 20
+log = logging.getLogger("streams.trainer")
+
+NEWEST_NDCG = f"newest_ndcg@{K} before the last update"
+"""Name of the metric in a model that holds the figure with which it was accepted."""
 
 TERMINATE_S = 3.0
 """Seconds that a child process may take to end after SIGTERM, before it is killed."""
@@ -39,29 +38,23 @@ class FitRequest:
     """The training ratings."""
 
     newest: Ratings | None
-    """The newest ratings, held back to measure on, over the same ids; None measures nothing."""
+    """New ratings, held back to measure on, over the same ids; None measures nothing."""
 
     config: DchConfig
     generation: int
     in_service: tuple[str, str] | None
     """Location and checksum of the model in service: the start of the fit, and the model to compare with."""
 
+    margin: float = 0.0
+    """How much lower NDCG@20 of the new model may be than that of the model in service."""
 
-@dataclass(frozen=True)
-class FitResult:
-    """The outcome of a fit."""
+    accept_unmeasured: bool = False
+    """Whether to publish a model that could not be compared with the model in service."""
 
-    error: str = ""
-    """Why the fit failed; empty if it succeeded."""
-
-    is_permanent: bool = False
-    """Whether every later fit would fail, too: a package is missing, or a setting is invalid."""
-
-    candidate: float | None = None
-    """NDCG@20 of the new model on the newest ratings; None if it was not measured."""
-
-    in_service: float | None = None
-    """NDCG@20 of the model in service on the same ratings."""
+    @property
+    def is_measurable(self) -> bool:
+        """Whether there is something to measure on, or nothing to compare with."""
+        return self.in_service is None or self.newest is not None
 
 
 class FitProcess:
@@ -87,7 +80,8 @@ class FitProcess:
             result: FitResult = self._result.recv()
         except EOFError:
             self._process.join(TERMINATE_S)
-            return FitResult(error=f"the fit ended with exit code {self._process.exitcode} and no result")
+            reason = f"the fit ended with exit code {self._process.exitcode} and no result"
+            return FitResult(FAILED, reason)
         return result
 
     def close(self) -> None:
@@ -110,11 +104,13 @@ def fit_in_child(request: FitRequest, folder: Path, result: Connection) -> None:
         result.send(fit(request, folder))
     except DchError as error:
         is_permanent = isinstance(error, MissingExtraError | ConfigError)
-        result.send(FitResult(error=str(error), is_permanent=is_permanent))
+        result.send(FitResult(FAILED, str(error), is_permanent=is_permanent))
 
 
 def fit(request: FitRequest, folder: Path) -> FitResult:
     """Fit a model, measure it, and write its artifact to a folder.
+
+    A model to be published then learns the held-back ratings by an update, so it has seen all ratings.
 
     Raises:
         DchError: the ratings do not suffice for a fit, or a package is missing.
@@ -130,42 +126,34 @@ def fit(request: FitRequest, folder: Path) -> FitResult:
     )
     start = current if is_warm else None
     model = fit_model(request.ratings, request.config, generation=request.generation, start=start)
-    result = FitResult()
-    if request.newest is not None and current is not None:
-        result = compare(model, current, request.ratings, request.newest)
-        model = replace(model, metrics={**model.metrics, f"newest_ndcg@{K}": result.candidate or 0.0})
+    result = _judge(request, model, current)
+    if result.candidate is not None:
+        model = replace(model, metrics={**model.metrics, NEWEST_NDCG: result.candidate})
+    if result.outcome == PUBLISHED and request.newest is not None:
+        model = _learn(model, request.ratings, request.newest, request.config)
     save_model(folder, model)
     return result
 
 
-def compare(candidate: Model, current: Model, ratings: Ratings, newest: Ratings) -> FitResult:
-    """Measure two models on the newest ratings: test on each rating, then apply it, as a worker does.
-
-    Both models start from all of ``ratings``. Both are tested on the same events: an event that a model
-    cannot rank counts as a miss of that model.
-    """
-    trials = newest.values >= candidate.positive_from
-    ranks = [stream(serve(model, ratings), newest, trials) for model in (candidate, current)]
-    tried = (ranks[0].codes != NOT_TRIED) | (ranks[1].codes != NOT_TRIED)
-    if not tried.any():
-        return FitResult()
-    return FitResult(candidate=_ndcg(ranks[0], tried), in_service=_ndcg(ranks[1], tried))
-
-
-def is_good_enough(result: FitResult, margin: float) -> bool:
-    """Tell whether a new model may replace the model in service: its NDCG@20 is lower by ``margin`` at most.
-
-    An unmeasured model is good enough.
-    """
-    if result.candidate is None or result.in_service is None:
-        return True
-    return result.candidate >= result.in_service - margin
+def _judge(request: FitRequest, model: Model, current: Model | None) -> FitResult:
+    if request.in_service is None:
+        return FitResult()  # there is nothing to compare with
+    if current is None:
+        result = FitResult(UNMEASURED, f"the model in service cannot be read from {request.in_service[0]}")
+    elif request.newest is None:
+        result = too_few_new()
+    else:
+        result = judge(model, current, request.ratings, request.newest, request.margin)
+    is_accepted = result.outcome == UNMEASURED and request.accept_unmeasured
+    return replace(result, outcome=PUBLISHED) if is_accepted else result
 
 
-def _ndcg(ranks: Ranks, tried: NDArray[np.bool_]) -> float:
-    found = ranks.codes[tried]
-    listed = (found != NOT_TRIED) & (found < K)
-    return float(np.mean(np.where(listed, 1 / np.log2(np.maximum(found, 0) + 2.0), 0.0)))
+def _learn(model: Model, ratings: Ratings, newest: Ratings, config: DchConfig) -> Model:
+    """Return the model after a few steps on the newest ratings, as the same generation."""
+    from dch.training.update import update_model
+
+    updated = update_model(model, ratings, newest, config, seed=config.seed)
+    return replace(updated, generation=model.generation)
 
 
 def _model_in_service(request: FitRequest) -> Model | None:
@@ -174,5 +162,6 @@ def _model_in_service(request: FitRequest) -> Model | None:
         return None
     try:
         return artifacts.load(*request.in_service)
-    except ArtifactError:
+    except ArtifactError as error:
+        log.warning("the model in service cannot be read: %s", error)
         return None

@@ -5,11 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dch.config import DchConfig
-from dch.data.ratings import Ratings
 from dch.errors import DchError
 from streams import artifacts, topics
 from streams.errors import StreamError
@@ -18,18 +14,13 @@ from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
 from streams.metrics import REFITS
 from streams.settings import TrainerSettings
-from streams.trainer.fit import FitProcess, FitRequest, FitResult, is_good_enough
-from streams.trainer.rating_log import Watermarks
+from streams.trainer.fit import FitProcess, FitRequest
+from streams.trainer.gate import FAILED, PUBLISHED, REJECTED, UNMEASURED, FitResult, hold_back, too_few_new
+from streams.trainer.rating_log import UnseenRatings, Watermarks
 from streams.trainer.schedule import Schedule
 from streams.trainer.source import Source, watermarks_of
 
 log = logging.getLogger("streams.trainer")
-
-NEWEST_SHARE = 0.05
-"""Share of all ratings that a refit holds back to measure on, if the model in service has not seen them."""
-
-MIN_NEWEST = 200
-"""Fewest ratings to measure on: with fewer, two models differ by chance alone."""
 
 
 class FitFailedError(StreamError):
@@ -46,16 +37,23 @@ class Running:
     started: float
 
 
-def run(settings: TrainerSettings, *, once: bool = False) -> None:
+def run(settings: TrainerSettings, *, once: bool = False, accept_unmeasured: bool = False) -> None:
     """Run a trainer until SIGINT or SIGTERM; with ``once``, until one fit is done.
 
+    Args:
+        settings: the settings.
+        once: fit or refit once, then return.
+        accept_unmeasured: publish a refit also if it could not be compared with the model in service.
+
     Raises:
-        StreamError: a topic differs from its definition, no broker answers, or the fit of ``once`` fails.
+        StreamError: a topic differs from its definition, no broker answers, or ``once`` publishes nothing.
     """
-    serve(settings, stop_on_signals(), once=once)
+    serve(settings, stop_on_signals(), once=once, accept_unmeasured=accept_unmeasured)
 
 
-def serve(settings: TrainerSettings, stop: threading.Event, *, once: bool = False) -> None:
+def serve(
+    settings: TrainerSettings, stop: threading.Event, *, once: bool = False, accept_unmeasured: bool = False
+) -> None:
     """Run a trainer until ``stop`` is set; see ``run``."""
     topics.require(Admin(settings), settings)
     source = Source(settings)
@@ -63,7 +61,7 @@ def serve(settings: TrainerSettings, stop: threading.Event, *, once: bool = Fals
         checks = {"ratings read": lambda: source.is_caught_up}
         with Health(settings.metrics_host, settings.metrics_port, checks) as health:
             log.info("trainer started metrics_port=%d", health.port)
-            Trainer(settings, source, stop, once=once).run()
+            Trainer(settings, source, stop, once=once, accept_unmeasured=accept_unmeasured).run()
     finally:
         source.close()
     log.info("trainer stopped")
@@ -73,12 +71,19 @@ class Trainer:
     """Starts fits when they are due, and publishes models that are good enough."""
 
     def __init__(
-        self, settings: TrainerSettings, source: Source, stop: threading.Event, *, once: bool
+        self,
+        settings: TrainerSettings,
+        source: Source,
+        stop: threading.Event,
+        *,
+        once: bool,
+        accept_unmeasured: bool = False,
     ) -> None:
         self._settings, self._source, self._stop, self._once = settings, source, stop, once
+        self._accept_unmeasured = accept_unmeasured
         self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
         self._running: Running | None = None
-        self._seen = 0  # number of rating events that the last started or published fit has seen
+        self._unseen = UnseenRatings(source.log)  # by the last started fit, or by the model in service
 
     def run(self) -> None:
         """Read, fit and publish until ``stop`` is set, or until one fit is done with ``once``."""
@@ -93,44 +98,50 @@ class Trainer:
         """Run one iteration; return whether the fit of ``once`` is done."""
         source = self._source
         if source.read():
-            self._note_seen(watermarks_of(source.in_service))
+            self._unseen.restart(watermarks_of(source.in_service))
         if not source.is_caught_up:
             return False
         if self._running is not None:
             return self._check(self._running) and self._once
         if self._is_due():
-            self._running = self._start()
+            self._begin()
         return False
 
     def _is_due(self) -> bool:
         has_model = self._source.in_service is not None
-        n_new = len(self._source.log) - self._seen
         if self._once and not len(self._source.log):
             raise FitFailedError("there are no ratings to fit; run: dch publish FILE")
-        return self._once or self._schedule.is_due(n_new=n_new, has_model=has_model)
+        return self._once or self._schedule.is_due(n_new=self._unseen.count(), has_model=has_model)
 
-    def _note_seen(self, watermarks: Watermarks) -> None:
-        self._seen = len(self._source.log) - self._source.log.n_beyond(watermarks)
+    def _begin(self) -> None:
+        """Start a fit, unless it is clear before that it could not be compared with the model in service."""
+        request, watermarks = self._request(), self._source.positions()
+        self._unseen.restart(watermarks)
+        self._schedule.started()
+        if not (request.is_measurable or request.accept_unmeasured):
+            self._end(request.generation, time.monotonic(), too_few_new())
+            return
+        log.info(
+            "fit started generation=%d ratings=%d held_back=%d",
+            request.generation,
+            len(request.ratings),
+            len(request.newest or ()),
+        )
+        self._running = Running(FitProcess(request), request.generation, watermarks, time.monotonic())
 
-    def _start(self) -> Running:
+    def _request(self) -> FitRequest:
         current = self._source.in_service
         ratings, beyond = self._source.log.ratings(watermarks_of(current))
         train, newest = (ratings, None) if current is None else hold_back(ratings, beyond)
-        generation = 1 if current is None else current.generation + 1
-        watermarks = self._source.positions()
-        self._note_seen(watermarks)
-        self._schedule.started()
-        request = FitRequest(
+        return FitRequest(
             ratings=train,
             newest=newest,
             config=_fit_config(self._settings),
-            generation=generation,
+            generation=1 if current is None else current.generation + 1,
             in_service=None if current is None else (current.location, current.sha256),
+            margin=self._settings.refit_margin,
+            accept_unmeasured=self._accept_unmeasured,
         )
-        log.info(
-            "fit started generation=%d ratings=%d held_back=%d", generation, len(train), len(newest or ())
-        )
-        return Running(FitProcess(request), generation, watermarks, time.monotonic())
 
     def _check(self, running: Running) -> bool:
         """Return whether a fit is done; if so, publish its model or log why not."""
@@ -138,46 +149,30 @@ class Trainer:
         if result is None:
             return False
         try:
-            outcome = self._publish(running, result)
+            if result.outcome == PUBLISHED:
+                self._publish(running)
         except DchError as error:
-            result, outcome = FitResult(error=str(error)), "failed"
+            result = FitResult(FAILED, str(error))
         finally:
             self._running = None
             running.process.close()
-        REFITS.labels(outcome).inc()
-        _log_outcome(running, result, outcome)
-        if result.is_permanent or (self._once and outcome != "published"):
-            reason = result.error or "the new model is worse than the model in service"
-            raise FitFailedError(f"nothing was published: {reason}")
+        self._end(running.generation, running.started, result)
         return True
 
-    def _publish(self, running: Running, result: FitResult) -> str:
-        """Publish the model of a fit if it is good enough; return the outcome."""
-        if result.error:
-            return "failed"
-        if not is_good_enough(result, self._settings.refit_margin):
-            return "rejected"
+    def _end(self, generation: int, started: float, result: FitResult) -> None:
+        """Count and log how a fit ended.
+
+        Raises:
+            FitFailedError: nothing was published, and ``once`` is set or no later fit can succeed.
+        """
+        REFITS.labels(result.outcome).inc()
+        _log_outcome(generation, started, result)
+        if result.is_permanent or (self._once and result.outcome != PUBLISHED):
+            raise FitFailedError(f"nothing was published: {_why_not(result)}")
+
+    def _publish(self, running: Running) -> None:
         pointer = artifacts.publish_model(self._settings, running.process.folder, running.watermarks)
         log.info("generation published generation=%d location=%s", pointer.generation, pointer.location)
-        return "published"
-
-
-def hold_back(ratings: Ratings, is_new: NDArray[np.bool_]) -> tuple[Ratings, Ratings | None]:
-    """Split off the newest ratings that the model in service has not seen, to compare both models fairly.
-
-    Args:
-        ratings: oldest first.
-        is_new: (n,) whether the model in service has not seen a rating.
-
-    Returns:
-        The ratings to fit, and the ratings to measure on; None if too few are new.
-    """
-    newest = np.flatnonzero(is_new)[-max(int(len(ratings) * NEWEST_SHARE), MIN_NEWEST) :]
-    if len(newest) < MIN_NEWEST or len(newest) == len(ratings):
-        return ratings, None
-    held = np.zeros(len(ratings), np.bool_)
-    held[newest] = True
-    return ratings.subset(~held), ratings.subset(held)
 
 
 def _fit_config(settings: TrainerSettings) -> DchConfig:
@@ -189,16 +184,28 @@ def _fit_config(settings: TrainerSettings) -> DchConfig:
     )
 
 
-def _log_outcome(running: Running, result: FitResult, outcome: str) -> None:
+def _why_not(result: FitResult) -> str:
+    if result.outcome == REJECTED:
+        return "the new model is worse than the model in service"
+    if result.outcome == UNMEASURED:
+        return (
+            "the new model could not be compared with the model in service, which stays: "
+            f"{result.reason}; to publish it all the same, run: dch trainer --once --accept-unmeasured"
+        )
+    return result.reason
+
+
+def _log_outcome(generation: int, started: float, result: FitResult) -> None:
     log.log(
-        logging.INFO if outcome == "published" else logging.WARNING,
-        "fit done generation=%d outcome=%s newest_ndcg=%s in_service_ndcg=%s took_s=%.1f%s",
-        running.generation,
-        outcome,
+        logging.INFO if result.outcome == PUBLISHED else logging.WARNING,
+        "fit done generation=%d outcome=%s newest_ndcg=%s (before the last update) in_service_ndcg=%s "
+        "took_s=%.1f%s",
+        generation,
+        result.outcome,
         _format(result.candidate),
         _format(result.in_service),
-        time.monotonic() - running.started,
-        result.error and f" error={result.error}",
+        time.monotonic() - started,
+        result.reason and f" reason={result.reason}",
     )
 
 

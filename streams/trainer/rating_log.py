@@ -82,9 +82,9 @@ class RatingLog:
         if self._is_newest("item", found.id, (timestamp_ms, offset)):
             _set_features(self._item_features, found)
 
-    def n_beyond(self, watermarks: Watermarks) -> int:
-        """Count the rating events at or beyond the watermarks."""
-        return int(np.count_nonzero(self._is_beyond(slice(0, self._n), watermarks)))
+    def n_beyond(self, watermarks: Watermarks, start: int = 0) -> int:
+        """Count the rating events at or beyond the watermarks, from the ``start``-th event read on."""
+        return int(np.count_nonzero(self._is_beyond(slice(start, self._n), watermarks)))
 
     def ratings(self, watermarks: Watermarks) -> tuple[Ratings, NDArray[np.bool_]]:
         """Return the live ratings, oldest first, and whether each is at or beyond the watermarks, (n,).
@@ -132,6 +132,25 @@ class RatingLog:
             self._columns = larger
         self._n += n
         return self._columns[self._n - n : self._n]
+
+
+class UnseenRatings:
+    """Counts the rating events of a log at or beyond watermarks, also those that are read later."""
+
+    def __init__(self, log: RatingLog) -> None:
+        self._log = log
+        self.restart({})
+
+    def restart(self, watermarks: Watermarks) -> None:
+        """Count from other watermarks, over the whole log."""
+        self._watermarks = watermarks
+        self._n_looked_at = self._n_unseen = 0
+
+    def count(self) -> int:
+        """Return the number of events at or beyond the watermarks. Each event is looked at once."""
+        self._n_unseen += self._log.n_beyond(self._watermarks, self._n_looked_at)
+        self._n_looked_at = len(self._log)
+        return self._n_unseen
 
 
 def _note_tombstone(forgotten: dict[str, int], found: FeatureRecord, timestamp_ms: int) -> None:

@@ -43,7 +43,7 @@ class Schedule:
         """Tell whether to start a fit now. Call it often: it records when new ratings arrive.
 
         Args:
-            n_new: rating events since the start of the last fit.
+            n_new: rating events that neither the last started fit nor the model in service has seen.
             has_model: whether any generation is in service.
         """
         if n_new != self._n_new:

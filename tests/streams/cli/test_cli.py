@@ -56,6 +56,11 @@ def test_an_incomplete_command_shows_help(dch, group):
         ("worker --partitions 0", 2, "partitions must be 1 to 10000, got '0'; set it by --partitions"),
         ("worker --refit-ratings 5", 2, "--refit-ratings is a setting of dch trainer, not of dch worker"),
         ("trainer --new-item-share 1", 2, "--new-item-share is a setting of dch worker, not of dch trainer"),
+        (
+            "trainer --accept-unmeasured",
+            2,
+            "--accept-unmeasured is for one refit; run: dch trainer --once --accept-unmeasured",
+        ),
         ("recommend u1 --bits 64", 2, "--bits is a setting of dch trainer, not of dch recommend"),
         (
             "topics check --metrics-port 1",
@@ -259,7 +264,14 @@ def test_the_help_of_a_role_lists_no_setting_of_another_role(dch, monkeypatch):
         "--reply-prefixes",
         "--encode-interval-s",
     } <= worker - trainer
-    assert {"--refit-ratings", "--refit-margin", "--bits", "--device", "--once"} <= trainer - worker
+    assert {
+        "--refit-ratings",
+        "--refit-margin",
+        "--bits",
+        "--device",
+        "--once",
+        "--accept-unmeasured",
+    } <= trainer - worker
     assert {"--bootstrap-servers", "--artifacts", "--metrics-port", "--config", "--kafka"} <= worker & trainer
     assert flags_in_help(dch, "recommend") == {
         *("--bootstrap-servers", "--prefix", "--broker-timeout-s", "--kafka", "--request-timeout-s"),

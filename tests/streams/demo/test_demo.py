@@ -173,6 +173,7 @@ def counts_of(generation, n_refused=0):
         (None, {"published": 1}, False),
         (counts_of(1, n_refused=1), {"published": 1}, True),
         (counts_of(1), {"rejected": 1}, True),
+        (counts_of(1), {"unmeasured": 1}, True),
         (None, {"failed": 1}, True),
         (counts_of(1), {"failed": 1, "published": 1}, False),
     ],

@@ -1,0 +1,134 @@
+"""When a trainer refits, and on what: from the records that it reads to the fit that it starts."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from streams.messages import ModelPointer, RatingEvent, encode_rating
+from streams.settings import TrainerSettings
+from streams.trainer import main
+from streams.trainer.rating_log import RatingLog, UnseenRatings
+from tests.streams.messages.records import record
+
+
+def rating_records(first, last):
+    return [
+        record(encode_rating(RatingEvent(f"u{n % 70}", f"i{n}", float(n % 5 + 1), 1000 + n)), offset=n)
+        for n in range(first, last)
+    ]
+
+
+def pointer(generation, seen):
+    return ModelPointer(
+        generation=generation,
+        location="/nowhere",
+        sha256="0" * 64,
+        watermarks={"0": seen},
+        trained_at=0,
+        metrics={},
+    )
+
+
+class Script:
+    """In place of the source: each reading takes the next entry, a pointer or rating records."""
+
+    def __init__(self, *entries, caught_up_after):
+        self.log, self.in_service = RatingLog(), None
+        self._entries, self._left, self._n_read = list(entries), caught_up_after, 0
+
+    @property
+    def is_caught_up(self):
+        return self._left <= 0
+
+    def read(self):
+        self._left -= 1
+        entry = self._entries.pop(0) if self._entries else []
+        if isinstance(entry, ModelPointer):
+            self.in_service = entry
+            return True
+        self.log.add_ratings(entry)
+        self._n_read += len(entry)
+        return False
+
+    def positions(self):
+        return {0: self._n_read}
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The requests of the fits that were started; none of them ever ends."""
+    requests = []
+
+    class Process:
+        def __init__(self, request):
+            requests.append(request)
+
+        def result(self):
+            return None
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(main, "FitProcess", Process)
+    return requests
+
+
+def trainer_on(source, **changes):
+    settings = TrainerSettings(refit_ratings=500, **changes)
+    return main.Trainer(settings, source, threading.Event(), once=False)
+
+
+@pytest.mark.parametrize("first", ["pointer", "ratings"])
+@pytest.mark.parametrize("interval", [0.0, 1e-9])
+def test_a_restarted_trainer_counts_what_the_model_in_service_has_seen(started, first, interval):
+    entries = [pointer(3, seen=2000), rating_records(0, 1200), rating_records(1200, 2000)]
+    if first == "ratings":
+        entries = [*entries[1:], entries[0]]
+    source = Script(*entries, [], rating_records(2000, 2499), caught_up_after=3)
+    trainer = trainer_on(source, refit_interval_s=interval)
+    for _ in range(4):
+        trainer._step()
+    assert started == [], "nothing new was read"
+    trainer._step()
+    assert len(started) == (1 if interval else 0)
+
+
+def test_a_restarted_trainer_refits_once_enough_ratings_are_new(started):
+    source = Script(
+        pointer(3, seen=2000), rating_records(0, 2000), rating_records(2000, 2499), caught_up_after=2
+    )
+    trainer = trainer_on(source)
+    for _ in range(6):
+        trainer._step()
+    assert started == []
+    source.log.add_ratings(rating_records(2499, 2500))
+    trainer._step()
+    (request,) = started
+    assert request.generation == 4
+
+
+def test_the_unseen_ratings_are_counted_from_new_watermarks():
+    log = RatingLog()
+    log.add_ratings(rating_records(0, 10))
+    unseen = UnseenRatings(log)
+    assert unseen.count() == 10
+    unseen.restart({0: 12})
+    assert unseen.count() == 0
+    log.add_ratings(rating_records(10, 15))
+    assert unseen.count() == unseen.count() == 3
+
+
+def test_any_watermarks_and_any_batches_give_the_count_of_the_whole_log():
+    rng = np.random.default_rng(0)
+    log, unseen, end = RatingLog(), None, 0
+    unseen = UnseenRatings(log)
+    for _ in range(50):
+        size = int(rng.integers(0, 4))
+        log.add_ratings(rating_records(end, end + size))
+        end += size
+        if rng.random() < 0.3:
+            watermarks = {0: int(rng.integers(0, end + 5))}
+            unseen.restart(watermarks)
+            assert unseen.count() == log.n_beyond(watermarks)
+    assert end > 50
