@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from streams.errors import BadRecord
 
 MAX_ID_BYTES = 256
-MAX_INT64 = 2**63 - 1
+MAX_OFFSET = 2**63 - 2  # the offset after it is an int64 too
+MAX_COUNT = 2**31 - 1
+MAX_GENERATION = 2**31 - 1
 MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999; a later time is in the wrong unit
 MAX_RATING = 3.4e38  # the range of float32
 
