@@ -11,6 +11,7 @@ from streams.messages.features import FeatureRecord, decode_item, decode_user, e
 from streams.messages.headers import ReplyAddress, correlation_id, decode_reply_address, request_headers
 from streams.messages.item_codes import ItemCode, decode_item_code, encode_item_code
 from streams.messages.item_ratings import decode_item_rating
+from streams.messages.keys import encode_key
 from streams.messages.models import MODEL_KEY, ModelPointer, decode_model_pointer, encode_model_pointer
 from streams.messages.ratings import RatingEvent, decode_rating, decode_ratings, encode_rating
 from streams.messages.requests import (
@@ -53,6 +54,7 @@ __all__ = [
     "decode_user",
     "encode_features",
     "encode_item_code",
+    "encode_key",
     "encode_model_pointer",
     "encode_rating",
     "encode_reply",
