@@ -5,6 +5,7 @@ of an artifact and the checksum of its manifest. The manifest holds the checksum
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -94,6 +95,42 @@ def upload(folder: Path, location: str) -> str:
     return manifest_sha256(folder)
 
 
+def location_within(artifacts: str, pointer: ModelPointer) -> str:
+    """Return where to load the artifact of a pointer from: always inside the store that --artifacts names.
+
+    Nothing is opened. A path outside a store that is a folder may be the same folder, mounted at another
+    path where the trainer runs. So the folder of the generation in our own store is returned; the checksum
+    shows whether it is the same artifact.
+
+    Raises:
+        ArtifactError: the location is outside, or the store cannot be opened.
+    """
+    try:
+        own = location_of(artifacts, pointer.generation)
+    except Exception as error:
+        raise ArtifactError(f"{artifacts} cannot be opened ({type(error).__name__}: {error})") from error
+    root = own.rpartition("/")[0]
+    location = pointer.location if _is_url(root) else _path_of(pointer.location)
+    inside = location.removeprefix(root + "/")
+    if inside != location and not {"", ".", ".."} & set(inside.split("/")):
+        return location
+    if _is_url(root) or _is_url(location):
+        raise ArtifactError(
+            f"{location} is outside {artifacts}; set --artifacts to the same store in every role"
+        )
+    return own
+
+
+def _is_url(location: str) -> bool:
+    return "://" in location
+
+
+def _path_of(location: str) -> str:
+    """Return a local location as an absolute path; a URL of another kind stays as it is."""
+    path = location.removeprefix("file://")
+    return path if _is_url(path) else os.path.normpath(Path(path).absolute())
+
+
 @contextmanager
 def _local_copy(location: str, sha256: str) -> Iterator[Path]:
     """Yield a local folder with the artifact, after checking the manifest against its checksum.
@@ -116,10 +153,16 @@ def load(location: str, sha256: str) -> Model:
     """Load a model from the store.
 
     Raises:
-        ArtifactError: the artifact is missing, corrupt or of another format, or has another checksum.
+        ArtifactError: the artifact is missing, corrupt or of another format, or has another checksum; or the
+            store fails, in whatever way: each kind of store has errors of its own.
     """
-    with _local_copy(location, sha256) as folder:
-        return load_model(folder)
+    try:
+        with _local_copy(location, sha256) as folder:
+            return load_model(folder)
+    except ArtifactError:
+        raise
+    except Exception as error:
+        raise ArtifactError(f"{location} cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _is_local(system: fsspec.AbstractFileSystem) -> bool:

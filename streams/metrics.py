@@ -51,7 +51,8 @@ MODEL_SWAP_DURATION_SECONDS = Histogram(
 )
 MODELS_REFUSED = Counter(
     "dch_models_refused_total",
-    "Model pointers refused; reason is artifact (missing, corrupt or of another format) or older.",
+    "Model pointers refused; reason is malformed, outside (of --artifacts), artifact (missing, corrupt or of"
+    " another format) or older.",
     ["reason"],
 )
 REFITS = Counter(

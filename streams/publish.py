@@ -10,7 +10,7 @@ from dch.data.times import FIRST_MS
 from streams import topics
 from streams.kafka.producer import Sink
 from streams.kafka.records import Output
-from streams.messages import RatingEvent, encode_features, encode_rating
+from streams.messages import RatingEvent, encode_features, encode_key, encode_rating
 from streams.settings import KafkaSettings
 
 CHUNK_S = 0.05
@@ -75,7 +75,7 @@ def publish_ratings(
 def publish_features(features: Mapping[str, Features], sink: Sink, topic: str) -> int:
     """Send the features of every id, wait for the acknowledgements, and return the number of ids."""
     for id_, record in features.items():
-        sink.send(Output(topic, id_.encode(), encode_features(record)))
+        sink.send(Output(topic, encode_key(id_), encode_features(record)))
     sink.flush()
     return len(features)
 

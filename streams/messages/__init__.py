@@ -3,9 +3,15 @@
 Decoding returns a valid message or raises ``BadRecord``, which names the invalid field and its value.
 """
 
+from collections.abc import Callable, Mapping
+
+from streams import topics
+from streams.kafka.records import Record
 from streams.messages.features import FeatureRecord, decode_item, decode_user, encode_features
 from streams.messages.headers import ReplyAddress, correlation_id, decode_reply_address, request_headers
 from streams.messages.item_codes import ItemCode, decode_item_code, encode_item_code
+from streams.messages.item_ratings import decode_item_rating
+from streams.messages.keys import encode_key
 from streams.messages.models import MODEL_KEY, ModelPointer, decode_model_pointer, encode_model_pointer
 from streams.messages.ratings import RatingEvent, decode_rating, decode_ratings, encode_rating
 from streams.messages.requests import (
@@ -22,6 +28,7 @@ from streams.messages.requests import (
 )
 
 __all__ = [
+    "DECODERS",
     "MODEL_KEY",
     "STRATEGIES",
     "ErrorReply",
@@ -37,6 +44,7 @@ __all__ = [
     "correlation_id",
     "decode_item",
     "decode_item_code",
+    "decode_item_rating",
     "decode_model_pointer",
     "decode_rating",
     "decode_ratings",
@@ -46,9 +54,22 @@ __all__ = [
     "decode_user",
     "encode_features",
     "encode_item_code",
+    "encode_key",
     "encode_model_pointer",
     "encode_rating",
     "encode_reply",
     "encode_request",
     "request_headers",
 ]
+
+DECODERS: Mapping[str, Callable[[Record], object]] = {
+    topics.RATINGS.name: decode_rating,
+    topics.USERS.name: decode_user,
+    topics.ITEMS.name: decode_item,
+    topics.ITEM_RATINGS.name: decode_item_rating,
+    topics.ITEM_CODES.name: decode_item_code,
+    topics.MODELS.name: decode_model_pointer,
+    topics.REQUESTS.name: decode_request,
+    topics.RECOMMENDATIONS.name: lambda record: decode_reply(record.value),
+}
+"""The decoder of each topic, by its name without prefix: it returns a message or raises ``BadRecord``."""

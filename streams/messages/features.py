@@ -7,7 +7,8 @@ import msgspec
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
-from streams.messages.fields import id_text, key_id, short_repr
+from streams.messages.fields import id_text, short_repr
+from streams.messages.keys import key_ids, the_id
 
 
 class FeatureRecord(msgspec.Struct, frozen=True):
@@ -41,11 +42,15 @@ def encode_features(features: Mapping[str, object] | None) -> bytes | None:
 
 
 def _decode(record: Record, id_field: str) -> FeatureRecord:
-    id_ = key_id(record.key)
     if not record.value:  # some clients cannot send null, so an empty value is a tombstone too
-        return FeatureRecord(id_, None)
+        return FeatureRecord(the_id(record.key, id_field), None)
+    ids = key_ids(record.key, id_field)
     features = dict(open_record(record)[0])
-    named = features.pop(id_field, id_)
-    if id_text(named, id_field) != id_:
-        raise BadRecord(id_field, f"expected the key {short_repr(id_)}, got {short_repr(named)}")
+    named = features.pop(id_field, None)
+    if named is None:
+        return FeatureRecord(the_id(record.key, id_field), features)
+    id_ = id_text(named, id_field)
+    if ids and id_ not in ids:
+        expected = " or ".join(map(short_repr, ids))
+        raise BadRecord(id_field, f"expected the key {expected}, got {short_repr(named)}")
     return FeatureRecord(id_, features)

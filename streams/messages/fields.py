@@ -5,10 +5,13 @@ Unknown fields are ignored.
 
 from collections.abc import Mapping, Sequence
 
+from dch.data.ids import LARGEST_EXACT
 from streams.errors import BadRecord
 
 MAX_ID_BYTES = 256
-MAX_INT64 = 2**63 - 1
+MAX_OFFSET = 2**63 - 2  # the offset after it is an int64 too
+MAX_COUNT = 2**31 - 1
+MAX_GENERATION = 2**31 - 1
 MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999; a later time is in the wrong unit
 MAX_RATING = 3.4e38  # the range of float32
 
@@ -21,14 +24,17 @@ def short_repr(found: object) -> str:
 
 
 def id_text(found: object, field: str) -> str:
-    """Return an id as a string; a number becomes its text.
+    """Return an id as a string; a number becomes its text, and a whole float that of the integer.
 
     Raises:
-        BadRecord: the id has another type, is empty, or is longer than 256 bytes.
+        BadRecord: the id has another type, is empty or longer than 256 bytes, or is a float that has lost
+            digits.
     """
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         raise BadRecord(field, f"expected a string or a number, got {short_repr(found)}")
-    text = str(found)
+    if isinstance(found, float) and not abs(found) <= LARGEST_EXACT:
+        raise BadRecord(field, f"expected a number up to 2^53, or a string, got {short_repr(found)}")
+    text = str(int(found) if isinstance(found, float) and found.is_integer() else found)
     size = len(text.encode())
     if not 0 < size <= MAX_ID_BYTES:
         raise BadRecord(field, f"expected 1 to {MAX_ID_BYTES} bytes, got {size}")

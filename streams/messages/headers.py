@@ -3,6 +3,7 @@
 A correlation id is opaque: it is echoed, never parsed.
 """
 
+import re
 import struct
 
 import msgspec
@@ -18,6 +19,7 @@ CORRELATION_NAMES = (CORRELATION_ID, "Faust-Ag-CorrelationId")
 REPLY_TOPIC_NAMES = (REPLY_TOPIC, "Faust-Ag-ReplyTo")
 ECHOED = frozenset((*CORRELATION_NAMES, "traceparent", "tracestate"))
 _int32 = struct.Struct(">i")
+_TOPIC = re.compile(rb"[A-Za-z0-9._-]{1,249}")  # the names that Kafka allows
 
 
 class ReplyAddress(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ def decode_reply_address(headers: Headers) -> ReplyAddress:
     """Read the destination of a reply from the headers of its request.
 
     Raises:
-        BadRecord: the topic is not UTF-8 text, or the partition is not an int32.
+        BadRecord: the topic is no name that Kafka allows, or the partition is not an int32.
     """
     return ReplyAddress(_topic(headers), _partition(headers), echoed(headers))
 
@@ -63,12 +65,10 @@ def request_headers(correlation_id: bytes, reply_topic: str, reply_partition: in
 def _topic(headers: Headers) -> str | None:
     for name in REPLY_TOPIC_NAMES:
         if found := header(headers, name):
-            try:
-                return found.decode()
-            except UnicodeDecodeError:
-                raise BadRecord(
-                    f"header {name}", f"expected UTF-8 text, got {short_repr(found)}", reason="header"
-                ) from None
+            if not _TOPIC.fullmatch(found):
+                fault = f"expected the name of a topic, got {short_repr(found)}"
+                raise BadRecord(f"header {name}", fault, reason="header")
+            return found.decode()
     return None
 
 

@@ -5,7 +5,7 @@ import msgspec
 from dch.config import MAX_BITS, MAX_VECTOR_SIZE
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
-from streams.messages.fields import MAX_INT64, Fields, key_id
+from streams.messages.fields import MAX_COUNT, MAX_GENERATION, Fields, key_id
 
 
 class ItemCode(msgspec.Struct, frozen=True):
@@ -36,10 +36,10 @@ def decode_item_code(record: Record) -> tuple[str, ItemCode | None]:
         return item, None
     fields = Fields(open_record(record)[0])
     return item, ItemCode(
-        generation=fields.integer("generation", low=0, high=MAX_INT64),
+        generation=fields.integer("generation", low=0, high=MAX_GENERATION),
         code=fields.hexadecimal("code", 1, MAX_BITS // 8),
-        ratings=fields.integer("ratings", low=0, high=MAX_INT64),
-        positives=fields.integer("positives", low=0, high=MAX_INT64),
+        ratings=fields.integer("ratings", low=0, high=MAX_COUNT),
+        positives=fields.integer("positives", low=0, high=MAX_COUNT),
         vector=fields.hexadecimal("vector", 0, MAX_VECTOR_SIZE) if "vector" in fields else "",
     )
 

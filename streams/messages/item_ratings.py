@@ -5,14 +5,17 @@ A record keeps the offset of its event in ``ratings``. Therefore the latest even
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import DECODE_ERRORS, open_record
-from streams.messages.fields import MAX_INT64, MAX_TIME_MS, Fields
+from streams.messages.fields import MAX_OFFSET, MAX_TIME_MS, Fields
 from streams.messages.ratings import FiniteRating, ShortId, TimeMs
+
+Offset = Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]
 
 
 class ItemRating(msgspec.Struct, frozen=True, gc=False):
@@ -24,7 +27,7 @@ class ItemRating(msgspec.Struct, frozen=True, gc=False):
     """None withdraws the rating."""
 
     timestamp: TimeMs
-    offset: int
+    offset: Offset
     """Offset of the event in its owner partition of ``ratings``."""
 
 
@@ -44,17 +47,25 @@ def decode_item_ratings(records: Iterable[Record]) -> list[ItemRating | BadRecor
     return events
 
 
+def decode_item_rating(record: Record) -> ItemRating:
+    """Parse a record of ``item-ratings`` in any allowed form: also with long ids, or in an envelope.
+
+    Raises:
+        BadRecord: it names the invalid field and its value.
+    """
+    found, _ = open_record(record)
+    fields = Fields(found)
+    return ItemRating(
+        user=fields.id("user"),
+        item=fields.id("item"),
+        rating=None if "rating" in found and found["rating"] is None else fields.number("rating"),
+        timestamp=fields.integer("timestamp", low=0, high=MAX_TIME_MS),
+        offset=fields.integer("offset", low=0, high=MAX_OFFSET),
+    )
+
+
 def _decode_slowly(record: Record) -> ItemRating | BadRecord:
-    """Parse what the fast decoder refuses: ids over 64 characters, envelopes and bad records."""
     try:
-        found, _ = open_record(record)
-        fields = Fields(found)
-        return ItemRating(
-            user=fields.id("user"),
-            item=fields.id("item"),
-            rating=None if "rating" in found and found["rating"] is None else fields.number("rating"),
-            timestamp=fields.integer("timestamp", low=0, high=MAX_TIME_MS),
-            offset=fields.integer("offset", low=0, high=MAX_INT64),
-        )
+        return decode_item_rating(record)
     except BadRecord as reason:
         return reason

@@ -1,15 +1,23 @@
 """Records of ``models``: a pointer to the artifact of each published generation."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
+from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
-from streams.messages.fields import MAX_INT64, MAX_TIME_MS, Fields
+from streams.messages.fields import MAX_GENERATION, MAX_OFFSET, MAX_TIME_MS, Fields, short_repr
 
 MODEL_KEY = b"model"
 """The one key of the topic, so that compaction keeps the newest pointer."""
+
+MAX_LOCATION = 4096  # characters
+MAX_PARTITIONS = 10_000
+DAY_MS = 24 * 3600 * 1000
+_PARTITION = re.compile(r"0|[1-9][0-9]{0,3}", re.ASCII)
+_LOCATION = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^:\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 
 
 class ModelPointer(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,17 +44,33 @@ def decode_model_pointer(record: Record) -> ModelPointer:
         BadRecord: it names the invalid field and its value.
     """
     fields = Fields(open_record(record)[0])
-    watermarks = Fields(fields.mapping("watermarks"), "watermarks.")
     return ModelPointer(
-        generation=fields.integer("generation", low=0, high=MAX_INT64),
-        location=fields.text("location"),
+        generation=fields.integer("generation", low=0, high=MAX_GENERATION),
+        location=_location(fields),
         sha256=fields.hexadecimal("sha256", 1, 32),
-        watermarks={
-            name: watermarks.integer(name, low=0, high=MAX_INT64) for name in fields.mapping("watermarks")
-        },
-        trained_at=fields.integer("trained_at", low=0, high=MAX_TIME_MS),
+        watermarks=_watermarks(fields),
+        trained_at=fields.integer("trained_at", low=0, high=min(record.timestamp_ms + DAY_MS, MAX_TIME_MS)),
         metrics=fields.mapping("metrics"),
     )
+
+
+def _location(fields: Fields) -> str:
+    """Return a path, or a URL with one scheme: ``s3:`` and ``simplecache::file:///x`` are neither."""
+    location = fields.text("location")
+    is_plain = "://" in location or not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", location)
+    if len(location) > MAX_LOCATION or "::" in location or not is_plain or not _LOCATION.fullmatch(location):
+        raise BadRecord("location", f"expected a path or scheme://path, got {short_repr(location)}")
+    return location
+
+
+def _watermarks(fields: Fields) -> Mapping[str, int]:
+    found = fields.mapping("watermarks")
+    watermarks = Fields(found, "watermarks.")
+    for name in found:
+        if not _PARTITION.fullmatch(name):
+            fault = f"expected partitions from 0 to {MAX_PARTITIONS - 1}, got {short_repr(name)}"
+            raise BadRecord("watermarks", fault)
+    return {name: watermarks.integer(name, low=0, high=MAX_OFFSET) for name in found}
 
 
 def encode_model_pointer(pointer: ModelPointer) -> bytes:

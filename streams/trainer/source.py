@@ -3,9 +3,13 @@
 The trainer joins no consumer group: every trainer reads all partitions.
 """
 
+import logging
 from collections.abc import Sequence
 
-from streams import topics
+import msgspec
+
+from dch.errors import ArtifactError
+from streams import artifacts, topics
 from streams.errors import BadRecord
 from streams.kafka import BEGINNING, Consumer, Partition
 from streams.kafka.records import Record
@@ -14,13 +18,19 @@ from streams.messages import ModelPointer, decode_item, decode_model_pointer, de
 from streams.settings import TrainerSettings
 from streams.trainer.rating_log import RatingLog, Watermarks
 
+log = logging.getLogger("streams.trainer")
+
 POLL_S = 0.2
+
+MAX_FOLLOWED = 10**9
+"""The largest generation that a fit continues from. The artifact may be missing, so anyone could name any
+number; up to the largest that a pointer may have, this leaves room for a billion fits."""
 
 
 class Source:
     """Reads `ratings`, `users`, `items` and `models` from the beginning, then follows them."""
 
-    def __init__(self, settings: TrainerSettings) -> None:
+    def __init__(self, settings: TrainerSettings, consumer: Consumer | None = None) -> None:
         self.log = RatingLog()
         self.in_service: ModelPointer | None = None
         self._ratings, self._users, self._items, self._models = (
@@ -28,7 +38,8 @@ class Source:
             for topic in (topics.RATINGS, topics.USERS, topics.ITEMS, topics.MODELS)
         )
         self._partitions = range(settings.partitions)
-        self._consumer = Consumer(settings, group=settings.group_of("trainer"), start="earliest")
+        self._artifacts = settings.artifacts
+        self._consumer = consumer or Consumer(settings, group=settings.group_of("trainer"), start="earliest")
         self._replay = ReplayProgress()
         partitions = [Partition(self._models, 0)] + [
             Partition(name, number)
@@ -73,8 +84,17 @@ class Source:
                 continue  # the worker writes its dead letter
 
     def _add_pointer(self, pointer: ModelPointer) -> None:
-        if self.in_service is None or pointer.generation > self.in_service.generation:
-            self.in_service = pointer
+        """Follow a pointer to a newer generation, at its location inside our own store."""
+        newest = -1 if self.in_service is None else self.in_service.generation
+        try:
+            location = artifacts.location_within(self._artifacts, pointer)
+            if pointer.generation > MAX_FOLLOWED:
+                raise ArtifactError(f"no trainer gets to a generation beyond {MAX_FOLLOWED}")
+        except ArtifactError as error:
+            log.warning("model ignored generation=%d reason=%s", pointer.generation, error)
+            return
+        if pointer.generation > newest:
+            self.in_service = msgspec.structs.replace(pointer, location=location)
 
 
 def watermarks_of(pointer: ModelPointer | None) -> Watermarks:

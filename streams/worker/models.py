@@ -16,6 +16,7 @@ from dch.recommender import Recommender
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 from streams import artifacts
+from streams.errors import BadRecord
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
 from streams.messages import ModelPointer, decode_model_pointer
@@ -52,7 +53,12 @@ class ModelFetcher:
         Raises:
             BadRecord: it is not a pointer.
         """
-        self._pending.append((decode_model_pointer(record), time.monotonic()))
+        try:
+            pointer = decode_model_pointer(record)
+        except BadRecord:
+            MODELS_REFUSED.labels("malformed").inc()
+            raise
+        self._pending.append((pointer, time.monotonic()))
 
     def fetch_newest(self) -> FetchedModel | None:
         """Return the newest valid model that is newer than the last one; refuse invalid and older models."""
@@ -67,29 +73,18 @@ class ModelFetcher:
 
     def _fetch(self, pointer: ModelPointer) -> Model | None:
         try:
-            model = self._load(pointer)
+            location = artifacts.location_within(self._settings.artifacts, pointer)
+        except ArtifactError as error:
+            refuse(pointer, "outside", error)
+            return None
+        try:
+            model = artifacts.load(location, pointer.sha256)
             if model.generation != pointer.generation:
                 raise ArtifactError(f"{pointer.location} holds generation {model.generation}")
         except ArtifactError as error:
-            MODELS_REFUSED.labels("artifact").inc()
-            log.warning("model refused generation=%d reason=%s", pointer.generation, error)
+            refuse(pointer, "artifact", error)
             return None
         return model
-
-    def _load(self, pointer: ModelPointer) -> Model:
-        """Read a model from the location of its pointer, or else from the store that --artifacts names.
-
-        The store may be mounted at another path here than where the trainer runs. The checksum proves that
-        both hold the same artifact.
-        """
-        try:
-            return artifacts.load(pointer.location, pointer.sha256)
-        except ArtifactError as error:
-            own_location = artifacts.location_of(self._settings.artifacts, pointer.generation)
-            try:
-                return artifacts.load(own_location, pointer.sha256)
-            except ArtifactError:
-                raise error from None
 
 
 class ModelSwapper:
@@ -173,10 +168,15 @@ class ModelSwapper:
         )
 
 
+def refuse(pointer: ModelPointer, label: str, reason: object) -> None:
+    """Log and count a pointer that is not followed."""
+    MODELS_REFUSED.labels(label).inc()
+    log.warning("model refused generation=%d reason=%s", pointer.generation, reason)
+
+
 def refuse_older(pointer: ModelPointer, newest: int) -> None:
     """Log and count a pointer whose generation is not newer than the newest one."""
-    MODELS_REFUSED.labels("older").inc()
-    log.warning("model refused generation=%d reason=not newer than %d", pointer.generation, newest)
+    refuse(pointer, "older", f"not newer than {newest}")
 
 
 def warm_up(model: Model) -> None:

@@ -66,12 +66,11 @@ class UserProcessor:
             if is_live:
                 self._outbox.dead_letter(record, reason)
             return
-        key = found.id.encode()
-        owner = partition_for(key, self._settings.partitions)
+        owner = partition_for(found.id.encode(), self._settings.partitions)
         if owner == record.partition:
             self._update(found, record.timestamp_ms, is_live=is_live)
         elif is_live:
-            self._outbox.repartition(record, owner, key)
+            self._outbox.repartition(record, owner, record.key)
             return
         count_events(self._settings, record.topic, **{"applied" if is_live else "replayed": 1})
 

@@ -7,6 +7,7 @@ from random_models import random_model
 from dch.artifact import MANIFEST, MODEL, save_model
 from dch.errors import ArtifactError
 from streams import artifacts
+from streams.messages import ModelPointer
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -66,6 +67,41 @@ def test_a_missing_or_damaged_artifact_is_refused(store, draft):
     system.rm(f"{path}/{MANIFEST}")
     with pytest.raises(ArtifactError):
         artifacts.load(location, sha256)
+
+
+def pointer(location, generation=3):
+    return ModelPointer(
+        generation=generation, location=location, sha256="00", watermarks={}, trained_at=0, metrics={}
+    )
+
+
+def test_an_artifact_is_loaded_from_inside_the_store_only(store):
+    inside = artifacts.location_of(store, 3)
+    assert artifacts.location_within(store, pointer(inside)) == inside
+    assert artifacts.location_within(store, pointer(inside + "-ab")) == inside + "-ab"
+    for url in ("ftp://h/x", "s3://b/gen-3", "memory://stores/gen-3", "http://h/gen-3"):
+        with pytest.raises(ArtifactError, match="is outside"):
+            artifacts.location_within(store, pointer(url))
+
+
+def test_a_folder_mounted_at_another_path_is_looked_up_in_the_store_and_never_opened(tmp_path):
+    own = artifacts.location_of(str(tmp_path), 3)
+    for path in ("/etc", "/", "gen-3", f"{tmp_path}/../x", f"{tmp_path}", f"file://{tmp_path}/../gen-3"):
+        assert artifacts.location_within(str(tmp_path), pointer(path)) == own
+    assert artifacts.location_within(str(tmp_path), pointer(f"file://{own}")) == own
+
+
+def test_every_error_of_a_store_is_an_artifact_error(monkeypatch):
+    def fail(*args):
+        raise RuntimeError("the store is broken")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", fail)
+    for call in (
+        lambda: artifacts.load("s3://b/x", "00"),
+        lambda: artifacts.location_within("s3://b", pointer("x")),
+    ):
+        with pytest.raises(ArtifactError, match="RuntimeError: the store is broken"):
+            call()
 
 
 def test_an_error_names_a_store_that_cannot_be_written(draft, tmp_path):

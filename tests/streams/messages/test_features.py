@@ -32,7 +32,7 @@ def test_an_id_in_the_value_is_not_a_feature_and_must_equal_the_key():
     [
         (None, "key: missing"),
         (b"", "key: expected 1 to 256 bytes, got 0"),
-        (b"\xff", "key: expected UTF-8 text, got"),
+        (b"\xff", "key: expected an id as UTF-8 text, .*, got"),
     ],
 )
 def test_an_invalid_key_is_a_bad_record(key, message):

@@ -33,6 +33,28 @@ def test_an_invalid_watermark_is_a_bad_record_that_names_its_partition():
         )
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("generation", 2**63 - 1),
+        ("generation", -1),
+        ("trained_at", 1000 + 24 * 3600 * 1000 + 1),
+        ("watermarks", {"9" * 5000: 1}),
+        ("watermarks", {"10000": 1}),
+        ("watermarks", {"0": 2**63 - 1}),
+        *(
+            ("location", bad)
+            for bad in ("", "http:", "s3:", "c:", "simplecache::file:///x", "a\0b", "x" * 5000)
+        ),
+    ],
+)
+def test_a_number_out_of_bounds_or_a_malformed_location_is_a_bad_record(field, value):
+    changed = json.loads(encode_model_pointer(POINTER)) | {field: value}
+    with pytest.raises(BadRecord) as raised:
+        decode_model_pointer(record(json.dumps(changed)))
+    assert raised.value.field.startswith(field)
+
+
 @given(
     st.binary(max_size=20) | objects("generation", "location", "sha256", "watermarks", "trained_at"), headers
 )

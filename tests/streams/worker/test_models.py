@@ -79,6 +79,13 @@ def test_corrupt_missing_and_older_models_are_refused_and_the_worker_keeps_servi
     world.publish(MODELS[2])
     with worker(world.settings):
         artifact, older = refused("artifact"), refused("older")
+        outside, malformed = refused("outside"), refused("malformed")
+        world.publish(MODELS[3], location="ftp://127.0.0.1:1/gen-3")
+        eventually(lambda: refused("outside") == outside + 1)
+        world.publish(MODELS[3], location="s3:")
+        world.publish(MODELS[3], generation=2**63 - 1)
+        eventually(lambda: refused("malformed") == malformed + 2)
+        eventually(lambda: len(world.read_all("models-dlt")) == 2)
         world.publish(MODELS[3], sha256="00" * 32)
         eventually(lambda: refused("artifact") == artifact + 1)
         world.publish(MODELS[4], generation=5)

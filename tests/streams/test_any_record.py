@@ -1,0 +1,217 @@
+"""Any record, on any topic, is applied or becomes a dead letter: none ends a role, and none freezes it.
+
+The topics come from ``TOPICS``, so that a new one is covered as soon as it is declared.
+"""
+
+import json
+import math
+import threading
+
+import fsspec
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from random_models import random_model
+
+from dch.recommender import Recommender
+from streams.errors import BadRecord
+from streams.kafka import Partition
+from streams.kafka.records import Record
+from streams.messages import DECODERS, ModelPointer
+from streams.settings import TrainerSettings, WorkerSettings
+from streams.topics import TOPICS
+from streams.trainer.source import Source
+from streams.worker.context import FetchedModel, WorkerContext
+from streams.worker.global_tables import GlobalTables
+from streams.worker.ingest_loop import Ingest
+from streams.worker.requests import Requests
+from tests.streams.messages.records import decoded, headers, json_values
+from tests.streams.worker.test_assignment import Log
+
+NOW_MS = 1_700_000_000_000
+NAMES = [topic.name for topic in TOPICS]
+FIELDS = {
+    name
+    for decode in DECODERS.values()
+    for kind in [decode.__annotations__.get("return")]
+    for name in getattr(kind, "__struct_fields__", ())
+} | {"user", "item", "rating", "timestamp", "offset", "generation", "code", "positives", "vector", "location"}
+NUMBERS = [0, -1, 1, 255, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, 3.4e38, 1e39, 0.5, -0.0]
+TEXTS = ["u1", "i1", "", "\0", "ü" * 200, "00", "ff" * 8, "0" * 64, "available", "٣", "9" * 5000, "1"]
+LOCATIONS = ["http:", "s3:", "ftp://h/x", "simplecache::file:///tmp", "webhdfs://h/x", "/", "..", "a::b", "~"]
+KEYS = [None, b"", b"u1", b'"u1"', b"\0" * 8, b"\0\0\0\0\x05\x04i2", b"model", b"\xff", b"\x01" * 300]
+
+odd = st.sampled_from([*NUMBERS, *TEXTS, *LOCATIONS, None, True, [], {}, {"0": 2**63}, {"9" * 5000: 1}])
+value_objects = st.dictionaries(st.sampled_from(sorted(FIELDS)), odd | json_values, max_size=8)
+values = st.none() | st.binary(max_size=30) | value_objects.map(lambda found: json.dumps(found).encode())
+times = st.sampled_from([0, 1, 1000, NOW_MS, 253_402_300_799_999, 2**53, 2**63 - 1])
+records = st.builds(
+    Record,
+    topic=st.sampled_from(NAMES),
+    partition=st.just(0),
+    offset=st.integers(0, 2**62),
+    key=st.sampled_from(KEYS) | st.binary(max_size=12),
+    value=values,
+    timestamp_ms=times,
+    headers=headers,
+)
+CODE = {"generation": 1, "code": "00" * 8, "ratings": 1, "positives": 1}
+POINTER = {"generation": 2, "location": "gen-2", "sha256": "00" * 32, "watermarks": {}, "trained_at": 1}
+RATING = {"user": "u1", "item": "i1", "rating": 5, "timestamp": NOW_MS, "offset": 1}
+
+
+def record(topic, fields, key=b"u1", timestamp_ms=NOW_MS):
+    return Record(topic, 0, 1, key, json.dumps(fields).encode(), timestamp_ms)
+
+
+examples = [
+    record("item-ratings", RATING | {"offset": 2**63}),
+    record("item-ratings", RATING | {"offset": -1}),
+    record("models", POINTER | {"generation": 2**63 - 1}),
+    record("models", POINTER | {"trained_at": 2**63 - 1}),
+    record("models", POINTER | {"watermarks": {"9" * 5000: 1}}),
+    record("models", POINTER | {"watermarks": {"999999999999": 1}}),
+    *(record("models", POINTER | {"location": location}) for location in LOCATIONS),
+    record("item-codes", CODE | {"generation": 2**63 - 1}),
+    record("item-codes", CODE | {"ratings": 2**63 - 1, "positives": 2**63 - 1}),
+    record("item-codes", CODE | {"code": "00" * 3, "vector": "00" * 5}),
+    record("users", {"age": 10**400}, timestamp_ms=2**63 - 1),
+]
+
+
+def with_examples(test):
+    for found in examples:
+        test = example(found)(test)
+    return test
+
+
+def numbers_in(found):
+    """Yield the numbers of a decoded value; those in features and metrics are kept as they are."""
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        yield found
+    elif isinstance(found, msgspec.Struct):
+        for name in set(found.__struct_fields__) - {"features", "metrics"}:
+            yield from numbers_in(getattr(found, name))
+    elif isinstance(found, tuple | list):
+        for one in found:
+            yield from numbers_in(one)
+    elif isinstance(found, dict):
+        yield from numbers_in(list(found.values()))
+
+
+def test_every_topic_has_a_decoder():
+    assert sorted(DECODERS) == sorted(NAMES)
+
+
+@given(records)
+@with_examples
+@settings(max_examples=400)
+def test_any_record_of_any_topic_decodes_to_values_within_bounds_or_is_a_bad_record(record):
+    found = decoded(DECODERS[record.topic], record)
+    if isinstance(found, BadRecord):
+        assert len(str(found).encode()) < 500
+        return
+    for number in numbers_in(found):
+        assert math.isfinite(number)
+        assert not isinstance(number, int) or -1 <= number < 2**63 - 1
+    str(found).encode()
+
+
+class Clients(Log):
+    """A consumer and a producer in one, which accept everything."""
+
+    def __init__(self, records=()):
+        super().__init__()
+        self.records, self.sent, self.n_waiting = list(records), [], 0
+
+    def poll(self, timeout_s=0.0):
+        found, self.records = self.records, []
+        return found
+
+    def send(self, output):
+        self.sent.append(output)
+
+    def nothing(self, *args, **kwargs):
+        pass
+
+    mark_applied = commit = flush = assign = lag = nothing
+
+
+@pytest.fixture(scope="module")
+def roles(tmp_path_factory):
+    return Roles(tmp_path_factory.mktemp("artifacts"))
+
+
+class Roles:
+    """The parts of a worker and of a trainer that apply records, without a broker."""
+
+    def __init__(self, artifacts):
+        model = random_model(bits=64, hidden=64)
+        of_worker = WorkerSettings(partitions=1, artifacts=str(artifacts))
+        pointer = ModelPointer(
+            generation=1, location="gen-1", sha256="0" * 64, watermarks={}, trained_at=0, metrics={}
+        )
+        self.context = context = WorkerContext(of_worker, threading.Event())
+        self.clients = clients = Clients()
+        context.recommender = Recommender(model)
+        self.ingest = Ingest(
+            context, context.recommender, FetchedModel(model, pointer, 0.0), clients, clients
+        )
+        self.ingest._assigned([Partition(name, 0) for name in self.ingest._assignment.topics])
+        context.serving = context.owned
+        self.tables = GlobalTables(context, clients, clients)
+        self.requests = Requests(context, clients, clients)
+        self.source = Source(TrainerSettings(partitions=1, artifacts=str(artifacts)), clients)
+
+    def apply(self, record):
+        """Apply a record as every role that reads its topic does."""
+        if record.topic in self.ingest._assignment.topics:
+            self.ingest.process([record])
+            self.ingest._publish_item_codes()
+        elif record.topic == "requests":
+            self.requests._answer_all([record])
+        elif record.topic != "recommendations":
+            self.tables.process([record])
+            self.tables._send_dead_letters()
+            self.ingest._apply_queued_tables()
+            self.ingest._publish_item_codes()
+        if record.topic in {"ratings", "users", "items", "models"}:
+            self.clients.records = [record]
+            self.source.read()
+            self.source.log.ratings({})
+
+
+@given(records)
+@with_examples
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_record_ends_a_role(roles, record):
+    roles.apply(record)
+    for output in roles.clients.sent:
+        assert output.timestamp_ms is None or 0 <= output.timestamp_ms < 2**63
+    roles.clients.sent.clear()
+
+
+@pytest.mark.parametrize("location", [*LOCATIONS, "memory://x/gen-2", "file:///etc", "/etc", "gen-2/../../x"])
+def test_nothing_outside_the_store_is_opened(roles, location, monkeypatch):
+    opened, url_to_fs = [], fsspec.core.url_to_fs
+
+    def spy(url, **kwargs):
+        opened.append(url)
+        return url_to_fs(url, **kwargs)
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", spy)
+    roles.apply(record("models", POINTER | {"location": location}, key=b"model"))
+    artifacts = roles.context.settings.artifacts
+    assert set(opened) <= {artifacts, f"{artifacts}/gen-2"}
+
+
+def test_no_pointer_keeps_the_trainer_from_its_next_generation(roles):
+    for generation in (2**63 - 1, 2**31 - 1, 10**9, 10**9 + 1):
+        location = f"{roles.context.settings.artifacts}/gen-{generation}"
+        roles.apply(record("models", POINTER | {"generation": generation, "location": location}))
+    found = roles.source.in_service
+    following = 1 if found is None else found.generation + 1
+    assert isinstance(
+        decoded(DECODERS["models"], record("models", POINTER | {"generation": following})), ModelPointer
+    )
