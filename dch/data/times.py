@@ -43,6 +43,12 @@ def to_milliseconds(times: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDAr
     return milliseconds, is_odd
 
 
+def to_millisecond(time: float) -> int | None:
+    """Return one time in any unit as milliseconds; None if it is no time from 1990 to 2099."""
+    scaled = (time * factor for factor in MS_BY_UNIT.values())
+    return next((round(found) for found in scaled if FIRST_MS <= found < END_MS), None)
+
+
 def is_order(times: NDArray[np.float64]) -> bool:
     """Return whether numbers, (n,), are an order and no times: some are above 0, and all are small."""
     return bool((times > 0).any() and (times >= 0).all() and times.max() < ORDER_BELOW)

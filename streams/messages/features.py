@@ -9,6 +9,7 @@ from streams.kafka.records import Record
 from streams.messages.envelope import open_record
 from streams.messages.fields import id_text, short_repr
 from streams.messages.keys import key_ids, the_id
+from streams.messages.times import own_time
 
 
 class FeatureRecord(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ def encode_features(features: Mapping[str, object] | None) -> bytes | None:
 
 
 def _decode(record: Record, id_field: str) -> FeatureRecord:
+    own_time(record)
     if not record.value:  # some clients cannot send null, so an empty value is a tombstone too
         return FeatureRecord(the_id(record.key, id_field), None)
     ids = key_ids(record.key, id_field)

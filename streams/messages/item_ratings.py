@@ -9,13 +9,16 @@ from typing import Annotated
 
 import msgspec
 
+from dch.data.times import END_MS
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import DECODE_ERRORS, open_record
-from streams.messages.fields import MAX_OFFSET, MAX_TIME_MS, Fields
-from streams.messages.ratings import FiniteRating, ShortId, TimeMs
+from streams.messages.fields import MAX_OFFSET, Fields
+from streams.messages.ratings import FiniteRating, ShortId
 
 Offset = Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]
+
+Time = Annotated[int, msgspec.Meta(ge=0, lt=END_MS)]
 
 
 class ItemRating(msgspec.Struct, frozen=True, gc=False):
@@ -26,7 +29,7 @@ class ItemRating(msgspec.Struct, frozen=True, gc=False):
     rating: FiniteRating | None
     """None withdraws the rating."""
 
-    timestamp: TimeMs
+    timestamp: Time
     offset: Offset
     """Offset of the event in its owner partition of ``ratings``."""
 
@@ -59,7 +62,7 @@ def decode_item_rating(record: Record) -> ItemRating:
         user=fields.id("user"),
         item=fields.id("item"),
         rating=None if "rating" in found and found["rating"] is None else fields.number("rating"),
-        timestamp=fields.integer("timestamp", low=0, high=MAX_TIME_MS),
+        timestamp=fields.integer("timestamp", low=0, high=END_MS - 1),
         offset=fields.integer("offset", low=0, high=MAX_OFFSET),
     )
 

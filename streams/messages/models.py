@@ -8,14 +8,14 @@ import msgspec
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
-from streams.messages.fields import MAX_GENERATION, MAX_OFFSET, MAX_TIME_MS, Fields, short_repr
+from streams.messages.fields import MAX_GENERATION, MAX_OFFSET, Fields, short_repr
+from streams.messages.times import latest_ms, own_time
 
 MODEL_KEY = b"model"
 """The one key of the topic, so that compaction keeps the newest pointer."""
 
 MAX_LOCATION = 4096  # characters
 MAX_PARTITIONS = 10_000
-DAY_MS = 24 * 3600 * 1000
 _PARTITION = re.compile(r"0|[1-9][0-9]{0,3}", re.ASCII)
 _LOCATION = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^:\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 
@@ -49,7 +49,7 @@ def decode_model_pointer(record: Record) -> ModelPointer:
         location=_location(fields),
         sha256=fields.hexadecimal("sha256", 1, 32),
         watermarks=_watermarks(fields),
-        trained_at=fields.integer("trained_at", low=0, high=min(record.timestamp_ms + DAY_MS, MAX_TIME_MS)),
+        trained_at=fields.integer("trained_at", low=0, high=latest_ms(own_time(record))),
         metrics=fields.mapping("metrics"),
     )
 

@@ -93,4 +93,5 @@ def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int
         key=key,
         value=encode_rating(RatingEvent(user, item, None, timestamp_ms)),
         partition=partition_for(key, settings.partitions),
+        timestamp_ms=timestamp_ms or None,  # a time is judged against that of its record
     )

@@ -69,4 +69,4 @@ def busy_ratings(world, user="busy"):
 
 def rating(user, n):
     """Return the n-th rating of a user, as bytes."""
-    return encode_rating(RatingEvent(user, f"i{n % 50}", float(n % 5 + 1), 1000 + n))
+    return encode_rating(RatingEvent(user, f"i{n % 50}", float(n % 5 + 1), 1_700_000_000_000 + n))

@@ -34,6 +34,9 @@ from streams.settings import ClientSettings
 from streams.worker import serve
 from tests.streams.brokers import ROOT, eventually
 
+BASE_MS = 1_700_000_000_000
+"""The time from which the timestamps of ``World.rate`` count."""
+
 SETTINGS = {"batch_wait_s": 0.01, "encode_interval_s": 0.05, "partitions": 4}
 """Short intervals, so that tests do not wait long."""
 
@@ -70,7 +73,7 @@ class World:
     def rate(self, *events, misroute=0):
         """Send rating events (user, item, rating[, timestamp]); each ``misroute``-th misrouted."""
         for at, (user, item, rating, *rest) in enumerate(events):
-            event = RatingEvent(user, item, rating, rest[0] if rest else 1000 + at)
+            event = RatingEvent(user, item, rating, BASE_MS + (rest[0] if rest else 1000 + at))
             partition = None
             if misroute and at % misroute == 0:
                 partition = (self.owner_of(user) + 1) % self.settings.partitions

@@ -38,7 +38,7 @@ def test_an_invalid_watermark_is_a_bad_record_that_names_its_partition():
     [
         ("generation", 2**63 - 1),
         ("generation", -1),
-        ("trained_at", 1000 + 24 * 3600 * 1000 + 1),
+        ("trained_at", 1_700_000_000_000 + 24 * 3600 * 1000 + 1),
         ("watermarks", {"9" * 5000: 1}),
         ("watermarks", {"10000": 1}),
         ("watermarks", {"0": 2**63 - 1}),
@@ -51,7 +51,7 @@ def test_an_invalid_watermark_is_a_bad_record_that_names_its_partition():
 def test_a_number_out_of_bounds_or_a_malformed_location_is_a_bad_record(field, value):
     changed = json.loads(encode_model_pointer(POINTER)) | {field: value}
     with pytest.raises(BadRecord) as raised:
-        decode_model_pointer(record(json.dumps(changed)))
+        decode_model_pointer(record(json.dumps(changed), timestamp_ms=1_700_000_000_000))
     assert raised.value.field.startswith(field)
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
-from streams.messages import RatingEvent, decode_rating, decode_ratings, encode_rating
+from streams.messages import RatingEvent, decode_rating, decode_ratings, decode_user, encode_rating
 from tests.streams.messages.records import decoded, headers, objects, record
 
 EVENT = RatingEvent("u1", "i9", 4.5, 1_700_000_000_000)
@@ -21,7 +21,7 @@ events = st.builds(
     user=st.sampled_from(["u", "ü" * 128, "a" * 256, "1"]) | st.text("ab", min_size=1, max_size=3),
     item=st.text("ab€", min_size=1, max_size=3),
     rating=st.none() | st.sampled_from([0.5, -1.0, 5.0]) | st.floats(-3e38, 3e38),
-    timestamp=st.integers(0, 253_402_300_799_999),
+    timestamp=st.integers(631_152_000_000, 4_102_444_799_999),
 )
 
 
@@ -119,7 +119,8 @@ def test_an_event_without_timestamp_gets_the_time_of_its_record():
         ('{"user": "u", "item": "i", "rating": "5"}', "rating: expected a finite number, got '5'"),
         (
             '{"user": "u", "item": "i", "rating": 1, "timestamp": "now"}',
-            "timestamp: expected a whole number, 0 to 253402300799999, got 'now'",
+            "timestamp: expected milliseconds since 1970 (or seconds, us, ns, or ISO text), "
+            "from 1990-01-01 to 2100-01-01T00:00:00+00:00 (a day after the time of the record), got 'now'",
         ),
     ],
 )
@@ -141,6 +142,70 @@ def test_a_float_that_has_lost_digits_is_no_id():
         decode_rating(record('{"user": 1e17, "item": "i", "rating": 1}'))
 
 
+NOW = 1_700_000_000_000
+DAY = 24 * 3600 * 1000
+UNTIMED = '{"user": "u1", "item": "i9", "rating": 4.5, "timestamp": %s}'
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "1700000000000",
+        "1700000000",
+        "1.7e9",
+        "1700000000000000",
+        "1700000000000000000",
+        '"1700000000"',
+        '"2023-11-14T22:13:20Z"',
+        '"2023-11-14T23:13:20+01:00"',
+    ],
+)
+def test_the_unit_of_a_time_is_found_in_each_record(time):
+    assert decode_rating(record(UNTIMED % time, timestamp_ms=NOW)) == EVENT
+
+
+@pytest.mark.parametrize("time", ["null", "0", "0.0", '""'])
+def test_null_and_0_are_no_time_so_that_of_the_record_counts(time):
+    assert decode_rating(record(UNTIMED % time, timestamp_ms=NOW + 5)).timestamp == NOW + 5
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_time_may_be_a_day_after_its_record_and_no_later(unit):
+    last = (NOW + DAY) // unit
+    assert decode_rating(record(UNTIMED % last, timestamp_ms=NOW)).timestamp == NOW + DAY
+    found = decoded(decode_rating, record(UNTIMED % (last + 1), timestamp_ms=NOW))
+    assert "expected milliseconds since 1970 (or seconds" in str(found)
+    assert "2023-11-15T22:13:20+00:00 (a day after the time of the record)" in str(found)
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["1", "-5", "631151999", "253402300799000", "1e300", "9" * 400, "true", "[]", '"x"', "{}", "false"],
+)
+def test_other_times_are_bad_records(time):
+    found = decoded(decode_rating, record(UNTIMED % time, timestamp_ms=NOW))
+    assert isinstance(found, BadRecord), found
+    assert str(found).startswith("timestamp: expected milliseconds")
+    assert found.reason == "time"
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T00:00:00Z", "1969-01-01T00:00:00Z", "2023-11-15T22:13:21Z"])
+def test_the_time_of_a_cloud_event_is_judged_too(time):
+    value = '{"user": "u1", "item": "i9", "rating": 4.5}'
+    found = decoded(decode_rating, record(value, headers=[("ce_time", time.encode())], timestamp_ms=NOW))
+    assert isinstance(found, BadRecord)
+
+
+def test_a_record_whose_own_time_is_after_2099_is_bad():
+    for decode, value in (
+        (decode_rating, UNTIMED % NOW),
+        (decode_rating, UNTIMED % "null"),
+        (decode_user, None),
+    ):
+        with pytest.raises(BadRecord, match=r"time of the record: .* microseconds"):
+            decode(record(value, timestamp_ms=NOW * 1000))
+
+
 def test_an_invalid_cloud_event_names_its_attribute():
     structured = [("content-type", b"application/cloudevents+json")]
     for value, hdrs, message in [
@@ -160,5 +225,5 @@ def test_an_invalid_cloud_event_names_its_attribute():
 def test_the_fast_and_the_slow_decoder_agree():
     from streams.messages.ratings import _decode_any
 
-    for value in (PLAIN, b'{"timestamp": 5, "rating": null, "item": "i", "user": "u", "x": {}}'):
+    for value in (PLAIN, b'{"timestamp": 1700000000005, "rating": null, "item": "i", "user": "u", "x": {}}'):
         assert _decode_any(record(value)) == msgspec.json.decode(value, type=RatingEvent)

@@ -15,6 +15,7 @@ from streams.worker.context import FetchedModel, WorkerContext
 from streams.worker.ingest_loop import Ingest
 from tests.streams.worker.test_assignment import Log, partitions
 
+T = 1_700_000_000_000
 SETTINGS = WorkerSettings(partitions=3)
 USERS_0, RATINGS_0 = Partition("users", 0), Partition("ratings", 0)
 USER = next(name for name in map(str, range(99)) if partition_for(name.encode(), 3) == 0)
@@ -56,7 +57,7 @@ def ingest_on(clients):
 
 
 def record(partition, offset, value):
-    return Record(partition.topic, partition.partition, offset, USER.encode(), value, timestamp_ms=9)
+    return Record(partition.topic, partition.partition, offset, USER.encode(), value, timestamp_ms=T + 9)
 
 
 def test_a_tombstone_held_back_survives_a_rebalance_that_leaves_its_partition_here():
@@ -67,7 +68,7 @@ def test_a_tombstone_held_back_survives_a_rebalance_that_leaves_its_partition_he
     ingest.process([record(USERS_0, 0, None)])
     ingest._assigned(partitions(0))
     clients.move(RATINGS_0, 5)
-    rating = RatingEvent(USER, "i1", 5.0, 1)
+    rating = RatingEvent(USER, "i1", 5.0, T + 1)
     ingest.process([record(RATINGS_0, 4, encode_rating(rating))])
     assert USERS_0 in clients.left_out[0]
     assert [output.topic for output in clients.sent] == ["ratings"]
@@ -92,11 +93,11 @@ def test_a_rating_from_before_its_user_was_forgotten_is_withdrawn_from_its_item(
     ingest._assigned(partitions(0))
     ingest.process([record(USERS_0, 0, None)])  # forgotten as of time 9
     clients.sent.clear()
-    old, new = RatingEvent(USER, "i1", 5.0, 8), RatingEvent(USER, "i2", 5.0, 10)
+    old, new = RatingEvent(USER, "i1", 5.0, T + 8), RatingEvent(USER, "i2", 5.0, T + 10)
     ingest.process([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate((old, new))])
     item_ratings = {found.item: found for found in decode_item_ratings(as_records(clients.sent))}
-    assert (item_ratings["i1"].rating, item_ratings["i1"].timestamp) == (None, 9)
-    assert (item_ratings["i2"].rating, item_ratings["i2"].timestamp) == (5.0, 10)
+    assert (item_ratings["i1"].rating, item_ratings["i1"].timestamp) == (None, T + 9)
+    assert (item_ratings["i2"].rating, item_ratings["i2"].timestamp) == (5.0, T + 10)
 
 
 def as_records(outputs):

@@ -16,7 +16,8 @@ from tests.streams.messages.records import decoded, record
 
 N = 3
 values = st.sampled_from(
-    [encode_rating(RatingEvent(user, "i", 4.0, 1)) for user in ("u1", "u2", "u3")] + [b"bad", None]
+    [encode_rating(RatingEvent(user, "i", 4.0, 1_700_000_000_000)) for user in ("u1", "u2", "u3")]
+    + [b"bad", None]
 )
 records = st.lists(
     st.builds(

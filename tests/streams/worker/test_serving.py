@@ -21,7 +21,7 @@ from streams.messages import ErrorReply, RatedItem, RecommendRequest, decode_rep
 from streams.metrics import REQUESTS_EXPIRED
 from streams.settings import ClientSettings, WorkerSettings
 from tests.streams.brokers import ROOT, eventually, free_ports
-from tests.streams.world import SETTINGS, World, worker
+from tests.streams.world import BASE_MS, SETTINGS, World, worker
 
 ITEMS = [f"i{row}" for row in range(8)]
 MODEL = random_model(bits=64, hidden=64, item_tokens=["genres=a"])
@@ -125,6 +125,17 @@ def test_a_tombstone_forgets_a_user_on_both_sides(world):
     assert len(world.items_for("forget me", k=8)) == 8
 
 
+@pytest.mark.parametrize(("user", "key"), [("quoted", b'"quoted"'), ("77", (77).to_bytes(8, "big"))])
+def test_a_user_is_forgotten_however_the_key_is_serialized_and_may_come_back(world, user, key):
+    world.rate((user, "i0", 5))
+    wait_for(world, user)
+    world.send("users", key, None)
+    eventually(lambda: code_of(world, user) is None)
+    value = {"user": user, "item": "i1", "rating": 5, "timestamp": int(time.time()) + 60}  # in seconds
+    world.send("ratings", user, json.dumps(value))
+    wait_for(world, user)
+
+
 def test_ten_kinds_of_malformed_records_become_ten_dead_letters_and_the_rest_is_applied(world):
     good = '{"user": "good", "item": "i%d", "rating": 5}'
     bad = {
@@ -137,7 +148,7 @@ def test_ten_kinds_of_malformed_records_become_ten_dead_letters_and_the_rest_is_
         "an id that is too long": json.dumps({"user": "u" * 300, "item": "i1", "rating": 4}).encode(),
         "a rating that is not a number": b'{"user": "u1", "item": "i1", "rating": "four"}',
         "a rating that is not finite": b'{"user": "u1", "item": "i1", "rating": NaN}',
-        "a time out of range": b'{"user": "u1", "item": "i1", "rating": 4, "timestamp": -5}',
+        "a time before 1970": b'{"user": "u1", "item": "i1", "rating": 4, "timestamp": -5}',
     }
     for at, value in enumerate(bad.values()):
         world.send("ratings", "good", value)
@@ -172,7 +183,7 @@ def test_ratings_reach_their_user_whatever_partitioner_their_producer_uses(world
     topic = world.topic("ratings")
     for user in (users := [f"foreign{n}" for n in range(12)]):
         for at, item in enumerate(ITEMS[:3]):
-            value = json.dumps({"user": user, "item": item, "rating": 5, "timestamp": at})
+            value = json.dumps({"user": user, "item": item, "rating": 5, "timestamp": BASE_MS + at})
             foreign.produce(topic, value, key=None if at == 2 else user)
     foreign.flush()
     for user in users:
