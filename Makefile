@@ -35,8 +35,8 @@ bench: setup ## Measure search, ingest and requests.
 	$(BIN)/python tests/bench/bench_ingest.py
 	$(BIN)/python tests/bench/bench_requests.py
 
-prove: setup ## Install the wheel in new environments and run a worker from it.
-	DCH_PROVE=1 $(BIN)/python -m pytest tests/test_packaging.py
+prove: setup ## Run the long proofs: the wheel in new environments, hanging brokers, transactions, whole demos.
+	DCH_PROVE=1 $(BIN)/python -m pytest -m prove
 
 clean: ## Remove .venv and everything built.
 	rm -rf .venv build *.egg-info

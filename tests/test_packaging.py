@@ -1,7 +1,6 @@
 """What is installed: serving needs no training library, and the wheel holds the code and nothing else."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -106,9 +105,7 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel):
     assert not {"torch", "implicit", "scipy"} & set(base)
 
 
-needs_prove = pytest.mark.skipif(
-    not os.environ.get("DCH_PROVE"), reason="installs packages from the network; run it by: make prove"
-)
+needs_prove = pytest.mark.prove
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def test_every_topic_has_a_decoder():
 
 @given(records)
 @with_examples
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_any_record_of_any_topic_decodes_to_values_within_bounds_or_is_a_bad_record(record):
     found = decoded(DECODERS[record.topic], record)
     if isinstance(found, BadRecord):
@@ -184,7 +184,7 @@ class Roles:
 
 @given(records)
 @with_examples
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_record_ends_a_role(roles, record):
     roles.apply(record)
     for output in roles.clients.sent:

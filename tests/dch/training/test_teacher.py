@@ -37,7 +37,7 @@ def test_without_implicit_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
     with pytest.raises(
         MissingExtraError,
-        match=r"needs implicit, which is not installed; run: pip install 'dch-streams\[fit\]'",
+        match=r"needs implicit, which is not installed; run: pip install -c constraints.txt '.\[fit\]'",
     ):
         fit_teacher(_user_bags(), CONFIG)
 

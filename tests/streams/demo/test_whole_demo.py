@@ -61,6 +61,7 @@ def test_the_demo_runs_to_its_summary_and_leaves_no_files(folder, tmp_path):
 
 
 @pytest.mark.real_broker
+@pytest.mark.prove
 def test_on_a_running_broker_the_demo_leaves_no_topics(kafka, prefix, folder, tmp_path):
     admin = Admin(KafkaSettings(bootstrap_servers=kafka))
     admin.create([NewTopic(f"{prefix}ratings", 1, -1), NewTopic("dch-demo-of-somebody-else", 1, -1)])
@@ -74,6 +75,7 @@ def test_on_a_running_broker_the_demo_leaves_no_topics(kafka, prefix, folder, tm
     admin.delete([f"{prefix}ratings", "dch-demo-of-somebody-else"])
 
 
+@pytest.mark.prove
 def test_fifty_new_users_in_a_row_see_each_of_their_ratings_counted(folder):
     pytest.importorskip("noida_db")
     data, settings = read_demo_data(folder), TrainerSettings(bits=16)

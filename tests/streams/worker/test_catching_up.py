@@ -37,9 +37,16 @@ def metric(world, name):
     return float(next(line for line in lines if line.startswith(name + " ")).split()[1])
 
 
+SHORT = {("users", "commit"), ("ratings", "open")}
+TRANSACTIONS = [
+    pytest.param(name, how, marks=[] if (name, how) in SHORT else pytest.mark.prove)
+    for name in ("users", "items", "ratings")
+    for how in ("commit", "abort", "open")
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["commit", "abort", "open"])
-@pytest.mark.parametrize("name", ["users", "items", "ratings"])
+@pytest.mark.parametrize(("name", "how"), TRANSACTIONS)
 def test_a_worker_is_ready_though_partitions_end_with_a_transaction(world, name, how):
     world.publish(MODEL)
     world.rate(*[(f"u{n}", "i1", 5.0) for n in IDS])
@@ -113,7 +120,7 @@ class Gate:
 
 @pytest.mark.real_broker
 @pytest.mark.broker
-@pytest.mark.slow
+@pytest.mark.prove
 def test_a_broker_that_hangs_in_mid_replay_is_not_taken_for_the_end(tmp_path, prefix, monkeypatch, caplog):
     small = {"queued.max.messages.kbytes": "64", "socket.timeout.ms": "6000", "session.timeout.ms": "45000"}
     small |= dict.fromkeys(("fetch.max.bytes", "message.max.bytes", "max.partition.fetch.bytes"), "20000")

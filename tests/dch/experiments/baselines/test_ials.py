@@ -80,6 +80,6 @@ def test_without_implicit_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
     with pytest.raises(
         MissingExtraError,
-        match=r"iALS needs implicit, which is not installed; run: pip install 'dch-streams\[fit\]'",
+        match=r"iALS needs implicit, which is not installed; run: pip install -c constraints.txt '.\[fit\]'",
     ):
         fit_ials(two_blocks(), **SETTINGS)

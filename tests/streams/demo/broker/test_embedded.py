@@ -112,7 +112,9 @@ def test_each_reason_not_to_start_is_reported_with_a_remedy(tmp_path, embedded):
 
 def test_without_noida_db_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"not installed; run: pip install 'dch-streams\[demo\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"not installed; run: pip install -c constraints.txt '.\[demo\]'"
+    ):
         module.binary()
 
 
