@@ -14,7 +14,10 @@ from tests.streams.messages.records import record
 
 def rating_records(first, last):
     return [
-        record(encode_rating(RatingEvent(f"u{n % 70}", f"i{n}", float(n % 5 + 1), 1000 + n)), offset=n)
+        record(
+            encode_rating(RatingEvent(f"u{n % 70}", f"i{n}", float(n % 5 + 1), 1_700_000_000_000 + n)),
+            offset=n,
+        )
         for n in range(first, last)
     ]
 
