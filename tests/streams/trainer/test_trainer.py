@@ -147,6 +147,7 @@ class TestOnABroker:
         assert n_refits("rejected") == rejected + 1
         assert len(pointers(world)) == 1
 
+    @pytest.mark.prove
     def test_what_cannot_be_measured_is_published_only_if_asked_for(self, world):
         world.rate(*planted(n=1500))
         with trainer(world.settings, once=True) as done:
@@ -205,6 +206,7 @@ class TestOnABroker:
 
 
 @pytest.mark.slow
+@pytest.mark.prove
 def test_a_fit_starts_from_scratch_after_a_model_of_another_shape(tmp_path):
     config = DchConfig(bits=64, hidden=64, steps=10, vector_size=16)
     save_model(tmp_path / "before", truth(60, 40, 2))  # a model without ranking vectors
@@ -216,6 +218,7 @@ def test_a_fit_starts_from_scratch_after_a_model_of_another_shape(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.prove
 @pytest.mark.parametrize(
     ("share", "steps"), [(0.9, 2), (0.5, 10)], ids=["few more ratings", "twice as many ratings"]
 )
