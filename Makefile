@@ -22,7 +22,7 @@ setup: .venv/ready ## Create .venv with all dependencies.
 demo: setup ## Run the whole service on this machine on real ratings.
 	$(BIN)/dch demo
 
-test: setup lint ## Run the linters and all tests.
+test: setup lint ## Run the linters and all tests but the long proofs.
 	$(BIN)/python -m pytest
 
 lint: setup ## Check formatting, lint rules and types.

@@ -15,6 +15,7 @@ from streams.errors import SettingsError
 
 PREFIX = "DCH_"
 KAFKA_PREFIX = "DCH_KAFKA_"
+ADDRESSES = ("bootstrap.servers", "metadata.broker.list")  # two names of one librdkafka setting
 
 
 class KafkaSettings(BaseSettings):
@@ -69,6 +70,12 @@ class KafkaSettings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError(_sentence(type(self), error)) from None
+        for name in ADDRESSES:
+            if name in self.kafka:  # it would win over bootstrap_servers, which errors and logs name
+                raise SettingsError(
+                    f"kafka must not hold {name}; set the brokers by "
+                    "--bootstrap-servers or DCH_BOOTSTRAP_SERVERS"
+                )
 
     @classmethod
     def settings_customise_sources(

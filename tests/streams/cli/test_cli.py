@@ -73,6 +73,12 @@ def test_an_incomplete_command_shows_help(dch, group):
             2,
             "dch.toml: No such file or directory",
         ),
+        (
+            "worker --kafka bootstrap.servers=a:1",
+            2,
+            "kafka must not hold bootstrap.servers; set the brokers by",
+        ),
+        ("recommend u --kafka metadata.broker.list=a:1", 2, "set the brokers by --bootstrap-servers or"),
         ("topics create --kafka ssl", 2, "kafka must be key=value, got a value without a key or without '='"),
         ("evaluate", 2, "give either a file of ratings, or both --train and --test"),
         ("evaluate x.csv --bits 60", 2, "bits must be"),
