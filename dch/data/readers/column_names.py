@@ -140,6 +140,8 @@ def _missing(names: Sequence[str], column: str, position: str) -> str:
 
 
 def _likely_cause(names: Sequence[str]) -> str:
+    if not any(name.strip() for name in names):
+        return "; its first line is empty"
     if len(names) == 1 and _MANY.search(names[0]):
         return "; if these are many columns, give --delimiter, such as space"
     if any(_is_number(name) for name in names):

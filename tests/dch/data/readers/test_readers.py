@@ -182,7 +182,12 @@ BAD = [
         "user,item,count\nu,i,view\n",
         ":2: rating: expected a finite number, got 'view'; --rating-column names another column, or none",
     ),
-    ("a.csv", "", ":1: no column for the user, found ''; name it 'user' or 'userid'"),
+    (
+        "a.csv",
+        "",
+        ":1: no column for the user, found ''; name it 'user' or 'userid', or give --user-column; its first "
+        "line is empty",
+    ),
     (
         "a.csv",
         "user,item,rating,timestamp\nu,i,1,1700000000000000\nu,j,1,17000\n",
