@@ -47,6 +47,8 @@ def test_a_python_block_runs_as_it_stands(code, tmp_path, monkeypatch):
     pytest.importorskip("torch")
     rows = [f"u{n % 50},i{(n * 7 + n // 50) % 40},{1 + n % 5},{n}" for n in range(1000)]
     (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + "\n".join(rows))
+    events = [f"u{n % 50};i{n % 40};{1_700_000_000 + n}" for n in range(200)]
+    (tmp_path / "events.csv").write_text("who;title;when\n" + "\n".join(events))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "page", "exec"), {})
 
