@@ -145,6 +145,32 @@ def tanh(x: float) -> np.float32:
 
 
 @kernel
+def add_product(x: Floats, weights: Floats, out: Floats) -> None:
+    """Add x @ weights to ``out``, one term after the other, in the order of x.
+
+    Eight terms are added per pass over ``out``, which then stays in registers; each element still gets the
+    same additions in the same order, so the same bits, as with one term per pass.
+
+    Args:
+        x: (hidden,).
+        weights: (hidden, m).
+        out: (m,), changed.
+    """
+    n_unrolled = len(x) // 8 * 8
+    for j in range(0, n_unrolled, 8):
+        x0, x1, x2, x3 = x[j], x[j + 1], x[j + 2], x[j + 3]
+        x4, x5, x6, x7 = x[j + 4], x[j + 5], x[j + 6], x[j + 7]
+        w0, w1, w2, w3 = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
+        w4, w5, w6, w7 = weights[j + 4], weights[j + 5], weights[j + 6], weights[j + 7]
+        for b in range(len(out)):
+            first_half = (((out[b] + x0 * w0[b]) + x1 * w1[b]) + x2 * w2[b]) + x3 * w3[b]
+            out[b] = (((first_half + x4 * w4[b]) + x5 * w5[b]) + x6 * w6[b]) + x7 * w7[b]
+    for j in range(n_unrolled, len(x)):
+        for b in range(len(out)):
+            out[b] += x[j] * weights[j, b]
+
+
+@kernel
 def encode_row(
     sums: NDArray[np.int64],
     squares: int,
@@ -181,11 +207,8 @@ def encode_row(
         scratch[j] = tanh((scratch[j] - mean) * spread * gain[j] + shift[j])
     out[:bits] = output_bias
     out[bits:] = vector_bias
-    for j in range(hidden):
-        for b in range(bits):
-            out[b] += scratch[j] * output[j, b]
-        for b in range(len(vector_bias)):
-            out[bits + b] += scratch[j] * vector_output[j, b]
+    add_product(scratch, output, out[:bits])
+    add_product(scratch, vector_output, out[bits:])
     for b in range(bits):
         out[b] = out[b] / (np.float32(1.0) + abs(out[b]))
 

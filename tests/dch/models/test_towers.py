@@ -8,7 +8,7 @@ from random_models import random_tower
 
 from dch.errors import ConfigError
 from dch.models.running_sums import empty_sums
-from dch.models.towers import UNIT, TowerWeights, add_token, encode_rows, square_of, tanh
+from dch.models.towers import UNIT, TowerWeights, add_product, add_token, encode_rows, square_of, tanh
 
 HIDDEN, BITS = 24, 16
 
@@ -60,6 +60,18 @@ def test_a_code_does_not_depend_on_its_batch():
     together = encode_rows(rows, *sums[:3], tower.head())
     one_by_one = [encode_rows(rows[i : i + 1], *sums[:3], tower.head())[0] for i in range(40)]
     assert together.tobytes() == np.array(one_by_one).tobytes()
+
+
+@given(st.integers(0, 40), st.integers(0, 20), st.integers(0, 2**32 - 1))
+def test_the_unrolled_product_has_the_bits_of_one_addition_after_the_other(hidden, m, seed):
+    rng = np.random.default_rng(seed)
+    x, out = rng.normal(size=hidden).astype(np.float32), rng.normal(size=m).astype(np.float32)
+    weights = rng.normal(size=(hidden, m + 3)).astype(np.float32)[:, :m]  # a view, as in ``code_head``
+    expected = out.copy()
+    for term, row in zip(x, weights, strict=True):
+        expected += term * row
+    add_product(x, weights, out)
+    assert out.tobytes() == expected.tobytes()
 
 
 def test_tanh_is_close_to_the_exact_value_everywhere():
