@@ -7,6 +7,7 @@ StreamError
 ├── BrokerUnavailableError  no broker answered; exit 1
 ├── EmbeddedBrokerError     the embedded broker cannot run here; exit 1
 ├── DeliveryError           the role stops; after a restart it repeats the uncommitted records
+│   └── TimeRefusedError    dch publish says by how much the clock is ahead
 └── ReplyTimeout            raised to the client only
 """
 
@@ -48,6 +49,10 @@ class EmbeddedBrokerError(StreamError):
 
 class DeliveryError(StreamError):
     """The broker did not acknowledge some records, so no offset that depends on them may be committed."""
+
+
+class TimeRefusedError(DeliveryError):
+    """The broker refused a record because it is stamped too far ahead of the broker's clock."""
 
 
 class ReplyTimeout(StreamError):  # noqa: N818 - the usual name in request-reply messaging

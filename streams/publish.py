@@ -4,13 +4,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from dch import Ratings
 from dch.data.features import Features
 from dch.data.times import FIRST_MS
+from dch.errors import RatingsError
 from streams import topics
+from streams.errors import BadRecord
 from streams.kafka.producer import Sink
-from streams.kafka.records import Output
-from streams.messages import RatingEvent, encode_features, encode_key, encode_rating
+from streams.kafka.records import Output, Record
+from streams.messages import (
+    RatingEvent,
+    decode_rating,
+    encode_features,
+    encode_key,
+    encode_rating,
+)
 from streams.settings import KafkaSettings
 
 CHUNK_S = 0.05
@@ -64,6 +74,8 @@ def publish_ratings(
     for event in events(ratings):
         sink.send(Output(settings.topic(topics.RATINGS.name), event.user.encode(), encode_rating(event)))
         sent += 1
+        if sent == 1:
+            sink.flush()  # a broker that refuses all refuses the first, too
         if sent % pace.chunk == 0:
             advance(pace.chunk)
             pace.wait(sent)
@@ -78,6 +90,28 @@ def publish_features(features: Mapping[str, Features], sink: Sink, topic: str) -
         sink.send(Output(topic, encode_key(id_), encode_features(record)))
     sink.flush()
     return len(features)
+
+
+def require_readable(ratings: Ratings) -> None:
+    """Require that workers take every rating: of all values, only ids and times may be beyond their bounds.
+
+    Raises:
+        RatingsError: they would not; names the rating at fault.
+    """
+    now_ms = int(time.time() * 1000)
+    tries = [RatingEvent(id_, "i", 1.0, now_ms) for id_ in ratings.user_ids]
+    tries += [RatingEvent("u", id_, 1.0, now_ms) for id_ in ratings.item_ids]
+    for event in (*tries, *_latest(ratings)):
+        try:
+            decode_rating(Record("", 0, 0, None, encode_rating(event), now_ms))
+        except BadRecord as error:
+            found = f"user {event.user[:40]!r}, item {event.item[:40]!r}"
+            raise RatingsError(f"nothing was published; workers would refuse {found}: {error}") from error
+
+
+def _latest(ratings: Ratings) -> list[RatingEvent]:
+    last = ratings.subset(np.arange(max(len(ratings) - 1, 0), len(ratings)))
+    return list(events(last))
 
 
 def events(ratings: Ratings) -> Iterator[RatingEvent]:

@@ -23,6 +23,14 @@ KEEP_FOREVER = {"retention.ms": "-1"}
 # users and removed items from their ratings.
 KEEP_TOMBSTONES = {"delete.retention.ms": str(100 * 365 * 24 * 3600 * 1000)}
 
+# A tombstone takes effect at the time of its record, and a rating from then on counts again. So a record must
+# not be stamped ahead: the broker refuses it, by its own clock. Kafka knows this since 3.6.
+MAX_AHEAD_S = 300
+AFTER_MAX = "message.timestamp.after.max.ms"
+NOT_AHEAD = {AFTER_MAX: str(MAX_AHEAD_S * 1000)}
+OPTIONAL = frozenset({AFTER_MAX})
+"""Topic configuration that is left out if the broker does not know it."""
+
 THIRTY_DAYS = {"retention.ms": str(30 * 24 * 3600 * 1000)}
 ROOM_FOR_HEADERS = {"max.message.bytes": "2000000"}  # a record of the largest size plus dead-letter headers
 DEAD_LETTER_SUFFIX = "-dlt"
@@ -61,18 +69,20 @@ class Topic:
         )
 
 
-RATINGS = Topic(name="ratings", key="user id", holds="rating events", config=DELETE | KEEP_FOREVER)
+RATINGS = Topic(
+    name="ratings", key="user id", holds="rating events", config=DELETE | KEEP_FOREVER | NOT_AHEAD
+)
 USERS = Topic(
     name="users",
     key="user id",
     holds="user features; a tombstone forgets the user",
-    config=COMPACT | KEEP_TOMBSTONES,
+    config=COMPACT | KEEP_TOMBSTONES | NOT_AHEAD,
 )
 ITEMS = Topic(
     name="items",
     key="item id",
     holds="item features; a tombstone removes the item",
-    config=COMPACT | KEEP_TOMBSTONES,
+    config=COMPACT | KEEP_TOMBSTONES | NOT_AHEAD,
 )
 ITEM_RATINGS = Topic(
     name="item-ratings", key="item id", holds="the rating events, keyed by item", config=DELETE | KEEP_FOREVER
@@ -114,7 +124,7 @@ class TopicAdmin(Protocol):
         """Return the configuration of the named topics."""
 
     def create(self, topics: Sequence[NewTopic]) -> None:
-        """Create topics; an existing topic is left unchanged."""
+        """Create topics, without what the broker does not know of OPTIONAL; existing ones stay unchanged."""
 
 
 def create(admin: TopicAdmin, settings: KafkaSettings) -> list[str]:
@@ -137,6 +147,20 @@ def check(admin: TopicAdmin, settings: KafkaSettings, only: Sequence[Topic] = EV
         difference
         for topic in found
         for difference in _differences(topic, existing[topic.name], configs.get(topic.name, {}))
+    ]
+
+
+def unknown(admin: TopicAdmin, settings: KafkaSettings) -> list[str]:
+    """Return a sentence for each topic with a configuration that the broker does not know."""
+    existing = admin.partitions()
+    found = [topic for one in EVERY_TOPIC if (topic := _new(one, settings)).name in existing]
+    configs = admin.configs([topic.name for topic in found]) if found else {}
+    return [
+        f"the broker does not know {key} (Kafka 3.6 and later do), so topic {topic.name} takes records that "
+        "are stamped ahead of its clock; a tombstone stamped ahead makes newer ratings void until then"
+        for topic in found
+        for key in OPTIONAL & topic.config.keys()
+        if key not in configs.get(topic.name, {})
     ]
 
 

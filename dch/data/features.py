@@ -14,8 +14,8 @@ Features = Mapping[str, object]
 AVAILABLE = "available"
 """The key of an item that says whether it may be recommended."""
 
-YES = frozenset({"true", "yes", "y", "t", "on", "1", ""})
-NO = frozenset({"false", "no", "n", "f", "off", "0"})
+YES = frozenset({"true", "yes", "y", "t", "on", ""})
+NO = frozenset({"false", "no", "n", "f", "off"})
 
 NOT_TOKENS = frozenset({"title", "name", "description", "zip", "zip_code", AVAILABLE})
 
@@ -23,16 +23,30 @@ NOT_TOKENS = frozenset({"title", "name", "description", "zip", "zip_code", AVAIL
 def availability(features: Features) -> bool | None:
     """Return whether an item may be recommended; None if its ``available`` cannot be understood.
 
-    ``false``, 0 and the texts ``"false"``, ``"no"``, ``"n"``, ``"f"``, ``"off"`` and ``"0"`` hide an item.
-    ``true``, other numbers above 0 (pieces in stock), their opposites as text, null and a missing key do not.
+    ``false``, 0, numbers below 0 and the texts ``"false"``, ``"no"``, ``"n"``, ``"f"`` and ``"off"`` hide an
+    item. ``true``, numbers above 0 (pieces in stock), the opposites of these texts, null and a missing key do
+    not. A number may be text, as in tables.
     """
     found = features.get(AVAILABLE)
+    if isinstance(found, str):
+        found = _meaning(found.strip().lower())
+        if found is None:
+            return None
     if found is None or isinstance(found, bool):
         return found is not False
-    if isinstance(found, int | float):
-        return None if found != found else found > 0  # NaN differs from itself
-    text = found.strip().lower() if isinstance(found, str) else None
-    return True if text in YES else False if text in NO else None
+    if not isinstance(found, int | float) or found != found:  # NaN differs from itself
+        return None
+    return found > 0
+
+
+def _meaning(text: str) -> bool | float | None:
+    """Return the boolean or the number that a text stands for; None if it stands for neither."""
+    if text in YES or text in NO:
+        return text in YES
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def tokens(features: Features) -> list[str]:

@@ -1,6 +1,6 @@
 """``dch broker``, ``dch topics``, ``dch publish`` and ``dch recommend``: tools around the service."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from streams.errors import StreamError
 from streams.settings import ClientSettings, KafkaSettings
 
 if TYPE_CHECKING:
+    from dch import Ratings
     from streams.messages import RecommendReply
 
 CREATE_EXAMPLE = "Example: dch topics create --bootstrap-servers localhost:9092 --partitions 4"
@@ -70,6 +71,7 @@ def create_topics(*, settings: KafkaSettings) -> None:
         console.print(f"created {name}")
     topics.require(admin, settings)
     console.print(f"{len(topics.EVERY_TOPIC)} topics match their definitions, {len(created)} of them new")
+    _warn(topics.unknown(admin, settings))
 
 
 def check_topics(*, settings: KafkaSettings) -> None:
@@ -77,9 +79,17 @@ def check_topics(*, settings: KafkaSettings) -> None:
     from streams import topics
     from streams.kafka import Admin
 
-    topics.require(Admin(settings), settings)
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{len(topics.EVERY_TOPIC)} topics match their definitions")
+    admin = Admin(settings)
+    topics.require(admin, settings)
+    Console(soft_wrap=True, highlight=False).print(
+        f"{len(topics.EVERY_TOPIC)} topics match their definitions"
+    )
+    _warn(topics.unknown(admin, settings))
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        typer.echo(f"warning: {sentence}", err=True)
 
 
 def publish(
@@ -98,14 +108,33 @@ def publish(
 ) -> None:
     """Publish a file of ratings to Kafka in time order, after the features from files in the same folder."""
     from dch import Ratings
-    from streams import publish, topics
-    from streams.kafka import Admin, Producer
+    from streams import topics
+    from streams.errors import TimeRefusedError
+    from streams.kafka import Admin
+    from streams.kafka.clock import seconds_ahead, too_far_ahead
 
     require_input(file)
     topics.require(Admin(settings), settings, (topics.RATINGS, topics.USERS, topics.ITEMS))
-    ratings, producer = Ratings.read(file, **file_options), Producer(settings)
-    n_users = n_items = 0
-    if not ratings_only:
+    ratings = Ratings.read(file, **file_options)
+    try:
+        n_users, n_items = _publish(ratings, settings, rate, with_features=not ratings_only)
+    except TimeRefusedError as error:
+        raise TimeRefusedError(too_far_ahead(seconds_ahead(settings))) from error
+    Console(soft_wrap=True, highlight=False).print(
+        f"published {len(ratings)} ratings, {n_users} users and {n_items} items"
+    )
+
+
+def _publish(
+    ratings: "Ratings", settings: KafkaSettings, rate: float | None, *, with_features: bool
+) -> tuple[int, int]:
+    """Publish features, then ratings; return the number of users and items with features."""
+    from streams import publish, topics
+    from streams.kafka import Producer
+
+    producer, n_users, n_items = Producer(settings), 0, 0
+    publish.require_readable(ratings)
+    if with_features:
         n_users = publish.publish_features(ratings.user_features, producer, settings.topic(topics.USERS.name))
         n_items = publish.publish_features(ratings.item_features, producer, settings.topic(topics.ITEMS.name))
     with Progress(console=Console(stderr=True)) as progress:
@@ -114,9 +143,7 @@ def publish(
         publish.publish_ratings(
             ratings, producer, settings, pace=pace, advance=lambda n: progress.advance(task, n)
         )
-    Console(soft_wrap=True, highlight=False).print(
-        f"published {len(ratings)} ratings, {n_users} users and {n_items} items"
-    )
+    return n_users, n_items
 
 
 def recommend(

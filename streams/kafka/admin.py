@@ -1,8 +1,10 @@
 """Look up, create and delete topics."""
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 )
 
 from streams import topics
-from streams.errors import TopicError
+from streams.errors import BrokerUnavailableError, TopicError
 from streams.kafka.config import LastError, broker_error, client_config, create_client
 from streams.settings import KafkaSettings
 
@@ -50,16 +52,13 @@ class Admin:
         }
 
     def create(self, new: Sequence[topics.NewTopic]) -> None:
-        """Create topics and wait until they exist; an existing topic is left unchanged."""
-        requested = [
-            NewTopic(topic.name, topic.partitions, topic.replication_factor, config=dict(topic.config))
-            for topic in new
-        ]
-        timeout = self._settings.broker_timeout_s
-        for future in self._client.create_topics(
-            requested, request_timeout=timeout, operation_timeout=timeout
-        ).values():
-            self._wait(future, accept=KafkaError.TOPIC_ALREADY_EXISTS)
+        """Create topics and wait until they exist; an existing topic is left unchanged.
+
+        Configuration of ``topics.OPTIONAL`` that the broker does not know is left out.
+        """
+        left = new
+        while left:
+            left = self._request(left)
         wait_for_topics(self._client, [topic.name for topic in new], self._settings, self._last_error)
 
     def delete(self, names: Sequence[str]) -> None:
@@ -68,6 +67,24 @@ class Admin:
         for future in futures.values():
             self._wait(future, accept=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
+    def _request(self, new: Sequence[topics.NewTopic]) -> list[topics.NewTopic]:
+        """Request topics; return those to request again, without what the broker does not know."""
+        timeout, again = self._settings.broker_timeout_s, []
+        requested = [
+            NewTopic(topic.name, topic.partitions, topic.replication_factor, config=dict(topic.config))
+            for topic in new
+        ]
+        futures = self._client.create_topics(requested, request_timeout=timeout, operation_timeout=timeout)
+        for topic in new:
+            try:
+                self._wait(futures[topic.name], accept=KafkaError.TOPIC_ALREADY_EXISTS)
+            except BrokerUnavailableError as error:
+                if (name := _unknown_config(error)) not in topics.OPTIONAL & topic.config.keys():
+                    raise
+                known = {key: value for key, value in topic.config.items() if key != name}
+                again.append(replace(topic, config=known))
+        return again
+
     def _wait(self, future: "Future[Any]", accept: int | None = None) -> dict[str, Any]:
         try:
             return future.result(timeout=self._settings.broker_timeout_s + 5) or {}
@@ -75,6 +92,12 @@ class Admin:
             if error.args[0].code() == accept:
                 return {}
             raise broker_error(self._settings, self._last_error, error) from error
+
+
+def _unknown_config(error: BrokerUnavailableError) -> str | None:
+    """Return the name of the configuration that the broker does not know, if that is the error."""
+    found = re.search(r"unknown topic config name:? (\S+)", str(error), re.IGNORECASE)
+    return found[1] if found else None
 
 
 def partition_counts(

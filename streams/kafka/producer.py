@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 
-from streams.errors import DeliveryError
+from streams.errors import DeliveryError, TimeRefusedError
 from streams.kafka.config import (
     PRODUCER_DEFAULTS,
     PRODUCER_REQUIRED,
@@ -57,6 +57,7 @@ class Producer:
         self._flush_s = self._timeout_s if must_deliver else REPLY_FLUSH_S
         self._must_deliver = must_deliver
         self._failed: list[str] = []
+        self._is_time_refused = False
         self.n_failed = 0
         defaults = (PRODUCER_DEFAULTS if must_deliver else PRODUCER_DEFAULTS | REPLY_PRODUCER_DEFAULTS) | {
             "linger.ms": settings.linger_ms if linger_ms is None else linger_ms,
@@ -100,6 +101,7 @@ class Producer:
 
         Raises:
             DeliveryError: a record was not delivered; do not commit anything that depends on it.
+            TimeRefusedError: it is stamped ahead of the broker's clock.
         """
         left = self._client.flush(self._flush_s)
         if left and self._must_deliver:
@@ -108,7 +110,8 @@ class Producer:
             )
         if self._failed:
             failed, self._failed = self._failed, []
-            raise DeliveryError(f"{len(failed)} records were not delivered, the first to {failed[0]}")
+            kind = TimeRefusedError if self._is_time_refused else DeliveryError
+            raise kind(f"{len(failed)} records were not delivered, the first to {failed[0]}")
 
     def close(self) -> None:
         """Wait up to a second for the last records; ignore failures."""
@@ -130,6 +133,7 @@ class Producer:
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
+            self._is_time_refused |= error.code() == KafkaError.INVALID_TIMESTAMP
             self._fail(str(message.topic()), error.str())
 
     def _fail(self, topic: str, reason: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from dch.data.features import AVAILABLE, availability
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
@@ -34,7 +35,11 @@ def decode_item(record: Record) -> FeatureRecord:
     Raises:
         BadRecord: it names the invalid field and its value.
     """
-    return _decode(record, "item")
+    found = _decode(record, "item")
+    if found.features is not None and availability(found.features) is None:
+        value = short_repr(found.features[AVAILABLE])
+        raise BadRecord(AVAILABLE, f"expected true or false, or pieces in stock, got {value}")
+    return found
 
 
 def encode_features(features: Mapping[str, object] | None) -> bytes | None:

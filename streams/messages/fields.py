@@ -5,6 +5,7 @@ Unknown fields are ignored.
 
 from collections.abc import Mapping, Sequence
 
+from dch.data.events import LARGEST_RATING
 from dch.data.ids import LARGEST_EXACT
 from streams.errors import BadRecord
 
@@ -13,7 +14,7 @@ MAX_OFFSET = 2**63 - 2  # the offset after it is an int64 too
 MAX_COUNT = 2**31 - 1
 MAX_GENERATION = 2**31 - 1
 MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999; a later time is in the wrong unit
-MAX_RATING = 3.4e38  # the range of float32
+MAX_RATING = LARGEST_RATING  # one rule for files and records
 
 
 def short_repr(found: object) -> str:

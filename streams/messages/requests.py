@@ -62,7 +62,7 @@ class RecommendReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     generation: int
     strategy: str
     staleness_s: float
-    """Seconds since the publication of the newest rating that the worker has applied."""
+    """Seconds since the publication of the newest rating that the worker has applied; may be below 0."""
 
     user: str | None = None
     code: str | None = None

@@ -59,9 +59,10 @@ class WorkerContext:
     def staleness_s(self, now_ms: int) -> float:
         """Return the seconds since the newest rating record that this worker has applied was published.
 
-        Before the first rating record it is the time since the model in service was fitted.
+        Before the first rating record it is the time since the model in service was fitted. It is below 0 if
+        that record is stamped ahead of the clock of this worker, which decides nothing.
         """
-        return max(now_ms - self.newest_published_ms, 0) / 1000
+        return (now_ms - self.newest_published_ms) / 1000
 
 
 def now_ms() -> int:

@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dch import Ratings
+from dch.errors import RatingsError
 from streams import topics
+from streams.errors import TimeRefusedError
 from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
 from streams.kafka.partitioner import partition_for
-from streams.messages import RatingEvent, decode_item, decode_rating, decode_user
-from streams.publish import Pace, events, publish_features, publish_ratings
+from streams.kafka.records import Record
+from streams.messages import RatingEvent, decode_item, decode_rating, decode_user, encode_rating
+from streams.publish import Pace, events, publish_features, publish_ratings, require_readable
 from streams.settings import KafkaSettings
 from tests.streams.brokers import eventually
 
@@ -77,6 +82,57 @@ def test_ratings_are_sent_at_the_given_rate(rate, seconds):
     assert publish_ratings(ratings, sent, KafkaSettings(), pace=pace, advance=advanced.append) == 1000
     assert (sent.flushed, sum(advanced)) == (1000, 1000)
     assert clock.time == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "times", "message"),
+    [
+        (["u"], ["i" * 257], [T], "item 'i+'.*item: expected 1 to 256 bytes, got 257"),
+        (["u", "ü" * 129], ["i", "i"], [T, T], "user: expected 1 to 256 bytes, got 258"),
+        (
+            ["u", "late"],
+            ["i", "i"],
+            [T, 4_000_000_000],
+            "user 'late'.*timestamp: expected .* got 4000000000000",
+        ),
+    ],
+)
+def test_what_workers_would_refuse_is_refused_before_anything_is_published(users, items, times, message):
+    ratings = Ratings.from_events(users, items, np.ones(len(users)), times)
+    with pytest.raises(RatingsError, match="nothing was published.*" + message):
+        require_readable(ratings)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(min_size=1, max_size=90),
+            st.text(min_size=1, max_size=90),
+            st.floats(width=32, allow_nan=False, allow_infinity=False),
+            st.integers(631_152_000, 1_750_000_000),
+        ),
+        max_size=5,
+    )
+)
+def test_what_is_published_can_be_read(rows):
+    try:
+        ratings = Ratings.from_events(*map(list, zip(*rows, strict=True))) if rows else RATINGS
+        require_readable(ratings)
+    except RatingsError:
+        return
+    for event in events(ratings):
+        decode_rating(Record("ratings", 0, 0, None, encode_rating(event), 1_764_000_000_000))
+
+
+def test_the_first_rating_is_acknowledged_before_others_are_sent():
+    class Refusing(Sent):
+        def flush(self):
+            raise TimeRefusedError("refused")
+
+    sink = Refusing()
+    with pytest.raises(TimeRefusedError):
+        publish_ratings(RATINGS, sink, KafkaSettings(), pace=Pace(None))
+    assert len(sink.outputs) == 1
 
 
 def test_published_ratings_and_features_arrive_on_their_topics(settings):

@@ -60,3 +60,26 @@ def test_a_difference_is_reported_with_its_remedy():
     ]
     with pytest.raises(TopicError, match="topic t-ratings has 2 partitions, expected 3; set --partitions 2"):
         topics.require(broker, KafkaSettings(prefix="t-", partitions=3))
+
+
+def test_topics_with_tombstones_and_ratings_take_no_record_that_is_stamped_ahead():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    limited = {name for name, topic in broker.topics.items() if topics.AFTER_MAX in topic.config}
+    assert limited == {"t-ratings", "t-users", "t-items"}
+    assert broker.topics["t-users"].config[topics.AFTER_MAX] == "300000"
+    assert topics.unknown(broker, SETTINGS) == []
+
+
+def test_a_configuration_that_the_broker_does_not_know_is_a_warning_and_no_difference():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    for name, topic in broker.topics.items():
+        config = {key: value for key, value in topic.config.items() if key != topics.AFTER_MAX}
+        broker.topics[name] = topics.NewTopic(name, topic.partitions, 1, config)
+    assert topics.check(broker, SETTINGS) == []
+    found = topics.unknown(broker, SETTINGS)
+    assert len(found) == 3
+    assert found[0].startswith(
+        f"the broker does not know {topics.AFTER_MAX} (Kafka 3.6 and later do), so topic "
+    )

@@ -76,19 +76,19 @@ def test_odd_values_are_refused_at_the_door(columns, message):
         Ratings.from_events(*columns)
 
 
-@pytest.mark.parametrize("value", [False, 0, 0.0, "false", "No", "0", " off "])
+@pytest.mark.parametrize("value", [False, 0, 0.0, -1, "false", "No", "0", "0.0", "-3", " off "])
 def test_an_item_can_be_hidden_in_many_ways(value):
     assert availability({"available": value}) is False
 
 
 @pytest.mark.parametrize(
-    "features", [{}, *({"available": value} for value in (None, True, 1, 12, "yes", "TRUE"))]
+    "features", [{}, *({"available": value} for value in (None, True, 1, 12, "yes", "TRUE", "1.0", "12", ""))]
 )
 def test_other_items_are_available(features):
     assert availability(features) is True
 
 
-@pytest.mark.parametrize("value", ["sold out", float("nan"), [], {}])
+@pytest.mark.parametrize("value", ["sold out", float("nan"), "nan", [], {}])
 def test_an_availability_that_is_not_understood_is_an_error(value):
     with pytest.raises(RatingsError, match="item 'i': available: expected true or false, got"):
         Ratings.from_events(["u"], ["i"], [1], item_features={"i": {"available": value}})

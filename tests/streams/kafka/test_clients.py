@@ -50,6 +50,17 @@ def test_topics_are_created_once_and_match_their_definitions(settings):
     admin.delete(created)
 
 
+def test_a_topic_is_created_without_what_the_broker_does_not_know(settings, monkeypatch):
+    admin, name = Admin(settings), settings.topic("old")
+    config = {"no.such.config": "1", "retention.ms": "5"}
+    with pytest.raises(BrokerUnavailableError, match=r"Unknown topic config name: no\.such\.config"):
+        admin.create([topics.NewTopic(name, 1, 1, config)])
+    monkeypatch.setattr(topics, "OPTIONAL", frozenset({"no.such.config"}))
+    admin.create([topics.NewTopic(name, 1, 1, config)])
+    assert admin.configs([name])[name]["retention.ms"] == "5"
+    admin.delete([name])
+
+
 def test_a_record_arrives_unchanged_in_the_owner_partition_of_its_key(settings, ratings):
     headers = [("kafka_correlationId", b"\x00\xff" * 8), ("empty", b""), ("none", None)]
     producer = Producer(settings)

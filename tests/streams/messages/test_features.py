@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dch import Ratings
+from dch.errors import RatingsError
 from streams.errors import BadRecord
 from streams.messages import FeatureRecord, decode_item, decode_user, encode_features
 from tests.streams.messages.records import decoded, headers, objects, record
@@ -25,6 +27,29 @@ def test_an_id_in_the_value_is_not_a_feature_and_must_equal_the_key():
     assert decode_item(record('{"item": 9, "year": 1999}', key=b"9")).features == {"year": 1999}
     with pytest.raises(BadRecord, match="item: expected the key '8', got 9"):
         decode_item(record('{"item": 9}', key=b"8"))
+
+
+@pytest.mark.parametrize("value", ["perhaps", [], {"from": 3}, "nan", "0x1"])
+def test_an_item_with_an_availability_that_is_not_understood_is_a_bad_record(value):
+    with pytest.raises(BadRecord, match="available: expected true or false, or pieces in stock, got"):
+        decode_item(record(json.dumps({"available": value}), key=b"i"))
+    assert decode_user(record(json.dumps({"available": value}), key=b"u")).features == {"available": value}
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6))
+def test_files_and_records_agree_on_which_availability_is_understood(value):
+    item = {"available": value}
+    try:
+        decode_item(record(encode_features(item), key=b"i"))
+        is_read = True
+    except BadRecord:
+        is_read = False
+    try:
+        Ratings.from_events(["u"], ["i"], [1], item_features={"i": item})
+    except RatingsError:
+        assert not is_read
+    else:
+        assert is_read
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,10 @@ def test_replies_that_never_arrive_delay_commits_no_longer_than_the_delivery_tim
     clock.now += 1
     requests.commit()
     assert clients.n_commits == 1
+
+
+def test_staleness_is_not_cut_off_when_a_record_is_stamped_ahead():
+    context = WorkerContext(SETTINGS, threading.Event())
+    context.newest_published_ms = 3_600_000
+    assert context.staleness_s(120_000) == -3480
+    assert context.staleness_s(3_600_500) == 0.5
