@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 
 from streams.errors import SettingsError
+from streams.process_metrics import export_process
 
 Checks = Mapping[str, Callable[[], bool]]
 """Conditions of readiness by name: ``{"model loaded": lambda: ...}``. Any thread may call them."""
@@ -35,6 +37,7 @@ class Health:
                 "choose another --metrics-port (0 picks a free one)"
             ) from error
         self._server.daemon_threads = True
+        export_process(checks)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
 
@@ -65,7 +68,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+            # Prometheus asks for the OpenMetrics format, the only one with exemplars.
+            encode, kind = choose_encoder(self.headers.get("Accept", ""))
+            self._answer(200, encode(REGISTRY), kind)
         elif path == "/livez":
             self._answer(200, b"alive\n")
         elif path == "/readyz":

@@ -29,8 +29,9 @@ DCH = [
 
 STREAMS = [
     {"errors"},
-    {"lifecycle", "settings"},
+    {"lifecycle", "metric_types", "settings"},
     {"metrics"},
+    {"process_metrics"},
     {"topics"},
     {"kafka"},
     {"messages"},
@@ -61,7 +62,6 @@ KEPT_BY_STATE = {"history", "lock", "pairs", "columns", "token_of", "snapshot", 
 
 MAY_REACH_IN = {
     "streams/kafka": ("KafkaError._",),  # confluent-kafka: how the codes of librdkafka's own errors are named
-    "streams/worker/counters.py": ("histogram._upper_bounds", "histogram._buckets", "histogram._sum"),
     "streams/worker/replies.py": ("request.history",),  # a field of the message
 }
 """Beginnings of the expressions that are allowed nevertheless, by folder or file."""

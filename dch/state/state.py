@@ -47,6 +47,20 @@ class State:
         """Memory of histories, sums and codes, in bytes, without the ids, which are Python strings."""
         return self.history.nbytes + self.snapshot.nbytes
 
+    def bytes_by_kind(self) -> dict[str, int]:
+        """Return ``nbytes`` by what it holds: codes and sums of users, of items, and the ratings of both."""
+        snapshot = self.snapshot
+        return {
+            "user": snapshot.users.nbytes,
+            "item": snapshot.items.nbytes + snapshot.item_index.nbytes,
+            "rating": self.history.nbytes,
+        }
+
+    @property
+    def n_ratings(self) -> int:
+        """The number of ratings in the histories of users, including withdrawn ones."""
+        return len(self.history.user_histories)
+
     @property
     def model(self) -> Model:
         """The model of the generation in service."""

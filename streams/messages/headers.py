@@ -19,6 +19,7 @@ CORRELATION_NAMES = (CORRELATION_ID, "Faust-Ag-CorrelationId")
 REPLY_TOPIC_NAMES = (REPLY_TOPIC, "Faust-Ag-ReplyTo")
 ECHOED = frozenset((*CORRELATION_NAMES, "traceparent", "tracestate"))
 _int32 = struct.Struct(">i")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _TOPIC = re.compile(rb"[A-Za-z0-9._-]{1,249}")  # the names that Kafka allows
 
 
@@ -52,6 +53,12 @@ def echoed(headers: Headers) -> Headers:
 def correlation_id(headers: Headers) -> bytes | None:
     """Return the correlation id, or None."""
     return next((found for name in CORRELATION_NAMES if (found := header(headers, name)) is not None), None)
+
+
+def trace_id(headers: Headers) -> str | None:
+    """Return the trace id of a W3C ``traceparent``, 32 hexadecimal digits, or None."""
+    found = _TRACEPARENT.fullmatch(header(headers, "traceparent") or b"")
+    return found[1].decode() if found else None
 
 
 def request_headers(correlation_id: bytes, reply_topic: str, reply_partition: int | None = None) -> Headers:

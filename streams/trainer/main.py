@@ -12,11 +12,14 @@ from streams.errors import StreamError
 from streams.health import Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
-from streams.metrics import REFITS
+from streams.metric_types import show_zeros
+from streams.metrics import REFIT_DURATION_SECONDS, REFIT_NEW_RATINGS, REFITS
 from streams.settings import TrainerSettings
+from streams.trainer.dead_letter_watch import watch_dead_letters
 from streams.trainer.fit import FitProcess, FitRequest
 from streams.trainer.gate import FAILED, PUBLISHED, REJECTED, UNMEASURED, FitResult, hold_back, too_few_new
 from streams.trainer.rating_log import UnseenRatings, Watermarks
+from streams.trainer.refit_metrics import RefitMetrics
 from streams.trainer.schedule import Schedule
 from streams.trainer.source import Source, watermarks_of
 
@@ -56,10 +59,14 @@ def serve(
 ) -> None:
     """Run a trainer until ``stop`` is set; see ``run``."""
     topics.require(Admin(settings), settings)
+    show_zeros("trainer")
     source = Source(settings)
     try:
         checks = {"ratings read": lambda: source.is_caught_up}
-        with Health(settings.metrics_host, settings.metrics_port, checks) as health:
+        with (
+            Health(settings.metrics_host, settings.metrics_port, checks) as health,
+            watch_dead_letters(settings),
+        ):
             log.info("trainer started metrics_port=%d", health.port)
             Trainer(settings, source, stop, once=once, accept_unmeasured=accept_unmeasured).run()
     finally:
@@ -83,6 +90,7 @@ class Trainer:
         self._accept_unmeasured = accept_unmeasured
         self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
         self._running: Running | None = None
+        self._refit_metrics = RefitMetrics()
         self._unseen = UnseenRatings(source.log)  # by the last started fit, or by the model in service
 
     def run(self) -> None:
@@ -111,7 +119,8 @@ class Trainer:
         has_model = self._source.in_service is not None
         if self._once and not len(self._source.log):
             raise FitFailedError("there are no ratings to fit; run: dch publish FILE")
-        return self._once or self._schedule.is_due(n_new=self._unseen.count(), has_model=has_model)
+        REFIT_NEW_RATINGS.set(n_new := self._unseen.count())
+        return self._once or self._schedule.is_due(n_new=n_new, has_model=has_model)
 
     def _begin(self) -> None:
         """Start a fit, unless it is clear before that it could not be compared with the model in service."""
@@ -155,6 +164,7 @@ class Trainer:
             result = FitResult(FAILED, str(error))
         finally:
             self._running = None
+            REFIT_DURATION_SECONDS.observe(time.monotonic() - running.started)
             running.process.close()
         self._end(running.generation, running.started, result)
         return True
@@ -166,6 +176,7 @@ class Trainer:
             FitFailedError: nothing was published, and ``once`` is set or no later fit can succeed.
         """
         REFITS.labels(result.outcome).inc()
+        self._refit_metrics.show(generation, result)
         _log_outcome(generation, started, result)
         if result.is_permanent or (self._once and result.outcome != PUBLISHED):
             raise FitFailedError(f"nothing was published: {_why_not(result)}")

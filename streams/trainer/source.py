@@ -4,6 +4,7 @@ The trainer joins no consumer group: every trainer reads all partitions.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -12,6 +13,7 @@ from dch.errors import ArtifactError
 from streams import artifacts, topics
 from streams.errors import BadRecord
 from streams.kafka import BEGINNING, Consumer, Partition
+from streams.kafka.lag import Lag
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
 from streams.messages import ModelPointer, decode_item, decode_model_pointer, decode_user
@@ -21,6 +23,7 @@ from streams.trainer.rating_log import RatingLog, Watermarks
 log = logging.getLogger("streams.trainer")
 
 POLL_S = 0.2
+LAG_INTERVAL_S = 1.0
 
 MAX_FOLLOWED = 10**9
 """The largest generation that a fit continues from. The artifact may be missing, so anyone could name any
@@ -47,6 +50,7 @@ class Source:
             for number in self._partitions
         ]
         self._replay.begin(self._consumer, dict.fromkeys(partitions, BEGINNING))
+        self._assigned, self._lag, self._shown_at = partitions, Lag(settings.prefix), 0.0
 
     @property
     def is_caught_up(self) -> bool:
@@ -57,10 +61,17 @@ class Source:
         """Read the next records; return whether a newer generation is in service."""
         before = self.in_service
         records = self._consumer.poll(POLL_S)
+        self._show_lag(records)
         self.log.add_ratings([record for record in records if record.topic == self._ratings])
         self._add_others([record for record in records if record.topic != self._ratings])
         self._replay.note(self._consumer)
         return self.in_service is not before
+
+    def _show_lag(self, records: Sequence[Record]) -> None:
+        self._lag.note(records)
+        if time.monotonic() - self._shown_at > LAG_INTERVAL_S:
+            self._lag.show(self._consumer.lag(), self._assigned, time.time_ns() // 1_000_000)
+            self._shown_at = time.monotonic()
 
     def positions(self) -> Watermarks:
         """Return the first unread offset of each partition of `ratings`."""

@@ -62,6 +62,10 @@ class Assignment:
         log.info("partitions assigned owned=%s gained=%s lost=%s", *map(sorted, (owned, gained, lost)))
         return {one: BEGINNING if one.partition in gained else positions[one] for one in partitions}, lost
 
+    def partitions(self) -> list[Partition]:
+        """Return all owned partitions of all topics."""
+        return list(self._positions)
+
     def record_positions(self, consumer: Consumer) -> None:
         """Record the consumer's positions. Call it once the records of a poll, if any, were applied."""
         moved = {}

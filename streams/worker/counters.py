@@ -1,21 +1,17 @@
 """Metrics of the worker, updated once per batch: one call per record would cost as much as applying it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
-from prometheus_client import Histogram
 
 from dch.state.state import State
-from streams.kafka import Consumer
+from streams.kafka import Consumer, Partition
+from streams.kafka.lag import Lag
 from streams.kafka.records import Record
-from streams.metrics import (
-    CONSUMER_LAG_RECORDS,
-    CONSUMER_LAG_SECONDS,
-    EVENTS,
-    STORE_BYTES,
-    STORE_CODES,
-)
+from streams.metric_types import BatchHistogram
+from streams.metrics import EVENTS, STORE_BYTES, STORE_CODES, STORE_RATINGS, WORK_SECONDS
 from streams.settings import WorkerSettings
 from streams.worker.context import now_ms
 
@@ -29,40 +25,41 @@ def count_events(settings: WorkerSettings, topic: str, **outcomes: int) -> None:
             EVENTS.labels(topic.removeprefix(settings.prefix), outcome).inc(count)
 
 
-def observe_ages(histogram: Histogram, records: Sequence[Record], *, at_ms: int | None = None) -> None:
-    """Observe the age of each record, in seconds: from its own time until ``at_ms`` (default: now).
-
-    Equal to one ``observe`` per record, but each bucket is incremented once. prometheus_client has no public
-    call for this.
-    """
+def observe_ages(histogram: BatchHistogram, records: Sequence[Record], *, at_ms: int | None = None) -> None:
+    """Observe the age of each record, in seconds: from its own time until ``at_ms`` (default: now)."""
     at = now_ms() if at_ms is None else at_ms
-    ages = np.array([max(at - record.timestamp_ms, 0) for record in records]) / 1000
-    bounds = np.array(histogram._upper_bounds)
-    counts = np.bincount(np.searchsorted(bounds, ages), minlength=len(bounds))
-    for bucket, count in zip(histogram._buckets, counts.tolist(), strict=True):
-        bucket.inc(count)
-    histogram._sum.inc(float(ages.sum()))
+    histogram.observe_many(np.array([max(at - record.timestamp_ms, 0) for record in records]) / 1000)
+
+
+@contextmanager
+def timed(task: str) -> Iterator[None]:
+    """Add the duration of the block to the work of a task."""
+    started = time.perf_counter()
+    yield
+    WORK_SECONDS.labels(task).inc(time.perf_counter() - started)
 
 
 class Gauges:
     """Gauges of lag and memory, set by the ingest thread about once a second."""
 
-    def __init__(self, state: State, consumer: Consumer) -> None:
+    def __init__(self, settings: WorkerSettings, state: State, consumer: Consumer) -> None:
         self._state = state
         self._consumer = consumer
         self._updated_at = 0.0
-        self._newest_ms = 0
+        self._lag = Lag(settings.prefix)
 
-    def update(self, records: Sequence[Record]) -> None:
-        """Set the gauges if the interval has passed. Call it after each poll, with the records polled."""
-        if records:
-            self._newest_ms = records[-1].timestamp_ms
+    def update(self, records: Sequence[Record], assigned: Collection[Partition]) -> None:
+        """Set the gauges if the interval has passed.
+
+        Call it after each poll, with the records polled and the partitions that this worker owns.
+        """
+        self._lag.note(records)
         if time.monotonic() - self._updated_at < GAUGE_INTERVAL_S:
             return
         self._updated_at = time.monotonic()
-        lag = sum(self._consumer.lag().values())
-        CONSUMER_LAG_RECORDS.set(lag)
-        CONSUMER_LAG_SECONDS.set(max(now_ms() - self._newest_ms, 0) / 1000 if lag else 0)
+        self._lag.show(self._consumer.lag(), assigned, now_ms())
         for side, n_codes in zip(("user", "item"), self._state.n_codes(), strict=True):
             STORE_CODES.labels(side).set(n_codes)
-        STORE_BYTES.set(self._state.nbytes)
+        STORE_RATINGS.set(self._state.n_ratings)
+        for kind, n_bytes in self._state.bytes_by_kind().items():
+            STORE_BYTES.labels(kind).set(n_bytes)

@@ -16,7 +16,7 @@ from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.worker.assignment import Assignment
 from streams.worker.context import FetchedModel, TableBatch, WorkerContext
-from streams.worker.counters import Gauges
+from streams.worker.counters import Gauges, timed
 from streams.worker.item_codes import ItemCodeTable
 from streams.worker.models import ModelSwapper, warm_up
 from streams.worker.ratings import RatingProcessor
@@ -78,7 +78,7 @@ class Ingest:
         self._models = ModelSwapper(settings, state, self._item_codes, self._outbox, first)
         self._users = UserProcessor(settings, state, self._assignment, self._outbox)
         self._ratings = RatingProcessor(context, state, self._assignment, self._models, self._outbox)
-        self._gauges = Gauges(state, consumer)
+        self._gauges = Gauges(settings, state, consumer)
         self._encoded_at = time.monotonic()
 
     def run(self) -> None:
@@ -97,7 +97,7 @@ class Ingest:
                 if self._has_complete_items():
                     self._publish_item_codes()
                     self._models.swap_when_ready()
-            self._gauges.update(records)
+            self._gauges.update(records, self._assignment.partitions())
 
     def process(self, records: Sequence[Record]) -> None:
         """Apply the records of a poll, write their outputs, flush, and commit.
@@ -108,8 +108,10 @@ class Ingest:
         by_topic: dict[str, list[Record]] = {name: [] for name in self._assignment.topics}
         for record in records:
             by_topic[record.topic].append(record)
-        self._ratings.apply(by_topic[self._assignment.ratings])
-        self._ratings.apply_item_ratings(by_topic[self._assignment.item_ratings])
+        with timed("ratings"):
+            self._ratings.apply(by_topic[self._assignment.ratings])
+        with timed("item-ratings"):
+            self._ratings.apply_item_ratings(by_topic[self._assignment.item_ratings])
         self._users.apply(by_topic[self._assignment.users])
         self._assignment.record_positions(self._consumer)
         self._users.apply_held()
@@ -139,7 +141,9 @@ class Ingest:
 
     def _publish_item_codes(self) -> None:
         """Encode the items that changed and publish the codes that differ from those on the topic."""
-        self._outbox.send_all(self._item_codes.refresh())
+        with timed("item-codes"):
+            changed = self._item_codes.refresh()
+        self._outbox.send_all(changed)
 
     def _apply_tables_read_at_start(self) -> None:
         context = self._context

@@ -13,6 +13,7 @@ from streams.errors import StreamError
 from streams.health import Checks, Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
+from streams.metric_types import show_zeros
 from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
 from streams.worker.global_tables import run_global_tables
@@ -53,6 +54,7 @@ def run(settings: WorkerSettings) -> None:
 def serve(settings: WorkerSettings, stop: threading.Event) -> None:
     """Run a worker until ``stop`` is set. Like ``run``, without signals."""
     topics.require(Admin(settings), settings)
+    show_zeros("worker")
     context = WorkerContext(settings, stop)
     default_interval_s = sys.getswitchinterval()
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)

@@ -39,6 +39,10 @@ is assumed to be down. Its items are then missing from lists until it is back, b
 worse."""
 
 
+HASH_SHOWN = 12
+"""Digits of a checksum that metrics show."""
+
+
 class ModelFetcher:
     """Fetches the models that pointers name. Only the tables thread uses it."""
 
@@ -108,6 +112,7 @@ class ModelSwapper:
         self._next: FetchedModel | None = None
         self._published: FetchedModel | None = None  # the next model, once our item codes of it are published
         self._deadline = 0.0
+        self._labels: tuple[str, str, str] | None = None  # of the model in service, in the metrics
         self.trials: Trials
         """The prequential trials of the generation in service."""
 
@@ -157,8 +162,10 @@ class ModelSwapper:
     def _set_in_service(self, new: FetchedModel) -> None:
         self._in_service, self._next, self._published = new, None, None
         self.trials = Trials(self._settings, new.model, new.pointer.watermarks)
-        MODEL_INFO.clear()
-        MODEL_INFO.labels(str(new.model.generation)).set(1)
+        MODEL_INFO.labels(*(labels := model_labels(new.pointer))).set(1)
+        if self._labels not in (None, labels):
+            MODEL_INFO.remove(*self._labels)
+        self._labels = labels
         MODEL_TRAINED_TIMESTAMP_SECONDS.set(new.pointer.trained_at / 1000)
         log.info(
             "model in service generation=%d location=%s took_s=%.2f",
@@ -166,6 +173,11 @@ class ModelSwapper:
             new.pointer.location,
             time.monotonic() - new.read_at_s,
         )
+
+
+def model_labels(pointer: ModelPointer) -> tuple[str, str, str]:
+    """Return the values of the labels of ``dch_model_info``."""
+    return str(pointer.generation), pointer.sha256[:HASH_SHOWN], pointer.location
 
 
 def refuse(pointer: ModelPointer, label: str, reason: object) -> None:

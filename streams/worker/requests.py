@@ -13,14 +13,15 @@ from dch.recommender import Recommender
 from streams import topics
 from streams.errors import BadRecord
 from streams.kafka import Consumer, Partition, Producer
+from streams.kafka.lag import Lag
 from streams.kafka.outbox import Outbox, is_repartitioned
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import RecommendReply, RecommendRequest, decode_request
-from streams.messages.headers import ReplyAddress
+from streams.messages.headers import ReplyAddress, trace_id
 from streams.metrics import REQUEST_DURATION_SECONDS, REQUESTS_EXPIRED
 from streams.worker.context import WorkerContext, now_ms
-from streams.worker.counters import count_events
+from streams.worker.counters import GAUGE_INTERVAL_S, count_events, timed
 from streams.worker.replies import address_of, error_record, reply_record, reply_to
 
 log = logging.getLogger("streams.worker")
@@ -57,7 +58,8 @@ class Requests:
         self._outbox = Outbox(self._settings, producer, group=context.group)
         self._topic = self._settings.topic(topics.REQUESTS.name)
         self._starts: dict[Partition, int] = {}
-        self._tried_at = self._committed_at = time.monotonic()
+        self._tried_at = self._committed_at = self._shown_at = time.monotonic()
+        self._lag = Lag(self._settings.prefix)
 
     def run(self) -> None:
         """Answer requests until stopped. Every request that was read gets its reply before the end."""
@@ -65,9 +67,11 @@ class Requests:
             if self._context.serving != self._context.caught_up:
                 self._read(self._context.caught_up)
             if not self._context.serving:
+                self._show_lag([])
                 self._context.stop.wait(POLL_S)
                 continue
-            self._answer_all(self._consumer.poll(POLL_S))
+            self._answer_all(records := self._consumer.poll(POLL_S))
+            self._show_lag(records)
         self.commit()
 
     def commit(self) -> None:
@@ -84,6 +88,12 @@ class Requests:
             return
         self._consumer.commit()
         self._committed_at = self._tried_at
+
+    def _show_lag(self, records: Sequence[Record]) -> None:
+        self._lag.note(records)
+        if time.monotonic() - self._shown_at > GAUGE_INTERVAL_S:
+            self._lag.show(self._consumer.lag(), self._starts, now_ms())
+            self._shown_at = time.monotonic()
 
     def _read(self, numbers: frozenset[int]) -> None:
         """Read these partitions from now on: from the committed offset, or from the end if there is none.
@@ -109,8 +119,9 @@ class Requests:
         recommender = self._context.recommender
         assert recommender is not None, "partitions are caught up only once there is a recommender"
         started = time.perf_counter()
-        for record in records:
-            self._answer(recommender, record, started)
+        with timed("requests"):
+            for record in records:
+                self._answer(recommender, record, started)
         self._consumer.mark_applied()
         self._producer.poll()
         if time.monotonic() - self._tried_at > COMMIT_INTERVAL_S:
@@ -127,7 +138,9 @@ class Requests:
             self._outbox.send(error_record(self._settings, record, reason))
             self._outbox.dead_letter(record, reason)
         if outcome != "expired":
-            REQUEST_DURATION_SECONDS.labels(strategy, outcome).observe(time.perf_counter() - started)
+            REQUEST_DURATION_SECONDS.labels(strategy, outcome).observe(
+                time.perf_counter() - started, exemplar=_exemplar(record)
+            )
 
     def _handle(
         self, recommender: Recommender, record: Record, request: RecommendRequest, address: ReplyAddress
@@ -154,3 +167,9 @@ class Requests:
             return None
         owner = partition_for(request.user.encode(), self._settings.partitions)
         return None if owner in self._context.serving else owner
+
+
+def _exemplar(record: Record) -> dict[str, str] | None:
+    """Return the trace of a request, by which a slow one can be found among the traces of its client."""
+    found = trace_id(record.headers)
+    return None if found is None else {"trace_id": found}

@@ -41,6 +41,26 @@ def test_metrics_are_served_in_the_format_of_prometheus():
     assert 'dch_dead_letters_total{reason="field",topic="ratings"}' in text
 
 
+def test_readiness_is_a_metric_that_follows_the_checks():
+    state = {"caught up": False}
+    with Health("127.0.0.1", 0, {"caught up": lambda: state["caught up"]}) as health:
+        assert 'dch_ready{check="caught up"} 0.0' in get(health.port, "/metrics")[1]
+        state["caught up"] = True
+        assert 'dch_ready{check="caught up"} 1.0' in get(health.port, "/metrics")[1]
+
+
+def test_prometheus_gets_exemplars_when_it_asks_for_openmetrics():
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    metrics.REQUEST_DURATION_SECONDS.labels("codes", "ok").observe(0.2, exemplar={"trace_id": trace})
+    with Health("127.0.0.1", 0, {}) as health:
+        url = f"http://127.0.0.1:{health.port}/metrics"
+        ask = urllib.request.Request(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        with urllib.request.urlopen(ask, timeout=5) as answer:
+            kind, text = answer.headers["Content-Type"], answer.read().decode()
+    assert kind.startswith("application/openmetrics-text")
+    assert f'# {{trace_id="{trace}"}} 0.2' in text
+
+
 def test_a_port_in_use_is_reported_with_a_remedy():
     with (
         Health("127.0.0.1", 0, {}) as health,

@@ -1,34 +1,72 @@
-"""The metrics that dashboards use exist under their documented names."""
+"""Metrics exist under their documented names, and the page of metrics is up to date."""
 
 import re
+import runpy
+from pathlib import Path
 
 import pytest
 
-from streams import metrics
+from dch.state.prequential import COHORTS
+from streams import metrics, topics
+from streams.metric_types import CATALOGUE, show_zeros
+from streams.trainer import gate
+
+ROOT = Path(__file__).resolve().parents[2]
 
 DOCUMENTED = """
 dch_events_total{topic,outcome} dch_event_to_visible_seconds dch_request_duration_seconds{strategy,outcome}
-dch_requests_expired_total dch_dead_letters_total{topic,reason} dch_consumer_lag_records
-dch_consumer_lag_seconds dch_store_codes{kind} dch_store_bytes dch_model_info{generation}
+dch_requests_expired_total dch_dead_letters_total{topic,reason} dch_consumer_lag_records{topic,partition}
+dch_consumer_lag_seconds{topic,partition} dch_store_codes{kind} dch_store_bytes{kind}
+dch_model_info{generation,sha256,location}
 dch_model_trained_timestamp_seconds dch_model_swap_duration_seconds dch_refits_total{outcome}
 dch_prequential_hits_total{cohort} dch_prequential_trials_total{cohort}
 dch_prequential_popular_hits_total{cohort} dch_snapshot_timestamp_seconds dch_rebalances_total
 """
 
-DECLARED = {
-    metric._name + ("_total" if metric._type == "counter" else ""): metric
-    for metric in vars(metrics).values()
-    if hasattr(metric, "_labelnames")
-}
-
 
 @pytest.mark.parametrize("documented", DOCUMENTED.split())
 def test_a_documented_metric_is_declared_with_its_labels(documented):
     name, labels = re.fullmatch(r"(\w+)(?:\{(.*)\})?", documented).groups()
-    assert DECLARED[name]._labelnames == tuple(labels.split(",") if labels else ())
+    assert list(CATALOGUE[name].labels) == (labels.split(",") if labels else [])
 
 
-@pytest.mark.parametrize("name", DECLARED)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_a_declared_metric_follows_the_naming_rules(name):
-    assert re.fullmatch(r"dch_[a-z_]+_(seconds|bytes|total|info|records|codes)", name)
-    assert not {"user", "item", "user_id", "item_id"} & set(DECLARED[name]._labelnames)
+    units = "seconds|bytes|records|ratings|codes|ratio|total|info|ready"
+    assert re.fullmatch(rf"dch_([a-z_]+_)?({units})", name)
+    assert name.endswith("_total") == (CATALOGUE[name].kind == "counter")
+    assert not {"user", "item", "user_id", "item_id"} & CATALOGUE[name].labels.keys()
+    assert CATALOGUE[name].meaning.endswith(".")
+    assert CATALOGUE[name].jump.endswith(".")
+
+
+def test_every_metric_of_the_module_is_declared_with_its_jump():
+    collectors = [
+        found for name, found in vars(metrics).items() if name.isupper() and hasattr(found, "collect")
+    ]
+    names = {family.name for found in collectors for family in found.collect()}
+    assert names == {name.removesuffix("_total") for name in CATALOGUE}
+
+
+def test_the_page_of_metrics_is_up_to_date():
+    page = runpy.run_path(str(ROOT / "deploy" / "metrics_page.py"))["page"]
+    told = "docs/metrics.md is out of date; run: python deploy/metrics_page.py"
+    assert (ROOT / "docs" / "metrics.md").read_text() == page(), told
+
+
+def test_the_values_of_labels_are_those_of_the_code():
+    sources = "".join(path.read_text() for path in (ROOT / "streams").rglob("*.py"))
+    assert {"field", *re.findall(r'\breason="(\w+)"', sources)} == set(metrics.REASONS)
+    assert metrics.COHORTS == COHORTS
+    assert {*metrics.OUTCOMES} == {gate.PUBLISHED, gate.REJECTED, gate.UNMEASURED, gate.FAILED}
+    assert {*metrics.INPUTS} == {topic.name for topic in topics.TOPICS if topic.has_dead_letters}
+
+
+def test_counters_of_a_role_begin_at_zero_so_that_their_first_increment_counts():
+    show_zeros("trainer")
+    values = {
+        tuple(sample.labels.values()): sample.value
+        for family in metrics.REFITS.collect()
+        for sample in family.samples
+    }
+    assert values.keys() == {(outcome,) for outcome in metrics.OUTCOMES}

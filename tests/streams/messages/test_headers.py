@@ -5,6 +5,7 @@ from hypothesis import given
 
 from streams.errors import BadRecord
 from streams.messages import correlation_id, decode_reply_address, request_headers
+from streams.messages.headers import trace_id
 from tests.streams.messages.records import decoded, headers
 
 
@@ -14,6 +15,20 @@ def test_the_headers_of_a_request_decode_to_its_reply_address():
     assert (address.topic, address.partition) == ("recommendations", 3)
     assert address.headers == [("kafka_correlationId", b"\x00\xff" * 8), ("traceparent", b"00-1-2-01")]
     assert correlation_id(address.headers) == b"\x00\xff" * 8
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "expected"),
+    [
+        (b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        (b"00-4bf92f3577b34da6-00f067aa0ba902b7-01", None),
+        (b"\xff", None),
+        (None, None),
+    ],
+)
+def test_the_trace_id_is_that_of_a_w3c_traceparent(traceparent, expected):
+    assert trace_id([("traceparent", traceparent)]) == expected
+    assert trace_id([]) is None
 
 
 def test_the_header_names_of_faust_are_accepted_and_echoed():

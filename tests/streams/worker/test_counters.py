@@ -1,28 +1,38 @@
-"""Observing a batch gives what observing one by one gives."""
+"""Ages of records, and the work that a block of code took."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Histogram
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
 
-from streams.worker.counters import observe_ages
+from streams.worker.counters import observe_ages, timed
 from tests.streams.messages.records import record
 
 NOW = 1_000_000
 
 
-@given(st.lists(st.sampled_from([-50, 0, 1, 10, 11, 100, 101, 5000])))
-def test_a_batch_of_ages_is_observed_like_one_by_one(ages_ms):
-    buckets = (0.01, 0.1, 1)
-    many, single = (
-        Histogram("ages", "Ages.", buckets=buckets, registry=CollectorRegistry()) for _ in range(2)
-    )
-    observe_ages(many, [record("{}", timestamp_ms=NOW - age) for age in ages_ms], at_ms=NOW)
-    for age in ages_ms:
-        single.observe(max(age, 0) / 1000)
-    samples = [
-        [(sample.name, sample.labels, round(sample.value, 9)) for sample in found.collect()[0].samples]
-        for found in (many, single)
-    ]
-    assert [left[:-1] for left in samples[0]] == [right[:-1] for right in samples[1]]
-    values = [[value for name, _, value in found if not name.endswith("_created")] for found in samples]
-    assert values[0] == values[1]
+class Seen:
+    def observe_many(self, values):
+        self.values = values
+
+
+def test_ages_are_seconds_and_never_negative():
+    seen = Seen()
+    observe_ages(seen, [record("{}", timestamp_ms=NOW - age) for age in (-50, 0, 1500)], at_ms=NOW)
+    assert np.array_equal(seen.values, [0, 0, 1.5])
+
+
+def test_the_duration_of_a_block_is_work_of_its_task():
+    def work():
+        return REGISTRY.get_sample_value("dch_work_seconds_total", {"task": "ratings"}) or 0
+
+    before = work()
+    with timed("ratings"):
+        assert work() == before
+    assert work() > before
+
+
+def test_a_block_that_fails_is_not_counted():
+    before = REGISTRY.get_sample_value("dch_work_seconds_total", {"task": "requests"})
+    with pytest.raises(ZeroDivisionError), timed("requests"):
+        _ = 1 / 0
+    assert REGISTRY.get_sample_value("dch_work_seconds_total", {"task": "requests"}) == before

@@ -1,0 +1,140 @@
+"""How a metric is declared: name, meaning, labels, and what a jump in it means; and a histogram for batches.
+
+Each declaration is kept in ``CATALOGUE``. The table in ``docs/metrics.md`` is made from it, and the tests of
+dashboards and alerts look names and labels up in it.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+Values = Sequence[str]
+Labels = Mapping[str, Values]
+"""Each label with its values; no values where they are known only at run time, such as a generation."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The declaration of one metric, as the table shows it."""
+
+    name: str
+    kind: str
+    """counter, gauge or histogram."""
+
+    meaning: str
+    jump: str
+    """What a sudden change means to an operator."""
+
+    labels: Labels
+    roles: Sequence[str]
+    """The roles that set it."""
+
+    @property
+    def unit(self) -> str:
+        """The unit, which is the last word of the name without ``_total``."""
+        word = self.name.removesuffix("_total").rpartition("_")[2]
+        return word if word in UNITS else "1"
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of its series in Prometheus."""
+        is_histogram = self.kind == "histogram"
+        return (
+            tuple(self.name + end for end in ("_bucket", "_sum", "_count")) if is_histogram else (self.name,)
+        )
+
+
+UNITS = frozenset({"seconds", "bytes", "records", "ratings", "codes"})
+CATALOGUE: dict[str, Declared] = {}
+_COUNTERS: dict[str, Counter] = {}
+
+
+def _declare(name: str, kind: str, meaning: str, jump: str, labels: Labels, roles: str) -> list[str]:
+    if name in CATALOGUE:
+        raise ValueError(f"{name} is declared twice")
+    CATALOGUE[name] = Declared(name, kind, meaning, jump, dict(labels), tuple(roles.split()))
+    return list(labels)
+
+
+def counter(name: str, meaning: str, *, jump: str, roles: str, labels: Labels = {}) -> Counter:  # noqa: B006
+    """Declare a counter."""
+    _COUNTERS[name] = Counter(name, meaning, _declare(name, "counter", meaning, jump, labels, roles))
+    return _COUNTERS[name]
+
+
+def gauge(name: str, meaning: str, *, jump: str, roles: str, labels: Labels = {}) -> Gauge:  # noqa: B006
+    """Declare a gauge."""
+    return Gauge(name, meaning, _declare(name, "gauge", meaning, jump, labels, roles))
+
+
+def histogram(
+    name: str,
+    meaning: str,
+    *,
+    jump: str,
+    roles: str,
+    buckets: Sequence[float],
+    labels: Labels = {},  # noqa: B006
+) -> Histogram:
+    """Declare a histogram."""
+    names = _declare(name, "histogram", meaning, jump, labels, roles)
+    return Histogram(name, meaning, names, buckets=buckets)
+
+
+def batch_histogram(
+    name: str, meaning: str, *, jump: str, roles: str, buckets: Sequence[float]
+) -> "BatchHistogram":
+    """Declare a histogram that takes many values at once."""
+    _declare(name, "histogram", meaning, jump, {}, roles)
+    return BatchHistogram(name, meaning, buckets)
+
+
+def show_zeros(role: str) -> None:
+    """Create the counters of a role at 0, for every combination of label values that is known in advance.
+
+    Prometheus does not see the first increment of a series that did not exist before it.
+    """
+    for name, found in _COUNTERS.items():
+        declared = CATALOGUE[name]
+        if role in declared.roles and declared.labels and all(declared.labels.values()):
+            for values in product(*declared.labels.values()):
+                found.labels(*values)
+
+
+class BatchHistogram(Collector):
+    """A histogram without labels that observes many values in one call.
+
+    Equal to ``Histogram`` with one ``observe`` for each value, but each bucket is incremented once per call.
+    """
+
+    def __init__(
+        self, name: str, meaning: str, buckets: Sequence[float], registry: CollectorRegistry = REGISTRY
+    ) -> None:
+        self._name, self._meaning = name, meaning
+        self._bounds = np.array([*buckets, np.inf])
+        self._counts, self._sum = np.zeros(len(self._bounds), np.int64), 0.0
+        self._lock = threading.Lock()
+        registry.register(self)
+
+    def observe_many(self, values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> None:
+        """Observe each of the values, (n,)."""
+        counts = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._bounds))
+        with self._lock:
+            self._counts += counts
+            self._sum += float(values.sum())
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the histogram for an exposition."""
+        with self._lock:
+            totals, total = np.cumsum(self._counts).tolist(), self._sum
+        bounds = map(floatToGoString, self._bounds)
+        yield HistogramMetricFamily(
+            self._name, self._meaning, buckets=list(zip(bounds, totals, strict=True)), sum_value=total
+        )
