@@ -31,6 +31,11 @@ NOT_AHEAD = {AFTER_MAX: str(MAX_AHEAD_S * 1000)}
 OPTIONAL = frozenset({AFTER_MAX})
 """Topic configuration that is left out if the broker does not know it."""
 
+ONE_DAY_SEGMENTS = {"segment.ms": str(24 * 3600 * 1000)}
+"""The broker deletes whole segments only; its default of 7 days would double a retention of 7 days."""
+
+SEVEN_DAYS = {"retention.ms": str(7 * 24 * 3600 * 1000)} | ONE_DAY_SEGMENTS
+NINE_DAYS = {"retention.ms": str(9 * 24 * 3600 * 1000)} | ONE_DAY_SEGMENTS
 THIRTY_DAYS = {"retention.ms": str(30 * 24 * 3600 * 1000)}
 ROOM_FOR_HEADERS = {"max.message.bytes": "2000000"}  # a record of the largest size plus dead-letter headers
 DEAD_LETTER_SUFFIX = "-dlt"
@@ -99,8 +104,32 @@ RECOMMENDATIONS = Topic(
     config=DELETE,
     has_dead_letters=False,
 )
+SERVED = Topic(
+    name="served",
+    key="user id",
+    holds="what sampled users were shown, and which of it they rated",
+    config=DELETE | SEVEN_DAYS,
+)
+OBSERVER_CHANGELOG = Topic(
+    name="observer-changelog",
+    key="id of a record of served",
+    holds="the records of served that observers have counted, from which they restore their state",
+    config=DELETE | NINE_DAYS,
+    has_dead_letters=False,
+)
 
-TOPICS = (RATINGS, USERS, ITEMS, ITEM_RATINGS, ITEM_CODES, MODELS, REQUESTS, RECOMMENDATIONS)
+TOPICS = (
+    RATINGS,
+    USERS,
+    ITEMS,
+    ITEM_RATINGS,
+    ITEM_CODES,
+    MODELS,
+    REQUESTS,
+    RECOMMENDATIONS,
+    SERVED,
+    OBSERVER_CHANGELOG,
+)
 EVERY_TOPIC = TOPICS + tuple(topic.dead_letters for topic in TOPICS if topic.has_dead_letters)
 
 

@@ -16,7 +16,7 @@ from dch.models.model import Model
 from dch.models.towers import Ints
 from dch.state.fold_in import fold_in_all
 from dch.state.histories import Events, History
-from dch.state.item_index import ItemCodes
+from dch.state.item_index import ItemCodes, popularity_of
 from dch.state.prequential import NOT_TRIED, Ranks, rank_then_fold_in
 from dch.state.side_data import SideData
 from dch.state.snapshot import Snapshot, prepare
@@ -275,6 +275,18 @@ class State:
     def item_codes(self, rows: Ints, snapshot: Snapshot | None = None) -> ItemCodes:
         """Return a copy of the codes of these item rows in service, or in a snapshot from ``prepare``."""
         return (snapshot or self.snapshot).item_index.codes(rows)
+
+    def newness_and_popularity(self, items: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+        """Return whether the fit in service never saw each item, and its popularity, (n,) each.
+
+        Any thread may call this. Items that are not known are new and have popularity 0.
+        """
+        rows, columns = self.history.item_ids.rows(items), self.snapshot.item_index.view()
+        is_new, popularity = np.ones(len(rows), np.bool_), np.zeros(len(rows), np.int32)
+        known = (rows != UNKNOWN) & (rows < len(columns.is_new))
+        is_new[known] = columns.is_new[rows[known]]
+        popularity[known] = popularity_of(columns.precedence[rows[known]])
+        return is_new, popularity
 
     def forgotten_before(self, users: Ints) -> NDArray[np.int64]:
         """Return the time in ms up to which the ratings of each user row are forgotten, (n,)."""

@@ -26,6 +26,13 @@ from streams.messages.requests import (
     encode_reply,
     encode_request,
 )
+from streams.messages.served import (
+    ServedList,
+    ServedRating,
+    cohort_of,
+    decode_served,
+    encode_served,
+)
 
 __all__ = [
     "DECODERS",
@@ -41,6 +48,9 @@ __all__ = [
     "RecommendRequest",
     "RecommendedItem",
     "ReplyAddress",
+    "ServedList",
+    "ServedRating",
+    "cohort_of",
     "correlation_id",
     "decode_item",
     "decode_item_code",
@@ -51,6 +61,7 @@ __all__ = [
     "decode_reply",
     "decode_reply_address",
     "decode_request",
+    "decode_served",
     "decode_user",
     "encode_features",
     "encode_item_code",
@@ -59,6 +70,7 @@ __all__ = [
     "encode_rating",
     "encode_reply",
     "encode_request",
+    "encode_served",
     "request_headers",
 ]
 
@@ -71,5 +83,7 @@ DECODERS: Mapping[str, Callable[[Record], object]] = {
     topics.MODELS.name: decode_model_pointer,
     topics.REQUESTS.name: decode_request,
     topics.RECOMMENDATIONS.name: lambda record: decode_reply(record.value),
+    topics.SERVED.name: decode_served,
+    topics.OBSERVER_CHANGELOG.name: decode_served,
 }
 """The decoder of each topic, by its name without prefix: it returns a message or raises ``BadRecord``."""

@@ -29,6 +29,12 @@ class WorkerSettings(RoleSettings):
         le=1,
         description="Share of new positive ratings that the prequential test ranks before they are applied",
     )
+    served_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of the users whose lists and ratings are written to the topic served",
+    )
     new_item_share: float = Field(
         default=0.0,
         ge=0,

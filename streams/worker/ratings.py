@@ -28,6 +28,7 @@ from streams.worker.assignment import Assignment
 from streams.worker.context import WorkerContext
 from streams.worker.counters import count_events, observe_ages
 from streams.worker.models import ModelSwapper
+from streams.worker.served import ServedSample
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class RatingProcessor:
         self._assignment = assignment
         self._models = models
         self._outbox = outbox
+        self._served = ServedSample(context.settings, outbox)
 
     def apply(self, records: Sequence[Record]) -> None:
         """Fold records of `ratings` into user histories, and publish the live ones on `item-ratings`."""
@@ -80,6 +82,7 @@ class RatingProcessor:
         ranks = self._state.fold_in_users(events, trials.choose(events, partitions, live))
         trials.count(ranks, self._state.cohorts(events))
         self._publish_item_ratings(batch, events, live)
+        self._served.note_ratings(self._state, batch.records, batch.events, events, live)
         self._update_metrics(records[0].topic, batch.records, live)
 
     def apply_item_ratings(self, records: Sequence[Record]) -> None:

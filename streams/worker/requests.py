@@ -23,6 +23,7 @@ from streams.metrics import REQUEST_DURATION_SECONDS, REQUESTS_EXPIRED
 from streams.worker.context import WorkerContext, now_ms
 from streams.worker.counters import GAUGE_INTERVAL_S, count_events, timed
 from streams.worker.replies import address_of, error_record, reply_record, reply_to
+from streams.worker.served import ServedSample
 
 log = logging.getLogger("streams.worker")
 
@@ -56,6 +57,7 @@ class Requests:
         self._context, self._settings = context, context.settings
         self._consumer, self._producer = consumer, producer
         self._outbox = Outbox(self._settings, producer, group=context.group)
+        self._served = ServedSample(self._settings, self._outbox)
         self._topic = self._settings.topic(topics.REQUESTS.name)
         self._starts: dict[Partition, int] = {}
         self._tried_at = self._committed_at = self._shown_at = time.monotonic()
@@ -155,6 +157,7 @@ class Requests:
             return "expired"
         reply = reply_to(recommender, request, self._context.staleness_s(now))
         self._outbox.send(reply_record(address, record, reply))
+        self._served.note_list(recommender.state, record, reply)
         count_events(self._settings, record.topic, applied=1)
         return "ok" if isinstance(reply, RecommendReply) else "error"
 

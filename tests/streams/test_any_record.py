@@ -171,7 +171,7 @@ class Roles:
             self.ingest._publish_item_codes()
         elif record.topic == "requests":
             self.requests._answer_all([record])
-        elif record.topic != "recommendations":
+        elif record.topic in {"items", "item-codes", "models"}:
             self.tables.process([record])
             self.tables._send_dead_letters()
             self.ingest._apply_queued_tables()

@@ -21,6 +21,12 @@ dch_model_info{generation,sha256,location}
 dch_model_trained_timestamp_seconds dch_model_swap_duration_seconds dch_refits_total{outcome}
 dch_prequential_hits_total{cohort} dch_prequential_trials_total{cohort}
 dch_prequential_popular_hits_total{cohort} dch_snapshot_timestamp_seconds dch_rebalances_total
+dch_served_lists_total{strategy,cohort,generation,arm} dch_served_items_total{strategy,cohort,generation,arm}
+dch_served_hits_total{strategy,cohort,generation,arm,within} dch_served_ratings_total{liked}
+dch_served_window_lists{window,strategy,cohort,generation,arm}
+dch_served_window_hits{window,strategy,cohort,generation,arm,within}
+dch_served_coverage_ratio{window,strategy,cohort,generation,arm}
+dch_served_gini_ratio{window,strategy,cohort,generation,arm}
 """
 
 
@@ -32,7 +38,7 @@ def test_a_documented_metric_is_declared_with_its_labels(documented):
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_declared_metric_follows_the_naming_rules(name):
-    units = "seconds|bytes|records|ratings|codes|ratio|total|info|ready"
+    units = "seconds|bytes|records|ratings|codes|lists|items|hits|ratio|total|info|ready"
     assert re.fullmatch(rf"dch_([a-z_]+_)?({units})", name)
     assert name.endswith("_total") == (CATALOGUE[name].kind == "counter")
     assert not {"user", "item", "user_id", "item_id"} & CATALOGUE[name].labels.keys()

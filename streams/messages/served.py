@@ -1,0 +1,164 @@
+"""Records of ``served``: what sampled users were shown, and which items they rated, for the observer.
+
+A list has the place of its request, a rating its own place: a topic, known by the kind of the record, a
+partition and an offset. Records with the same kind and place are copies of one; only the first one counts.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from dch.data.times import END_MS, FIRST_MS
+from streams.errors import BadRecord
+from streams.kafka.records import Record
+from streams.messages.envelope import DECODE_ERRORS, open_record
+from streams.messages.fields import MAX_COUNT, MAX_GENERATION, MAX_OFFSET, Fields, short_repr
+from streams.messages.item_ratings import Offset
+from streams.messages.ratings import ShortId, TimeMs
+from streams.messages.requests import MAX_K, STRATEGIES
+from streams.messages.times import latest_ms, own_time
+
+USER_COHORTS = ("no_ratings", "few_ratings", "some_ratings", "many_ratings")
+"""Cohorts of users by their number of live ratings when a list was made: 0, 1 to 4, 5 to 19, 20 or more."""
+
+COHORT_FROM = (0, 1, 5, 20)
+"""The fewest ratings of each cohort."""
+
+ARMS = ("default",)
+"""Arms of experiments; there is one so far."""
+
+KINDS = ("list", "rating")
+MAX_POPULARITY = MAX_K * MAX_COUNT
+
+PartitionNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+Items = Annotated[tuple[ShortId, ...], msgspec.Meta(max_length=MAX_K)]
+
+
+class ServedList(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="list"):
+    """One list that a user was sent."""
+
+    user: ShortId
+    partition: PartitionNumber
+    """Of the request; with the offset, the id of the list."""
+
+    offset: Offset
+    time: TimeMs
+    """Milliseconds since 1970: when the request was sent."""
+
+    items: Items
+    """The items in the order shown, each once."""
+
+    new_items: Count
+    """How many of them the fit of the generation never saw."""
+
+    popularity: Annotated[int, msgspec.Meta(ge=0, le=MAX_POPULARITY)]
+    """Sum of the popularity of the items, in positive ratings."""
+
+    catalogue: Count
+    """Number of items that had a code when the list was made."""
+
+    strategy: str
+    generation: Annotated[int, msgspec.Meta(ge=0, le=MAX_GENERATION)]
+    cohort: str
+    arm: str = ARMS[0]
+
+
+class ServedRating(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="rating"):
+    """One rating by a sampled user, as applied."""
+
+    user: ShortId
+    partition: PartitionNumber
+    """Of the rating; with the offset, its id."""
+
+    offset: Offset
+    time: TimeMs
+    """Milliseconds since 1970: when the rating was sent."""
+
+    item: ShortId
+    liked: bool
+    """Whether the rating is positive."""
+
+
+Served = ServedList | ServedRating
+
+_fast = msgspec.json.Decoder(Served).decode
+encode_served = msgspec.json.Encoder().encode
+"""Return a served list or rating as JSON."""
+
+
+def cohort_of(n_ratings: int) -> str:
+    """Return the cohort of a user with this many live ratings."""
+    return USER_COHORTS[sum(n_ratings >= fewest for fewest in COHORT_FROM) - 1]
+
+
+def decode_served(record: Record) -> Served:
+    """Parse a record of ``served``.
+
+    Raises:
+        BadRecord: it names the invalid field and its value.
+    """
+    try:
+        found: Served = _fast(record.value or b"")
+    except DECODE_ERRORS:
+        found = _decode_slowly(record)
+    own = own_time(record)
+    if found.time >= latest_ms(own):
+        raise BadRecord(
+            "time", f"expected at most a day after that of the record, got {found.time}", reason="time"
+        )
+    if isinstance(found, ServedList):
+        _check(found)
+    return found
+
+
+def _decode_slowly(record: Record) -> Served:
+    """Parse any allowed form: also with long ids, or in an envelope."""
+    fields = Fields(open_record(record)[0])
+    kind = fields.choice("kind", KINDS) if "kind" in fields else None
+    if kind is None:
+        raise BadRecord("kind", "missing")
+    user = fields.id("user")
+    partition = fields.integer("partition", low=0, high=MAX_COUNT)
+    offset = fields.integer("offset", low=0, high=MAX_OFFSET)
+    time = fields.integer("time", low=FIRST_MS, high=END_MS - 1)
+    if kind == "rating":
+        return ServedRating(
+            user=user,
+            partition=partition,
+            offset=offset,
+            time=time,
+            item=fields.id("item"),
+            liked=fields.flag("liked"),
+        )
+    return ServedList(
+        user=user,
+        partition=partition,
+        offset=offset,
+        time=time,
+        items=fields.ids("items", at_most=MAX_K),
+        new_items=fields.integer("new_items", low=0, high=MAX_K),
+        popularity=fields.integer("popularity", low=0, high=MAX_POPULARITY),
+        catalogue=fields.integer("catalogue", low=0, high=MAX_COUNT),
+        strategy=fields.text("strategy"),
+        generation=fields.integer("generation", low=0, high=MAX_GENERATION),
+        cohort=fields.text("cohort"),
+        arm=fields.choice("arm", ARMS),
+    )
+
+
+def _check(found: ServedList) -> None:
+    """Check what types do not: labels of metrics come from closed sets, and a list has each item once."""
+    _require("strategy", found.strategy, STRATEGIES)
+    _require("cohort", found.cohort, USER_COHORTS)
+    _require("arm", found.arm, ARMS)
+    if len(set(found.items)) < len(found.items):
+        raise BadRecord("items", "expected each item once, got an item twice")
+    if found.new_items > len(found.items):
+        raise BadRecord("new_items", f"expected at most {len(found.items)}, got {found.new_items}")
+
+
+def _require(field: str, found: str, choices: Sequence[str]) -> None:
+    if found not in choices:
+        raise BadRecord(field, f"expected one of {', '.join(choices)}, got {short_repr(found)}")
