@@ -10,6 +10,7 @@ The suffix of the file name, before a final ``.gz``, determines the format:
 | ``*.data`` | MovieLens 100K: tabs, no header | user, item, rating, timestamp |
 | ``*.dat`` | MovieLens 1M and 10M: ``::``, no header | user, item, rating, timestamp |
 | ``*.inter`` | RecBole atomic file: tabs, typed header | user_id, item_id, optional rating and timestamp |
+| ``*.txt`` | a user and all items of that user per line, separated by spaces (LightGCN) | none |
 
 Columns have their usual names (``dch.data.readers.column_names``), or those that ``ReadOptions`` gives. Other
 columns are ignored. The separator of a text file is found in its first line. Without a rating, each line
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 from dch.data.features import Features
 from dch.data.readers.delimited import Layout, read_delimited
+from dch.data.readers.item_lists import read_item_lists
 from dch.data.readers.jsonlines import read_jsonlines
 from dch.data.readers.metadata import read_metadata
 from dch.data.readers.parquet import read_parquet
@@ -71,4 +73,5 @@ def _read_columns(file: Path, options: ReadOptions) -> RatingColumns:
         return read_delimited(file, _LAYOUTS[suffix], options)
     if options.delimiter is not None or not options.header:
         raise ConfigError(f"{file}: delimiter and header are for text files with columns, not for *{suffix}")
-    return read_parquet(file, options) if suffix == ".parquet" else read_jsonlines(file, options)
+    readers = {".parquet": read_parquet, ".txt": read_item_lists}
+    return readers.get(suffix, read_jsonlines)(file, options)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 from dch.errors import RatingsError
 
-FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json", ".data", ".dat", ".inter")
+FORMATS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json", ".data", ".dat", ".inter", ".txt")
 """Suffixes of rating files; all but .parquet may be followed by .gz."""
+
+NAMED_ONLY = (".txt",)
+"""Suffixes that folders use for other texts too: such a file is taken only if it is named itself."""
 
 METADATA = frozenset(
     {"items", "users", "movies", "links", "tags", "genome-scores", "genome-tags", "recommendations"}
@@ -38,7 +41,8 @@ def find_ratings_file(path: Path) -> Path:
 
 
 def _only_file(folder: Path) -> Path:
-    files = sorted(file for file in folder.iterdir() if format_suffix(file) in FORMATS)
+    suffixes = [suffix for suffix in FORMATS if suffix not in NAMED_ONLY]
+    files = sorted(file for file in folder.iterdir() if format_suffix(file) in suffixes)
     files = [file for file in files if _stem(file) not in METADATA]
     if len(files) > 1:
         files = [file for file in files if _stem(file) == "ratings"] or files
