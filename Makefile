@@ -39,7 +39,7 @@ prove: setup ## Run the long proofs: the wheel in new environments, hanging brok
 	DCH_PROVE=1 $(BIN)/python -m pytest -m prove
 
 test-docker: setup ## Build the images and run deploy/compose.yaml on a Docker engine.
-	DCH_TEST_DOCKER=1 $(BIN)/python -m pytest -q tests/deploy/test_docker.py
+	TEST_DOCKER=1 $(BIN)/python -m pytest -q tests/deploy/test_docker.py
 
 clean: ## Remove .venv and everything built.
 	rm -rf .venv build *.egg-info

@@ -20,15 +20,10 @@ from grafana_foundation_sdk.models.common import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from panels import DASHBOARDS, Dashboard, Panel
+from panels import DASHBOARDS, SELECTORS, Dashboard, Panel
 
 FOLDER = Path(__file__).resolve().parent / "dashboards"
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-SELECTORS = {
-    "<all>": "prefix=~'$prefix',job=~'$job',instance=~'$instance'",
-    "<job>": "prefix=~'$prefix',job=~'$job'",
-    "<prefix>": "prefix=~'$prefix'",
-}
 VARIABLES = (
     ("prefix", "Prefix (tenant)", "label_values(dch_build_info, prefix)"),
     ("job", "Job (role)", "label_values(dch_build_info{prefix=~'$prefix'}, job)"),

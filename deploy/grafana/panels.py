@@ -7,6 +7,13 @@ In queries, ``<all>`` stands for the selectors of all three variables, ``<job>``
 from dataclasses import dataclass
 from typing import Literal
 
+SELECTORS = {
+    "<all>": "prefix=~'$prefix',job=~'$job',instance=~'$instance'",
+    "<job>": "prefix=~'$prefix',job=~'$job'",
+    "<prefix>": "prefix=~'$prefix'",
+}
+"""What the short forms stand for."""
+
 Query = tuple[str, str]
 """The legend and the expression."""
 

@@ -24,6 +24,8 @@ FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
     "publish": (KafkaSettings, (*TOPICS, "linger_ms", "delivery_timeout_s")),
     "topics create": (KafkaSettings, TOPICS),
     "topics check": (KafkaSettings, TOPICS),
+    "tail": (KafkaSettings, (*CONNECTION, "partitions")),
+    "status": (WorkerSettings, (*CONNECTION, "partitions", "group")),
 }
 """Settings of each command: their class, and those that are flags."""
 

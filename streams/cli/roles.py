@@ -17,7 +17,7 @@ TRAINER_EXAMPLE = "Example: dch trainer --artifacts ./artifacts --refit-ratings 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog="Example: dch demo --data ./my-ratings --keep")(demo)
+    app.command(epilog="Example: dch demo --data ./my-ratings --keep --watch")(demo)
     app.command(epilog=WORKER_EXAMPLE)(with_settings("worker", worker, prepare=log_to_stderr))
     app.command(epilog=TRAINER_EXAMPLE)(with_settings("trainer", trainer, prepare=log_to_stderr))
 
@@ -28,6 +28,10 @@ def demo(
     ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep everything running at the end and print commands to try.")
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Run Prometheus with rules and alerts beside it, if it is installed."),
     ] = False,
     bootstrap_servers: Annotated[
         str | None,
@@ -48,7 +52,7 @@ def demo(
     """
     from streams.demo.main import run
 
-    run(data, keep=keep, bootstrap_servers=bootstrap_servers)
+    run(data, keep=keep, watch=watch, bootstrap_servers=bootstrap_servers)
 
 
 def worker(*, settings: WorkerSettings) -> None:

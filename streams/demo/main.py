@@ -4,7 +4,7 @@ import signal
 import statistics
 import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from streams.demo.live_stream import Refit, publish, stream_live
 from streams.demo.newcomer import Newcomer, ask_until, rate_liked_items
 from streams.demo.report import COHORT_NOTE, cohort_table, newcomer_table, summary
 from streams.demo.role_metrics import CohortCounts
+from streams.demo.watch import watched
 from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import RatingEvent, encode_rating
@@ -34,6 +35,7 @@ def run(
     data: Path | None,
     *,
     keep: bool,
+    watch: bool = False,
     bootstrap_servers: str | None = None,
     settings: TrainerSettings | None = None,
 ) -> None:
@@ -42,6 +44,7 @@ def run(
     Args:
         data: folder or file of ratings; None reads MovieLens-100K.
         keep: leave everything running until Ctrl-C.
+        watch: run Prometheus beside the service, where it is installed.
         bootstrap_servers: address of a running broker; None starts an embedded one, and takes no more ratings
             than that one can hold.
         settings: settings of the roles, such as ``bits``; the address of the broker is replaced.
@@ -65,10 +68,11 @@ def run(
     _heading(console, f"2. Start {'a broker, ' if is_embedded else ''}a worker and a trainer")
     with _cluster(settings, console, is_embedded=is_embedded) as cluster:
         worker_url, trainer_url = _start_service(cluster, found, recommender, console)
-        _show(cluster, found, worker_url, trainer_url, console, start)
-        if keep:
-            _keep_running(cluster, found, worker_url, console)
-        else:
+        with _watch(cluster, worker_url, trainer_url, console) if watch else nullcontext():
+            _show(cluster, found, worker_url, trainer_url, console, start)
+            if keep:
+                _keep_running(cluster, found, worker_url, console)
+        if not keep:
             command = f"{BIN / 'dch'} demo --keep"
             broker = "" if is_embedded else f" --bootstrap-servers {bootstrap_servers}"
             console.print(
@@ -101,6 +105,14 @@ def _cluster(
 ) -> AbstractContextManager[DemoCluster]:
     say = partial(console.print, soft_wrap=True, markup=False)
     return start_cluster(settings, say) if is_embedded else join_cluster(settings, say)
+
+
+def _watch(
+    cluster: DemoCluster, worker_url: str, trainer_url: str, console: Console
+) -> AbstractContextManager[str | None]:
+    urls = {"worker": worker_url, "trainer": trainer_url}
+    say = partial(console.print, soft_wrap=True, markup=False)
+    return watched(cluster.folder, urls, cluster.settings.prefix, say)
 
 
 def _describe(data: DemoData, console: Console) -> None:

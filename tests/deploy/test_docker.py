@@ -21,7 +21,7 @@ PROMETHEUS, GRAFANA = "http://localhost:9090", "http://localhost:3000"
 @pytest.fixture(scope="module")
 def service():
     """The service of deploy/compose.yaml, stopped and removed at the end."""
-    if not os.environ.get("DCH_TEST_DOCKER"):
+    if not os.environ.get("TEST_DOCKER"):
         pytest.skip("needs a Docker engine and minutes; run it by: make test-docker")
     if shutil.which("docker") is None:
         pytest.skip("docker is not installed")

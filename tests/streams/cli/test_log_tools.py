@@ -1,0 +1,88 @@
+"""``dch tail`` prints the newest records; ``dch status`` what topics hold and how far workers are."""
+
+import json
+import re
+
+import pytest
+
+from streams.messages import RatingEvent, encode_rating
+from streams.settings import WorkerSettings
+from tests.streams.cli.running import dch
+from tests.streams.messages.records import record
+from tests.streams.world import World
+
+__all__ = ["dch"]
+
+
+@pytest.fixture
+def broker(embedded):
+    return embedded
+
+
+@pytest.fixture
+def world(settings, tmp_path):
+    found = World(settings.as_role(WorkerSettings, artifacts=str(tmp_path / "store")), tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def run(dch, world):
+    """Run a command on the topics of the world."""
+
+    def on_world(*arguments):
+        servers = ["--bootstrap-servers", world.settings.bootstrap_servers, "--prefix", world.settings.prefix]
+        ran = dch(*arguments, *servers)
+        assert ran.code == 0, ran.err
+        return ran.out
+
+    return on_world
+
+
+def test_the_newest_records_are_printed_oldest_first(world, run):
+    for at in range(6):
+        value = encode_rating(RatingEvent("u1", f"i{at}", 4.0, 1_700_000_000_000 + at))
+        world.send("ratings", "u1", value, timestamp_ms=1_700_000_000_000 + at)
+    lines = [json.loads(line) for line in run("tail", "ratings", "-n", 3).splitlines()]
+    assert [line["value"]["item"] for line in lines] == ["i3", "i4", "i5"]
+    assert lines[0]["time"] == "2023-11-14T22:13:20.003+00:00"
+    assert re.fullmatch(r".*ratings\[\d\]@3", lines[0]["position"])
+
+
+def test_an_empty_topic_prints_nothing(run):
+    assert run("tail", "ratings-dlt") == ""
+
+
+def test_an_unknown_topic_is_refused_with_those_that_exist(dch):
+    ran = dch("tail", "rating")
+    assert ran.code == 2
+    assert "there is no topic 'rating'; topics are ratings, users" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(b'{"a": 1}', {"a": 1}), (b"no json", "no json"), (b"\xff\x00", "ff00"), (None, None)],
+)
+def test_any_value_is_shown(value, shown):
+    from streams.cli.log_tools import as_json
+
+    assert as_json(record(value, key=b"\xfe", headers=[("h", b"v")])) == {
+        "position": "ratings[0]@0",
+        "time": "1970-01-01T00:00:01.000+00:00",
+        "key": "fe",
+        "value": shown,
+        "headers": {"h": "v"},
+    }
+
+
+def test_the_status_counts_what_workers_have_not_applied(world, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "no model was published yet" in run("status")
+    world.rate(("u1", "i1", 5), ("u1", "i2", 4), ("u2", "i1", 3))
+    world.publish()
+    world.publish()
+    found = run("status")
+    owner = world.owner_of("u1")
+    n_worst = 3 if world.owner_of("u2") == owner else 2
+    assert re.search(rf"ratings +│ 4 +│ 3 +│ 3 +│ {owner}: {n_worst}", found), found
+    assert re.search(r"newest model: generation \d+ at .*store", found)
