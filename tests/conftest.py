@@ -26,6 +26,22 @@ def real_data():
     return folder
 
 
+TEST_CASES = Path(os.environ.get("DCH_TEST_CASES", Path(__file__).parents[2] / "shared" / "cases"))
+"""Where the cases are: small inputs that failed once, with a README; never part of this repository."""
+
+
+@pytest.fixture
+def case():
+    """Return a function from a name in the folder of the cases to its path; skip where it is not."""
+
+    def path(name):
+        if not (TEST_CASES / name).exists():
+            pytest.skip(f"no {TEST_CASES / name}; set DCH_TEST_CASES to the folder of the cases")
+        return TEST_CASES / name
+
+    return path
+
+
 def pytest_collection_modifyitems(items):
     """Leave long proofs to ``make prove``, so that ``make test`` stays short."""
     if not os.environ.get("DCH_PROVE"):

@@ -33,7 +33,7 @@ def rating_number(rating: object) -> float:
         RatingsError: the rating is not a number, or not finite in float32.
     """
     is_number = isinstance(rating, int | float | np.integer | np.floating) and not isinstance(rating, bool)
-    if not is_number or abs(float(rating)) > LARGEST_RATING:  # type: ignore[arg-type]
+    if not is_number or abs(rating) > LARGEST_RATING:  # type: ignore[arg-type]
         raise RatingsError(f"rating must be a finite number, or NaN to withdraw, got {rating!r}")
     return float(rating)  # type: ignore[arg-type]
 

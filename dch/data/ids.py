@@ -11,8 +11,11 @@ from dch.errors import RatingsError
 UNKNOWN = -1
 """The row of an id that is not in the table."""
 
-LARGEST_EXACT = 2**53
-"""Floats beyond this have lost the last digits of a whole number."""
+LARGEST_EXACT = 2**53 - 1
+"""Floats beyond this may have lost the last digit of a whole number."""
+
+TOO_LONG = 10**256
+"""Integers from here on are no ids: an id on Kafka has at most 256 bytes."""
 
 
 def id_text(value: object, position: str) -> str:
@@ -28,11 +31,14 @@ def id_text(value: object, position: str) -> str:
     """
     if isinstance(value, str) and value:
         return _encodable(str(value), position)
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and abs(int(value)) < TOO_LONG:
         return str(int(value))
     if isinstance(value, float | np.floating) and np.isfinite(value):
         return _float_text(float(value), position)
-    raise RatingsError(f"{position}: expected an id, got {repr(value)[:80]}")
+    found = (
+        "a number of too many digits" if isinstance(value, int) and abs(value) >= TOO_LONG else repr(value)
+    )
+    raise RatingsError(f"{position}: expected an id, got {found[:80]}")
 
 
 def id_texts(values: Iterable[object], what: str) -> list[str]:
@@ -122,8 +128,9 @@ class IdTable:
 
     def intern_many(self, ids: Sequence[str]) -> NDArray[np.int32]:
         """Return the rows of ids, (n,) int32; new ids are added in the order given."""
-        get, intern = self._row_of.get, self.intern
-        found = [get(id_, UNKNOWN) for id_ in ids]
-        return np.array(
-            [row if row >= 0 else intern(id_) for row, id_ in zip(found, ids, strict=True)], np.int32
-        )
+        rows = list(map(self._row_of.get, ids))
+        if None in rows:
+            for id_ in dict.fromkeys(ids):
+                self.intern(id_)
+            rows = list(map(self._row_of.__getitem__, ids))
+        return np.array(rows, np.int32)

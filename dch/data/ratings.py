@@ -251,7 +251,7 @@ def _finite(values: Sequence[float] | NDArray[np.floating] | NDArray[np.integer]
     """Return ratings as float32, (n,); NaN stays."""
     try:
         rates = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RatingsError(f"ratings: expected numbers: {error}") from error
     if (is_bad := np.abs(rates) > LARGEST_RATING).any():
         first = int(is_bad.argmax())

@@ -26,8 +26,11 @@ EXPECTED = "expected a time from 1990 to 2100, as s, ms, us or ns since 1970 or 
 ORDER_BELOW = FIRST_MS // 1000
 """Times that are all smaller than this, which in seconds is the start of 1990, are an order."""
 
-NO_TIME = frozenset({"", "na", "nan", "nat", "null", "none", "\\n"})
+NO_TIME = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "\\n"})
 """Texts that stand for no time, in lower case."""
+
+TOO_LARGE = 1e300
+"""Integers from about here on have no float."""
 
 _ZONE = re.compile(r" ?(UTC|GMT|Z)$")
 
@@ -70,11 +73,11 @@ def time_number(value: object, position: str) -> float:
     if isinstance(value, str):
         number = _number_of(value.strip())
     elif isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        number = float(value)
+        number = float(value) if -TOO_LARGE < value < TOO_LARGE else None
     elif isinstance(value, date):
         number = _milliseconds_of(value)
     if number is None or not np.isfinite(number):
-        raise RatingsError(f"{position}: {EXPECTED}, got {value!r}")
+        raise RatingsError(f"{position}: {EXPECTED}, got {_short(value)}")
     return number
 
 
@@ -116,6 +119,10 @@ def _numbers(values: Iterable[object], what: str) -> NDArray[np.float64]:
     return np.array(
         [time_number(value, f"{what}[{n}]") for n, value in enumerate(found.tolist())], np.float64
     )
+
+
+def _short(value: object) -> str:
+    return "a number of too many digits" if isinstance(value, int) else repr(value)
 
 
 def _number_of(text: str) -> float | None:

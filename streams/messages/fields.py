@@ -34,7 +34,7 @@ def id_text(found: object, field: str) -> str:
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         raise BadRecord(field, f"expected a string or a number, got {short_repr(found)}")
     if isinstance(found, float) and not abs(found) <= LARGEST_EXACT:
-        raise BadRecord(field, f"expected a number up to 2^53, or a string, got {short_repr(found)}")
+        raise BadRecord(field, f"expected a number below 2^53, or a string, got {short_repr(found)}")
     text = str(int(found) if isinstance(found, float) and found.is_integer() else found)
     size = len(text.encode())
     if not 0 < size <= MAX_ID_BYTES:

@@ -93,7 +93,11 @@ def notes_on_unused(
         options: what the caller says; nothing is missing that is said to be ``none``.
     """
     rest = [index for index in range(len(names)) if index not in columns.values()]
-    notes = []
+    notes = [
+        f"{len(twice) + 1} columns are called {names[index]!r}, and the first of them is read"
+        for index in columns.values()
+        if (twice := [other for other in rest if names[other] == names[index]])
+    ]
     if "timestamp" not in columns and options.time_column is None:
         dates = [
             names[index] for index in rest if index < len(first) and _is_date(names[index], first[index])

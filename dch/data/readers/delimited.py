@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from numpy.typing import NDArray
 
-from dch.data.events import LARGEST_RATING
+from dch.data.readers.arrow_columns import convert_columns
 from dch.data.readers.column_names import find_columns, notes_on_unused
 from dch.data.readers.layout import Layout, fit_layout, raw_cells
 from dch.data.readers.rating_columns import (
-    BLANKS,
     FoundColumns,
     RatingColumns,
     cell_id,
@@ -71,11 +69,9 @@ def read_in_bulk(
     """
     try:
         table = _arrow_table(file, layout, columns, width)
-        ratings = table["rating"].to_numpy() if "rating" in columns else None
-        if ratings is not None and not (np.abs(ratings) <= LARGEST_RATING).all():
+        if "rating" in columns and table["rating"].null_count:
             return None
-        times = _times_of(table["timestamp"]) if "timestamp" in columns else None
-        found = FoundColumns(_ids_of(table["user"]), _ids_of(table["item"]), ratings, times)
+        found = convert_columns({name: table[name] for name in columns}, str, _id_of)
         return finish(found, file, str, notes)
     except (pa.ArrowInvalid, OSError, RatingsError, UnicodeError):
         return None
@@ -109,6 +105,9 @@ def read_by_line(
     return finish(found, file, lambda row: line_position(file, lines[row]), notes)
 
 
+_LAST = "the last line"
+"""User of a line that is added to a file: if it is not found, a quote before it is not closed."""
+
 _CHECKS: dict[str, Callable[[str, str], object]] = {
     "user": lambda text, position: cell_id(text, "user", position),
     "item": lambda text, position: cell_id(text, "item", position),
@@ -123,50 +122,30 @@ def _arrow_table(file: Path, layout: Layout, columns: dict[str, int], width: int
         names[index] = name
     encoding = layout.encoding.removesuffix("-sig")
     with pa.input_stream(str(file), compression="detect") as stream:
-        source, separator = stream, layout.separator
-        if len(separator) > 1:  # pyarrow accepts one character, MovieLens separates by two
-            content = stream.read().replace(separator.encode(encoding), "\t".encode(encoding))
-            source, separator = io.BytesIO(content), "\t"
-        types = {name: pa.float64() if name == "rating" else pa.string() for name in columns}
-        return pa_csv.read_csv(
-            source,
-            read_options=pa_csv.ReadOptions(
-                column_names=names, skip_rows=0 if layout.names else 1, block_size=1 << 24, encoding=encoding
-            ),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=separator, quote_char='"' if layout.quotes else False
-            ),
-            convert_options=pa_csv.ConvertOptions(column_types=types, include_columns=list(columns)),
-        )
+        content = stream.read()
+    separator = layout.separator
+    if len(separator) > 1:  # pyarrow accepts one character, MovieLens separates by two
+        content, separator = content.replace(separator.encode(encoding), "\t".encode(encoding)), "\t"
+    last_line = separator.join(_LAST if name == "user" else "0" for name in names)
+    types = {name: pa.float64() if name == "rating" else pa.string() for name in columns}
+    table = pa_csv.read_csv(
+        io.BytesIO(content + f"\n{last_line}\n".encode(encoding)),
+        read_options=pa_csv.ReadOptions(
+            column_names=names, skip_rows=0 if layout.names else 1, block_size=1 << 24, encoding=encoding
+        ),
+        parse_options=pa_csv.ParseOptions(delimiter=separator, quote_char='"' if layout.quotes else False),
+        convert_options=pa_csv.ConvertOptions(column_types=types, include_columns=list(columns)),
+    )
+    if table["user"][-1].as_py() != _LAST:
+        raise pa.ArrowInvalid("a quote is not closed")
+    return table[:-1]
 
 
-def _ids_of(column: pa.ChunkedArray) -> list[str]:
-    return _by_distinct(column, lambda text: cell_id(_unquoted(text), "id", ""))
-
-
-def _times_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Return times as numbers in their units, (n,)."""
-    try:
-        numbers: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        return np.array(_by_distinct(column, lambda text: check_timestamp(_unquoted(text), "")), np.float64)
-    if not np.isfinite(numbers).all():
-        raise RatingsError("a time is not finite")
-    return numbers
-
-
-def _by_distinct(column: pa.ChunkedArray, convert: Callable[[str], Any]) -> list[Any]:
-    """Convert each distinct value once, and return the converted value of each row."""
-    encoded = column.combine_chunks().dictionary_encode()
-    converted = [convert(text) for text in encoded.dictionary.to_pylist()]
-    return [converted[code] for code in encoded.indices.to_pylist()]
-
-
-def _unquoted(text: str) -> str:
-    """Return a cell; a quote after a blank, which pyarrow takes for text, is left to the reader by line."""
-    if text[:1] in BLANKS and text.lstrip(BLANKS).startswith('"'):
-        raise RatingsError("a quote after a blank")
-    return text
+def _id_of(text: str, column: str, position: str) -> str:
+    """Return the id in a cell; one that pyarrow may have split is left to the reader by line."""
+    if text.startswith(" ") and text.lstrip(" ").startswith('"'):
+        raise RatingsError("a quote after a blank, which pyarrow takes for text")
+    return cell_id(text, column, position)
 
 
 def _cells(file: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dch.data.features import Features
+from dch.data.features import AVAILABLE, Features
 from dch.data.readers.column_names import id_column, plain
 from dch.data.readers.layout import Layout, fit_layout, raw_cells
-from dch.data.readers.rating_columns import BLANKS, cell_id
+from dch.data.readers.rating_columns import cell_id
 from dch.data.readers.read_options import ReadOptions
 from dch.data.readers.text_lines import line_position
 from dch.errors import RatingsError
@@ -42,7 +42,7 @@ def read_feature_table(file: Path, side: str, encoding: str) -> dict[str, Featur
     suffix_separator = "\t" if ".tsv" in file.name.lower() else ","
     layout = fit_layout(file, Layout(suffix_separator, quotes=True), ReadOptions(encoding=encoding))
     lines = raw_cells(file, layout)
-    header = [name.strip(BLANKS) for name in next(lines, (1, []))[1]]
+    header = [name.strip() for name in next(lines, (1, []))[1]]
     id_index, names = _id_index(header, side, file), _feature_names(header, side)
     records: dict[str, Features] = {}
     for number, values in lines:
@@ -51,7 +51,7 @@ def read_feature_table(file: Path, side: str, encoding: str) -> dict[str, Featur
             raise RatingsError(f"{position}: expected {len(header)} columns, found {len(values)}")
         id_ = cell_id(values[id_index], side, position) if values else ""
         if id_:
-            cells = [(names[index], text.strip(BLANKS)) for index, text in enumerate(values)]
+            cells = [(names[index], text.strip()) for index, text in enumerate(values)]
             del cells[id_index]
             records[id_] = {name: _value(name, text) for name, text in cells if text}
     return records
@@ -67,11 +67,14 @@ def _id_index(header: list[str], side: str, file: Path) -> int:
 
 
 def _feature_names(header: list[str], side: str) -> list[str]:
-    if side == "user" or "title" in header:
+    if side == "user":
         return header
-    simple = [plain(name) for name in header]
-    titles = [simple.index(name) for name in TITLE_NAMES if name in simple]
-    return ["title" if [index] == titles[:1] else name for index, name in enumerate(header)]
+    names, simple = list(header), [plain(name) for name in header]
+    for feature, others in (("title", TITLE_NAMES), (AVAILABLE, (AVAILABLE,))):
+        found = [simple.index(name) for name in others if name in simple]
+        if feature not in header and found:
+            names[found[0]] = feature
+    return names
 
 
 def _value(name: str, text: str) -> object:

@@ -3,6 +3,7 @@
 As for text files, pyarrow reads the whole file at once where it can; the reader by line defines the result.
 """
 
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from dch.data.events import LARGEST_RATING
+from dch.data.readers.arrow_columns import convert_columns
 from dch.data.readers.column_names import find_columns, notes_on_unused
 from dch.data.readers.rating_columns import (
     FoundColumns,
@@ -39,8 +40,8 @@ def read_jsonlines(file: Path, options: ReadOptions | None = None) -> RatingColu
         RatingsError: a line cannot be read; names the file, the line and the value found.
     """
     options = options or ReadOptions()
-    position, first = next(read_objects(file, options.text_encoding), ("", {}))
-    if not first:
+    position, first = next(read_objects(file, options.text_encoding), ("", None))
+    if first is None:
         return RatingColumns([], [], np.empty(0, np.float32), None)
     names = list(first)
     columns = find_columns(names, position, options)
@@ -112,31 +113,28 @@ def _read_in_bulk(file: Path, keys: Keys, first: Mapping[str, object]) -> FoundC
     )
     try:
         with pa.input_stream(str(file), compression="detect") as stream:
-            table = pa_json.read_json(
-                stream,
-                read_options=pa_json.ReadOptions(block_size=1 << 24),
-                parse_options=pa_json.ParseOptions(
-                    explicit_schema=schema, unexpected_field_behavior="ignore"
-                ),
-            )
+            content = stream.read()
+        table = pa_json.read_json(
+            io.BytesIO(content),
+            read_options=pa_json.ReadOptions(block_size=1 << 24),
+            parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+        )
+        if not _is_one_a_line(content, len(table)):
+            return None
         columns = {column: table[key] for column, key in keys.items()}
         if any(column.null_count for column in columns.values()):
             return None
         if any(table[name].null_count < len(table) for name in absent):
             return None  # only the reader by line names the first line that differs
-        found = FoundColumns(
-            [check_id(value, "user", "") for value in columns["user"].to_pylist()],
-            [check_id(value, "item", "") for value in columns["item"].to_pylist()],
-            columns["rating"].to_numpy() if "rating" in columns else None,
-            np.array([check_timestamp(value, "") for value in columns["timestamp"].to_pylist()], np.float64)
-            if "timestamp" in columns
-            else None,
-        )
+        return convert_columns(columns, str)
     except (pa.ArrowInvalid, OSError, RatingsError, UnicodeError):
         return None
-    if found.ratings is not None and not (np.abs(found.ratings) <= LARGEST_RATING).all():
-        return None
-    return found
+
+
+def _is_one_a_line(content: bytes, n_objects: int) -> bool:
+    """Return whether each line holds one object; pyarrow also takes many on one, or one over many."""
+    lines = [line for line in map(bytes.strip, content.split(b"\n")) if line]
+    return len(lines) == n_objects and all(line[0] == ord("{") and line[-1] == ord("}") for line in lines)
 
 
 def _arrow_type(column: str, value: object) -> pa.DataType | None:

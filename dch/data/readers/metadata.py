@@ -103,7 +103,9 @@ def read_records(file: Path, key: str, encoding: str = UTF_8) -> Records:
     for position, fields in read_objects(file, encoding):
         named = key if key in fields else id_column(list(fields), key)
         if named is None:
-            raise RatingsError(f"{position}: {key}: expected an id, but the key is missing")
+            is_ours = bool(records) or format_suffix(file) != ".json"
+            kind = RatingsError if is_ours else NoIdColumnError
+            raise kind(f"{position}: {key}: expected an id, but the key is missing")
         id_ = check_id(fields.pop(named), key, position)
         if not id_:
             raise RatingsError(f"{position}: {key}: expected an id, but it is empty")

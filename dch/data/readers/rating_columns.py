@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.data.events import LARGEST_RATING
-from dch.data.ids import LARGEST_EXACT, id_text
+from dch.data.ids import id_text
 from dch.data.times import EXPECTED, is_order, places, time_number, to_milliseconds
 from dch.errors import RatingsError
 
-BLANKS = " \t"
-"""Blanks that are taken off a value in a text file."""
+EXACT_DIGITS = 15
+"""Whole numbers with as many digits are exact as floats."""
 
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
 _EXPONENT = re.compile(r"-?\d(\.\d+)?[eE]\+\d+")
@@ -123,9 +123,9 @@ def cell_id(text: str, column: str, position: str) -> str:
     Raises:
         RatingsError: the id is a float that has lost digits.
     """
-    text = text.strip(BLANKS)
+    text = text.strip()
     whole = _WHOLE_FLOAT.fullmatch(text)
-    if _EXPONENT.fullmatch(text) or (whole and abs(int(whole[1])) > LARGEST_EXACT):
+    if _EXPONENT.fullmatch(text) or (whole and len(whole[1]) > EXACT_DIGITS):
         return id_text(float(text), f"{position}: {column}")
     return str(int(whole[1])) if whole else text
 
@@ -138,9 +138,11 @@ def check_id(value: object, column: str, position: str) -> str:
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, str) and not value.strip(BLANKS):
-        return ""
-    return id_text(value.strip(BLANKS) if isinstance(value, str) else value, f"{position}: {column}")
+    if isinstance(value, str):
+        value = value.strip()
+        if not value:
+            return ""
+    return id_text(value, f"{position}: {column}")
 
 
 def check_rating(value: object, position: str) -> float:

@@ -13,6 +13,9 @@ from dch.errors import RatingsError
 UTF_8 = "utf-8-sig"
 """UTF-8, with or without a byte order mark."""
 
+GZIPPED = b"\x1f\x8b"
+"""The first bytes of gzipped data."""
+
 _WIDE = ("utf-16", "utf-32")
 """Encodings in which a line does not end with the byte of a line end."""
 
@@ -48,12 +51,20 @@ def read_csv_lines(
         RatingsError: as for ``read_lines``; or a quote is not closed, or lines end in CR alone; names the
             line.
     """
-    lines = (line for _, line in read_lines(file, encoding))
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    is_at_end = False
+
+    def lines() -> Iterator[str]:
+        nonlocal is_at_end
+        yield from (line for _, line in read_lines(file, encoding))
+        is_at_end = True
+
+    reader = csv.reader(lines(), delimiter=separator, skipinitialspace=True)
     while True:
         first_line = reader.line_num + 1
         try:
             values = next(reader)
+            if is_at_end:  # the reader looked for the end of a value beyond the last line
+                raise csv.Error("a quote is not closed")
         except StopIteration:
             return
         except csv.Error as error:
@@ -80,6 +91,8 @@ def _decoded(stream: IO[bytes] | gzip.GzipFile, encoding: str) -> Iterator[str]:
 
 
 def _not_decoded(position: str, error: UnicodeError, encoding: str) -> str:
+    if isinstance(error, UnicodeDecodeError) and error.object.startswith(GZIPPED):
+        return f"{position}: expected text, found gzipped data; end the name of the file with .gz"
     name = "UTF-8" if encoding == UTF_8 else encoding
     found = (
         error.object[error.start : error.start + 1] if isinstance(error, UnicodeDecodeError) else str(error)

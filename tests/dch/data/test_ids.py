@@ -64,6 +64,12 @@ def test_ratings_take_columns_of_numbers(column):
         ((["a", "b \ud800"], ["i", "j"], [1, 2]), "users: expected an id that UTF-8 can hold"),
         ((["a", "b"], ["i", "j"], [1, 1e39]), r"ratings\[1\]: expected a finite number, got 1e\+39"),
         ((["a", "b"], ["i", "j"], [1, "x"]), "ratings: expected numbers"),
+        (([10**5000], ["i"], [1]), r"users\[0\]: expected an id, got a number of too many digits"),
+        ((["a"], ["i"], [10**400]), "ratings: expected numbers"),
+        (
+            (["a"], ["i"], [1], [10**5000]),
+            r"timestamps\[0\]: expected a time .* got a number of too many digits",
+        ),
         (
             (["a", "b"], ["i", "j"], [1, 2], [1_700_000_000, 253_402_300_799]),
             r"timestamps\[1\]: expected a time",

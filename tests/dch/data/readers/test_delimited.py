@@ -12,7 +12,27 @@ from dch.errors import RatingsError
 
 LAYOUT = Layout(",", quotes=True)
 COLUMNS = {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
-IDS = st.sampled_from(["u", "1", "1.0", '"a,b"', '"say ""x"""', "é", " pad", "NA", "null", "", "7.0", "1e+2"])
+IDS = st.sampled_from(
+    [
+        "u",
+        "1",
+        "1.0",
+        '"a,b"',
+        '"say ""x"""',
+        "é",
+        " pad",
+        "NA",
+        "null",
+        "",
+        "7.0",
+        "1e+2",
+        'a"b',
+        '"open',
+        "\xa0u",
+        '"two\nlines"',
+        '\xa0"q"',
+    ]
+)
 RATINGS = st.sampled_from(["4", "4.5", "-1e3", "0.1"])
 TIMES = st.sampled_from(
     ["978300760", "978300760.25", "1700000000000", "0", "", "2021-05-01T10:00:00Z", " 978300761 ", "7"]

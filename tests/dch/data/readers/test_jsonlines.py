@@ -36,6 +36,26 @@ def test_the_bulk_reader_gives_the_result_of_the_reader_by_line(tmp_path_factory
     assert outcome(file) == slow
 
 
+LINE = '{"user": "u", "item": "i", "rating": 4}'
+PIECES = st.sampled_from(
+    [
+        *(LINE, '{"user": "u",', '"item": "i", "rating": 1}', "{}", "[]", "\n{", "}\n", "\n", "\r", " "),
+        '{"user": "u", "user": "v", "item": "i", "rating": 0.1}',
+        '{"rating": NaN, "user": "u", "item": "i"}',
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=8))
+def test_the_bulk_reader_gives_the_result_of_the_reader_by_line_for_any_text(tmp_path_factory, pieces):
+    file = tmp_path_factory.mktemp("lines") / "r.jsonl"
+    file.write_bytes("\n".join([LINE, "".join(pieces)]).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonlines, "_read_in_bulk", lambda *_: None)
+        slow = outcome(file)
+    assert outcome(file) == slow
+
+
 def test_usual_lines_are_read_in_bulk(tmp_path, monkeypatch):
     rows = [
         {"user": f"u{n}", "item": n, "rating": n % 5, "timestamp": 1_700_000_000 + n, "x": {}}

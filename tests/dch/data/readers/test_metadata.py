@@ -2,6 +2,7 @@
 
 import pytest
 
+from dch.data.features import availability
 from dch.data.ratings import Ratings
 from dch.errors import RatingsError
 
@@ -171,6 +172,21 @@ def test_a_table_without_a_column_of_ids_is_named_and_not_used(tmp_path, caplog)
     (tmp_path / "items.csv").write_text("code,title\n1,One\n")
     assert Ratings.read(tmp_path / "ratings.csv").item_features == {}
     assert "items.csv:1: no column for the item, found 'code, title'; name it 'item'" in caplog.text
+
+
+@pytest.mark.parametrize("text", ['{"1": {"title": "One"}}', '[{"code": 1, "title": "One"}]'])
+def test_json_without_ids_is_named_and_not_used(tmp_path, caplog, text):
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / "items.json").write_text(text)
+    assert Ratings.read(tmp_path / "ratings.csv").item_features == {}
+    assert "item: expected an id, but the key is missing; the file is not used" in caplog.text
+
+
+def test_a_column_that_says_what_is_available_may_have_a_capital(tmp_path):
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / "items.csv").write_text("item,title,Available\n1,One,False\n2,Two,1.0\n")
+    features = Ratings.read(tmp_path / "ratings.csv").item_features
+    assert {item: availability(record) for item, record in features.items()} == {"1": False, "2": True}
 
 
 def test_other_ratings_and_known_files_beside_are_not_named(tmp_path, caplog):

@@ -178,6 +178,17 @@ def test_blanks_around_values_are_taken_off(tmp_path):
     ]
 
 
+def test_wide_blanks_are_blanks_too(tmp_path):
+    assert read(tmp_path, "user,item,rating\nu\xa01\xa0,\u3000i1,5\n") == [("u\xa01", "i1", 5.0, 0)]
+
+
+def test_a_name_that_two_columns_have_is_named(tmp_path, caplog):
+    assert read(tmp_path, "user,item,rating,note,rating\nu,i,1,x,5\n") == [("u", "i", 1.0, 0)]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'r.csv'}: 2 columns are called 'rating', and the first of them is read"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("released", "2021-05-01"), ("released", "05/01/2021"), ("rated_on", "1700000000")]
 )

@@ -236,6 +236,19 @@ ENDLESS = '"' + "u,i,1\n" * 40_000
         ("a.csv", f"user,item,rating\nu,i,1\n{ENDLESS}", ":3: cannot be read as CSV: field larger than"),
         ("a.tsv", f"user\titem\trating\n{ENDLESS}", ":2: cannot be read as CSV: field larger than"),
         ("a.csv", f"{ENDLESS}", ":1: cannot be read as CSV: field larger than"),
+        (
+            "a.csv",
+            'user,item,rating,x\nu,i,1,"a\nv,i,2,b\n',
+            ":2: cannot be read as CSV: a quote is not closed",
+        ),
+        (
+            "a.csv",
+            'user,item,rating,x\nu",i,1,a\nv,i,2,"b',
+            ":3: cannot be read as CSV: a quote is not closed",
+        ),
+        ("a.jsonl", f"{{}}\n{json_lines()}", ":1: no column for the user, found ''"),
+        ("a.jsonl", f"{json_lines()}\n{{}} {{}}", ":4: expected a JSON object, got '{} {}'"),
+        ("a.csv", "user,item,rating\nu,i,1\n" + "9" * 5000 + ".0,i,1", ":3: user: expected an id, got inf"),
         ("a.csv", "user,item,rating\ru,i,1\r", ":1: cannot be read as CSV: new-line character seen"),
         ("a.csv", "user,item,rating\nu,i,1\ru,j,x\r", ":2: cannot be read as CSV: new-line character seen"),
         ("a.jsonl", '{"user": ' + "[" * 100_000, ":1: expected a JSON object, got"),
@@ -254,6 +267,15 @@ def test_an_error_in_the_encoding_names_the_bytes(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"user,item,rating\nu\xff,i,1\n")
     with pytest.raises(RatingsError, match=r"a.csv:2: expected text in UTF-8, found b'\\xff'"):
         Ratings.read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "u.data"])
+def test_gzipped_data_under_another_name_is_said_to_be_that(tmp_path, name):
+    (tmp_path / name).write_bytes(gzip.compress(TEXTS["ratings.csv"].encode()))
+    with pytest.raises(
+        RatingsError, match=r":1: expected text, found gzipped data; end the name of the file with .gz"
+    ):
+        Ratings.read(tmp_path / name)
 
 
 def test_an_error_in_a_truncated_gzip_file_names_the_line(tmp_path):
