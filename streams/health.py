@@ -1,5 +1,6 @@
 """Serve /metrics, /livez and /readyz over HTTP. The caller defines readiness by named checks."""
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +31,7 @@ class Health:
     def __init__(self, host: str, port: int, checks: Checks) -> None:
         handler = type("Handler", (_Handler,), {"checks": checks})
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            self._server = _Server((host, port), handler)
         except OSError as error:
             raise SettingsError(
                 f"metrics cannot be served at {host}:{port}: {error.strerror or error}; "
@@ -59,6 +60,13 @@ class Health:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print a traceback, but not of a client that hung up, such as Prometheus after its timeout."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

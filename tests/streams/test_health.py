@@ -1,5 +1,6 @@
 """The health server over HTTP."""
 
+import http.client
 import urllib.error
 import urllib.request
 
@@ -59,6 +60,24 @@ def test_prometheus_gets_exemplars_when_it_asks_for_openmetrics():
             kind, text = answer.headers["Content-Type"], answer.read().decode()
     assert kind.startswith("application/openmetrics-text")
     assert f'# {{trace_id="{trace}"}} 0.2' in text
+
+
+def test_a_client_that_hangs_up_leaves_no_traceback(capfd, monkeypatch):
+    def hang_up(*args):
+        raise BrokenPipeError
+
+    with Health("127.0.0.1", 0, {}) as health:
+        monkeypatch.setattr("streams.health._Handler._answer", hang_up)
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(health.port, "/livez")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_fault_of_ours_leaves_a_traceback(capfd):
+    odd = {"odd": lambda: 1 / 0}
+    with Health("127.0.0.1", 0, odd) as health, pytest.raises(http.client.RemoteDisconnected):
+        get(health.port, "/readyz")
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_a_port_in_use_is_reported_with_a_remedy():

@@ -1,0 +1,69 @@
+"""Pictures show each panel of a dashboard from the queries of the dashboard, and say who drew them."""
+
+import importlib.util
+import json
+import sys
+
+import pytest
+
+from tests.deploy import expressions
+from tests.deploy.prometheus_tools import ROOT
+
+START, END = 1_700_000_000.0, 1_700_000_060.0
+
+
+@pytest.fixture
+def draw(monkeypatch):
+    """The script as a module, with a Prometheus that answers every query with two series."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    spec = importlib.util.spec_from_file_location("draw", ROOT / "deploy" / "grafana" / "draw.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    asked = []
+
+    class Answer:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def read(self):
+            values = [[START, "0.25"], [END, "0.5"]]
+            series = [{"metric": {"cohort": name, "__name__": "x"}, "values": values} for name in ("a", "b")]
+            return json.dumps({"data": {"result": series}})
+
+    def urlopen(url, timeout):
+        asked.append(module.urllib.parse.parse_qs(url.partition("?")[2])["query"][0])
+        return Answer()
+
+    monkeypatch.setattr(module.urllib.request, "urlopen", urlopen)
+    module.asked = asked
+    yield module
+    module.plt.close("all")
+
+
+def test_every_panel_is_drawn_from_its_queries(draw):
+    page = next(one for one in draw.DASHBOARDS if one.uid == "dch-overview")
+    figure = draw.draw(page, "http://nowhere", START, END)
+    panels = [panel for _, panels in page.rows for panel in panels]
+    assert [axes.get_title().replace("\n", " ") for axes in figure.axes] == [panel.title for panel in panels]
+    (file,) = [one for one in expressions.DASHBOARDS if one.stem == page.uid]
+    shown = [target["expr"] for panel in expressions.panels(file) for target in panel["targets"]]
+    assert [one.replace("'", '"') for one in draw.asked] == [expressions.plain(one) for one in shown]
+    assert "not Grafana's screen" in figure.get_suptitle()
+
+
+def test_lines_are_named_by_the_legend_and_run_over_the_time(draw):
+    page = next(one for one in draw.DASHBOARDS if one.uid == "dch-overview")
+    figure = draw.draw(page, "http://nowhere", START, END)
+    axes = next(one for one in figure.axes if one.get_title().startswith("Hit rate by cohort"))
+    assert axes.get_legend_handles_labels()[1] == ["a", "b"]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0, 60], [0, 60]]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[0.25, 0.5], [0.25, 0.5]]
+
+
+def test_a_number_is_shown_in_its_unit(draw):
+    found = [draw._text(*case) for case in ((0.5, "percentunit"), (0.25, "s"), (90.0, "s"), (3.0, "short"))]
+    assert found == ["50.0%", "250 ms", "90 s", "3"]

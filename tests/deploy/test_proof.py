@@ -1,0 +1,164 @@
+"""In a real run every panel, every recording rule and the left side of every alert returns data.
+
+Set PROOF_PAGES to a folder to write the table and the pictures of the run there.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.expressions import DASHBOARDS, left_sides, panels, plain, rules
+from tests.deploy.live_run import FACTOR, live_run, write_page
+from tests.deploy.prometheus_tools import ROOT, tool
+from tests.streams.brokers import eventually, own_cluster
+
+WAIT_S = 900
+RUN_S = 60
+"""The run lasts at least as long."""
+
+STEP_S = 2
+HEAD = """# Every panel and rule on a real run
+
+Written by `tests/deploy/test_proof.py`, with Prometheus {version} and {broker}: two workers, a trainer,
+and the sample stream with new users, new items, bad records and a refit, {seconds:.0f} s in all. The week
+before was filled in. Samples are those of a range query over the run, with a step of 2 s.
+
+| panel or rule | query | series | samples |
+|---|---|---|---|
+"""
+
+
+FAULTS_HEAD = """
+## Faults
+
+The same rules with all durations divided by {factor}, in a second Prometheus. Bad records arrived from the
+beginning of the stream, so their alert fired before it was looked at.
+
+| fault | alert | seconds to fire |
+|---|---|---|
+"""
+
+
+def queries():
+    """Return (name, expression) of all queries of panels, recording rules, and left sides of alerts."""
+    shown = [
+        (f"{file.stem}: {panel['title']}", plain(target["expr"]))
+        for file in DASHBOARDS
+        for panel in panels(file)
+        for target in panel["targets"]
+    ]
+    recorded = [(name, name) for name, _ in rules() if ":" in name]
+    alerts = [
+        (name, left) for name, expression in rules() if ":" not in name for left in left_sides(expression)
+    ]
+    return shown + recorded + alerts
+
+
+def without_data(prometheus, left):
+    """Return those of the queries that return nothing now, or only what is not a number."""
+    return [
+        (name, query)
+        for name, query in left
+        if all(one["value"][1] == "NaN" for one in prometheus.value(query))
+    ]
+
+
+@pytest.mark.prove
+def test_every_query_returns_data_in_a_real_run(tmp_path):
+    tool("prometheus")
+    tool("promtool")
+    with own_cluster(tmp_path / "kafka") as cluster, live_run(cluster.address, tmp_path) as (run, stream):
+        see_data(run)
+        eventually(lambda: time.time() - run.started_at > RUN_S, 2 * RUN_S)
+        seconds = [(fault, alert, see_fire(run, stream, fault, alert)) for fault, alert, _ in FAULTS]
+        if folder := os.environ.get("PROOF_PAGES"):
+            write(Path(folder), run, seconds)
+
+
+def see_data(run):
+    """Wait until every query returns data; name those that do not if that takes too long."""
+    left = queries()
+
+    def all_return_data():
+        nonlocal left
+        left = without_data(run.prometheus, left)
+        run.processes.require_alive()
+        return not left
+
+    try:
+        eventually(all_return_data, WAIT_S, 2)
+    finally:
+        print(f"queries without data: {left}")
+
+
+FAULTS = (
+    # fault, the alert that is meant for it, alerts that may fire as well
+    ("bad records", "DeadLettersGrowing", set()),
+    (
+        "a worker is killed",
+        "WorkerNotReady",
+        {"DeadLettersGrowing", "LagGrowing", "FreshnessSlow", "RequestsSlow"},
+    ),
+    ("producers are silent", "NoRatings", {"WorkerNotReady", "DeadLettersGrowing", "RequestsFailing"}),
+)
+ON_MADE_UP_RATINGS = {"HitRateDropped"}
+"""It compares with a week that was filled in, and lists of a few hundred made-up items with popular ones."""
+
+ON_A_BUSY_MACHINE = {"FreshnessSlow", "RequestsSlow", "LagGrowing", "MemoryNearLimit"}
+
+
+def see_fire(run, stream, fault, alert):
+    """Cause a fault and return the seconds until its alert fires; nothing else may fire than was expected."""
+    if fault == "a worker is killed":
+        run.kill("worker-2")
+    if fault == "producers are silent":
+        stream.kill()
+    started = time.monotonic()
+    eventually(lambda: alert in firing(run.quick), WAIT_S, 0.5)
+    companions = next(found for name, _, found in FAULTS if name == fault)
+    assert firing(run.quick) - {alert} - ON_MADE_UP_RATINGS - ON_A_BUSY_MACHINE <= companions
+    return round(time.monotonic() - started)
+
+
+def firing(prometheus):
+    """Return the alerts that fire now."""
+    return {one["metric"]["alertname"] for one in prometheus.value('ALERTS{alertstate="firing"}')}
+
+
+def write(folder, run, seconds):
+    """Write the table of the run, and draw the dashboards."""
+    now = time.time()
+    lines = [
+        (name, f"`{query.replace('|', chr(92) + '|')}`", *count(run, query, now)) for name, query in queries()
+    ]
+    version = run.prometheus.get("status/buildinfo")["version"]
+    head = HEAD.format(version=version, broker="Apache Kafka", seconds=now - run.started_at)
+    write_page(folder / "monitoring-proof.md", lines, head)
+    with (folder / "monitoring-proof.md").open("a") as page:
+        page.write(FAULTS_HEAD.format(factor=FACTOR))
+        page.writelines(f"| {' | '.join(map(str, one))} |\n" for one in seconds)
+    draw = ROOT / "deploy" / "grafana" / "draw.py"
+    times = ["--start", str(run.started_at), "--end", str(now)]
+    subprocess.run([sys.executable, draw, run.prometheus.url, folder / "monitoring", *times], check=True)
+
+
+def count(run, query, now):
+    """Return the number of series and of samples of a query over the run."""
+    found = run.prometheus.samples(query, run.started_at, now)
+    return len(found), sum(len(one["values"]) for one in found)
+
+
+def test_queries_are_found_in_dashboards_rules_and_alerts():
+    names = [name for name, _ in queries()]
+    assert any(name.startswith("dch-overview: ") for name in names)
+    assert "kind:dch_store_bytes:per_one" in names
+    found = [query for name, query in queries() if name == "HitRateDropped"]
+    assert found == [
+        "new_users:dch_prequential_hits:ratio_rate1h",
+        "new_users:dch_prequential_hits:ratio_rate1h",
+        "new_users:dch_prequential_trials:rate1h * 3600",
+    ]
