@@ -68,6 +68,9 @@ class Answer(NamedTuple):
     """How many ratings the list rests on: the live ratings of the user, or the items of an inline history.
     None for similar items. Ratings of items that the fit never saw count too, though they change no code."""
 
+    generation_hash: str = ""
+    """Tells models of one generation apart; see ``Model.generation_hash``."""
+
 
 def query_user(state: State, user: str) -> Query:
     """Return the query for a user, with a copy of the user's data, all of it as at one moment."""
@@ -164,8 +167,8 @@ def answer(
         new = _best_new(query, items, n_new, skip, used)
         by_score = used == "codes+rerank"
         reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
-    hits, generation = _hits(found, items, ids, used), query.snapshot.model.generation
-    return Answer(hits, used, generation, query.code, query.ratings)
+    hits, model = _hits(found, items, ids, used), query.snapshot.model
+    return Answer(hits, used, model.generation, query.code, query.ratings, model.generation_hash)
 
 
 def _check(k: int, strategy: str, new_item_share: float) -> None:

@@ -5,8 +5,9 @@ A folder holds ``manifest.json`` (the settings, and the size and SHA-256 of ever
 history). Nothing is pickled, so reading an artifact runs no code.
 """
 
+import ctypes
 import hashlib
-import shutil
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from os import PathLike
@@ -25,9 +26,12 @@ from dch.tensors import history_tensors, model_of, model_tensors, saved_of, tens
 
 Value = TypeVar("Value")
 
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
+
 FORMAT = "dch-artifact"
 FORMAT_VERSION = 1
 MANIFEST, MODEL, RATINGS = "manifest.json", "model.safetensors", "ratings.safetensors"
+HASH_DIGITS = 12
 
 NAMES_ON_DISK: Mapping[str, str] = {
     # settings of a fit
@@ -77,7 +81,7 @@ def save_model(folder: str | PathLike[str], model: Model) -> None:
     """Write a model to a folder, replacing an artifact that is there.
 
     Raises:
-        ArtifactError: the folder holds other files.
+        ArtifactError: the folder holds other files, or cannot be written; then it stays as it was.
     """
     _write(Path(folder), model, {MODEL: to_safetensors(model_tensors(model))})
 
@@ -86,7 +90,7 @@ def save_recommender(folder: str | PathLike[str], model: Model, history: History
     """Write a model and a history to a folder, replacing an artifact that is there.
 
     Raises:
-        ArtifactError: the folder holds other files.
+        ArtifactError: as ``save_model``.
     """
     files = {
         MODEL: to_safetensors(model_tensors(model)),
@@ -101,7 +105,8 @@ def load_model(folder: str | PathLike[str]) -> Model:
     Raises:
         ArtifactError: the folder is missing, corrupt, truncated, not an artifact, or in a newer format.
     """
-    return _model(Path(folder), _manifest(Path(folder)))
+    manifest, sha256 = _manifest(Path(folder))
+    return _model(Path(folder), manifest, generation_hash(sha256))
 
 
 def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Saved | None]:
@@ -111,8 +116,8 @@ def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Saved | None]:
         ArtifactError: as ``load_model``.
     """
     path = Path(folder)
-    manifest = _manifest(path)
-    model = _model(path, manifest)
+    manifest, sha256 = _manifest(path)
+    model = _model(path, manifest, generation_hash(sha256))
     if RATINGS not in manifest.files:
         return model, None
     content = _checked(path, RATINGS, manifest)
@@ -122,6 +127,11 @@ def load_recommender(folder: str | PathLike[str]) -> tuple[Model, Saved | None]:
 def manifest_sha256(folder: str | PathLike[str]) -> str:
     """Return the checksum of the whole artifact, which is that of the manifest with its checksums."""
     return hashlib.sha256((Path(folder) / MANIFEST).read_bytes()).hexdigest()
+
+
+def generation_hash(sha256: str) -> str:
+    """Return the first digits of the checksum of an artifact, which tell models of one generation apart."""
+    return sha256[:HASH_DIGITS].lower()
 
 
 def _write(folder: Path, model: Model, files: Mapping[str, bytes]) -> None:
@@ -139,25 +149,91 @@ def _write(folder: Path, model: Model, files: Mapping[str, bytes]) -> None:
             for name, content in files.items()
         },
     )
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+    if _holds_other_files(folder):
         raise ArtifactError(f"{folder} holds other files; choose an empty or a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside the target and renamed, so that a reader never sees half an artifact.
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    write_folder(folder, {**files, MANIFEST: msgspec.json.format(msgspec.json.encode(manifest), indent=2)})
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files of a folder, or none: whatever fails, what was there before stays as it was.
+
+    The files are written to a hidden folder beside the target, which then takes its place. A process that
+    reads the target meanwhile sees the old files or the new ones; if it has read some of the old ones
+    before, their checksums differ.
+
+    Args:
+        folder: the folder; what it holds is replaced.
+        files: contents by file name.
+
+    Raises:
+        ArtifactError: the disk is full, or the folder cannot be written; the message names the file.
+    """
+    path = folder
     try:
-        draft.chmod(0o755)
-        for name, content in files.items():
-            (draft / name).write_bytes(content)
-        (draft / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
-        if folder.exists():
-            shutil.rmtree(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
+            draft = Path(aside) / "draft"
+            draft.mkdir()
+            for name, content in files.items():
+                path = draft / name
+                _write_file(path, content)
+            path = folder
+            _put_in_place(draft, folder)
+    except OSError as error:
+        where = folder / path.name if path != folder else folder
+        raise ArtifactError(
+            f"{where} cannot be written ({error.strerror or error}); nothing was changed; check the free "
+            f"space and the permissions of {folder.parent}"
+        ) from error
+
+
+def _holds_other_files(folder: Path) -> bool:
+    try:
+        return folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists()
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder} cannot be written ({error.strerror}); choose another folder"
+        ) from error
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a file to the disk itself: a full disk may show only there."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    """Put a folder in the place of another one, which ends up beside the draft.
+
+    In one step where the system can; else the other one is put back if the second step fails.
+    """
+    previous = draft.with_name("previous")
+    if not folder.exists():
         draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    elif not _exchange(draft, folder):
+        folder.rename(previous)
+        try:
+            draft.rename(folder)
+        except BaseException:
+            previous.rename(folder)
+            raise
 
 
-def _manifest(folder: Path) -> Manifest:
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; return False where the system or the file system cannot.
+
+    Python has no call for it: renameat2(2) of Linux, with RENAME_EXCHANGE.
+    """
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    if renameat2 is None:
+        return False
+    return bool(renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0)
+
+
+def _manifest(folder: Path) -> tuple[Manifest, str]:
+    """Return the manifest of an artifact and its checksum."""
     path = folder / MANIFEST
     try:
         content = path.read_bytes()
@@ -173,10 +249,10 @@ def _manifest(folder: Path) -> Manifest:
             f"{path} has format_version {head.get('format_version')!r}, but this program reads "
             f"{FORMAT_VERSION}; use the program that wrote it, or a newer one"
         )
-    return _decoded(path, lambda: msgspec.convert(head, Manifest))
+    return _decoded(path, lambda: msgspec.convert(head, Manifest)), hashlib.sha256(content).hexdigest()
 
 
-def _model(folder: Path, manifest: Manifest) -> Model:
+def _model(folder: Path, manifest: Manifest, hash_: str) -> Model:
     content = _checked(folder, MODEL, manifest)
     return _decoded(
         folder / MODEL,
@@ -187,6 +263,7 @@ def _model(folder: Path, manifest: Manifest) -> Model:
             positive_from=manifest.positive_from,
             settings=in_code(manifest.settings),
             metrics=manifest.metrics,
+            generation_hash=hash_,
         ),
     )
 

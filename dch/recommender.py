@@ -190,7 +190,13 @@ class Recommender:
         )
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Write the model, the histories and the features to a folder that ``load`` reads."""
+        """Write the model, the histories and the features to a folder that ``load`` reads.
+
+        A recommender that was saved there before is replaced at the end, in one step where the system can.
+
+        Raises:
+            ArtifactError: the folder holds other files, or cannot be written; then it stays as it was.
+        """
         save_recommender(folder, self.model, self.state.history)
 
     @classmethod

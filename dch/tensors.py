@@ -47,8 +47,9 @@ def model_of(
     positive_from: float,
     settings: Mapping[str, object],
     metrics: Mapping[str, float],
+    generation_hash: str,
 ) -> Model:
-    """Undo ``model_tensors``; the keyword arguments come from the manifest."""
+    """Undo ``model_tensors``; the keyword arguments come from the manifest, or are its checksum."""
     user_tower, item_tower = (
         TowerWeights(
             **{
@@ -70,6 +71,7 @@ def model_of(
         positive_from=positive_from,
         settings=settings,
         metrics=metrics,
+        generation_hash=generation_hash,
     )
 
 

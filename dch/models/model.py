@@ -70,6 +70,10 @@ class Model:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Measurements of the fit, for information only."""
 
+    generation_hash: str = ""
+    """What tells this model from another of the same generation: the first 12 hexadecimal digits of the
+    SHA-256 of the artifact's manifest. Empty unless the model was loaded from an artifact."""
+
     def __post_init__(self) -> None:
         if self.user_tower.bits != self.item_tower.bits:
             raise CodeShapeError(

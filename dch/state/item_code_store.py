@@ -24,6 +24,11 @@ class ItemCodeStore:
         self._store = CodeStore(bits, generation, vector_size)
         self._popularity = np.zeros(len(self._store.columns.present), np.int32)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the codes, in bytes."""
+        return self._store.nbytes + self._popularity.nbytes
+
     def has_code(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether each row has a code, (n,); rows past the end have none."""
         return self._store.has_code(rows)

@@ -163,6 +163,7 @@ def _next_model(
     return replace(
         model,
         generation=model.generation + 1,
+        generation_hash="",
         user_tower=user_tower,
         item_tower=item_tower,
         item_ids=user_vocabulary.others,

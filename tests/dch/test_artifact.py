@@ -1,6 +1,9 @@
 """Saved models: what loading gives back, and the error for each kind of damage."""
 
+import ctypes
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from dch import Recommender
 from dch.artifact import load_model, manifest_sha256, save_model
 from dch.errors import ArtifactError
 from dch.tensors import model_tensors
+from tests.full_disk import no_room_beyond
 
 MODEL = random_model(user_tokens=["age=25"], item_tokens=["genres=Drama", "ü=ß"])
 
@@ -138,3 +142,63 @@ def test_saving_replaces_an_artifact_but_never_other_files(folder, tmp_path):
     with pytest.raises(ArtifactError, match="holds other files"):
         save_model(tmp_path / "home", MODEL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gen-1", "home"]
+
+
+@pytest.fixture(params=["in one step", "in two steps"])
+def steps(request, monkeypatch):
+    """How a folder takes the place of another: as Linux can, or by two renames as elsewhere."""
+    if request.param == "in two steps":
+        monkeypatch.setattr("dch.artifact._exchange", lambda one, other: False)
+    elif not hasattr(ctypes.CDLL(None), "renameat2"):
+        pytest.skip("this system cannot exchange two folders in one step")
+    return request.param
+
+
+def content_of(folder):
+    """Every path below a folder, with the content of the files."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+def test_a_saved_folder_takes_the_place_of_the_one_before_and_leaves_nothing_else(folder, tmp_path, steps):
+    save_model(tmp_path / "other", random_model(generation=2, seed=2))
+    save_model(folder, random_model(generation=2, seed=2))
+    assert content_of(folder) == content_of(tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gen-1", "other"]
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_rename_that_fails_leaves_the_artifact_of_before(folder, tmp_path, monkeypatch, renames):
+    before, rename, calls = content_of(tmp_path), Path.rename, []
+
+    def fail(path, target):
+        calls.append(path)
+        if len(calls) == renames:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr("dch.artifact._exchange", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        Recommender(random_model(generation=2)).save(folder)
+    assert len(calls) >= renames
+    assert content_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_full_disk_leaves_no_half_written_file_and_the_error_names_the_path(folder, tmp_path, is_new):
+    target = tmp_path / "new" if is_new else folder
+    before = content_of(tmp_path)
+    with no_room_beyond(500), pytest.raises(ArtifactError) as caught:
+        Recommender(random_model(generation=2)).save(target)
+    assert str(caught.value).startswith(f"{target}/model.safetensors cannot be written (")
+    assert content_of(tmp_path) == before
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path / "file", tmp_path / "file" / "gen-1"):
+        with pytest.raises(ArtifactError, match=f"{tmp_path}/file.* cannot be written"):
+            save_model(target, MODEL)
