@@ -6,23 +6,28 @@ of an artifact and the checksum of its manifest. The manifest holds the checksum
 
 import hashlib
 import os
-import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path, PurePath
 
 import fsspec
 
-from dch.artifact import MANIFEST, load_model, manifest_sha256
-from dch.errors import ArtifactError
+from dch.artifact import MANIFEST, MODEL, generation_hash, load_model, manifest_sha256, write_folder
+from dch.errors import ArtifactError, ConfigError, MissingExtraError
 from dch.models.model import Model
 from streams import topics
 from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
 from streams.settings import RoleSettings
+
+
+class StoreError(ArtifactError):
+    """The store cannot be read or written, or an artifact is missing there: a later attempt may succeed."""
 
 
 def publish_model(settings: RoleSettings, folder: Path, watermarks: Mapping[int, int]) -> ModelPointer:
@@ -44,12 +49,13 @@ def publish_model(settings: RoleSettings, folder: Path, watermarks: Mapping[int,
 
 def upload_model(artifacts: str, folder: Path, watermarks: Mapping[int, int]) -> ModelPointer:
     """Upload an artifact and return the pointer to it; see ``publish_model``."""
-    model = load_model(folder)
-    location = location_of(artifacts, model.generation)
+    model, sha256 = load_model(folder), manifest_sha256(folder)
+    location = location_of(artifacts, model.generation, sha256)
+    upload(folder, location)
     return ModelPointer(
         generation=model.generation,
         location=location,
-        sha256=upload(folder, location),
+        sha256=sha256,
         watermarks={str(partition): offset for partition, offset in watermarks.items()},
         trained_at=time.time_ns() // 1_000_000,
         metrics=dict(model.metrics),
@@ -67,48 +73,119 @@ def publish_pointer(settings: RoleSettings, pointer: ModelPointer) -> None:
     producer.flush()
 
 
-def location_of(artifacts: str, generation: int) -> str:
-    """Return the location of a generation; absolute, because readers may have another working directory."""
-    system, path = fsspec.core.url_to_fs(artifacts)
-    name = f"{path.rstrip('/')}/gen-{generation}"
-    return name if _is_local(system) else str(system.unstrip_protocol(name))
+def location_of(artifacts: str, generation: int, sha256: str) -> str:
+    """Return the location of an artifact: ``gen-000007-0123456789ab``, by its generation and its content.
+
+    It is absolute, because readers may have another working directory. Two models of one generation have
+    different locations, so neither overwrites the other.
+    """
+    return f"{root_of(artifacts)}/gen-{generation:06d}-{generation_hash(sha256)}"
 
 
-def upload(folder: Path, location: str) -> str:
-    """Copy an artifact into the store, replace a previous one, and return the checksum of its manifest.
+def root_of(artifacts: str) -> str:
+    """Return the location of the store itself, absolute.
 
     Raises:
-        ArtifactError: the store cannot be written.
+        MissingExtraError: the package for this kind of store is not installed.
     """
-    system, path = fsspec.core.url_to_fs(location)
+    system, path = open_store(artifacts)
+    path = path.rstrip("/")
+    return path if _is_local(system) else str(system.unstrip_protocol(path))
+
+
+def open_store(location: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of a location and the path in it, without a connection.
+
+    Raises:
+        MissingExtraError: the package for this kind of store is not installed.
+        ConfigError: there is no such kind of store.
+    """
     try:
-        if system.exists(path):
-            system.rm(path, recursive=True)
+        system, path = fsspec.core.url_to_fs(location)
+    except ImportError as error:
+        extra = " (for s3: the extra s3 of dch-streams)"
+        raise MissingExtraError(
+            f"{location} needs a package that is not installed{extra}: {error}"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{location} cannot be opened: {error}; check --artifacts") from error
+    return system, path
+
+
+def check_store(artifacts: str) -> None:
+    """Write, read and delete a small file in the store: a fit whose model cannot be stored would be lost.
+
+    Raises:
+        MissingExtraError: the package for this kind of store is not installed.
+        StoreError: one of the three failed; the message names the store.
+    """
+    try:
+        system, path = open_store(artifacts)
+        probe, content = f"{path.rstrip('/')}/.dch-check-{uuid.uuid4().hex}", b"dch"
         system.makedirs(path, exist_ok=True)
+        system.pipe_file(probe, content)
+        found = system.cat_file(probe)
+        system.rm_file(probe)
+    except (MissingExtraError, ConfigError):
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"the store {artifacts} cannot be used ({type(error).__name__}: {error}); check --artifacts, "
+            "and the rights to write, read and delete there"
+        ) from error
+    if found != content:
+        raise StoreError(f"the store {artifacts} returned {found!r} for a file that holds {content!r}")
+
+
+def upload(folder: Path, location: str) -> None:
+    """Copy an artifact into the store; what fails halfway is removed.
+
+    Raises:
+        StoreError: the store cannot be written; the message names the location.
+    """
+    try:
+        system, path = open_store(location)
         # The manifest comes last: without it, a reader does not take an incomplete folder for an artifact.
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == MANIFEST):
-            system.put_file(str(file), f"{path}/{file.name}")
-    except OSError as error:
-        raise ArtifactError(
+        files = sorted(folder.iterdir(), key=lambda file: file.name == MANIFEST)
+        contents = {file.name: file.read_bytes() for file in files}
+        write = write_folder if _is_local(system) else partial(_put_files, system)
+        write(Path(path), contents)
+    except Exception as error:
+        raise StoreError(
             f"{location} cannot be written ({error}); check --artifacts and the permissions there"
         ) from error
-    return manifest_sha256(folder)
+
+
+def _put_files(system: fsspec.AbstractFileSystem, folder: PurePath, files: Mapping[str, bytes]) -> None:
+    """Write the files of an artifact to a store that is no folder, where each file appears at once."""
+    path = str(folder)
+    is_new = not system.exists(path)
+    try:
+        system.makedirs(path, exist_ok=True)
+        for name, content in files.items():
+            system.pipe_file(f"{path}/{name}", content)
+    except BaseException:
+        if is_new:
+            with suppress(Exception):
+                system.rm(path, recursive=True)
+        raise
 
 
 def location_within(artifacts: str, pointer: ModelPointer) -> str:
     """Return where to load the artifact of a pointer from: always inside the store that --artifacts names.
 
     Nothing is opened. A path outside a store that is a folder may be the same folder, mounted at another
-    path where the trainer runs. So the folder of the generation in our own store is returned; the checksum
+    path where the trainer runs. So the location of that artifact in our own store is returned; the checksum
     shows whether it is the same artifact.
 
     Raises:
-        ArtifactError: the location is outside, or the store cannot be opened.
+        StoreError: the store cannot be opened.
+        ArtifactError: the location is outside.
     """
     try:
-        own = location_of(artifacts, pointer.generation)
+        own = location_of(artifacts, pointer.generation, pointer.sha256)
     except Exception as error:
-        raise ArtifactError(f"{artifacts} cannot be opened ({type(error).__name__}: {error})") from error
+        raise StoreError(f"{artifacts} cannot be opened ({type(error).__name__}: {error})") from error
     root = own.rpartition("/")[0]
     location = pointer.location if _is_url(root) else _path_of(pointer.location)
     inside = location.removeprefix(root + "/")
@@ -133,60 +210,45 @@ def _path_of(location: str) -> str:
 
 @contextmanager
 def _local_copy(location: str, sha256: str) -> Iterator[Path]:
-    """Yield a local folder with the artifact, after checking the manifest against its checksum.
-
-    Raises:
-        ArtifactError: the artifact cannot be read, or its manifest has another checksum.
-    """
-    system, path = fsspec.core.url_to_fs(location)
-    download = None if _is_local(system) else Path(tempfile.mkdtemp(prefix="dch-artifact-"))
-    try:
-        folder = Path(path) if download is None else _download(system, path, download, location)
-        _check(folder, sha256, location)
-        yield folder
-    finally:
-        if download is not None:
-            shutil.rmtree(download, ignore_errors=True)
+    """Yield a local folder with the artifact, after checking the manifest against its checksum."""
+    system, path = open_store(location)
+    if _is_local(system):
+        _check((Path(path) / MANIFEST).read_bytes(), sha256, location)
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="dch-artifact-") as folder:
+        system.invalidate_cache()  # it may remember that the files were missing
+        for name in (MANIFEST, MODEL):
+            content = system.cat_file(f"{path}/{name}")
+            if name == MANIFEST:
+                _check(content, sha256, location)
+            (Path(folder) / name).write_bytes(content)
+        yield Path(folder)
 
 
 def load(location: str, sha256: str) -> Model:
     """Load a model from the store.
 
     Raises:
-        ArtifactError: the artifact is missing, corrupt or of another format, or has another checksum; or the
-            store fails, in whatever way: each kind of store has errors of its own.
+        StoreError: the store fails or the artifact is missing, so a later attempt may succeed.
+        ArtifactError: the artifact is corrupt or of another format, or has another checksum.
     """
     try:
         with _local_copy(location, sha256) as folder:
             return load_model(folder)
-    except ArtifactError:
-        raise
     except Exception as error:
-        raise ArtifactError(f"{location} cannot be read ({type(error).__name__}: {error})") from error
+        is_content = isinstance(error, ArtifactError) and not isinstance(error.__cause__, OSError)
+        if is_content or isinstance(error, MissingExtraError):
+            raise
+        raise StoreError(f"{location} cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _is_local(system: fsspec.AbstractFileSystem) -> bool:
     return "file" in ((system.protocol,) if isinstance(system.protocol, str) else system.protocol)
 
 
-def _download(system: fsspec.AbstractFileSystem, path: str, folder: Path, location: str) -> Path:
-    try:
-        for name in system.ls(path, detail=False):
-            system.get_file(name, str(folder / name.rsplit("/", 1)[-1]))
-    except OSError as error:
-        raise ArtifactError(
-            f"{location} cannot be read ({error}); check that it exists, and the permissions there"
-        ) from error
-    return folder
-
-
-def _check(folder: Path, sha256: str, location: str) -> None:
-    try:
-        found = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ArtifactError(
-            f"no artifact at {location}: {MANIFEST} cannot be read ({error.strerror})"
-        ) from error
+def _check(manifest: bytes, sha256: str, location: str) -> None:
+    found = hashlib.sha256(manifest).hexdigest()
     if found != sha256.lower():
         raise ArtifactError(
             f"the manifest at {location} has SHA-256 {found}, the pointer has {sha256}; fit and publish again"

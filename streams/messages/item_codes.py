@@ -24,6 +24,9 @@ class ItemCode(msgspec.Struct, frozen=True):
     vector: str = ""
     """The int8 ranking vector in hexadecimal, two digits for each element; empty if the model has none."""
 
+    generation_hash: str = ""
+    """Tells models of one generation apart; empty in earlier records, which belong to no model."""
+
 
 def decode_item_code(record: Record) -> tuple[str, ItemCode | None]:
     """Parse a record of ``item-codes`` into the item id and its code; None if the item was removed.
@@ -41,7 +44,12 @@ def decode_item_code(record: Record) -> tuple[str, ItemCode | None]:
         ratings=fields.integer("ratings", low=0, high=MAX_COUNT),
         positives=fields.integer("positives", low=0, high=MAX_COUNT),
         vector=fields.hexadecimal("vector", 0, MAX_VECTOR_SIZE) if "vector" in fields else "",
+        generation_hash=_hash(fields) if "generation_hash" in fields else "",
     )
+
+
+def _hash(fields: Fields) -> str:
+    return fields.hexadecimal("generation_hash", 0, 32).lower()
 
 
 def encode_item_code(code: ItemCode) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from dch.artifact import generation_hash
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
@@ -35,6 +36,11 @@ class ModelPointer(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds since 1970."""
 
     metrics: Mapping[str, object]
+
+    @property
+    def generation_hash(self) -> str:
+        """What tells this model from another of the same generation; see ``Model.generation_hash``."""
+        return generation_hash(self.sha256)
 
 
 def decode_model_pointer(record: Record) -> ModelPointer:

@@ -72,6 +72,9 @@ class RecommendReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """How many ratings the list rests on: the live ratings of the user that the worker has applied, or the
     items of an inline history. None for similar items, and from workers that do not count."""
 
+    generation_hash: str | None = None
+    """Tells models of one generation apart; None from workers of earlier versions."""
+
 
 class ErrorReply(msgspec.Struct, frozen=True):
     """The reply to a request that cannot be answered."""

@@ -27,6 +27,12 @@ class TrainerSettings(RoleSettings):
         le=1,
         description="A refit is published unless its NDCG@20 is lower than that in service by more than this",
     )
+    keep_generations: int = Field(
+        default=3,
+        ge=1,
+        le=1_000_000,
+        description="Newest generations to keep in the store; older ones are removed after a publication",
+    )
     bits: int = Field(
         default=64, ge=8, le=256, multiple_of=8, description="Code length in bits; a multiple of 8"
     )

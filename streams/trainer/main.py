@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dch.config import DchConfig
 from dch.errors import DchError
 from streams import artifacts, topics
-from streams.errors import StreamError
+from streams.errors import DeliveryError, StreamError
 from streams.health import Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
@@ -18,6 +18,7 @@ from streams.settings import TrainerSettings
 from streams.trainer.dead_letter_watch import watch_dead_letters
 from streams.trainer.fit import FitProcess, FitRequest
 from streams.trainer.gate import FAILED, PUBLISHED, REJECTED, UNMEASURED, FitResult, hold_back, too_few_new
+from streams.trainer.publisher import Publisher
 from streams.trainer.rating_log import UnseenRatings, Watermarks
 from streams.trainer.refit_metrics import RefitMetrics
 from streams.trainer.schedule import Schedule
@@ -50,6 +51,7 @@ def run(settings: TrainerSettings, *, once: bool = False, accept_unmeasured: boo
 
     Raises:
         StreamError: a topic differs from its definition, no broker answers, or ``once`` publishes nothing.
+        DchError: the store cannot be written and read, or its package is not installed.
     """
     serve(settings, stop_on_signals(), once=once, accept_unmeasured=accept_unmeasured)
 
@@ -58,9 +60,10 @@ def serve(
     settings: TrainerSettings, stop: threading.Event, *, once: bool = False, accept_unmeasured: bool = False
 ) -> None:
     """Run a trainer until ``stop`` is set; see ``run``."""
+    artifacts.check_store(settings.artifacts)
     topics.require(Admin(settings), settings)
     show_zeros("trainer")
-    source = Source(settings)
+    source, publisher = Source(settings), Publisher(settings)
     try:
         checks = {"ratings read": lambda: source.is_caught_up}
         with (
@@ -68,25 +71,32 @@ def serve(
             watch_dead_letters(settings),
         ):
             log.info("trainer started metrics_port=%d", health.port)
-            Trainer(settings, source, stop, once=once, accept_unmeasured=accept_unmeasured).run()
+            Trainer(settings, source, publisher, stop, once=once, accept_unmeasured=accept_unmeasured).run()
     finally:
+        publisher.close()
         source.close()
     log.info("trainer stopped")
 
 
 class Trainer:
-    """Starts fits when they are due, and publishes models that are good enough."""
+    """Starts fits when they are due, and publishes models that are good enough.
+
+    It does so only while it is the active trainer. As a standby it reads the log, so that it can take over.
+    """
 
     def __init__(
         self,
         settings: TrainerSettings,
         source: Source,
+        publisher: Publisher,
         stop: threading.Event,
         *,
         once: bool,
         accept_unmeasured: bool = False,
     ) -> None:
         self._settings, self._source, self._stop, self._once = settings, source, stop, once
+        self._publisher = publisher
+        self._is_active: bool | None = None  # None until the log is read
         self._accept_unmeasured = accept_unmeasured
         self._schedule = Schedule(settings.refit_ratings, settings.refit_interval_s)
         self._running: Running | None = None
@@ -99,21 +109,40 @@ class Trainer:
             while not self._stop.is_set() and not self._step():
                 pass
         finally:
-            if self._running is not None:
-                self._running.process.close()
+            self._end_fit()
 
     def _step(self) -> bool:
         """Run one iteration; return whether the fit of ``once`` is done."""
         source = self._source
         if source.read():
             self._unseen.restart(watermarks_of(source.in_service))
-        if not source.is_caught_up:
+        self._follow_ownership()
+        if not self._is_active or not source.is_caught_up:
             return False
         if self._running is not None:
             return self._check(self._running) and self._once
         if self._is_due():
             self._begin()
         return False
+
+    def _follow_ownership(self) -> None:
+        """Notice that this trainer became the active one, or is not any more."""
+        is_active = self._publisher.poll()
+        if not self._source.is_caught_up or is_active == self._is_active:
+            return
+        self._is_active = is_active
+        if not is_active:
+            self._end_fit()
+            log.info("standing by until no other trainer is active group=%s", self._publisher.group)
+            return
+        log.info("active trainer group=%s", self._publisher.group)
+        self._source.require_models()  # the trainer before may have published until now
+        self._unseen.restart(watermarks_of(self._source.in_service))
+
+    def _end_fit(self) -> None:
+        if self._running is not None:
+            self._running.process.close()
+            self._running = None
 
     def _is_due(self) -> bool:
         has_model = self._source.in_service is not None
@@ -160,7 +189,7 @@ class Trainer:
         try:
             if result.outcome == PUBLISHED:
                 self._publish(running)
-        except DchError as error:
+        except (DchError, DeliveryError) as error:
             result = FitResult(FAILED, str(error))
         finally:
             self._running = None
@@ -182,8 +211,7 @@ class Trainer:
             raise FitFailedError(f"nothing was published: {_why_not(result)}")
 
     def _publish(self, running: Running) -> None:
-        pointer = artifacts.publish_model(self._settings, running.process.folder, running.watermarks)
-        log.info("generation published generation=%d location=%s", pointer.generation, pointer.location)
+        self._publisher.publish(running.process.folder, running.watermarks)
 
 
 def _fit_config(settings: TrainerSettings) -> DchConfig:

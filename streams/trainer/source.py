@@ -1,6 +1,6 @@
 """Read the log into memory, and follow the model in service.
 
-The trainer joins no consumer group: every trainer reads all partitions.
+Every trainer reads all partitions, whether it is the active one or stands by.
 """
 
 import logging
@@ -58,7 +58,7 @@ class Source:
         return self._replay.is_done()
 
     def read(self) -> bool:
-        """Read the next records; return whether a newer generation is in service."""
+        """Read the next records; return whether another model is in service."""
         before = self.in_service
         records = self._consumer.poll(POLL_S)
         self._show_lag(records)
@@ -78,6 +78,13 @@ class Source:
         partitions = [Partition(self._ratings, number) for number in self._partitions]
         return {found.partition: self._consumer.position(found) or 0 for found in partitions}
 
+    def require_models(self) -> None:
+        """Be caught up again only once every pointer that is on `models` now was read."""
+        models = Partition(self._models, 0)
+        self._replay.expect(
+            {models: self._consumer.position(models) or 0}, self._consumer.end_offsets([models])
+        )
+
     def close(self) -> None:
         """Close the consumer."""
         self._consumer.close()
@@ -95,7 +102,10 @@ class Source:
                 continue  # the worker writes its dead letter
 
     def _add_pointer(self, pointer: ModelPointer) -> None:
-        """Follow a pointer to a newer generation, at its location inside our own store."""
+        """Follow a pointer to a newer generation, at its location inside our own store.
+
+        Of two models of one generation, the later one counts, as in the worker.
+        """
         newest = -1 if self.in_service is None else self.in_service.generation
         try:
             location = artifacts.location_within(self._artifacts, pointer)
@@ -104,7 +114,7 @@ class Source:
         except ArtifactError as error:
             log.warning("model ignored generation=%d reason=%s", pointer.generation, error)
             return
-        if pointer.generation > newest:
+        if pointer.generation >= newest:
             self.in_service = msgspec.structs.replace(pointer, location=location)
 
 

@@ -48,6 +48,7 @@ def reply_to(
         staleness_s=staleness_s,
         code=None if found.code is None else found.code.hex(),
         ratings=found.ratings,
+        generation_hash=found.generation_hash or None,
     )
 
 

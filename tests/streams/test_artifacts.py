@@ -4,17 +4,21 @@ import fsspec
 import pytest
 from random_models import random_model
 
-from dch.artifact import MANIFEST, MODEL, save_model
-from dch.errors import ArtifactError
+from dch.artifact import MANIFEST, MODEL, manifest_sha256, save_model
+from dch.errors import ArtifactError, ConfigError, MissingExtraError
 from streams import artifacts
+from streams.artifacts import StoreError
 from streams.messages import ModelPointer
+from tests.full_disk import no_room_beyond
 
 
 @pytest.fixture(params=["folder", "memory"])
 def store(request, tmp_path):
     if request.param == "memory":
         yield "memory://store"
-        fsspec.filesystem("memory").store.clear()
+        system = fsspec.filesystem("memory")
+        system.store.clear()
+        system.pseudo_dirs[:] = [""]
     else:
         yield str(tmp_path / "store")
 
@@ -26,14 +30,16 @@ def draft(tmp_path):
 
 
 def upload(store, draft):
-    location = artifacts.location_of(store, 3)
-    return location, artifacts.upload(draft, location)
+    sha256 = manifest_sha256(draft)
+    location = artifacts.location_of(store, 3, sha256)
+    artifacts.upload(draft, location)
+    return location, sha256
 
 
 def test_load_returns_the_uploaded_model_from_any_kind_of_store(store, draft):
     location, sha256 = upload(store, draft)
     assert artifacts.load(location, sha256).generation == 3
-    upload(store, draft)  # replaces the first
+    upload(store, draft)  # again, as a trainer that repeats its work
     assert artifacts.load(location, sha256.upper()).generation == 3
 
 
@@ -45,8 +51,9 @@ def test_the_pointer_to_an_uploaded_model_names_its_generation_location_and_wate
 
 def test_a_local_location_is_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert artifacts.location_of("here", 7) == str(tmp_path / "here" / "gen-7")
-    assert artifacts.location_of("memory://a/b/", 7) == "memory:///a/b/gen-7"
+    sha256 = "0123456789ABCDEF" * 4
+    assert artifacts.location_of("here", 7, sha256) == str(tmp_path / "here" / "gen-000007-0123456789ab")
+    assert artifacts.location_of("memory://a/b/", 7, sha256) == "memory:///a/b/gen-000007-0123456789ab"
 
 
 def test_an_artifact_with_another_checksum_is_refused(store, draft):
@@ -76,7 +83,7 @@ def pointer(location, generation=3):
 
 
 def test_an_artifact_is_loaded_from_inside_the_store_only(store):
-    inside = artifacts.location_of(store, 3)
+    inside = artifacts.location_of(store, 3, "00")
     assert artifacts.location_within(store, pointer(inside)) == inside
     assert artifacts.location_within(store, pointer(inside + "-ab")) == inside + "-ab"
     for url in ("ftp://h/x", "s3://b/gen-3", "memory://stores/gen-3", "http://h/gen-3"):
@@ -85,7 +92,7 @@ def test_an_artifact_is_loaded_from_inside_the_store_only(store):
 
 
 def test_a_folder_mounted_at_another_path_is_looked_up_in_the_store_and_never_opened(tmp_path):
-    own = artifacts.location_of(str(tmp_path), 3)
+    own = artifacts.location_of(str(tmp_path), 3, "00")
     for path in ("/etc", "/", "gen-3", f"{tmp_path}/../x", f"{tmp_path}", f"file://{tmp_path}/../gen-3"):
         assert artifacts.location_within(str(tmp_path), pointer(path)) == own
     assert artifacts.location_within(str(tmp_path), pointer(f"file://{own}")) == own
@@ -108,3 +115,82 @@ def test_an_error_names_a_store_that_cannot_be_written(draft, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
         artifacts.upload(draft, str(tmp_path / "file" / "gen-1"))
+
+
+def test_two_models_of_one_generation_do_not_overwrite_each_other(store, draft, tmp_path):
+    save_model(tmp_path / "other", random_model(generation=3, seed=5))
+    first, second = (artifacts.upload_model(store, folder, {}) for folder in (draft, tmp_path / "other"))
+    assert first.location != second.location
+    assert first.generation_hash != second.generation_hash
+    for pointer in (first, second):
+        assert artifacts.load(pointer.location, pointer.sha256).generation_hash == pointer.generation_hash
+
+
+def files_in(store):
+    system, path = fsspec.core.url_to_fs(store)
+    return sorted(system.find(path)) if system.exists(path) else []
+
+
+def test_a_disk_that_fills_up_during_an_upload_leaves_no_file_and_the_error_names_the_location(
+    draft, tmp_path
+):
+    store = str(tmp_path / "store")
+    location = artifacts.location_of(store, 3, manifest_sha256(draft))
+    with no_room_beyond(500), pytest.raises(StoreError, match=f"{location}.* cannot be written"):
+        artifacts.upload(draft, location)
+    assert files_in(store) == []
+
+
+def test_an_upload_to_an_object_store_that_fails_halfway_is_removed(draft, monkeypatch):
+    system = fsspec.filesystem("memory")
+    pipe_file = type(system).pipe_file
+
+    def fail(self, path, content, **kwargs):
+        if path.endswith(MANIFEST):
+            raise OSError("the connection was lost")
+        return pipe_file(self, path, content, **kwargs)
+
+    monkeypatch.setattr(type(system), "pipe_file", fail)
+    with pytest.raises(StoreError, match="gen-3 cannot be written"):
+        artifacts.upload(draft, "memory://store/gen-3")
+    assert files_in("memory://store") == []
+    system.pseudo_dirs[:] = [""]
+
+
+def test_the_check_of_a_store_writes_reads_and_deletes_and_leaves_nothing(store):
+    artifacts.check_store(store)
+    assert files_in(store) == []
+
+
+def test_the_check_of_a_store_names_what_is_wrong(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=f"{tmp_path}/file/x cannot be used"):
+        artifacts.check_store(str(tmp_path / "file" / "x"))
+
+    with pytest.raises(ConfigError, match="nosuch://x cannot be opened"):
+        artifacts.check_store("nosuch://x")
+
+    def without_s3fs(name):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", without_s3fs)
+    for call in (artifacts.check_store, artifacts.root_of):
+        with pytest.raises(MissingExtraError, match="Install s3fs to access S3"):
+            call("s3://bucket/models")
+
+
+def test_what_may_pass_is_a_store_error_and_what_is_wrong_for_good_is_not(store, draft, tmp_path):
+    location, sha256 = upload(store, draft)
+    system, path = fsspec.core.url_to_fs(location)
+    with pytest.raises(StoreError):
+        artifacts.load(location + "0", sha256)  # missing
+    system.rm_file(f"{path}/{MODEL}")
+    with pytest.raises(StoreError):
+        artifacts.load(location, sha256)
+    upload(store, draft)
+    assert artifacts.load(location, sha256).generation == 3
+    system.pipe_file(f"{path}/{MODEL}", b"damaged")
+    for checksum in (sha256, "00"):
+        with pytest.raises(ArtifactError) as caught:
+            artifacts.load(location, checksum)
+        assert not isinstance(caught.value, StoreError)

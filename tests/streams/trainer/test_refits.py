@@ -57,29 +57,45 @@ class Script:
     def positions(self):
         return {0: self._n_read}
 
+    def require_models(self):
+        pass
+
+
+class Turns:
+    """In place of the publisher: whether this trainer is active, by turns; the last one stays."""
+
+    group = "trainer"
+
+    def __init__(self, *turns):
+        self._turns = list(turns)
+
+    def poll(self):
+        return self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
+
 
 @pytest.fixture
 def started(monkeypatch):
-    """The requests of the fits that were started; none of them ever ends."""
+    """The requests of the fits that run; none of them ever ends by itself."""
     requests = []
 
     class Process:
         def __init__(self, request):
+            self._request = request
             requests.append(request)
 
         def result(self):
             return None
 
         def close(self):
-            pass
+            requests.remove(self._request)
 
     monkeypatch.setattr(main, "FitProcess", Process)
     return requests
 
 
-def trainer_on(source, **changes):
+def trainer_on(source, turns=(True,), **changes):
     settings = TrainerSettings(refit_ratings=500, **changes)
-    return main.Trainer(settings, source, threading.Event(), once=False)
+    return main.Trainer(settings, source, Turns(*turns), threading.Event(), once=False)
 
 
 @pytest.mark.parametrize("first", ["pointer", "ratings"])
@@ -135,3 +151,43 @@ def test_any_watermarks_and_any_batches_give_the_count_of_the_whole_log():
             unseen.restart(watermarks)
             assert unseen.count() == log.n_beyond(watermarks)
     assert end > 50
+
+
+def test_a_standby_reads_the_log_and_fits_only_once_it_is_the_active_trainer(started):
+    source = Script(rating_records(0, 2500), caught_up_after=1)
+    trainer = trainer_on(source, turns=[False, False, False, True])
+    for _ in range(3):
+        trainer._step()
+    assert (started, len(source.log)) == ([], 2500)
+    trainer._step()
+    (request,) = started
+    assert request.generation == 1
+
+
+def test_a_trainer_that_takes_over_first_reads_what_the_one_before_has_published(started):
+    source = Script(rating_records(0, 2500), [], pointer(1, seen=2400), caught_up_after=1)
+    asked = []
+
+    def require_models():
+        asked.append(source.in_service)
+        source._left = 1
+
+    source.require_models = require_models
+    trainer = trainer_on(source, turns=[False, True])
+    for _ in range(4):
+        trainer._step()
+    assert asked == [None]
+    assert source.in_service == pointer(1, seen=2400)
+    assert started == [], "only 100 ratings are new to the model of the trainer before"
+
+
+def test_a_trainer_that_is_not_the_active_one_any_more_ends_its_fit(started):
+    source = Script(rating_records(0, 2500), caught_up_after=1)
+    trainer = trainer_on(source, turns=[True, True, False, True])
+    trainer._step()
+    assert len(started) == 1
+    trainer._step()
+    trainer._step()
+    assert started == []
+    trainer._step()
+    assert len(started) == 1, "the next turn begins again with all ratings"

@@ -1,0 +1,75 @@
+"""Publish models as the active trainer: one of all trainers of a group, and fenced by the next one.
+
+The active trainer is the owner of the partition of `models` in the consumer group of the trainers. It writes
+pointers by a transactional producer, whose id is that of the group. A trainer that becomes active creates a
+new one. From then on, the broker refuses the pointers of the trainer before, even if it does not know yet
+that it lost the ownership.
+"""
+
+import logging
+from pathlib import Path
+
+from streams import artifacts, topics
+from streams.errors import DeliveryError
+from streams.kafka.ownership import Ownership
+from streams.kafka.records import Output
+from streams.kafka.transactional_producer import TransactionalProducer
+from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
+from streams.metrics import TRAINER_ACTIVE
+from streams.settings import TrainerSettings
+from streams.trainer.rating_log import Watermarks
+from streams.trainer.retention import remove_old
+
+log = logging.getLogger("streams.trainer")
+
+
+class Publisher:
+    """The right to publish models, and their publication."""
+
+    def __init__(self, settings: TrainerSettings) -> None:
+        self._settings = settings
+        self._topic = settings.topic(topics.MODELS.name)
+        self.group = settings.group_of("trainer")
+        self._ownership = Ownership(settings, self._topic, self.group)
+        self._producer: TransactionalProducer | None = None
+        self._has_failed = False
+
+    def poll(self) -> bool:
+        """Return whether this trainer is the active one; call it often.
+
+        Once it returns True, no earlier trainer can publish: all that they published is on the topic.
+        """
+        is_owner = self._ownership.poll() and not self._has_failed
+        self._has_failed = False
+        if not is_owner:
+            self._producer = None
+        elif self._producer is None:
+            self._producer = TransactionalProducer(self._settings, self.group)
+        TRAINER_ACTIVE.set(is_owner)
+        return is_owner
+
+    def publish(self, folder: Path, watermarks: Watermarks) -> None:
+        """Upload an artifact, publish its pointer, and remove artifacts that are no longer needed.
+
+        Raises:
+            ArtifactError: the folder cannot be read, or the store cannot be written.
+            DeliveryError: the pointer was not published; another trainer may be active now.
+        """
+        if self._producer is None:
+            raise DeliveryError("this trainer is not the active one any more")
+        pointer = artifacts.upload_model(self._settings.artifacts, folder, watermarks)
+        self._send(self._producer, pointer)
+        log.info("generation published generation=%d location=%s", pointer.generation, pointer.location)
+        remove_old(self._settings.artifacts, pointer, self._settings.keep_generations)
+
+    def close(self) -> None:
+        """Leave the group, so that a standby becomes active at once."""
+        self._producer = None
+        self._ownership.close()
+
+    def _send(self, producer: TransactionalProducer, pointer: ModelPointer) -> None:
+        try:
+            producer.send_all([Output(self._topic, MODEL_KEY, encode_model_pointer(pointer))])
+        except DeliveryError:
+            self._has_failed = True  # begin again as a standby: another trainer may have published
+            raise
