@@ -147,10 +147,10 @@ READY = gauge(
 )
 MODEL_INFO = gauge(
     "dch_model_info",
-    "The generation in service has the value 1; sha256 is the start of the checksum of its manifest.",
+    "The generation in service has the value 1; generation_hash tells models of one generation apart.",
     jump="A new generation is in service. Two at once for minutes: one worker cannot load it.",
     roles="worker",
-    labels={"generation": ANY, "sha256": ANY, "location": ANY},
+    labels={"generation": ANY, "generation_hash": ANY, "location": ANY},
 )
 MODEL_TRAINED_TIMESTAMP_SECONDS = gauge(
     "dch_model_trained_timestamp_seconds",
@@ -161,17 +161,36 @@ MODEL_TRAINED_TIMESTAMP_SECONDS = gauge(
 MODEL_SWAP_DURATION_SECONDS = histogram(
     "dch_model_swap_duration_seconds",
     "Time from reading the pointer to a new generation until that generation is in service.",
-    jump="Another worker is slow or down: a swap waits 30 s for its item codes.",
+    jump="Another worker cannot load the generation: a swap waits for its item codes.",
     roles="worker",
     buckets=SECONDS,
 )
 MODELS_REFUSED = counter(
     "dch_models_refused_total",
-    "Model pointers refused; reason is malformed, outside (of --artifacts), artifact (missing, corrupt or of"
+    "Model pointers refused; reason is malformed, outside (of --artifacts), artifact (corrupt or of"
     " another format) or older.",
-    jump="The artifact store fails, or roles have different --artifacts.",
+    jump="An artifact is damaged, or roles have different --artifacts.",
     roles="worker",
     labels={"reason": ("malformed", "outside", "artifact", "older")},
+)
+TRAINER_ACTIVE = gauge(
+    "dch_trainer_active",
+    "1 while this trainer is the active one of its group, 0 while it stands by.",
+    jump="Another trainer took over: this one left the group, or was not heard of for the session timeout.",
+    roles="trainer",
+)
+MODEL_LOAD_FAILURES = counter(
+    "dch_model_load_failures_total",
+    "Failed attempts to read an announced model from the artifact store; each is repeated.",
+    jump="The store fails, or an artifact is missing there. After --model-load-timeout-s the worker is"
+    " not ready.",
+    roles="worker",
+)
+ITEM_CODES_AWAITED = gauge(
+    "dch_item_codes_awaited_codes",
+    "Item codes of the next generation that other workers have yet to publish; the swap waits for them.",
+    jump="More than 0 for minutes: another worker cannot load the next generation.",
+    roles="worker",
 )
 REFITS = counter(
     "dch_refits_total",

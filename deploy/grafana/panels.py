@@ -501,7 +501,7 @@ TRAINING = Dashboard(
                     "Models by location and hash",
                     "short",
                     "Which worker serves which generation, from where; the hash is that of its manifest.",
-                    "max by (instance, generation, sha256, location) (dch_model_info{<prefix>})",
+                    "max by (instance, generation, generation_hash, location) (dch_model_info{<prefix>})",
                     width=16,
                 ),
                 Panel(

@@ -41,6 +41,12 @@ class WorkerSettings(RoleSettings):
         le=1,
         description="Minimum share of each list for items that the model in service was not fitted on",
     )
+    model_load_timeout_s: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=10**6,
+        description="Seconds without the announced model until requests get an error and /readyz fails",
+    )
     encode_interval_s: float = Field(
         default=1.0, ge=0.01, le=3600, description="Seconds between two publications of item codes"
     )

@@ -30,6 +30,15 @@ class FetchedModel:
 
 
 @dataclass(frozen=True)
+class AwaitedModel:
+    """A model that was announced, and that the artifact store has not given yet."""
+
+    generation: int
+    since_s: float
+    """``time.monotonic`` since when this worker has not had the model that it should have."""
+
+
+@dataclass(frozen=True)
 class TableBatch:
     """The decoded records of one poll of the global tables `items` and `item-codes`."""
 
@@ -48,6 +57,7 @@ class WorkerContext:
         self.group = settings.group_of("worker")
         self.stop = stop
         self.table_queue: queue.Queue[FetchedModel | TableBatch] = queue.Queue(MAX_QUEUED)  # tables to ingest
+        self.awaited_model: AwaitedModel | None = None  # tables
         self.tables_read = threading.Event()  # tables: all records that existed at the start are queued
         self.recommender: Recommender | None = None  # ingest
         self.owned: frozenset[int] = frozenset()  # ingest: partitions that this worker owns
@@ -55,6 +65,21 @@ class WorkerContext:
         self.is_caught_up = False  # ingest: whether all owned partitions are, items included
         self.serving: frozenset[int] = frozenset()  # requests: partitions of `requests` being read
         self.newest_published_ms = 0  # ingest
+
+    def missing_model(self, now_s: float | None = None) -> str:
+        """Return what to tell clients while the announced model is missing for too long; empty otherwise.
+
+        Others may serve that model, and publish no item codes of the one in service any more. Lists from
+        fewer and fewer items would look like answers.
+        """
+        awaited = self.awaited_model
+        now_s = time.monotonic() if now_s is None else now_s
+        if awaited is None or now_s - awaited.since_s <= self.settings.model_load_timeout_s:
+            return ""
+        return (
+            f"this worker cannot load generation {awaited.generation} from its artifact store since "
+            f"{now_s - awaited.since_s:.0f} s, and gives no lists of an earlier one; try again later"
+        )
 
     def staleness_s(self, now_ms: int) -> float:
         """Return the seconds since the newest rating record that this worker has applied was published.

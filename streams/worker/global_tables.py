@@ -53,7 +53,9 @@ class GlobalTables:
             for name in (self._items, self._codes)
             for number in range(settings.partitions)
         ]
-        self._fetcher = ModelFetcher(settings)
+        self._fetcher = ModelFetcher(context)
+        self._has_missed_codes = False  # of models that were not known when their codes were read
+        self._read_before: dict[Partition, int] = {}  # of records read again: their bad ones are known
         self._to_end = ReplayProgress()
         self._newest: dict[str, tuple[int, int, FeatureRecord]] = {}  # by item: timestamp, offset, record
         self._bad: list[tuple[Record, BadRecord]] = []
@@ -80,15 +82,16 @@ class GlobalTables:
             self._commit_when_due()
 
     def process(self, records: Sequence[Record]) -> None:
-        """Decode records, and queue what they hold: items and codes first, then the newest model."""
+        """Decode records, and queue what they hold: the newest model first, then items and codes."""
         for record in records:
             if record.topic == self._models.topic:
                 self._read_pointer(record)
+        if model := self._fetcher.fetch_newest():
+            self._enqueue(model)
+            self._read_missed_codes()
         batch = self.decode([record for record in records if record.topic != self._models.topic])
         if batch.items or batch.codes:
             self._enqueue(batch)
-        if model := self._fetcher.fetch_newest():
-            self._enqueue(model)
         for name, count in ((self._items, len(batch.items)), (self._codes, len(batch.codes))):
             count_events(self._context.settings, name, applied=count)
 
@@ -102,9 +105,25 @@ class GlobalTables:
                 else:
                     id_, code = decode_item_code(record)
                     batch.codes.append((id_, record.partition, code))
+                    self._has_missed_codes |= code is not None and self._fetcher.may_be_next(code)
             except BadRecord as reason:
-                self._bad.append((record, reason))
+                if record.offset >= self._read_before.get(Partition(record.topic, record.partition), 0):
+                    self._bad.append((record, reason))
         return batch
+
+    def _read_missed_codes(self) -> None:
+        """Read `item-codes` again if it may hold codes of a model that was not known when they were read.
+
+        Ingest keeps only the codes of models that it knows, so that no record can fill its memory. The codes
+        of a model come early if the store gave the model late, or if `models` was read late.
+        """
+        if not self._has_missed_codes:
+            return
+        self._has_missed_codes = False
+        places = {one: self._consumer.position(one) for one in (self._models, *self._partitions)}
+        codes = {one: offset or 0 for one, offset in places.items() if one.topic == self._codes}
+        self._read_before |= {one: max(at, self._read_before.get(one, 0)) for one, at in codes.items()}
+        self._read_from({one: BEGINNING if one in codes or at is None else at for one, at in places.items()})
 
     def _read_from(self, starts: dict[Partition, int | None]) -> None:
         self._to_end.begin(self._consumer, starts)

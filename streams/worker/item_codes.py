@@ -1,8 +1,9 @@
 """The item codes of a worker: encoded here for the items it owns, read from `item-codes` for all others.
 
-The codes on the topic are kept here for each generation, so that only codes that differ are published, even
-after a restart in which every history was read again. Codes of another shape than those of the model, such as
-codes without ranking vectors from an earlier version of the worker, do not count as codes of its generation.
+The codes on the topic are kept here for the model in service and for the next one, so that only codes that
+differ are published, even after a restart in which every history was read again. Codes of all other models
+are ignored, however many there are: of other generations, of another model of the same generation, without a
+hash, or of another shape. The owner of an item whose code they replaced on the topic publishes it again.
 """
 
 from collections.abc import Iterable
@@ -27,8 +28,8 @@ Rows = NDArray[np.int32]
 CodeRecords = Iterable[tuple[str, int, ItemCode | None]]
 """Item id, partition and item code; None removes the code."""
 
-Shape = tuple[int, int, int]
-"""Generation, bits and ranking vector size. Codes can be compared and served together if these are equal."""
+Shape = tuple[int, str, int, int]
+"""Generation, its hash, bits and ranking vector size. Only codes of one shape are served together."""
 
 MAX_POPULARITY = 2**31 - 1
 
@@ -42,17 +43,25 @@ class ItemCodeTable:
 
         self._settings = settings
         self._state = state
-        self._published: dict[Shape, ItemCodeStore] = {}  # the codes on the topic
+        self._next: Shape | None = None  # of the model that is to be served next
+        self._published: dict[Shape, ItemCodeStore] = {}  # the codes on the topic, of known models
         self._owners = np.empty(0, np.int32)  # (n_items,) partition of each item, as far as computed
 
+    def expect(self, model: Model) -> None:
+        """Keep the codes of this model from now on, too, and no longer those of an earlier next one."""
+        self._next = _shape_of_model(model)
+        self._forget_unknown()
+
     def update(self, records: CodeRecords) -> None:
-        """Take codes read from the topic, and serve those of other workers. Past generations are ignored."""
-        current = self._state.model.generation
+        """Take codes read from the topic, and serve those of other workers. Unknown models are ignored."""
         for shape, group in groupby(records, lambda found: _shape_of(found[2]) if found[2] else None):
             if shape is None:
                 self._remove([id_ for id_, _, _ in group])
-            elif shape[0] >= current:
-                self._put(shape, {id_: code for id_, _, code in group if code is not None})
+                continue
+            codes = {id_: code for id_, _, code in group if code is not None}
+            self._note_replaced(shape, self._state.item_rows(list(codes)))
+            if shape in self._known():
+                self._put(shape, codes)
 
     def refresh(self) -> list[Output]:
         """Encode the items that changed; return records of the owned codes that differ from the topic."""
@@ -70,12 +79,15 @@ class ItemCodeTable:
         """Count the items of other workers that have a code in service and none of this model yet."""
         rows = self._state.items_with_code()
         others = rows[~self._is_owned(rows)]
-        return len(others) - int(np.count_nonzero(self._store(_shape_of_model(model)).has_code(others)))
+        published = self._published.get(_shape_of_model(model))
+        return len(others) - (0 if published is None else int(np.count_nonzero(published.has_code(others))))
 
     def complete(self, snapshot: Snapshot) -> None:
-        """Put the codes of other workers into a prepared snapshot; drop the generations before it."""
+        """Put the codes of other workers into a prepared snapshot, and forget those of all other models."""
         self._published = {
-            shape: store for shape, store in self._published.items() if shape[0] >= snapshot.model.generation
+            shape: store
+            for shape, store in self._published.items()
+            if shape == _shape_of_model(snapshot.model)
         }
         rows = self._all_rows()
         self._serve_published(rows[~self._is_owned(rows)], snapshot)
@@ -86,15 +98,35 @@ class ItemCodeTable:
         ids = self._state.known_items()
         return [ids[row] for row in rows.tolist()]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the codes that are known to be on the topic, in bytes."""
+        return sum(store.nbytes for store in self._published.values())
+
+    def _known(self) -> set[Shape | None]:
+        return {_shape_of_model(self._state.model), self._next}
+
+    def _forget_unknown(self) -> None:
+        self._published = {
+            shape: self._published[shape] for shape in self._published if shape in self._known()
+        }
+
     def _put(self, shape: Shape, found: dict[str, ItemCode]) -> None:
-        store = self._store(shape)
         rows = self._state.intern_items(list(found))
-        for other, outdated in self._published.items():
-            if other[0] == shape[0] and other != shape:  # the topic holds one code per item
-                outdated.remove(rows)
-        store.put(rows, _columns_of(found.values(), shape))
+        self._store(shape).put(rows, _columns_of(found.values(), shape))
         if shape == _shape_of_model(self._state.model):
             self._serve_published(rows[~self._is_owned(rows)])
+
+    def _note_replaced(self, shape: Shape, rows: Rows) -> None:
+        """Note that the topic holds codes of this shape for some items: it holds one code per item.
+
+        Codes of the next model stay known where another worker replaces its own by one of the model in
+        service: they will be there again once it swaps, and the swap of this worker must not wait until then.
+        """
+        owned = rows[self._is_owned(rows)]
+        for other, store in self._published.items():
+            if other != shape and other[0] >= shape[0]:
+                store.remove(rows if other[0] == shape[0] else owned)
 
     def _remove(self, ids: list[str]) -> None:
         rows = self._state.item_rows(ids)
@@ -121,10 +153,20 @@ class ItemCodeTable:
         is_changed |= (served.words != known.words).any(axis=1)
         is_changed |= (served.vectors != known.vectors).any(axis=1)
         is_changed |= served.popularity != known.popularity
+        if snapshot is not None:  # tell the others not to wait for a code that the next model does not have
+            is_changed |= ~served.present & self._have_code(rows)
         changed = rows[is_changed]
         codes = self._state.item_codes(changed, snapshot)
+        self._note_replaced(_shape_of_model(model), changed)
         published.put(changed, codes)
         return [self._record(model, row, codes.part(at, at + 1)) for at, row in enumerate(changed.tolist())]
+
+    def _have_code(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return whether the topic holds a code of any known model, (n,)."""
+        found = np.zeros(len(rows), np.bool_)
+        for store in self._published.values():
+            found |= store.has_code(rows)
+        return found
 
     def _record(self, model: Model, row: int, code: ItemCodes) -> Output:
         value = None
@@ -136,6 +178,7 @@ class ItemCodeTable:
                     ratings=self._state.n_raters(row),
                     positives=int(code.popularity[0]),
                     vector=code.vectors.tobytes().hex(),
+                    generation_hash=model.generation_hash,
                 )
             )
         topic, owner = self._settings.topic(topics.ITEM_CODES.name), int(self._owner_partitions()[row])
@@ -145,7 +188,7 @@ class ItemCodeTable:
         """Return the published codes of one shape."""
         store = self._published.get(shape)
         if store is None:
-            generation, bits, vector_size = shape
+            generation, _, bits, vector_size = shape
             store = ItemCodeStore(generation=generation, bits=bits, vector_size=vector_size)
             self._published[shape] = store
         return store
@@ -168,7 +211,7 @@ class ItemCodeTable:
 
 def _columns_of(codes: Iterable[ItemCode], shape: Shape) -> ItemCodes:
     """Return decoded item codes of one shape as columns."""
-    _, bits, vector_size = shape
+    _, _, bits, vector_size = shape
     codes = list(codes)
     n = len(codes)
     packed = bytes.fromhex("".join(code.code for code in codes))
@@ -182,8 +225,8 @@ def _columns_of(codes: Iterable[ItemCode], shape: Shape) -> ItemCodes:
 
 
 def _shape_of(code: ItemCode) -> Shape:
-    return code.generation, 4 * len(code.code), len(code.vector) // 2
+    return code.generation, code.generation_hash, 4 * len(code.code), len(code.vector) // 2
 
 
 def _shape_of_model(model: Model) -> Shape:
-    return model.generation, model.bits, model.item_tower.vector_size
+    return model.generation, model.generation_hash, model.bits, model.item_tower.vector_size

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from dch.errors import DchError
-from streams import topics
+from streams import artifacts, topics
 from streams.errors import StreamError
 from streams.health import Checks, Health
 from streams.kafka import Admin
@@ -53,6 +53,7 @@ def run(settings: WorkerSettings) -> None:
 
 def serve(settings: WorkerSettings, stop: threading.Event) -> None:
     """Run a worker until ``stop`` is set. Like ``run``, without signals."""
+    artifacts.open_store(settings.artifacts)  # a store that no attempt can open is an error at once
     topics.require(Admin(settings), settings)
     show_zeros("worker")
     context = WorkerContext(settings, stop)
@@ -71,6 +72,7 @@ def checks(context: WorkerContext) -> Checks:
     """Return the readiness checks: the conditions for answering every request from complete state."""
     return {
         "model loaded": lambda: context.recommender is not None,
+        "announced model loaded": lambda: not context.missing_model(),
         "tables read": context.tables_read.is_set,
         "partitions assigned": lambda: bool(context.owned),
         "caught up": lambda: context.is_caught_up,

@@ -16,40 +16,48 @@ from dch.recommender import Recommender
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 from streams import artifacts
+from streams.artifacts import StoreError
 from streams.errors import BadRecord
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
-from streams.messages import ModelPointer, decode_model_pointer
+from streams.messages import ItemCode, ModelPointer, decode_model_pointer
 from streams.metrics import (
+    ITEM_CODES_AWAITED,
     MODEL_INFO,
+    MODEL_LOAD_FAILURES,
     MODEL_SWAP_DURATION_SECONDS,
     MODEL_TRAINED_TIMESTAMP_SECONDS,
     MODELS_REFUSED,
 )
 from streams.settings import WorkerSettings
-from streams.worker.context import FetchedModel
+from streams.worker.context import AwaitedModel, FetchedModel, WorkerContext
 from streams.worker.item_codes import ItemCodeTable
 from streams.worker.prequential import Trials
 
 log = logging.getLogger("streams.worker")
 
-ITEM_CODES_TIMEOUT_S = 30.0
-"""How long a swap waits for the other workers' item codes of the new generation. A worker that takes longer
-is assumed to be down. Its items are then missing from lists until it is back, but an outdated model would be
-worse."""
+FIRST_RETRY_S, LAST_RETRY_S = 0.5, 10.0
+"""The first wait before another attempt to load a model from a failing store, and the longest."""
 
+FIRST_REPUBLISH_S, LAST_REPUBLISH_S = 30.0, 600.0
+"""The first wait before the item codes of the next generation are published again, and the longest."""
 
-HASH_SHOWN = 12
-"""Digits of a checksum that metrics show."""
+MAX_PENDING = 16
+"""Announced models kept until the newest of them is loaded."""
 
 
 class ModelFetcher:
-    """Fetches the models that pointers name. Only the tables thread uses it."""
+    """Fetches the models that pointers name. Only the tables thread uses it.
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._settings = settings
-        self._pending: list[tuple[ModelPointer, float]] = []  # oldest first, each with the time it was read
-        self._newest_generation = -1
+    A model that the store does not give is tried again until it does, or until a newer one is announced.
+    An earlier one is not taken instead: other workers may serve the announced one already.
+    """
+
+    def __init__(self, context: WorkerContext, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._context, self._settings, self._now = context, context.settings, now
+        self._pending: list[tuple[ModelPointer, float]] = []  # newest last, each with the time it was read
+        self._fetched: ModelPointer | None = None
+        self._retry_at, self._retry_s = 0.0, FIRST_RETRY_S
 
     def read(self, record: Record) -> None:
         """Decode a pointer and keep it until the next ``fetch_newest``.
@@ -62,33 +70,89 @@ class ModelFetcher:
         except BadRecord:
             MODELS_REFUSED.labels("malformed").inc()
             raise
-        self._pending.append((pointer, time.monotonic()))
+        self._pending.append((pointer, self._now()))
+        self._pending.sort(key=lambda found: found[0].generation)  # stable: the later of two equal ones last
+        del self._pending[:-MAX_PENDING]
+        self._retry_at, self._retry_s = 0.0, FIRST_RETRY_S
 
     def fetch_newest(self) -> FetchedModel | None:
-        """Return the newest valid model that is newer than the last one; refuse invalid and older models."""
-        pending, self._pending = self._pending, []
-        for pointer, read_at_s in reversed(pending):
-            if pointer.generation <= self._newest_generation:
-                refuse_older(pointer, self._newest_generation)
-            elif (model := self._fetch(pointer)) is not None:
-                self._newest_generation = pointer.generation
+        """Return the newest announced model, once, if the store gives it; refuse invalid and older models."""
+        while self._pending and self._now() >= self._retry_at:
+            pointer, read_at_s = self._pending[-1]
+            try:
+                model = self._fetch(pointer, read_at_s)
+            except StoreError as error:
+                self._retry_later(pointer, error)
+                return None
+            self._pending.pop()
+            if model is not None:
+                self._pending.clear()
+                self._fetched, self._context.awaited_model = pointer, None
                 return FetchedModel(model, pointer, read_at_s)
+        if not self._pending:
+            self._context.awaited_model = None
         return None
 
-    def _fetch(self, pointer: ModelPointer) -> Model | None:
+    def may_be_next(self, code: ItemCode) -> bool:
+        """Tell whether an item code may belong to a model that was not fetched yet."""
+        fetched = self._fetched
+        if fetched is None or code.generation > fetched.generation:
+            return True
+        return code.generation == fetched.generation and code.generation_hash != fetched.generation_hash
+
+    def _fetch(self, pointer: ModelPointer, read_at_s: float) -> Model | None:
+        """Return the model of a pointer, or None if it is refused for good.
+
+        Raises:
+            StoreError: the store fails; try again.
+        """
+        if self._fetched is not None and not is_newer(pointer, self._fetched):
+            refuse_older(pointer, self._fetched.generation)
+            return None
         try:
             location = artifacts.location_within(self._settings.artifacts, pointer)
+        except StoreError:
+            raise
         except ArtifactError as error:
             refuse(pointer, "outside", error)
             return None
+        awaited = self._context.awaited_model
+        since_s = read_at_s if awaited is None else awaited.since_s
+        self._context.awaited_model = AwaitedModel(pointer.generation, since_s)
+        return self._load(pointer, location)
+
+    def _load(self, pointer: ModelPointer, location: str) -> Model | None:
         try:
             model = artifacts.load(location, pointer.sha256)
             if model.generation != pointer.generation:
                 raise ArtifactError(f"{pointer.location} holds generation {model.generation}")
+        except StoreError:
+            raise
         except ArtifactError as error:
             refuse(pointer, "artifact", error)
             return None
         return model
+
+    def _retry_later(self, pointer: ModelPointer, error: StoreError) -> None:
+        MODEL_LOAD_FAILURES.inc()
+        log.warning(
+            "model not loaded yet generation=%d retry_in_s=%g reason=%s",
+            pointer.generation,
+            self._retry_s,
+            error,
+        )
+        self._retry_at = self._now() + self._retry_s
+        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
+
+
+def is_newer(pointer: ModelPointer, than: ModelPointer) -> bool:
+    """Tell whether a pointer that was read later names a newer model.
+
+    Of two models of one generation, the later one counts: compaction keeps only that one for later readers.
+    """
+    return pointer.generation > than.generation or (
+        pointer.generation == than.generation and pointer.sha256 != than.sha256
+    )
 
 
 class ModelSwapper:
@@ -110,8 +174,7 @@ class ModelSwapper:
         self._outbox = outbox
         self._now = now
         self._next: FetchedModel | None = None
-        self._published: FetchedModel | None = None  # the next model, once our item codes of it are published
-        self._deadline = 0.0
+        self._republish_at = self._republish_s = 0.0
         self._labels: tuple[str, str, str] | None = None  # of the model in service, in the metrics
         self.trials: Trials
         """The prequential trials of the generation in service."""
@@ -121,37 +184,45 @@ class ModelSwapper:
     def offer(self, new: FetchedModel) -> None:
         """Make a model the next one to swap in; refuse it unless it is newer than the newest one so far."""
         newest = self._next or self._in_service
-        if new.pointer.generation <= newest.pointer.generation:
+        if not is_newer(new.pointer, newest.pointer):
             refuse_older(new.pointer, newest.pointer.generation)
             return
-        self._next, self._deadline = new, self._now() + ITEM_CODES_TIMEOUT_S
+        self._next = new
+        self._republish_at, self._republish_s = self._now(), FIRST_REPUBLISH_S
+        self._item_codes.expect(new.model)
 
     def swap_when_ready(self) -> None:
         """Swap in the next model once its item codes are complete. Item histories must be complete.
 
         Each worker first publishes its own item codes of the next generation. Then it waits for those of the
         other workers, while the current generation stays in service. So no items are missing after a swap.
+        It waits as long as they live: the partitions of a worker that is gone get another owner. While it
+        waits, it publishes again now and then, because there may be new items that another one waits for.
         """
         new = self._next
-        if new is None:
-            return
-        is_late = self._now() > self._deadline
-        if self._is_waiting_for_others(new) and not is_late:
+        if new is None or (self._n_awaited(new) and self._now() < self._republish_at):
             return
         snapshot = self._state.prepare(new.model)
         self._outbox.send_all(self._item_codes.changes(snapshot))
-        n_missing = self._item_codes.n_missing(new.model)
-        if n_missing and not is_late:
-            self._published = new
-            return
-        if n_missing:
-            log.warning(
-                "swap without all item codes generation=%d missing=%d", new.model.generation, n_missing
-            )
-        self._swap(new, snapshot)
+        if n_awaited := self._n_awaited(new):
+            self._wait(new, n_awaited)
+        else:
+            self._swap(new, snapshot)
 
-    def _is_waiting_for_others(self, new: FetchedModel) -> bool:
-        return self._published is new and self._item_codes.n_missing(new.model) > 0
+    def _n_awaited(self, new: FetchedModel) -> int:
+        n_awaited = self._item_codes.n_missing(new.model)
+        ITEM_CODES_AWAITED.set(n_awaited)
+        return n_awaited
+
+    def _wait(self, new: FetchedModel, n_awaited: int) -> None:
+        log.log(
+            logging.WARNING if self._republish_s > FIRST_REPUBLISH_S else logging.INFO,
+            "waiting for item codes of other workers generation=%d missing=%d",
+            new.model.generation,
+            n_awaited,
+        )
+        self._republish_at = self._now() + self._republish_s
+        self._republish_s = min(2 * self._republish_s, LAST_REPUBLISH_S)
 
     def _swap(self, new: FetchedModel, snapshot: Snapshot) -> None:
         self._item_codes.complete(snapshot)
@@ -160,7 +231,7 @@ class ModelSwapper:
         self._set_in_service(new)
 
     def _set_in_service(self, new: FetchedModel) -> None:
-        self._in_service, self._next, self._published = new, None, None
+        self._in_service, self._next = new, None
         self.trials = Trials(self._settings, new.model, new.pointer.watermarks)
         MODEL_INFO.labels(*(labels := model_labels(new.pointer))).set(1)
         if self._labels not in (None, labels):
@@ -177,7 +248,7 @@ class ModelSwapper:
 
 def model_labels(pointer: ModelPointer) -> tuple[str, str, str]:
     """Return the values of the labels of ``dch_model_info``."""
-    return str(pointer.generation), pointer.sha256[:HASH_SHOWN], pointer.location
+    return str(pointer.generation), pointer.generation_hash, pointer.location
 
 
 def refuse(pointer: ModelPointer, label: str, reason: object) -> None:

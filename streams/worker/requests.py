@@ -17,7 +17,7 @@ from streams.kafka.lag import Lag
 from streams.kafka.outbox import Outbox, is_repartitioned
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
-from streams.messages import RecommendReply, RecommendRequest, decode_request
+from streams.messages import ErrorReply, RecommendReply, RecommendRequest, decode_request
 from streams.messages.headers import ReplyAddress, trace_id
 from streams.metrics import REQUEST_DURATION_SECONDS, REQUESTS_EXPIRED
 from streams.worker.context import WorkerContext, now_ms
@@ -155,7 +155,10 @@ class Requests:
         if request.deadline is not None and request.deadline < now:
             REQUESTS_EXPIRED.inc()
             return "expired"
-        reply = reply_to(recommender, request, self._context.staleness_s(now))
+        if missing := self._context.missing_model():
+            reply: RecommendReply | ErrorReply = ErrorReply(missing)
+        else:
+            reply = reply_to(recommender, request, self._context.staleness_s(now))
         self._outbox.send(reply_record(address, record, reply))
         self._served.note_list(recommender.state, record, reply)
         count_events(self._settings, record.topic, applied=1)

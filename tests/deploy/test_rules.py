@@ -68,7 +68,7 @@ def refits(published, rejected):
 
 def generations(first, second):
     return {
-        f'dch_model_info{{{W[:-3]}{name}",generation="{generation}",sha256="{hash_}"}}': "1x60"
+        f'dch_model_info{{{W[:-3]}{name}",generation="{generation}",generation_hash="{hash_}"}}': "1x60"
         for name, (generation, hash_) in (("w1", first), ("w2", second))
     }
 

@@ -17,7 +17,7 @@ DOCUMENTED = """
 dch_events_total{topic,outcome} dch_event_to_visible_seconds dch_request_duration_seconds{strategy,outcome}
 dch_requests_expired_total dch_dead_letters_total{topic,reason} dch_consumer_lag_records{topic,partition}
 dch_consumer_lag_seconds{topic,partition} dch_store_codes{kind} dch_store_bytes{kind}
-dch_model_info{generation,sha256,location}
+dch_model_info{generation,generation_hash,location} dch_trainer_active
 dch_model_trained_timestamp_seconds dch_model_swap_duration_seconds dch_refits_total{outcome}
 dch_prequential_hits_total{cohort} dch_prequential_trials_total{cohort}
 dch_prequential_popular_hits_total{cohort} dch_snapshot_timestamp_seconds dch_rebalances_total
@@ -38,7 +38,7 @@ def test_a_documented_metric_is_declared_with_its_labels(documented):
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_declared_metric_follows_the_naming_rules(name):
-    units = "seconds|bytes|records|ratings|codes|lists|items|hits|ratio|total|info|ready"
+    units = "seconds|bytes|records|ratings|codes|lists|items|hits|ratio|total|info|ready|active"
     assert re.fullmatch(rf"dch_([a-z_]+_)?({units})", name)
     assert name.endswith("_total") == (CATALOGUE[name].kind == "counter")
     assert not {"user", "item", "user_id", "item_id"} & CATALOGUE[name].labels.keys()

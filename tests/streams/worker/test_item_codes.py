@@ -1,5 +1,6 @@
 """Owned item codes are published if they differ from the topic; those of other workers are served."""
 
+import dataclasses
 import zlib
 
 import msgspec
@@ -107,6 +108,7 @@ def test_an_update_computes_no_checksum_of_an_item_that_is_known(recommender, mo
     found = codes(recommender)
     found.update(read(codes(other, owned=(0, 1)).refresh()))
     rate(other, ITEMS, rating=1.0, time=2)
+    found.expect(third.model)
     again, of_the_next_model = read(codes(other, owned=(0, 1)).refresh()), read(codes_of_all(third))
     calls = []
     crc32 = zlib.crc32
@@ -159,6 +161,7 @@ def test_codes_of_the_next_generation_wait_for_the_swap_and_those_of_the_previou
     found = codes(recommender)
     rate(recommender, OURS)
     found.refresh()
+    found.expect(other.model)
     found.update(read(codes_of_all(other)))
     assert served(recommender) == set(OURS)
     snapshot = recommender.state.prepare(other.model)
@@ -189,6 +192,7 @@ def test_the_next_generation_may_have_another_shape(recommender, sizes):
     other = Recommender(random_model(generation=2, **sizes))
     rate(other, ITEMS)
     snapshot = recommender.state.prepare(other.model)
+    found.expect(other.model)
     assert [id_ for id_, _, _ in read(found.changes(snapshot))] == OURS
     assert found.n_missing(other.model) == 0  # the topic shows no items of other workers yet
     found.update(read(codes_of_all(other)))
@@ -231,3 +235,89 @@ def test_items_that_moved_to_another_worker_keep_their_codes_and_titles(recommen
     rate(recommender, OURS)
     assert found.refresh() == []
     assert {item: code_of(recommender, item) for item in OURS} == before
+
+
+def of_model(published, **changes):
+    return [(id_, partition, msgspec.structs.replace(code, **changes)) for id_, partition, code in published]
+
+
+def test_codes_of_thousands_of_unknown_models_take_no_memory(recommender):
+    other = Recommender(MODEL)
+    rate(other, ITEMS)
+    published = read(codes(other, owned=(0, 1)).refresh())
+    found = codes(recommender)
+    rate(recommender, OURS)
+    found.refresh()
+    n_bytes, n_items = found.nbytes, len(recommender.state.known_items())
+    for generation in range(2, 5002):
+        id_, partition, code = published[generation % len(published)]
+        unknown = msgspec.structs.replace(code, generation=generation, generation_hash=f"{generation:012x}")
+        found.update([(f"{id_}-{generation}", partition, unknown), (id_, partition, unknown)])
+    assert (found.nbytes, len(recommender.state.known_items())) == (n_bytes, n_items)
+    assert served(recommender) == set(OURS)
+    found.update(published)
+    assert served(recommender) == set(ITEMS)
+
+
+def test_no_more_than_the_codes_of_two_models_are_kept_over_many_generations(recommender):
+    found, sizes = codes(recommender), []
+    rate(recommender, OURS)
+    found.refresh()
+    for generation in range(2, 12):
+        other = Recommender(random_model(generation=generation, seed=generation))
+        rate(other, ITEMS)
+        found.expect(other.model)
+        found.update(read(codes_of_all(other)))
+        snapshot = recommender.state.prepare(other.model)
+        found.changes(snapshot)
+        sizes.append(found.nbytes)
+        found.complete(snapshot)
+        recommender.swap(snapshot)
+        assert served(recommender) == set(ITEMS)
+    assert len(set(sizes)) == 1
+
+
+def test_codes_of_another_model_of_the_same_generation_are_never_served(recommender):
+    rival = Recommender(dataclasses.replace(random_model(seed=3), generation_hash="aa" * 6))
+    rate(rival, ITEMS)
+    published = read(codes(rival, owned=(0, 1)).refresh())
+    assert {code.generation_hash for _, _, code in published} == {"aa" * 6}
+    found = codes(recommender)
+    rate(recommender, OURS)
+    found.refresh()
+    before = {item: code_of(recommender, item) for item in OURS}
+    found.update(published)
+    assert served(recommender) == set(OURS)
+    assert {item: code_of(recommender, item) for item in OURS} == before
+    again = read(found.changes(recommender.state.snapshot))
+    assert [id_ for id_, _, _ in again] == OURS, "the rival replaced them on the topic"
+
+
+def test_an_owned_code_that_the_topic_does_not_hold_any_more_is_published_at_the_swap(recommender):
+    """While a worker waits with the next model, it publishes codes of the one in service over its own."""
+    found, following = codes(recommender), random_model(generation=2, seed=2)
+    rate(recommender, OURS)
+    found.refresh()
+    found.expect(following)
+    of_next = read(found.changes(recommender.state.prepare(following)))
+    assert [id_ for id_, _, _ in of_next] == OURS
+    rate(recommender, OURS[:1], rating=1.0, time=2)
+    in_service = read(found.refresh())
+    assert [id_ for id_, _, _ in in_service] == OURS[:1]
+    found.update([*of_next, *in_service])  # reads back its own records
+    again = read(found.changes(recommender.state.prepare(following)))
+    assert [id_ for id_, _, _ in again] == OURS[:1]
+
+
+def test_other_workers_do_not_wait_for_an_item_that_the_next_model_gives_no_code(recommender):
+    found = codes(recommender)
+    rate(recommender, OURS)
+    found.refresh()
+    following = random_model(generation=2, seed=2)
+    found.expect(following)
+    snapshot = recommender.state.prepare(following)
+    row = recommender.state.history.item_ids.row(OURS[0])
+    snapshot.item_index.remove(np.array([row], np.int32))
+    records = read(found.changes(snapshot))
+    assert (OURS[0], 0, None) in records
+    assert len(records) == len(OURS)
