@@ -44,7 +44,7 @@ def draw(page: Dashboard, url: str, start: float, end: float) -> "plt.Figure":
     """Return a figure with all panels of a dashboard."""
     heights = [2 if panels[0].kind == "stat" else 4 for _, panels in page.rows]
     figure = plt.figure(figsize=(16, sum(heights) + 1.2))
-    grid = figure.add_gridspec(len(page.rows), COLUMNS, height_ratios=heights, hspace=0.75, wspace=6)
+    grid = figure.add_gridspec(len(page.rows), COLUMNS, height_ratios=heights, hspace=0.5, wspace=6)
     for row, (_, panels) in enumerate(page.rows):
         left = 0
         for panel in panels:

@@ -206,7 +206,7 @@ COLD_START = Dashboard(
                     (("{{cohort}}", "cohort:dch_prequential_trials:rate1h{<prefix>}"),),
                 ),
                 Panel(
-                    "Lists without the user's ratings",
+                    "Requests by strategy",
                     "reqps",
                     "Requests by strategy. A user about whom nothing is known gets the popular "
                     "list; the reply "
