@@ -25,7 +25,9 @@ def read_item_lists(file: Path, options: ReadOptions) -> RatingColumns:
     """
     given = [flag for name, flag in FLAGS.items() if options.column(name) is not None]
     if given:
-        raise ConfigError(f"{file}: {given[0]} is for files with columns; *.txt has a user and items per line")
+        raise ConfigError(
+            f"{file}: {given[0]} is for files with columns; *.txt has a user and items per line"
+        )
     users: list[str] = []
     items: list[str] = []
     lines: list[int] = []

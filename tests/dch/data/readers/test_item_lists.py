@@ -62,7 +62,7 @@ def test_another_format_is_refused(tmp_path, text, message):
 @pytest.mark.parametrize("option", [{"rating_column": "none"}, {"delimiter": " "}, {"header": False}])
 def test_options_for_columns_are_refused(tmp_path, option):
     path = written(tmp_path / "train.txt", "0 1\n")
-    with pytest.raises(ConfigError, match="train.txt: .* files with columns"):
+    with pytest.raises(ConfigError, match=r"train.txt: .* files with columns"):
         Ratings.read(path, **option)
 
 
@@ -70,8 +70,8 @@ def test_a_folder_never_stands_for_such_a_file(tmp_path):
     for name in ("ratings.csv", "readme.txt"):
         (tmp_path / name).touch()
     assert find_ratings_file(tmp_path).name == "ratings.csv"
+    (tmp_path / "ratings.csv").unlink()
     with pytest.raises(RatingsError, match="expected one file of ratings, found none"):
-        (tmp_path / "ratings.csv").unlink()
         find_ratings_file(tmp_path)
 
 
