@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from dch.data.events import LARGEST_RATING
 from dch.data.features import Features, availability
 from dch.data.ids import IdTable, id_text, id_texts
-from dch.data.readers import ReadOptions, read_file
 from dch.data.times import times_of
 from dch.errors import RatingsError
 
@@ -165,6 +164,8 @@ class Ratings:
             RatingsError: a file cannot be read; names the file, the line and the value found.
             ConfigError: an option is not for this format, or unknown.
         """
+        from dch.data.readers import ReadOptions, read_file  # pyarrow, which serving does not load
+
         options = ReadOptions(
             user_column=user_column,
             item_column=item_column,
