@@ -20,7 +20,7 @@ from dch.artifact import MANIFEST, MODEL, generation_hash, load_model, manifest_
 from dch.errors import ArtifactError, ConfigError, MissingExtraError
 from dch.models.model import Model
 from streams import topics
-from streams.kafka import Producer
+from streams.kafka import Patience, Producer
 from streams.kafka.records import Output
 from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
 from streams.settings import RoleSettings
@@ -30,20 +30,23 @@ class StoreError(ArtifactError):
     """The store cannot be read or written, or an artifact is missing there: a later attempt may succeed."""
 
 
-def publish_model(settings: RoleSettings, folder: Path, watermarks: Mapping[int, int]) -> ModelPointer:
+def publish_model(
+    settings: RoleSettings, folder: Path, watermarks: Mapping[int, int], patience: Patience | None = None
+) -> ModelPointer:
     """Upload an artifact, then publish its pointer: a reader of the pointer always finds the files.
 
     Args:
         settings: settings that give the store, the brokers and the name of the topic.
         folder: the local folder of the artifact.
         watermarks: the first offset of ``ratings`` that the fit did not see, by partition.
+        patience: how long to wait for a broker that is away; None is ``broker_patience_s``.
 
     Raises:
         ArtifactError: the folder cannot be read, or the store cannot be written.
         DeliveryError: the pointer was not acknowledged.
     """
     pointer = upload_model(settings.artifacts, folder, watermarks)
-    publish_pointer(settings, pointer)
+    publish_pointer(settings, pointer, patience)
     return pointer
 
 
@@ -62,13 +65,13 @@ def upload_model(artifacts: str, folder: Path, watermarks: Mapping[int, int]) ->
     )
 
 
-def publish_pointer(settings: RoleSettings, pointer: ModelPointer) -> None:
+def publish_pointer(settings: RoleSettings, pointer: ModelPointer, patience: Patience | None = None) -> None:
     """Send a pointer to the topic ``models`` and wait for its acknowledgement.
 
     Raises:
         DeliveryError: it was not acknowledged.
     """
-    producer = Producer(settings)
+    producer = Producer(settings, patience=patience)
     producer.send(Output(settings.topic(topics.MODELS.name), MODEL_KEY, encode_model_pointer(pointer)))
     producer.flush()
 

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from streams import topics
 from streams.errors import ReplyTimeout, TopicError
-from streams.kafka import Admin, Consumer, Partition, Producer
+from streams.kafka import Admin, Consumer, Partition, Patience, Producer
 from streams.kafka.records import Output
 from streams.messages import (
     ErrorReply,
@@ -30,6 +30,7 @@ class RecommendClient:
     Raises:
         TopicError: the topic of requests or of replies is missing.
         BrokerUnavailableError: no broker answers.
+        BrokerRefusedError: no broker lets this client in, or a right is missing.
     """
 
     def __init__(self, settings: ClientSettings) -> None:
@@ -42,10 +43,11 @@ class RecommendClient:
         client_id = uuid.uuid4()
         self._partition = Partition(self._reply_topic, client_id.int % partitions[self._reply_topic])
         group = f"{settings.prefix}client-{client_id.hex[:8]}"
-        self._consumer = Consumer(settings, group=group, start="latest", fill_s=0)
+        patience = Patience(settings.broker_timeout_s)
+        self._consumer = Consumer(settings, group=group, start="latest", fill_s=0, patience=patience)
         # Start at the current end: "latest" would be resolved after the request was sent, and miss the reply.
         self._consumer.assign(self._consumer.end_offsets([self._partition]))
-        self._producer = Producer(settings, linger_ms=0)
+        self._producer = Producer(settings, linger_ms=0, patience=patience)
 
     def ask(self, request: RecommendRequest) -> RecommendReply | ErrorReply:
         """Send a request and return the reply.

@@ -4,7 +4,9 @@ StreamError
 ├── SettingsError           a wrong flag, variable or configuration file; exit 2
 ├── TopicError              a topic is missing or has wrong settings; exit 2
 ├── BadRecord               the record goes to dead letters; processing continues
-├── BrokerUnavailableError  no broker answered; exit 1
+├── BrokerUnavailableError  no broker answered, or it failed; a role retries it, then exit 1
+├── BrokerRefusedError      the log-in, the TLS connection or a right; no retry helps; exit 2
+├── StoppedError            the role was told to stop while it waited for a broker; exit 0
 ├── EmbeddedBrokerError     the embedded broker cannot run here; exit 1
 ├── DeliveryError           the role stops; after a restart it repeats the uncommitted records
 │   └── TimeRefusedError    dch publish says by how much the clock is ahead
@@ -40,11 +42,19 @@ class BadRecord(StreamError, ValueError):  # noqa: N818 - it describes a record,
 
 
 class BrokerUnavailableError(StreamError):
-    """No broker answered; the message names the addresses that were tried."""
+    """No broker answered in time, or a request failed; the message names the addresses that were tried."""
+
+
+class BrokerRefusedError(StreamError):
+    """A broker answered and refused: a wrong password, a missing right, or no common TLS settings."""
+
+
+class StoppedError(StreamError):
+    """A role was told to stop while it waited for a broker. What it had not written stays uncommitted."""
 
 
 class EmbeddedBrokerError(StreamError):
-    """The embedded broker cannot run: its port is in use, its folder is not writable, or it crashed."""
+    """The embedded broker cannot run: its port is in use, its folder cannot be written, or it crashed."""
 
 
 class DeliveryError(StreamError):

@@ -395,3 +395,11 @@ OBSERVER_STATE_BYTES = gauge(
     jump="More traffic, or another --served-share; it holds 8 days.",
     roles="observer",
 )
+BROKER_ERRORS = counter(
+    "dch_broker_errors_total",
+    "Errors of brokers and of the connections to them, by kind; moving: a leader or a coordinator is being "
+    "elected. The kinds unreachable and moving are retried for --broker-patience-s.",
+    jump="A broker is away or restarts, or a password, a right or a certificate has changed.",
+    roles="worker trainer",
+    labels={"kind": ("unreachable", "moving", "authentication", "authorization", "tls", "other")},
+)

@@ -155,6 +155,9 @@ class TopicAdmin(Protocol):
     def create(self, topics: Sequence[NewTopic]) -> None:
         """Create topics, without what the broker does not know of OPTIONAL; existing ones stay unchanged."""
 
+    def require_rights(self, names: Sequence[str]) -> None:
+        """Raise if topics only seem to be missing, because this user may not describe them."""
+
 
 def create(admin: TopicAdmin, settings: KafkaSettings) -> list[str]:
     """Create the missing topics and return their names; existing topics are left unchanged."""
@@ -172,6 +175,8 @@ def check(admin: TopicAdmin, settings: KafkaSettings, only: Sequence[Topic] = EV
     found = [topic for topic in expected if topic.name in existing]
     configs = admin.configs([topic.name for topic in found]) if found else {}
     missing = [topic.name for topic in expected if topic not in found]
+    if missing:
+        admin.require_rights(missing)
     return ([missing_text(missing, settings)] if missing else []) + [
         difference
         for topic in found

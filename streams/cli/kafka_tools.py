@@ -50,7 +50,8 @@ def start_broker(
 ) -> None:
     """Run a small broker that speaks the Kafka protocol, until Ctrl-C.
 
-    It is one process without replication.
+    It is one process without replication, and writes records a second or
+    so after it has acknowledged them: if it is killed, these are lost.
     In production, point --bootstrap-servers at Apache Kafka instead.
     """
     from streams.demo.broker.embedded import run

@@ -21,7 +21,7 @@ FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
     "worker": (WorkerSettings, tuple(WorkerSettings.model_fields)),
     "trainer": (TrainerSettings, tuple(TrainerSettings.model_fields)),
     "recommend": (ClientSettings, (*CONNECTION, "request_timeout_s")),
-    "publish": (KafkaSettings, (*TOPICS, "linger_ms", "delivery_timeout_s")),
+    "publish": (KafkaSettings, (*TOPICS, "linger_ms", "broker_patience_s")),
     "topics create": (KafkaSettings, TOPICS),
     "topics check": (KafkaSettings, TOPICS),
     "tail": (KafkaSettings, (*CONNECTION, "partitions")),

@@ -2,12 +2,13 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported there, not exported by __all__
     AdminClient,
     ConfigResource,
@@ -17,11 +18,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 
 from streams import topics
 from streams.errors import BrokerUnavailableError, TopicError
-from streams.kafka.config import LastError, broker_error, client_config, create_client
+from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, failed, kind_of
+from streams.kafka.config import client_config, create_client
+from streams.kafka.patience import Patience, ask_metadata, retry
+from streams.kafka.problems import Problems
 from streams.settings import KafkaSettings
 
 METADATA_POLL_S = 0.05
 """Time between two looks at the cluster metadata while waiting for a new topic."""
+
+FUTURE_S = 5.0
+"""How much longer than a request its future may take."""
 
 
 class Admin:
@@ -29,69 +36,118 @@ class Admin:
 
     Keep the object until its calls return: librdkafka cancels the pending requests of a closed client.
 
+    Args:
+        settings: the addresses of the brokers.
+        patience: how long to retry; None is ``broker_timeout_s``, for commands that a person waits for.
+
     Raises:
-        BrokerUnavailableError: from any method, if no broker answers in time or the broker refuses.
+        BrokerUnavailableError: from any method, if no broker answers in time or it fails.
+        BrokerRefusedError: from any method, if no broker lets this client in, or a right is missing.
+        StoppedError: from any method, if the process was told to stop.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, patience: Patience | None = None) -> None:
         self._settings = settings
-        self._last_error = LastError()
-        self._client = create_client(AdminClient, client_config(settings, self._last_error, {}, {}))
+        self._patience = patience or Patience(settings.broker_timeout_s)
+        self._problems = Problems(settings, self._patience.suspect)
+        self._client = create_client(AdminClient, client_config(settings, self._problems, {}, {}))
 
     def partitions(self) -> Mapping[str, int]:
-        """Return the number of partitions of every existing topic."""
-        return partition_counts(self._client, self._settings, self._last_error)
+        """Return the number of partitions of every existing topic that this user may describe."""
+        return partition_counts(
+            self._client, self._patience, self._problems, serve=lambda: self._client.poll(0)
+        )
+
+    def require_rights(self, names: Sequence[str]) -> None:
+        """Require that missing topics are missing: brokers hide topics that a user may not describe."""
+
+        def ask(timeout_s: float) -> Mapping[Any, "Future[Any]"]:
+            asked = TopicCollection(list(names))
+            return self._client.describe_topics(asked, request_timeout=timeout_s)
+
+        self._each(ask, "Describe", accept=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
     def configs(self, names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Return the configuration of the named topics."""
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        futures = self._client.describe_configs(resources, request_timeout=self._settings.broker_timeout_s)
-        return {
-            resource.name: {key: entry.value for key, entry in self._wait(future).items()}
-            for resource, future in futures.items()
-        }
+        found = self._each(
+            lambda timeout_s: self._client.describe_configs(resources, request_timeout=timeout_s),
+            "DescribeConfigs",
+        )
+        return {name: {key: one.value for key, one in entries.items()} for name, entries in found.items()}
 
     def create(self, new: Sequence[topics.NewTopic]) -> None:
         """Create topics and wait until they exist; an existing topic is left unchanged.
 
         Configuration of ``topics.OPTIONAL`` that the broker does not know is left out.
         """
-        left = new
-        while left:
-            left = self._request(left)
-        wait_for_topics(self._client, [topic.name for topic in new], self._settings, self._last_error)
+        left = list(new)
+        while unknown := self._request(left):
+            left = [
+                replace(topic, config={key: value for key, value in topic.config.items() if key != unknown})
+                for topic in left
+            ]
+        wait_for_topics(self._client, [topic.name for topic in new], self._patience, self._problems)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete topics with all their records; a missing topic is not an error."""
-        futures = self._client.delete_topics(list(names), operation_timeout=self._settings.broker_timeout_s)
-        for future in futures.values():
-            self._wait(future, accept=KafkaError.UNKNOWN_TOPIC_OR_PART)
+        self._each(
+            lambda timeout_s: self._client.delete_topics(list(names), operation_timeout=timeout_s),
+            "Delete",
+            accept=KafkaError.UNKNOWN_TOPIC_OR_PART,
+        )
 
-    def _request(self, new: Sequence[topics.NewTopic]) -> list[topics.NewTopic]:
-        """Request topics; return those to request again, without what the broker does not know."""
-        timeout, again = self._settings.broker_timeout_s, []
+    def _request(self, new: Sequence[topics.NewTopic]) -> str | None:
+        """Request topics; return the name of a configuration that the broker does not know and may lack."""
         requested = [
             NewTopic(topic.name, topic.partitions, topic.replication_factor, config=dict(topic.config))
             for topic in new
         ]
-        futures = self._client.create_topics(requested, request_timeout=timeout, operation_timeout=timeout)
-        for topic in new:
-            try:
-                self._wait(futures[topic.name], accept=KafkaError.TOPIC_ALREADY_EXISTS)
-            except BrokerUnavailableError as error:
-                if (name := _unknown_config(error)) not in topics.OPTIONAL & topic.config.keys():
-                    raise
-                known = {key: value for key, value in topic.config.items() if key != name}
-                again.append(replace(topic, config=known))
-        return again
-
-    def _wait(self, future: "Future[Any]", accept: int | None = None) -> dict[str, Any]:
         try:
-            return future.result(timeout=self._settings.broker_timeout_s + 5) or {}
-        except KafkaException as error:
-            if error.args[0].code() == accept:
+            self._each(
+                lambda timeout_s: self._client.create_topics(
+                    requested, request_timeout=timeout_s, operation_timeout=timeout_s
+                ),
+                "Create",
+                accept=KafkaError.TOPIC_ALREADY_EXISTS,
+            )
+        except BrokerUnavailableError as error:
+            unknown = _unknown_config(error)
+            if unknown in topics.OPTIONAL and any(unknown in topic.config for topic in new):
+                return unknown
+            raise
+        return None
+
+    def _each(
+        self,
+        ask: Callable[[float], Mapping[Any, "Future[Any]"]],
+        operation: str,
+        *,
+        accept: int | None = None,
+    ) -> dict[str, Any]:
+        """Return the results of a request by topic; those with the accepted error are empty."""
+
+        def request(timeout_s: float) -> dict[str, Any]:
+            names = {getattr(key, "name", key): future for key, future in ask(timeout_s).items()}
+            return {
+                name: self._result(future, timeout_s + FUTURE_S, Right(operation, "topic", name), accept)
+                for name, future in names.items()
+            }
+
+        return retry(request, self._patience, self._problems, serve=lambda: self._client.poll(0))
+
+    def _result(self, future: "Future[Any]", timeout_s: float, right: Right, accept: int | None) -> Any:  # noqa: ANN401
+        try:
+            return future.result(timeout=timeout_s) or {}
+        except FutureTimeoutError as late:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from late
+        except KafkaException as cause:
+            error = error_of(cause)
+            if error.code() == accept:
                 return {}
-            raise broker_error(self._settings, self._last_error, error) from error
+            if kind_of(error) == AUTHORIZATION:
+                raise failed(self._settings, error, right) from cause
+            raise
 
 
 def _unknown_config(error: BrokerUnavailableError) -> str | None:
@@ -102,35 +158,32 @@ def _unknown_config(error: BrokerUnavailableError) -> str | None:
 
 def partition_counts(
     client: Any,  # noqa: ANN401 - an administrator's, consumer's or producer's client
-    settings: KafkaSettings,
-    last_error: LastError,
+    patience: Patience,
+    problems: Problems,
+    *,
+    serve: Callable[[], object] = lambda: None,
 ) -> Mapping[str, int]:
-    """Return the number of partitions of every existing topic.
-
-    Raises:
-        BrokerUnavailableError: no broker answers in time.
-    """
-    try:
-        found = client.list_topics(timeout=settings.broker_timeout_s).topics
-    except KafkaException as error:
-        raise broker_error(settings, last_error, error) from error
-    return {name: len(topic.partitions) for name, topic in found.items()}
+    """Return the number of partitions of every existing topic; see ``retry`` for the errors."""
+    found = retry(
+        lambda timeout_s: ask_metadata(client, patience, timeout_s), patience, problems, serve=serve
+    )
+    return {name: len(topic.partitions) for name, topic in found.topics.items()}
 
 
 def wait_for_topics(
     client: Any,  # noqa: ANN401 - as above
     names: Iterable[str],
-    settings: KafkaSettings,
-    last_error: LastError,
+    patience: Patience,
+    problems: Problems,
 ) -> None:
     """Wait until the named topics exist: a new topic appears in the brokers' metadata with a short delay.
 
     Raises:
-        TopicError: a topic did not appear in time.
-        BrokerUnavailableError: no broker answers in time.
+        TopicError: a topic did not appear within ``broker_timeout_s``.
+        BrokerUnavailableError, BrokerRefusedError, StoppedError: as for ``retry``.
     """
-    end = time.monotonic() + settings.broker_timeout_s
-    while missing := sorted(set(names) - partition_counts(client, settings, last_error).keys()):
+    end = time.monotonic() + problems.settings.broker_timeout_s
+    while missing := sorted(set(names) - partition_counts(client, patience, problems).keys()):
         if time.monotonic() > end:
-            raise TopicError(topics.missing_text(missing, settings))
-        time.sleep(METADATA_POLL_S)
+            raise TopicError(topics.missing_text(missing, problems.settings))
+        patience.pause(METADATA_POLL_S)

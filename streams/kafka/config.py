@@ -1,26 +1,18 @@
-"""Configure librdkafka clients, and turn their errors into ours."""
+"""Configure librdkafka clients."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
-from streams.errors import BrokerUnavailableError, SettingsError
+from streams.errors import SettingsError
+from streams.kafka.broker_errors import error_text
+from streams.kafka.problems import Problems
 from streams.settings import KafkaSettings
 
-log = logging.getLogger("streams.kafka")
 Config = dict[str, Any]
 Client = TypeVar("Client")
 
-# The delivery guarantees depend on the *_REQUIRED values: a user cannot override them. The rest are defaults.
-
-PRODUCER_REQUIRED = {
-    "enable.idempotence": True,
-    "acks": "all",
-    "partitioner": "murmur2_random",  # librdkafka's default differs from Java for 159 of 200 test keys
-    "delivery.report.only.error": True,  # no Python callback for each delivered record
-}
 PRODUCER_DEFAULTS = {
     "message.max.bytes": 2_000_000,  # a dead letter adds its headers to a record of the largest size
     "queue.buffering.max.messages": 500_000,
@@ -29,11 +21,6 @@ REPLY_PRODUCER_DEFAULTS = {
     "topic.metadata.propagation.max.ms": "1000",  # when a missing topic is reported; default 30 s
 }
 
-CONSUMER_REQUIRED = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "enable.partition.eof": True,  # the end of a partition is an event: silence does not tell it
-}
 CONSUMER_DEFAULTS = {
     "partition.assignment.strategy": "range",  # one member owns partition p of every topic, unlike sticky
     "session.timeout.ms": 10_000,  # the other members take over a killed member's partitions after this
@@ -46,41 +33,28 @@ CONSUMER_DEFAULTS = {
 }
 
 
-class LastError:
-    """Error callback of a client: keeps the last background error, which explains a later failure."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def __call__(self, error: KafkaError) -> None:
-        """Log an error if it is new or fatal; librdkafka retries everything that is not fatal."""
-        text = error.str()
-        level = logging.WARNING if error.fatal() or text != self.text else logging.DEBUG
-        log.log(level, "broker problem code=%s reason=%s", error.name(), text)
-        self.text = text
-
-
 def client_config(
     settings: KafkaSettings,
-    last_error: LastError,
+    problems: Problems,
     defaults: Mapping[str, object],
-    required: Mapping[str, object],
+    fixed: Mapping[str, object],
 ) -> Config:
     """Build the librdkafka configuration of a client.
 
     Args:
         settings: broker addresses, and the librdkafka settings that the user passes through.
-        last_error: called with background errors.
+        problems: called with the errors and log lines of the client.
         defaults: our choices; the user's settings override them.
-        required: values that the delivery guarantees depend on; they override the user's settings.
+        fixed: values that are not defaults: ``KafkaSettings`` refuses others.
     """
     base = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": "dch",
-        "error_cb": last_error,
-        "logger": log,
+        "reconnect.backoff.max.ms": 2000,  # the default of 10 s prolongs the outage of a broker by as much
+        "error_cb": problems,
+        "logger": problems,
     }
-    return {**base, **defaults, **settings.kafka, **required}
+    return {**base, **defaults, **settings.kafka, **fixed}
 
 
 def create_client(factory: Callable[[Config], Client], config: Config) -> Client:
@@ -95,28 +69,3 @@ def create_client(factory: Callable[[Config], Client], config: Config) -> Client
         raise SettingsError(
             f"librdkafka refused a setting: {error_text(error)}; see --kafka and DCH_KAFKA_..."
         ) from error
-
-
-def broker_error(
-    settings: KafkaSettings, last_error: LastError, cause: KafkaException
-) -> BrokerUnavailableError:
-    """Return the error to raise for a failed call: no broker answered, or the broker refused."""
-    servers = settings.bootstrap_servers
-    if not is_unreachable(cause):
-        return BrokerUnavailableError(f"the broker at {servers} refused: {error_text(cause)}")
-    details = f" ({last_error.text})" if last_error.text else ""
-    return BrokerUnavailableError(
-        f"no broker at {servers} answered within {settings.broker_timeout_s:g} s{details}; is it running, "
-        "and is --bootstrap-servers right? to start one here: dch broker start --data DIR"
-    )
-
-
-def is_unreachable(error: KafkaException) -> bool:
-    """Tell whether an error means that no broker answered."""
-    codes = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
-    return error.args[0].code() in codes
-
-
-def error_text(error: KafkaException) -> str:
-    """Return librdkafka's description of an error."""
-    return str(error.args[0].str())

@@ -7,24 +7,21 @@ Only the polling thread may call any method: a commit from another thread waits 
 """
 
 import logging
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
+from streams.errors import BrokerUnavailableError, StoppedError, StreamError
 from streams.kafka import offset_queries
 from streams.kafka.admin import wait_for_topics
-from streams.kafka.config import (
-    CONSUMER_DEFAULTS,
-    CONSUMER_REQUIRED,
-    LastError,
-    broker_error,
-    client_config,
-    create_client,
-    error_text,
-)
+from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, error_text, is_retriable, kind_of
+from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
+from streams.kafka.patience import ATTEMPT_S, FIRST_PAUSE_S, MAX_PAUSE_S, Patience, ask_metadata, retry
 from streams.kafka.positions import Positions
+from streams.kafka.problems import Problems
 from streams.kafka.records import (
     BEGINNING,
     END,
@@ -37,6 +34,7 @@ from streams.kafka.records import (
     to_topic_partition,
 )
 from streams.settings import KafkaSettings
+from streams.settings.fixed_values import CONSUMER_FIXED
 
 log = logging.getLogger("streams.kafka")
 
@@ -45,8 +43,45 @@ REBALANCED = (
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError._NO_OFFSET,
+    KafkaError._ASSIGNMENT_LOST,
 )
 """Error codes of a commit after the group has rebalanced."""
+
+REVOKED_S = 10.0
+"""How long a commit is retried while partitions are revoked. After that the next owner reads the records
+again, which repeats their outputs and loses none. The group waits for this member meanwhile."""
+
+PROBE_INTERVAL_S = 1.0
+"""Time between two questions whether a broker answers again."""
+
+
+class FailedCommits:
+    """When to try again after a commit that the brokers could not do, and for how long to go on."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._since = self._next = math.inf
+        self._pause_s = FIRST_PAUSE_S
+        self.note_success()
+
+    def is_due(self) -> bool:
+        """Tell whether a commit may be tried now."""
+        return self._patience.now() >= self._next
+
+    def has_failed_too_long(self) -> bool:
+        """Tell whether every commit has failed for longer than the limit."""
+        return self._patience.now() - self._since > self._patience.limit_s
+
+    def note_failure(self) -> None:
+        """Delay the next commit."""
+        now = self._patience.now()
+        self._since = min(self._since, now)
+        self._next, self._pause_s = now + self._pause_s, min(2 * self._pause_s, MAX_PAUSE_S)
+        self._patience.suspect()
+
+    def note_success(self) -> None:
+        """Forget the failures."""
+        self._since, self._next, self._pause_s = math.inf, -math.inf, FIRST_PAUSE_S
 
 
 class Consumer:
@@ -58,6 +93,7 @@ class Consumer:
         start: where to begin if the group has no committed offset.
         max_records: largest batch of one poll; None takes the setting.
         fill_s: seconds to wait for more records after the first; None takes the setting, 0 does not wait.
+        patience: how long to wait for a broker that is away; None is ``broker_patience_s``.
     """
 
     def __init__(
@@ -68,19 +104,23 @@ class Consumer:
         start: Literal["earliest", "latest"],
         max_records: int | None = None,
         fill_s: float | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._group = settings, group
+        self._patience = patience or Patience(settings.broker_patience_s)
         self._max_records = settings.batch_records if max_records is None else max_records
         self._fill_s = settings.batch_wait_s if fill_s is None else fill_s
-        self._last_error = LastError()
+        self._problems = Problems(settings, self._patience.suspect)
+        self._commits = FailedCommits(self._patience)
+        self._probed_at = -math.inf
         self._positions = Positions()
         self._assigned: list[TopicPartition] = []  # each with the offset to begin at
-        self._is_member = self._was_rebalanced = False
+        self._is_member = self._was_rebalanced = self._is_revoking = False
         config = client_config(
             settings,
-            self._last_error,
+            self._problems,
             CONSUMER_DEFAULTS | {"auto.offset.reset": start},
-            CONSUMER_REQUIRED | {"group.id": group},
+            {**CONSUMER_FIXED, "group.id": group},
         )
         self._client = create_client(ConfluentConsumer, config)
 
@@ -100,18 +140,22 @@ class Consumer:
 
         Raises:
             TopicError: a topic is missing.
-            BrokerUnavailableError: no broker answers.
+            BrokerUnavailableError, BrokerRefusedError, StoppedError: as for ``retry``.
         """
-        wait_for_topics(self._client, topics, self._settings, self._last_error)
+        wait_for_topics(self._client, topics, self._patience, self._problems)
 
         def assigned(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
             starts = on_assign(partitions := to_partitions(found))
-            self._look_up_committed(partitions)
+            self.committed([one for one in partitions if not self._positions.has_committed(one)])
             self._rebalance([to_topic_partition(one, starts.get(one)) for one in partitions])
             client.assign(self._assigned)
 
         def revoked(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
-            on_revoke(to_partitions(found))
+            self._is_revoking = True
+            try:
+                on_revoke(to_partitions(found))
+            finally:
+                self._is_revoking = False
             self._positions.forget(to_partitions(found))
             self._rebalance([])
 
@@ -129,13 +173,17 @@ class Consumer:
     def poll(self, timeout_s: float = 0.2) -> list[Record]:
         """Return the next records; an empty list if none arrived within ``timeout_s``.
 
-        It may return early without records: at the end of a partition, and after a rebalance.
+        It may return early without records: at the end of a partition, and after a rebalance. While no broker
+        answers, it returns none.
 
         Raises:
             TopicError: a topic is missing.
-            BrokerUnavailableError: the broker refuses us.
+            BrokerUnavailableError: no broker has answered for too long, or it failed for good.
+            BrokerRefusedError: a right is missing.
         """
         messages = self._fetch(timeout_s)
+        if not messages and self._patience.is_suspect:
+            self._probe()
         good = [message for message in messages if message.error() is None]
         ends = dict(map(_place, self._drop_errors(messages))) if len(good) < len(messages) else {}
         records = [to_record(message) for message in good]
@@ -156,31 +204,37 @@ class Consumer:
     def commit(self, *, skip: Collection[Partition] = ()) -> None:
         """Commit the records that were marked as applied, where that moves the committed offset forward.
 
-        If the group has rebalanced, the broker refuses the commit and the new owner repeats the records.
+        If the brokers cannot commit now, nothing is committed, and a later call commits more. If the group
+        has rebalanced, the broker refuses the commit and the new owner repeats the records.
 
         Args:
             skip: partitions whose committed offset stays as it is.
+
+        Raises:
+            BrokerUnavailableError: no commit has succeeded for too long, or the brokers failed for good.
+            BrokerRefusedError: the right to commit is missing.
         """
-        self._look_up_committed(self._positions.to_commit(skip))
-        if not (changed := self._positions.to_commit(skip)):
-            return
-        try:
-            found = [to_topic_partition(partition, offset) for partition, offset in changed.items()]
-            self._client.commit(offsets=found, asynchronous=False)
-        except KafkaException as error:
-            if error.args[0].code() not in REBALANCED:
-                raise broker_error(self._settings, self._last_error, error) from error
-            log.warning("commit refused, records will be read again reason=%s", error_text(error))
-        self._positions.note_committed(changed)
+        if self._is_revoking:
+            self._commit_before_revoked(skip)
+        elif not self._patience.is_away and self._commits.is_due():
+            try:
+                self._commit_once(skip, ATTEMPT_S)
+            except KafkaException as cause:
+                self._problems.note(error := error_of(cause))
+                if not is_retriable(error) or self._commits.has_failed_too_long():
+                    raise self._failure(error, self._right(error)) from cause
+                self._commits.note_failure()
+            else:
+                self._commits.note_success()
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the committed offset of each partition, which is the first unapplied one; 0 if none."""
         found = list(partitions)
-        found_offsets = self._retry(
-            lambda timeout_s: offset_queries.committed_offsets(self._client, found, timeout_s)
+        if not found:
+            return {}
+        return self._retry(
+            lambda timeout_s: self._ask_committed(found, timeout_s), Right("Read", "group", self._group)
         )
-        self._positions.note_committed(found_offsets)
-        return found_offsets
 
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Look up the offset after the last record of each partition at the broker."""
@@ -220,11 +274,78 @@ class Consumer:
         if not partitions:
             return {}  # librdkafka refuses an empty request
         return self._retry(
-            lambda timeout_s: offset_queries.edge_offsets(self._client, partitions, which, timeout_s)
+            lambda timeout_s: offset_queries.edge_offsets(self._client, partitions, which, timeout_s),
+            Right("Describe", "topic", partitions[0].topic),
         )
 
-    def _retry(self, request: Callable[[float], dict[Partition, int]]) -> dict[Partition, int]:
-        return offset_queries.retry_until_ready(request, self._settings, self._last_error)
+    def _retry(self, request: Callable[[float], dict[Partition, int]], right: Right) -> dict[Partition, int]:
+        return retry(request, self._patience, self._problems, right=right, serve=self._serve)
+
+    def _serve(self) -> None:
+        """Run the callbacks, which is a poll; with an assignment it would return records, which were lost.
+
+        Raises:
+            BrokerRefusedError: the right to use the group is missing. The request itself only timed out.
+        """
+        if not self._assigned and not self._is_member:
+            message = self._client.poll(0)
+            if message is not None and (error := message.error()) is not None:
+                self._report(message, error)
+
+    def _ask_committed(self, partitions: Sequence[Partition], timeout_s: float) -> dict[Partition, int]:
+        found = offset_queries.committed_offsets(self._client, partitions, timeout_s)
+        self._positions.note_committed(found)
+        return found
+
+    def _commit_once(self, skip: Collection[Partition], timeout_s: float) -> None:
+        self._look_up_committed(self._positions.to_commit(skip), timeout_s)
+        if not (changed := self._positions.to_commit(skip)):
+            return
+        try:
+            found = [to_topic_partition(partition, offset) for partition, offset in changed.items()]
+            self._client.commit(offsets=found, asynchronous=False)
+        except KafkaException as cause:
+            if error_of(cause).code() not in REBALANCED:
+                raise
+            log.warning("commit refused, records will be read again reason=%s", error_text(cause))
+        self._positions.note_committed(changed)
+
+    def _commit_before_revoked(self, skip: Collection[Partition]) -> None:
+        """Commit, with retries: later, the partitions belong to another member."""
+        if self._patience.is_away:
+            log.warning("not committed before a rebalance, no broker answers; records will be read again")
+            return
+        patience = self._patience.at_most(REVOKED_S)
+        try:
+            retry(lambda timeout_s: self._commit_once(skip, timeout_s), patience, self._problems)
+        except (BrokerUnavailableError, StoppedError) as error:
+            log.warning("not committed before a rebalance, records will be read again reason=%s", error)
+
+    def _probe(self) -> None:
+        """Ask whether a broker answers, about once a second.
+
+        Raises:
+            BrokerUnavailableError: none has answered for too long.
+        """
+        if self._patience.now() - self._probed_at < PROBE_INTERVAL_S:
+            return
+        try:
+            ask_metadata(self._client, self._patience, ATTEMPT_S)
+        except KafkaException as cause:
+            if self._patience.away_s > self._patience.limit_s:
+                raise self._failure(error_of(cause)) from cause
+        else:
+            self._problems.clear()
+        self._probed_at = self._patience.now()
+
+    def _right(self, error: KafkaError, topic: str = "") -> Right:
+        """Return the right that is missing if this is an error of authorization."""
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return Right("Read", "group", self._group)
+        return Right("Read", "topic", topic or next((one.topic for one in self._assigned), ""))
+
+    def _failure(self, error: KafkaError, right: Right | None = None) -> StreamError:
+        return self._problems.failure(error, self._patience.limit_s, right)
 
     def _last_fetched_end(self, partition: Partition) -> int:
         return int(self._client.get_watermark_offsets(TopicPartition(*partition), cached=True)[1])
@@ -261,7 +382,7 @@ class Consumer:
                 {to_partition(one): one.offset for one in self._client.position(known)}
             )
 
-    def _look_up_committed(self, partitions: Iterable[Partition]) -> None:
+    def _look_up_committed(self, partitions: Iterable[Partition], timeout_s: float) -> None:
         """Learn the committed offsets, below which nothing is committed.
 
         A member of the group needs this once for each assignment: nobody else can commit. Without membership
@@ -269,7 +390,7 @@ class Consumer:
         """
         known = self._positions.has_committed if self._is_member else lambda partition: False
         if unknown := [one for one in partitions if not known(one)]:
-            self.committed(unknown)
+            self._ask_committed(unknown, timeout_s)
 
     def _drop_errors(self, messages: Iterable[Message]) -> list[Message]:
         """Return the messages that tell the end of a partition; report errors."""
@@ -280,11 +401,12 @@ class Consumer:
         return [message for message, error in found if error.code() == KafkaError._PARTITION_EOF]
 
     def _report(self, message: Message, error: KafkaError) -> None:
+        topic = str(message.topic())
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-            wait_for_topics(self._client, [str(message.topic())], self._settings, self._last_error)
-        if error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise broker_error(self._settings, self._last_error, KafkaException(error))
-        self._last_error(error)
+            wait_for_topics(self._client, [topic], self._patience, self._problems)
+        if error.fatal() or kind_of(error) == AUTHORIZATION:
+            raise self._failure(error, self._right(error, topic))
+        self._problems(error)
 
 
 def _place(message: Message) -> tuple[Partition, int]:

@@ -5,19 +5,14 @@ when the coordinator has not heard from the owner for the session timeout.
 """
 
 from confluent_kafka import Consumer as ConfluentConsumer
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 
-from streams.kafka.config import (
-    CONSUMER_DEFAULTS,
-    CONSUMER_REQUIRED,
-    LastError,
-    broker_error,
-    client_config,
-    create_client,
-)
+from streams.kafka.broker_errors import AUTHORIZATION, Right, kind_of
+from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
+from streams.kafka.patience import Patience
+from streams.kafka.problems import Problems
 from streams.settings import KafkaSettings
-
-REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+from streams.settings.fixed_values import CONSUMER_FIXED
 
 
 class Ownership:
@@ -27,16 +22,19 @@ class Ownership:
         settings: broker addresses.
         topic: full name of a topic with one partition.
         group: full name of the consumer group.
+        patience: told when a broker seems to be away.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, group: str) -> None:
-        self._settings, self._last_error = settings, LastError()
-        required = CONSUMER_REQUIRED | {
+    def __init__(self, settings: KafkaSettings, topic: str, group: str, patience: Patience) -> None:
+        self._topic, self._group, self._patience = topic, group, patience
+        self._problems = Problems(settings, patience.suspect)
+        fixed = {
+            **CONSUMER_FIXED,
             "group.id": group,
             "group.protocol": "classic",
             "partition.assignment.strategy": "cooperative-sticky",  # a new member does not take it away
         }
-        config = client_config(settings, self._last_error, CONSUMER_DEFAULTS, required)
+        config = client_config(settings, self._problems, CONSUMER_DEFAULTS, fixed)
         self._client = create_client(ConfluentConsumer, config)
         self._client.subscribe([topic])
 
@@ -44,12 +42,15 @@ class Ownership:
         """Return whether this process owns the partition. Call it several times a minute.
 
         Raises:
-            BrokerUnavailableError: the broker refuses us.
+            BrokerUnavailableError: the broker failed for good.
+            BrokerRefusedError: a right is missing.
         """
         message = self._client.poll(0)
         error = None if message is None else message.error()
-        if error is not None and (error.fatal() or error.code() in REFUSED):
-            raise broker_error(self._settings, self._last_error, KafkaException(error))
+        if error is not None and (error.fatal() or kind_of(error) == AUTHORIZATION):
+            is_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+            right = Right("Read", "group", self._group) if is_group else Right("Read", "topic", self._topic)
+            raise self._problems.failure(error, self._patience.limit_s, right)
         return bool(self._client.assignment())
 
     def close(self) -> None:

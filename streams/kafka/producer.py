@@ -1,30 +1,31 @@
 """Write records: idempotent, acknowledged by all replicas, partitioned as Java clients partition them."""
 
 import logging
-import time
+import math
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as ConfluentProducer
 
-from streams.errors import DeliveryError, TimeRefusedError
-from streams.kafka.config import (
-    PRODUCER_DEFAULTS,
-    PRODUCER_REQUIRED,
-    REPLY_PRODUCER_DEFAULTS,
-    LastError,
-    client_config,
-    create_client,
-    error_text,
-)
+from streams.errors import DeliveryError, StoppedError, StreamError, TimeRefusedError
+from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, failed, kind_of
+from streams.kafka.config import PRODUCER_DEFAULTS, REPLY_PRODUCER_DEFAULTS, client_config, create_client
+from streams.kafka.patience import ATTEMPT_S, STOP_S, Patience, ask_metadata
+from streams.kafka.problems import Problems
 from streams.kafka.records import Output
 from streams.settings import KafkaSettings
+from streams.settings.fixed_values import PRODUCER_FIXED
 
 log = logging.getLogger("streams.kafka")
 UNASSIGNED = -1  # librdkafka's constant for a partition that the key decides
 
 REPLY_FLUSH_S = 0.2
 """Longest flush of replies. A healthy broker takes less; a missing topic must not delay the other replies."""
+
+FLUSH_S = 1.0
+"""Time between two looks at the progress of a flush."""
 
 LOG_EVERY = 1000
 """One in this many failed replies is logged."""
@@ -46,25 +47,35 @@ class Producer:
     Args:
         settings: broker addresses and timeouts.
         linger_ms: milliseconds to wait for more records before sending a batch; None takes the setting.
-        must_deliver: whether an undelivered record is an error. False for replies: a client that names a
-            missing reply topic must not stop a worker.
+        reply_timeout_s: given for replies: they may wait this long, and an undelivered one is no error: a
+            client that names a missing reply topic must not stop a worker.
+        patience: how long other records may wait while a broker is away; None is ``broker_patience_s``.
     """
 
     def __init__(
-        self, settings: KafkaSettings, *, linger_ms: float | None = None, must_deliver: bool = True
+        self,
+        settings: KafkaSettings,
+        *,
+        linger_ms: float | None = None,
+        reply_timeout_s: float | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        self._timeout_s = settings.delivery_timeout_s
-        self._flush_s = self._timeout_s if must_deliver else REPLY_FLUSH_S
-        self._must_deliver = must_deliver
+        self._settings = settings
+        self._patience = patience or Patience(settings.broker_patience_s)
+        self._must_deliver = reply_timeout_s is None
+        self._timeout_s = self._patience.limit_s if reply_timeout_s is None else reply_timeout_s
         self._failed: list[str] = []
+        self._refusal: StreamError | None = None
         self._is_time_refused = False
         self.n_failed = 0
-        defaults = (PRODUCER_DEFAULTS if must_deliver else PRODUCER_DEFAULTS | REPLY_PRODUCER_DEFAULTS) | {
+        defaults = PRODUCER_DEFAULTS | ({} if self._must_deliver else REPLY_PRODUCER_DEFAULTS)
+        own = {
             "linger.ms": settings.linger_ms if linger_ms is None else linger_ms,
             "delivery.timeout.ms": int(self._timeout_s * 1000),
             "on_delivery": self._on_delivery,
         }
-        config = client_config(settings, LastError(), defaults, PRODUCER_REQUIRED)
+        problems = Problems(settings, self._patience.suspect)
+        config = client_config(settings, problems, defaults | own, PRODUCER_FIXED)
         self._client = create_client(ConfluentProducer, config)
 
     @property
@@ -76,20 +87,18 @@ class Producer:
         """Queue a record. It is on the broker only after ``flush``.
 
         Raises:
-            DeliveryError: the queue stayed full for the delivery timeout.
+            DeliveryError: the queue stayed full for too long.
+            StoppedError: the process was told to stop, and the queue stays full.
         """
-        end = time.monotonic() + self._timeout_s
+        wait = self._waiting()
         while True:
             try:
                 return self._produce(output)
             except BufferError:
-                if time.monotonic() > end:
-                    raise DeliveryError(
-                        f"the producer queue stayed full for {self._timeout_s:g} s; is a broker down?"
-                    ) from None
+                next(wait)
                 self._client.poll(0.05)
             except KafkaException as error:
-                self._fail(output.topic, error_text(error))
+                self._fail(output.topic, error_of(error))
                 return None
 
     def poll(self) -> None:
@@ -97,21 +106,55 @@ class Producer:
         self._client.poll(0)
 
     def flush(self) -> None:
-        """Wait until every record is acknowledged; without ``must_deliver`` for ``REPLY_FLUSH_S`` at most.
+        """Wait until every record is acknowledged, also while a broker is away; replies: ``REPLY_FLUSH_S``.
 
         Raises:
             DeliveryError: a record was not delivered; do not commit anything that depends on it.
             TimeRefusedError: it is stamped ahead of the broker's clock.
+            BrokerRefusedError: the right to write is missing.
+            StoppedError: the process was told to stop, and records are still not acknowledged.
         """
-        left = self._client.flush(self._flush_s)
-        if left and self._must_deliver:
-            raise DeliveryError(
-                f"{left} records were not acknowledged within {self._timeout_s:g} s; is a broker down?"
-            )
+        if self._must_deliver:
+            self._flush_all()
+        else:
+            self._client.flush(REPLY_FLUSH_S)
         if self._failed:
-            failed, self._failed = self._failed, []
+            found, self._failed = self._failed, []
+            if self._refusal is not None:
+                raise self._refusal
             kind = TimeRefusedError if self._is_time_refused else DeliveryError
-            raise kind(f"{len(failed)} records were not delivered, the first to {failed[0]}")
+            raise kind(f"{len(found)} records were not delivered, the first to {found[0]}")
+
+    def _flush_all(self) -> None:
+        n_left, wait = len(self._client), self._waiting()
+        while left := self._client.flush(FLUSH_S):
+            next(wait)
+            if left == n_left or self._patience.is_suspect:  # no progress
+                with suppress(KafkaException):  # the patience has noted it
+                    ask_metadata(self._client, self._patience, ATTEMPT_S)
+            n_left = left
+
+    def _waiting(self) -> Iterator[None]:
+        """Yield as long as acknowledgements may still arrive in time.
+
+        Raises:
+            DeliveryError: they took too long.
+            StoppedError: the process was told to stop a moment ago.
+        """
+        now, stop_at = self._patience.now, math.inf
+        end = now() + self._timeout_s
+        while now() < min(end, stop_at):
+            yield
+            if self._patience.is_stopping:
+                stop_at = min(stop_at, now() + STOP_S)
+        left = len(self._client)
+        if now() >= stop_at:
+            raise StoppedError(
+                f"stopped while {left} records were not acknowledged; nothing more was committed"
+            )
+        raise DeliveryError(
+            f"{left} records were not acknowledged within {self._timeout_s:g} s; is a broker down?"
+        )
 
     def close(self) -> None:
         """Wait up to a second for the last records; ignore failures."""
@@ -134,11 +177,16 @@ class Producer:
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._is_time_refused |= error.code() == KafkaError.INVALID_TIMESTAMP
-            self._fail(str(message.topic()), error.str())
+            self._fail(str(message.topic()), error)
 
-    def _fail(self, topic: str, reason: str) -> None:
+    def _fail(self, topic: str, error: KafkaError) -> None:
         self.n_failed += 1
-        if self._must_deliver:
-            self._failed.append(f"topic {topic}: {reason}")
-        elif self.n_failed % LOG_EVERY == 1:
-            log.warning("reply not delivered n=%d topic=%s reason=%s", self.n_failed, topic, reason)
+        if not self._must_deliver:
+            if self.n_failed % LOG_EVERY == 1:
+                log.warning("reply not delivered n=%d topic=%s reason=%s", self.n_failed, topic, error.str())
+            return
+        self._failed.append(f"topic {topic}: {error.str()}")
+        if kind_of(error) == AUTHORIZATION:
+            is_topic = error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+            right = Right("Write", "topic", topic) if is_topic else Right("IdempotentWrite", "cluster")
+            self._refusal = failed(self._settings, error, right)

@@ -12,10 +12,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streams.errors import SettingsError
+from streams.settings.fixed_values import fault_of
 
 PREFIX = "DCH_"
 KAFKA_PREFIX = "DCH_KAFKA_"
-ADDRESSES = ("bootstrap.servers", "metadata.broker.list")  # two names of one librdkafka setting
 
 
 class KafkaSettings(BaseSettings):
@@ -44,10 +44,13 @@ class KafkaSettings(BaseSettings):
         default=-1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"
     )
     broker_timeout_s: float = Field(
-        default=10.0, ge=0.1, le=3600, description="Seconds to wait for a broker to answer"
+        default=10.0, ge=0.1, le=3600, description="Seconds that a command waits for a broker to answer"
     )
-    delivery_timeout_s: float = Field(
-        default=60.0, ge=1, le=3600, description="Seconds that a record may wait for its acknowledgement"
+    broker_patience_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="Seconds for which a role retries while a broker is away, and a record its delivery",
     )
     batch_records: int = Field(
         default=4000, ge=1, le=1_000_000, description="Maximum number of records between two commits"
@@ -70,12 +73,9 @@ class KafkaSettings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError(_sentence(type(self), error)) from None
-        for name in ADDRESSES:
-            if name in self.kafka:  # it would win over bootstrap_servers, which errors and logs name
-                raise SettingsError(
-                    f"kafka must not hold {name}; set the brokers by "
-                    "--bootstrap-servers or DCH_BOOTSTRAP_SERVERS"
-                )
+        for name, value in self.kafka.items():
+            if fault := fault_of(name, value):
+                raise SettingsError(fault)
 
     @classmethod
     def settings_customise_sources(

@@ -17,6 +17,9 @@ class WorkerSettings(RoleSettings):
         default=("recommendations", "replies"),
         description="Allowed beginnings of the name of a reply topic, after --prefix; comma-separated",
     )
+    delivery_timeout_s: float = Field(
+        default=60.0, ge=1, le=3600, description="Seconds that a reply may wait for its acknowledgement"
+    )
     prequential_k: int = Field(
         default=20,
         ge=1,

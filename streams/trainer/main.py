@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from dch.config import DchConfig
 from dch.errors import DchError
 from streams import artifacts, topics
-from streams.errors import DeliveryError, StreamError
+from streams.errors import DeliveryError, StoppedError, StreamError
 from streams.health import Health
-from streams.kafka import Admin
+from streams.kafka import Admin, Patience
 from streams.lifecycle import stop_on_signals
 from streams.metric_types import show_zeros
 from streams.metrics import REFIT_DURATION_SECONDS, REFIT_NEW_RATINGS, REFITS
@@ -61,17 +61,27 @@ def serve(
 ) -> None:
     """Run a trainer until ``stop`` is set; see ``run``."""
     artifacts.check_store(settings.artifacts)
-    topics.require(Admin(settings), settings)
     show_zeros("trainer")
-    source, publisher = Source(settings), Publisher(settings)
+    patience = Patience(settings.broker_patience_s, stop)
     try:
-        checks = {"ratings read": lambda: source.is_caught_up}
+        topics.require(Admin(settings, patience), settings)
+        source, publisher = Source(settings, patience=patience), Publisher(settings, patience)
+    except StoppedError as reason:
+        log.warning("%s", reason)
+        return
+    try:
+        checks = {
+            "broker reachable": lambda: patience.is_reachable,
+            "ratings read": lambda: source.is_caught_up,
+        }
         with (
             Health(settings.metrics_host, settings.metrics_port, checks) as health,
             watch_dead_letters(settings),
         ):
             log.info("trainer started metrics_port=%d", health.port)
             Trainer(settings, source, publisher, stop, once=once, accept_unmeasured=accept_unmeasured).run()
+    except StoppedError as reason:
+        log.warning("%s", reason)
     finally:
         publisher.close()
         source.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streams import artifacts, topics
 from streams.errors import DeliveryError
+from streams.kafka import Patience
 from streams.kafka.ownership import Ownership
 from streams.kafka.records import Output
 from streams.kafka.transactional_producer import TransactionalProducer
@@ -26,11 +27,11 @@ log = logging.getLogger("streams.trainer")
 class Publisher:
     """The right to publish models, and their publication."""
 
-    def __init__(self, settings: TrainerSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: TrainerSettings, patience: Patience | None = None) -> None:
+        self._settings, self._patience = settings, patience or Patience(settings.broker_patience_s)
         self._topic = settings.topic(topics.MODELS.name)
         self.group = settings.group_of("trainer")
-        self._ownership = Ownership(settings, self._topic, self.group)
+        self._ownership = Ownership(settings, self._topic, self.group, self._patience)
         self._producer: TransactionalProducer | None = None
         self._has_failed = False
 
@@ -44,7 +45,7 @@ class Publisher:
         if not is_owner:
             self._producer = None
         elif self._producer is None:
-            self._producer = TransactionalProducer(self._settings, self.group)
+            self._producer = TransactionalProducer(self._settings, self.group, self._patience)
         TRAINER_ACTIVE.set(is_owner)
         return is_owner
 

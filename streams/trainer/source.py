@@ -12,7 +12,7 @@ import msgspec
 from dch.errors import ArtifactError
 from streams import artifacts, topics
 from streams.errors import BadRecord
-from streams.kafka import BEGINNING, Consumer, Partition
+from streams.kafka import BEGINNING, Consumer, Partition, Patience
 from streams.kafka.lag import Lag
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
@@ -33,7 +33,16 @@ number; up to the largest that a pointer may have, this leaves room for a billio
 class Source:
     """Reads `ratings`, `users`, `items` and `models` from the beginning, then follows them."""
 
-    def __init__(self, settings: TrainerSettings, consumer: Consumer | None = None) -> None:
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        consumer: Consumer | None = None,
+        *,
+        patience: Patience | None = None,
+    ) -> None:
+        self.patience = patience or Patience(settings.broker_patience_s)
+        """How long to wait for a broker that is away."""
+
         self.log = RatingLog()
         self.in_service: ModelPointer | None = None
         self._ratings, self._users, self._items, self._models = (
@@ -42,7 +51,9 @@ class Source:
         )
         self._partitions = range(settings.partitions)
         self._artifacts = settings.artifacts
-        self._consumer = consumer or Consumer(settings, group=settings.group_of("trainer"), start="earliest")
+        self._consumer = consumer or Consumer(
+            settings, group=settings.group_of("trainer"), start="earliest", patience=self.patience
+        )
         self._replay = ReplayProgress()
         partitions = [Partition(self._models, 0)] + [
             Partition(name, number)

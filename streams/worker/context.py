@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from dch.models.model import Model
 from dch.recommender import Recommender
+from streams.kafka import Patience
 from streams.messages import FeatureRecord, ItemCode, ModelPointer
 from streams.settings import WorkerSettings
 
@@ -56,6 +57,7 @@ class WorkerContext:
         self.settings = settings
         self.group = settings.group_of("worker")
         self.stop = stop
+        self.patience = Patience(settings.broker_patience_s, stop)  # any thread
         self.table_queue: queue.Queue[FetchedModel | TableBatch] = queue.Queue(MAX_QUEUED)  # tables to ingest
         self.awaited_model: AwaitedModel | None = None  # tables
         self.tables_read = threading.Event()  # tables: all records that existed at the start are queued

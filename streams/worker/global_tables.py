@@ -30,8 +30,9 @@ COMMIT_INTERVAL_S = 1.0
 
 def run_global_tables(context: WorkerContext) -> None:
     """Read the global tables until stopped."""
-    consumer = Consumer(context.settings, group=context.group + "-tables", start="earliest", fill_s=0.0)
-    producer = Producer(context.settings)
+    settings, group, patience = context.settings, context.group + "-tables", context.patience
+    consumer = Consumer(settings, group=group, start="earliest", fill_s=0.0, patience=patience)
+    producer = Producer(settings, patience=patience)
     try:
         GlobalTables(context, consumer, producer).run()
     finally:

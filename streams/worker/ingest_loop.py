@@ -37,10 +37,11 @@ def run_ingest(context: WorkerContext) -> None:
     recommender = Recommender(first.model, new_item_share=context.settings.new_item_share)
     context.newest_published_ms = first.pointer.trained_at
     context.recommender = recommender
+    settings, patience = context.settings, context.patience
     consumer = Consumer(
-        context.settings, group=context.group, start="earliest", fill_s=context.settings.batch_wait_s
+        settings, group=context.group, start="earliest", fill_s=settings.batch_wait_s, patience=patience
     )
-    producer = Producer(context.settings)
+    producer = Producer(settings, patience=patience)
     try:
         Ingest(context, recommender, first, consumer, producer).run()
     finally:

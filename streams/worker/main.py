@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from dch.errors import DchError
 from streams import artifacts, topics
-from streams.errors import StreamError
+from streams.errors import StoppedError, StreamError
 from streams.health import Checks, Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
@@ -54,15 +54,17 @@ def run(settings: WorkerSettings) -> None:
 def serve(settings: WorkerSettings, stop: threading.Event) -> None:
     """Run a worker until ``stop`` is set. Like ``run``, without signals."""
     artifacts.open_store(settings.artifacts)  # a store that no attempt can open is an error at once
-    topics.require(Admin(settings), settings)
     show_zeros("worker")
     context = WorkerContext(settings, stop)
     default_interval_s = sys.getswitchinterval()
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
     try:
         with Health(settings.metrics_host, settings.metrics_port, checks(context)) as health:
+            topics.require(Admin(settings, context.patience), settings)
             log.info("worker started group=%s metrics_port=%d", context.group, health.port)
             _supervise(context)
+    except StoppedError as reason:
+        log.warning("%s", reason)
     finally:
         sys.setswitchinterval(default_interval_s)
     log.info("worker stopped group=%s", context.group)
@@ -71,6 +73,7 @@ def serve(settings: WorkerSettings, stop: threading.Event) -> None:
 def checks(context: WorkerContext) -> Checks:
     """Return the readiness checks: the conditions for answering every request from complete state."""
     return {
+        "broker reachable": lambda: context.patience.is_reachable,
         "model loaded": lambda: context.recommender is not None,
         "announced model loaded": lambda: not context.missing_model(),
         "tables read": context.tables_read.is_set,
@@ -114,6 +117,8 @@ def _run_guarded(
     """Run one thread. When it fails or returns, the whole worker stops."""
     try:
         target(context)
+    except StoppedError as reason:
+        log.warning("thread=%s %s", name, reason)
     except Exception as error:  # noqa: BLE001 - any failure of a thread is a failure of the worker
         failures.append((name, error))
     finally:

@@ -39,10 +39,17 @@ COMMIT_INTERVAL_S = 1.0
 def run_requests(context: WorkerContext) -> None:
     """Answer requests until stopped."""
     settings, group = context.settings, context.group + "-requests"
-    consumer = Consumer(settings, group=group, start="latest", max_records=MAX_REQUESTS_PER_POLL, fill_s=0.0)
-    # linger 0: replies are latency-critical. must_deliver=False: a client that names a missing reply topic
-    # must not stop the worker.
-    producer = Producer(settings, linger_ms=0, must_deliver=False)
+    consumer = Consumer(
+        settings,
+        group=group,
+        start="latest",
+        max_records=MAX_REQUESTS_PER_POLL,
+        fill_s=0.0,
+        patience=context.patience,
+    )
+    producer = Producer(  # linger 0: replies are latency-critical
+        settings, linger_ms=0, reply_timeout_s=settings.delivery_timeout_s, patience=context.patience
+    )
     try:
         Requests(context, consumer, producer).run()
     finally:

@@ -7,12 +7,13 @@ started and stopped by the tests; Docker, through testcontainers. Without one, i
 
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,25 @@ def eventually(condition: Callable[[], object], within_s: float = 20.0, every_s:
 
 
 @contextmanager
-def embedded_broker(data: Path, *, port: int = 0) -> Iterator[subprocess.Popen[str]]:
-    """Run ``dch broker start``; the process has an attribute ``address``."""
+def embedded_broker(
+    data: Path, *, port: int = 0, limits: Mapping[int, int] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run ``dch broker start``, with limits of ``resource``; the process has an attribute ``address``."""
+
+    def set_limits() -> None:
+        for kind, limit in (limits or {}).items():
+            resource.setrlimit(kind, (limit, limit))
+
     command = [sys.executable, "-m", "streams", "broker", "start", "--data", str(data), "--port", str(port)]
     log = data.with_suffix(".log")
     with log.open("w") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            preexec_fn=set_limits if limits else None,
+        )
     try:
         line = process.stdout.readline()
         assert line.startswith("broker ready at "), f"{line}{log.read_text()}"
@@ -94,43 +108,62 @@ def _cluster_script() -> Path | None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """An Apache Kafka of one broker that the tests started, and may break."""
+    """An Apache Kafka that the tests started, and may break."""
 
     script: Path
     folder: Path
-    address: str
+    client: Mapping[str, str]
+    """Settings of librdkafka that a client needs: addresses, and those of a secure cluster."""
+
+    @property
+    def address(self) -> str:
+        """The addresses of its brokers."""
+        return self.client["bootstrap.servers"]
+
+    @property
+    def ids(self) -> list[int]:
+        """The numbers of its brokers."""
+        return list(range(1, len(self.address.split(",")) + 1))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hang the broker: it keeps its connections and answers nothing."""
-        self._run("pause")
+        self._run("pause", 1)
         try:
             yield
         finally:
-            self._run("resume")
+            self._run("resume", 1)
 
-    def _run(self, action: str) -> None:
-        command = [self.script, action, self.folder, "1"]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    def kill(self, broker: int = 1) -> None:
+        """Crash a broker with SIGKILL."""
+        self._run("kill", broker)
+
+    def restart(self, broker: int = 1) -> None:
+        """Stop a broker in order if it runs, start it on the data that it left, and wait until it serves."""
+        self._run("restart", broker)
+
+    def _run(self, action: str, broker: int) -> None:
+        command = [self.script, action, self.folder, str(broker)]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 @contextmanager
-def own_cluster(folder: Path) -> Iterator[Cluster]:
-    """Start an Apache Kafka that this test alone uses, or skip."""
+def own_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
+    """Start an Apache Kafka that this test alone uses, or skip; options are those of the script."""
     script = _cluster_script()
     if script is None or not shutil.which("java"):
         pytest.skip("no Apache Kafka to break: set KAFKA_HOME to a distribution, with Java 17 on the PATH")
-    with _distribution(script, folder) as cluster:
+    with _distribution(script, folder, *options) as cluster:
         yield cluster
 
 
 @contextmanager
-def _distribution(script: Path, folder: Path) -> Iterator[Cluster]:
+def _distribution(script: Path, folder: Path, *options: str) -> Iterator[Cluster]:
     try:
         port = free_ports(200)
-        command = [script, "start", folder, "--port", str(port)]
-        found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-        yield Cluster(script, folder, json.loads(found.stdout)["bootstrap.servers"])
+        command = [script, "start", folder, "--port", str(port), *options]
+        found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
+        yield Cluster(script, folder, json.loads(found.stdout))
     finally:
         subprocess.run([script, "stop", folder], check=False, capture_output=True, timeout=60)
 

@@ -325,3 +325,40 @@ def test_a_name_that_resembles_nothing_gets_no_hint(tmp_path):
     with pytest.raises(SettingsError) as found:
         load(WorkerSettings, config=file)
     assert "did you mean" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enable.idempotence", "false"),
+        ("acks", "1"),
+        ("request.required.acks", "0"),
+        ("partitioner", "consistent_random"),
+        ("enable.auto.commit", "true"),
+        ("enable.auto.offset.store", "1"),
+        ("enable.partition.eof", "false"),
+    ],
+)
+def test_a_librdkafka_setting_that_the_guarantees_depend_on_is_refused(name, value):
+    sentence = f"kafka must not set {name}={value}: the service works only with"
+    with pytest.raises(SettingsError, match=re.escape(sentence)):
+        KafkaSettings(kafka={name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("bootstrap.servers", "--bootstrap-servers or DCH_BOOTSTRAP_SERVERS"),
+        ("group.id", "--group or DCH_GROUP"),
+        ("message.timeout.ms", "--broker-patience-s or DCH_BROKER_PATIENCE_S"),
+    ],
+)
+def test_a_librdkafka_setting_with_a_flag_of_its_own_is_refused(name, flag):
+    with pytest.raises(SettingsError, match=re.escape(f"kafka must not hold {name}; set it by {flag}")):
+        KafkaSettings(kafka={name: "1"})
+
+
+def test_librdkafka_settings_that_say_what_holds_anyway_are_accepted():
+    same = {"acks": "-1", "request.required.acks": "all", "partitioner": "murmur2_random"}
+    same |= {"enable.idempotence": "True", "enable.auto.commit": "0", "enable.partition.eof": "1"}
+    assert KafkaSettings(kafka=same).kafka == same

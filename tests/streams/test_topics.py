@@ -3,7 +3,7 @@
 import pytest
 
 from streams import topics
-from streams.errors import TopicError
+from streams.errors import BrokerRefusedError, TopicError
 from streams.settings import KafkaSettings
 
 SETTINGS = KafkaSettings(prefix="t-", partitions=2)
@@ -14,6 +14,7 @@ class Broker:
 
     def __init__(self):
         self.topics = {}
+        self.refuses = False
 
     def partitions(self):
         return {name: topic.partitions for name, topic in self.topics.items()}
@@ -23,6 +24,11 @@ class Broker:
 
     def create(self, new):
         self.topics |= {topic.name: topic for topic in new}
+
+    def require_rights(self, names):
+        assert not set(names) & self.topics.keys()
+        if self.refuses:
+            raise BrokerRefusedError(f"no right to describe {names[0]}")
 
 
 def test_creating_twice_creates_once():
@@ -83,3 +89,10 @@ def test_a_configuration_that_the_broker_does_not_know_is_a_warning_and_no_diffe
     assert found[0].startswith(
         f"the broker does not know {topics.AFTER_MAX} (Kafka 3.6 and later do), so topic "
     )
+
+
+def test_topics_that_this_user_may_not_see_are_not_said_to_be_missing():
+    broker = Broker()
+    broker.refuses = True
+    with pytest.raises(BrokerRefusedError, match="no right to describe t-ratings"):
+        topics.check(broker, SETTINGS)

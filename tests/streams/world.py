@@ -222,14 +222,7 @@ class Running:
 
     def not_ready(self):
         """Return the answer of /readyz while the worker is not ready; empty if there is no answer."""
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.settings.metrics_port}/readyz", timeout=2).close()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.read().decode()
-        except (urllib.error.URLError, ConnectionError):
-            pass
-        return ""
+        return not_ready(self.settings.metrics_port)
 
     def end(self):
         self.stop.set()
@@ -250,6 +243,10 @@ class Process:
     def is_ready(self):
         assert self.process.poll() is None, self.log.read_text()
         return is_ready(self.settings.metrics_port)
+
+    def not_ready(self):
+        """Return the answer of /readyz while the worker is not ready; empty if there is no answer."""
+        return not_ready(self.settings.metrics_port)
 
     def last_log_line(self, words):
         """Return the last line of the log that contains these words, or None."""
@@ -286,6 +283,18 @@ def worker_process(settings, log, *, ready=True):
     finally:
         if found.process.poll() is None:
             assert found.terminate() == 0, log.read_text()
+
+
+def not_ready(port):
+    """Return the answer of /readyz while a role is not ready; empty if there is no answer."""
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode()
+    except (urllib.error.URLError, ConnectionError):
+        pass
+    return ""
 
 
 def is_ready(port):

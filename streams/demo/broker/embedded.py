@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dch.errors import MissingExtraError
 from streams.demo.broker.proxy import Proxy
+from streams.demo.broker.store import Store
 from streams.errors import EmbeddedBrokerError
 from streams.lifecycle import end_with_parent
 
@@ -68,20 +69,26 @@ async def _run(program: Path, data: Path, port: int, announce: Callable[[str], N
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with _child(program, data) as (child, upstream), _proxy(port, upstream) as proxy:
+    store = Store(data)
+    async with _child(program, data) as (child, upstream), _proxy(port, upstream, store) as proxy:
         announce(f"{HOST}:{proxy.port}")
-        ended = asyncio.create_task(child.wait())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not stop.is_set():
-            raise EmbeddedBrokerError(f"noida-db ended unexpectedly with exit code {child.returncode}")
-        log.info("stopping")
+        tasks = [
+            asyncio.ensure_future(one) for one in (stop.wait(), child.wait(), store.watch(), proxy.failure)
+        ]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        if stop.is_set():
+            log.info("stopping")
+            return
+        for task in done:
+            task.result()  # raises what the store or the proxy failed with
+        raise EmbeddedBrokerError(f"noida-db ended unexpectedly with exit code {child.returncode}")
 
 
 @asynccontextmanager
-async def _proxy(port: int, upstream: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(HOST, port, upstream)
+async def _proxy(port: int, upstream: int, store: Store) -> AsyncIterator[Proxy]:
+    proxy = Proxy(HOST, port, upstream, note_produced=store.note_produced)
     try:
         server = await proxy.serve()
     except OSError as error:

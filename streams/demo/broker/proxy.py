@@ -11,6 +11,7 @@ The requests of one connection are answered in order, as in Kafka.
 import asyncio
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from streams.demo.broker import wire
 from streams.demo.broker.connection import BUFFER_BYTES, Connection
 from streams.demo.broker.groups import Groups
 from streams.demo.broker.wire import Request
+from streams.errors import EmbeddedBrokerError
 
 DISCONNECT_S = 1.0
 """Seconds to finish the requests that a client sent just before it disconnected, such as a LeaveGroup."""
@@ -35,9 +37,15 @@ class Proxy:
     upstream: int
     groups: Groups = field(default_factory=Groups)
     produced: asyncio.Event = field(default_factory=asyncio.Event)
+    note_produced: Callable[[int], None] = lambda n_bytes: None
+    """Called with the size of each produce request before it is forwarded; may raise EmbeddedBrokerError."""
+
+    failure: "asyncio.Future[None]" = field(init=False)
+    """Receives the error of ``note_produced``, which has refused a produce request."""
 
     async def serve(self) -> asyncio.Server:
         """Start to listen; ``port`` 0 becomes the port that was picked."""
+        self.failure = asyncio.get_running_loop().create_future()
         server = await asyncio.start_server(self._client, self.host, self.port, limit=BUFFER_BYTES)
         self.port = server.sockets[0].getsockname()[1]
         return server
@@ -83,12 +91,18 @@ class Proxy:
         except (asyncio.IncompleteReadError, OSError, *MALFORMED):
             # noida-db has ended, or this is not a Kafka client. The client sees it, and may reconnect.
             await client.close()
+        except EmbeddedBrokerError as error:
+            if not self.failure.done():
+                self.failure.set_exception(error)
+            await client.close()
         finally:
             if up is not None:
                 await up.close()
 
     async def _answer(self, frame: bytes, up: Connection) -> bytes | None:
         request = wire.read_head(frame)
+        if request.api == wire.PRODUCE:
+            self.note_produced(len(frame))
         if request.api == wire.FETCH:
             return await self._fetch(frame, request, up)
         if request.api == wire.API_VERSIONS:

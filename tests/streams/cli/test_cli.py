@@ -76,9 +76,9 @@ def test_an_incomplete_command_shows_help(dch, group):
         (
             "worker --kafka bootstrap.servers=a:1",
             2,
-            "kafka must not hold bootstrap.servers; set the brokers by",
+            "kafka must not hold bootstrap.servers; set it by --bootstrap-servers or",
         ),
-        ("recommend u --kafka metadata.broker.list=a:1", 2, "set the brokers by --bootstrap-servers or"),
+        ("recommend u --kafka metadata.broker.list=a:1", 2, "set it by --bootstrap-servers or"),
         ("topics create --kafka ssl", 2, "kafka must be key=value, got a value without a key or without '='"),
         ("evaluate", 2, "give either a file of ratings, or both --train and --test"),
         ("evaluate x.csv --bits 60", 2, "bits must be"),
@@ -287,7 +287,7 @@ def test_the_help_of_a_role_lists_no_setting_of_another_role(dch, monkeypatch):
     topics |= {"--partitions", "--replication-factor"}
     assert flags_in_help(dch, "topics create") == flags_in_help(dch, "topics check") == topics
     assert flags_in_help(dch, "publish") == topics | {
-        *("--linger-ms", "--delivery-timeout-s", "--rate", "--ratings-only"),
+        *("--linger-ms", "--broker-patience-s", "--rate", "--ratings-only"),
         *("--user-column", "--item-column", "--rating-column", "--time-column"),
         *("--delimiter", "--encoding", "--no-header"),
     }

@@ -170,13 +170,13 @@ def test_a_dead_letter_keeps_every_byte_on_its_topic(settings, ratings):
 
 @pytest.mark.broker
 def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embedded, prefix):
-    settings = KafkaSettings(bootstrap_servers=embedded, prefix=prefix, delivery_timeout_s=2)
+    settings = KafkaSettings(bootstrap_servers=embedded, prefix=prefix, broker_patience_s=2)
     producer = Producer(settings)
     producer.send(Output(prefix + "huge", b"k", b"x" * 3_000_000))
     with pytest.raises(DeliveryError, match=r"1 records were not delivered, the first to topic .*-huge"):
         producer.flush()
     producer.flush()  # reported only once
-    replies = Producer(settings, must_deliver=False)
+    replies = Producer(settings, reply_timeout_s=60)
     replies.send(Output(prefix + "huge", b"k", b"x" * 3_000_000))
     replies.flush()
     assert replies.n_failed == 1
@@ -187,7 +187,7 @@ def test_an_undeliverable_record_is_an_error_at_flush_unless_it_is_a_reply(embed
 def test_a_reply_to_a_missing_topic_fails_without_delaying_other_replies(kafka, prefix):
     settings = KafkaSettings(bootstrap_servers=kafka, prefix=prefix)
     Admin(settings).create([topics.NewTopic(prefix + "replies", 1, -1)])
-    replies = Producer(settings, linger_ms=0, must_deliver=False)
+    replies = Producer(settings, linger_ms=0, reply_timeout_s=60)
     replies.send(Output(prefix + "nowhere", b"k", b"lost"))
     replies.send(Output(prefix + "replies", b"k", b"kept"))
     replies.flush()
@@ -220,14 +220,3 @@ def test_without_a_broker_the_error_names_the_address_and_the_command_to_start_o
         BrokerUnavailableError, match=r"no broker at 127.0.0.1:1 answered within 0.5 s.*dch broker start"
     ):
         Admin(settings).partitions()
-
-
-def test_settings_that_the_guarantees_depend_on_cannot_be_overridden():
-    from streams.kafka.config import CONSUMER_DEFAULTS, CONSUMER_REQUIRED, LastError, client_config
-
-    settings = KafkaSettings(
-        kafka={"enable.auto.commit": "true", "fetch.wait.max.ms": "5", "sasl.password": "x"}
-    )
-    config = client_config(settings, LastError(), CONSUMER_DEFAULTS, CONSUMER_REQUIRED)
-    assert config["enable.auto.commit"] is False
-    assert (config["fetch.wait.max.ms"], config["sasl.password"]) == ("5", "x")

@@ -1,0 +1,323 @@
+"""Consumer and producer while brokers are away: what is committed, kept and raised. librdkafka is a fake."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from streams.errors import BrokerRefusedError, BrokerUnavailableError, DeliveryError, StoppedError
+from streams.kafka import Consumer, Partition, Producer
+from streams.kafka.patience import Patience
+from streams.kafka.records import Output
+from streams.settings import KafkaSettings
+from tests.streams.kafka.test_patience import GROUP_MOVES, LOST, Clock
+
+SETTINGS = KafkaSettings(bootstrap_servers="kafka:9092", kafka={"sasl.username": "worker"})
+PLACE = Partition("ratings", 0)
+
+
+class FakeMessage:
+    """A record, or an error."""
+
+    def __init__(self, offset=0, error=None):
+        self._offset, self._error = offset, error
+
+    def error(self):
+        return self._error
+
+    def topic(self):
+        return PLACE.topic
+
+    def partition(self):
+        return PLACE.partition
+
+    def offset(self):
+        return self._offset
+
+    def key(self):
+        return b"u1"
+
+    value = key
+
+    def timestamp(self):
+        return 1, 1_700_000_000_000
+
+    def headers(self):
+        return None
+
+
+class FakeClient:
+    """librdkafka's consumer of one partition. ``failures`` are the errors of the next commits."""
+
+    def __init__(self, config):
+        self.config = config
+        self.messages, self.failures, self.commits = [], [], []
+        self.n_committed, self.n_asked, self.is_up, self.position_ = 0, 0, True, 0
+
+    def subscribe(self, topics, *, on_assign, on_revoke, on_lost):
+        self.on_assign, self.on_revoke = on_assign, on_revoke
+
+    def assign(self, partitions):
+        pass
+
+    def poll(self, timeout_s):
+        if not self.messages:
+            return None
+        message = self.messages.pop(0)
+        self.position_ = message.offset() + 1
+        return message
+
+    def consume(self, n, timeout_s):
+        return []
+
+    def position(self, partitions):
+        return [TopicPartition(*PLACE, self.position_)]
+
+    def committed(self, partitions, timeout):
+        return [TopicPartition(*PLACE, self.n_committed)]
+
+    def commit(self, offsets, asynchronous):
+        self.commits.append(offsets[0].offset)
+        if self.failures and (error := self.failures.pop(0)) is not None:
+            raise KafkaException(error)
+        self.n_committed = offsets[0].offset
+
+    def list_topics(self, timeout):
+        self.n_asked += 1
+        if not self.is_up:
+            raise KafkaException(LOST)
+        return SimpleNamespace(topics={PLACE.topic: SimpleNamespace(partitions={0: None})})
+
+    def close(self):
+        self.on_revoke(self, [TopicPartition(*PLACE)])
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def consumer(monkeypatch, clock):
+    monkeypatch.setattr("streams.kafka.consumer.ConfluentConsumer", FakeClient)
+    found = Consumer(
+        SETTINGS, group="worker", start="earliest", patience=Patience(300.0, clock, now=clock.now)
+    )
+    found.subscribe([PLACE.topic], on_revoke=lambda partitions: found.commit())
+    found._client.on_assign(found._client, [TopicPartition(*PLACE)])
+    return found
+
+
+def read(consumer, *offsets):
+    consumer._client.messages = [FakeMessage(offset) for offset in offsets]
+    for _ in offsets:
+        consumer.poll()
+    consumer.mark_applied()
+
+
+def test_a_commit_that_the_brokers_cannot_do_now_is_made_up_for_by_a_later_one(consumer, clock):
+    client = consumer._client
+    read(consumer, 0)
+    client.failures = [GROUP_MOVES, KafkaError(KafkaError._WAIT_COORD), LOST]
+    for _ in range(3):
+        consumer.commit()
+        assert client.n_committed == 0
+        clock.seconds += 2
+    read(consumer, 1)
+    consumer.commit()
+    assert client.commits == [1, 1, 1, 2]
+    assert client.n_committed == 2
+
+
+def test_failing_commits_are_not_tried_again_at_once(consumer, clock):
+    client = consumer._client
+    read(consumer, 0)
+    client.failures = [GROUP_MOVES] * 1000
+    for _ in range(1000):  # ten seconds of empty polls
+        consumer.commit()
+        clock.seconds += 0.01
+    assert 5 <= len(client.commits) <= 12
+
+
+def commit_for_ever(consumer, clock):
+    while True:
+        consumer.commit()
+        clock.seconds += 1
+
+
+def test_commits_that_fail_for_longer_than_the_patience_are_an_error(consumer, clock):
+    read(consumer, 0)
+    consumer._client.failures = [GROUP_MOVES] * 1000
+    with pytest.raises(BrokerUnavailableError, match="coordinator load in progress"):
+        commit_for_ever(consumer, clock)
+    assert 300 < clock.seconds < 310
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "sentence"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, BrokerRefusedError, "the right Read on topic ratings"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, BrokerRefusedError, "the right Read on group worker"),
+        (KafkaError.OFFSET_METADATA_TOO_LARGE, BrokerUnavailableError, "refused"),
+    ],
+)
+def test_a_commit_that_can_never_succeed_is_an_error_at_once(consumer, code, error, sentence):
+    read(consumer, 0)
+    consumer._client.failures = [KafkaError(code)]
+    with pytest.raises(error, match=sentence):
+        consumer.commit()
+
+
+def test_a_commit_in_a_rebalance_is_retried_before_the_partitions_are_given_up(consumer, clock):
+    client = consumer._client
+    read(consumer, 0, 1)
+    client.failures = [GROUP_MOVES] * 5
+    consumer.close()
+    assert client.n_committed == 2
+    assert clock.seconds < 10
+
+
+def test_a_rebalance_goes_on_when_the_commit_keeps_failing(consumer, clock):
+    client = consumer._client
+    read(consumer, 0, 1)
+    client.failures = [GROUP_MOVES] * 1000
+    consumer.close()  # raises nothing
+    assert client.n_committed == 0
+    assert 10 <= clock.seconds < 15
+    client.failures = []
+    client.on_assign(client, [TopicPartition(*PLACE)])
+    read(consumer, 2)
+    consumer.commit()
+    assert client.n_committed == 3
+
+
+def test_nothing_is_committed_while_no_broker_answers_and_all_of_it_afterwards(consumer, clock):
+    client = consumer._client
+    read(consumer, 0)
+    client.is_up = False
+    consumer._problems(LOST)
+    consumer.poll()
+    consumer.commit()
+    consumer.close()
+    assert client.commits == []
+    client.is_up = True
+    clock.seconds += 5
+    consumer.poll()
+    client.on_assign(client, [TopicPartition(*PLACE)])
+    read(consumer, 1)
+    consumer.commit()
+    assert client.n_committed == 2
+
+
+def poll_for_ever(consumer, clock):
+    while True:
+        assert consumer.poll() == []
+        clock.seconds += 0.1
+
+
+def test_a_consumer_without_a_broker_asks_for_one_once_a_second_and_gives_up_after_the_patience(
+    consumer, clock
+):
+    client = consumer._client
+    client.is_up, client.n_asked = False, 0
+    consumer._problems(LOST)
+    sentence = r"answered within 300 s \(kafka:9092/1: Connection refused\)"
+    with pytest.raises(BrokerUnavailableError, match=sentence):
+        poll_for_ever(consumer, clock)
+    assert 300 < clock.seconds < 303
+    assert 270 < client.n_asked < 303
+
+
+def test_a_consumer_with_a_broker_that_has_nothing_to_say_asks_nothing(consumer):
+    consumer._client.n_asked = 0
+    for _ in range(100):
+        consumer.poll()
+    assert consumer._client.n_asked == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "resource"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "topic ratings"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, "group worker"),
+    ],
+)
+def test_a_missing_right_to_read_is_named(consumer, code, resource):
+    consumer._client.messages = [FakeMessage(error=KafkaError(code))]
+    with pytest.raises(BrokerRefusedError, match=f"'worker' lacks the right Read on {resource}"):
+        consumer.poll()
+
+
+class FakeProducerClient:
+    """librdkafka's producer: ``left`` are the records that are unacknowledged now and after each flush."""
+
+    def __init__(self, config):
+        self.config, self.left, self.n_asked, self.flush_s = config, [], 0, 1.0
+
+    def __len__(self):
+        return self.left[0] if self.left else 0
+
+    def produce(self, *args, **kwargs):
+        pass
+
+    def flush(self, timeout_s):
+        self.clock.seconds += timeout_s
+        if len(self.left) > 1:
+            self.left.pop(0)
+        return self.left[0]
+
+    def list_topics(self, timeout):
+        self.n_asked += 1
+        raise KafkaException(LOST)
+
+
+@pytest.fixture
+def producer(monkeypatch, clock):
+    monkeypatch.setattr("streams.kafka.producer.ConfluentProducer", FakeProducerClient)
+    found = Producer(SETTINGS, patience=Patience(300.0, clock, now=clock.now))
+    found._client.clock = clock
+    return found
+
+
+def test_a_flush_waits_for_acknowledgements_as_long_as_the_patience_lasts(producer, clock):
+    assert producer._client.config["delivery.timeout.ms"] == 300_000
+    producer._client.left = [5] * 200 + [0]
+    producer.flush()
+    assert clock.seconds == 200
+    assert not producer._patience.is_reachable  # asked for because nothing was acknowledged
+    producer._client.left = [5]
+    with pytest.raises(DeliveryError, match="5 records were not acknowledged within 300 s"):
+        producer.flush()
+
+
+def test_a_flush_that_gets_on_asks_no_broker(producer):
+    producer._client.left = [9, 7, 4, 1, 0]
+    producer.flush()
+    assert producer._client.n_asked == 0
+
+
+def test_a_flush_ends_soon_after_the_process_was_told_to_stop(monkeypatch, clock):
+    monkeypatch.setattr("streams.kafka.producer.ConfluentProducer", FakeProducerClient)
+    stop = threading.Event()
+    producer = Producer(SETTINGS, patience=Patience(300.0, stop, now=clock.now))
+    producer._client.clock, producer._client.left = clock, [3]
+    stop.set()
+    with pytest.raises(StoppedError, match="stopped while 3 records were not acknowledged"):
+        producer.flush()
+    assert clock.seconds <= 5
+
+
+@pytest.mark.parametrize(
+    ("code", "right"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "Write on topic ratings"),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, "IdempotentWrite on cluster"),
+    ],
+)
+def test_a_missing_right_to_write_is_named(producer, code, right):
+    producer._client.left = [0]
+    producer.send(Output("ratings", b"k", b"v"))
+    producer._on_delivery(KafkaError(code), FakeMessage())
+    with pytest.raises(BrokerRefusedError, match=f"lacks the right {right}"):
+        producer.flush()
