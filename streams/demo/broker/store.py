@@ -54,7 +54,7 @@ class Store:
         if (room := self._room(self._folder)) < needed:
             raise EmbeddedBrokerError(
                 f"no room in {self._folder}: it takes {needed >> 20} MB to write all records again, and "
-                f"{room >> 20} MB are free; the broker ends, and all acknowledged records are kept; free some "
+                f"{room >> 20} MB are free; the broker ends, and keeps all acknowledged records; free some "
                 "space, or choose another --data"
             )
 
