@@ -73,13 +73,13 @@ class Right(NamedTuple):
     """A right that the authorizer of the brokers grants."""
 
     operation: str
-    """As kafka-acls.sh names it: Read, Write, Describe, DescribeConfigs, Create, Delete, IdempotentWrite."""
+    """As kafka-acls.sh names it: Read, Write, Describe, DescribeConfigs, Create or Delete."""
 
     resource: str
-    """topic, group or cluster."""
+    """topic or group."""
 
-    name: str = ""
-    """The name of the topic or group; empty for the cluster."""
+    name: str
+    """The name of the topic or group."""
 
 
 def kind_of(error: KafkaError) -> str:
@@ -122,7 +122,7 @@ def failed(settings: KafkaSettings, error: KafkaError, right: Right | None = Non
         right: the right that the request needs.
     """
     if kind_of(error) == AUTHORIZATION and right is not None:
-        return _missing_right(settings, right)
+        return _missing_right(settings, right, error)
     return BrokerUnavailableError(f"the broker at {settings.bootstrap_servers} refused: {error.str()}")
 
 
@@ -140,14 +140,13 @@ def refused(settings: KafkaSettings, kind: str, reason: str) -> BrokerRefusedErr
     )
 
 
-def _missing_right(settings: KafkaSettings, right: Right) -> BrokerRefusedError:
+def _missing_right(settings: KafkaSettings, right: Right, error: KafkaError) -> BrokerRefusedError:
     user, servers = settings.kafka.get("sasl.username", "ANONYMOUS"), settings.bootstrap_servers
-    resource = f"--{right.resource} {right.name}".strip()
     return BrokerRefusedError(
         f"{_user(settings)} lacks the right {right.operation} on "
-        f"{f'{right.resource} {right.name}'.strip()} at {servers}; to grant it: kafka-acls.sh "
+        f"{right.resource} {right.name} at {servers} ({error.name()}); to grant it: kafka-acls.sh "
         f"--bootstrap-server {servers} --add --allow-principal User:{user} "
-        f"--operation {right.operation} {resource}"
+        f"--operation {right.operation} --{right.resource} {right.name}"
     )
 
 

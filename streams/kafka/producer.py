@@ -65,6 +65,7 @@ class Producer:
         self._must_deliver = reply_timeout_s is None
         self._timeout_s = self._patience.limit_s if reply_timeout_s is None else reply_timeout_s
         self._failed: list[str] = []
+        self._topic = ""  # of the last record
         self._refusal: StreamError | None = None
         self._is_time_refused = False
         self.n_failed = 0
@@ -90,7 +91,7 @@ class Producer:
             DeliveryError: the queue stayed full for too long.
             StoppedError: the process was told to stop, and the queue stays full.
         """
-        wait = self._waiting()
+        wait, self._topic = self._waiting(), output.topic
         while True:
             try:
                 return self._produce(output)
@@ -127,12 +128,28 @@ class Producer:
 
     def _flush_all(self) -> None:
         n_left, wait = len(self._client), self._waiting()
-        while left := self._client.flush(FLUSH_S):
+        while left := self._flush_a_while():
             next(wait)
             if left == n_left or self._patience.is_suspect:  # no progress
                 with suppress(KafkaException):  # the patience has noted it
                     ask_metadata(self._client, self._patience, ATTEMPT_S)
             n_left = left
+
+    def _flush_a_while(self) -> int:
+        """Flush for a second and return how many records are left.
+
+        Raises:
+            BrokerRefusedError, BrokerUnavailableError: no record can be written any more.
+        """
+        try:
+            return int(self._client.flush(FLUSH_S))
+        except (KafkaException, SystemError) as found:
+            # confluent-kafka 2.16 raises a fatal error before it calls the error callback, which then fails.
+            cause = found if isinstance(found, KafkaException) else found.__cause__
+            if not isinstance(cause, KafkaException):
+                raise
+            right = Right("Write", "topic", self._topic)
+            raise failed(self._settings, error_of(cause), right) from cause
 
     def _waiting(self) -> Iterator[None]:
         """Yield as long as acknowledgements may still arrive in time.
@@ -187,6 +204,5 @@ class Producer:
             return
         self._failed.append(f"topic {topic}: {error.str()}")
         if kind_of(error) == AUTHORIZATION:
-            is_topic = error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
-            right = Right("Write", "topic", topic) if is_topic else Right("IdempotentWrite", "cluster")
-            self._refusal = failed(self._settings, error, right)
+            # Write on any topic includes the right to be idempotent, which is one on the cluster.
+            self._refusal = failed(self._settings, error, Right("Write", "topic", topic))
