@@ -139,7 +139,8 @@ def _newest(consumer: "Consumer", topic: str, n_partitions: int, n: int) -> Iter
 def _reader(settings: KafkaSettings, group: str = "") -> "Consumer":
     from streams.kafka import Consumer
 
-    return Consumer(settings, group=group or f"{settings.prefix}tail", start="earliest", fill_s=0)
+    group, patience = group or f"{settings.prefix}tail", Patience(settings.broker_timeout_s)
+    return Consumer(settings, group=group, start="earliest", fill_s=0, patience=patience)
 
 
 def _time(time_ms: int) -> str:

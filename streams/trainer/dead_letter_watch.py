@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from streams import topics
 from streams.errors import StreamError
-from streams.kafka import Consumer, Partition
+from streams.kafka import Consumer, Partition, Patience
 from streams.kafka.dead_letter_depth import DeadLetterDepth
 from streams.metrics import DEAD_LETTER_AGE_SECONDS, DEAD_LETTER_RECORDS
 from streams.settings import TrainerSettings
@@ -40,6 +40,7 @@ def _watch(settings: TrainerSettings, stop: threading.Event) -> None:
         start="earliest",
         max_records=100,
         fill_s=0.0,
+        patience=Patience(settings.broker_timeout_s, stop),
     )
     depth = DeadLetterDepth(consumer)
     try:
