@@ -137,7 +137,7 @@ def _newest(consumer: "Consumer", topic: str, n_partitions: int, n: int) -> Iter
 
 
 def _reader(settings: KafkaSettings, group: str = "") -> "Consumer":
-    from streams.kafka import Consumer
+    from streams.kafka import Consumer, Patience
 
     group, patience = group or f"{settings.prefix}tail", Patience(settings.broker_timeout_s)
     return Consumer(settings, group=group, start="earliest", fill_s=0, patience=patience)

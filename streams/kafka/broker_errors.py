@@ -76,10 +76,10 @@ class Right(NamedTuple):
     """As kafka-acls.sh names it: Read, Write, Describe, DescribeConfigs, Create or Delete."""
 
     resource: str
-    """topic or group."""
+    """topic, group or transactional-id."""
 
     name: str
-    """The name of the topic or group."""
+    """Its name."""
 
 
 def kind_of(error: KafkaError) -> str:

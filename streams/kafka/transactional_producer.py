@@ -36,7 +36,9 @@ class TransactionalProducer:
         StoppedError: the process was told to stop.
     """
 
-    def __init__(self, settings: KafkaSettings, transactional_id: str, patience: Patience | None = None) -> None:
+    def __init__(
+        self, settings: KafkaSettings, transactional_id: str, patience: Patience | None = None
+    ) -> None:
         patience = patience or Patience(settings.broker_patience_s)
         self._patience = patience.at_most(TRANSACTION_S)
         self._timeout_s = self._patience.limit_s
