@@ -125,7 +125,7 @@ def check_store(artifacts: str) -> None:
     try:
         system, path = open_store(artifacts)
         probe, content = f"{path.rstrip('/')}/.dch-check-{uuid.uuid4().hex}", b"dch"
-        system.makedirs(path, exist_ok=True)
+        _make_folder(system, path)
         system.pipe_file(probe, content)
         found = system.cat_file(probe)
         system.rm_file(probe)
@@ -164,7 +164,7 @@ def _put_files(system: fsspec.AbstractFileSystem, folder: PurePath, files: Mappi
     path = str(folder)
     is_new = not system.exists(path)
     try:
-        system.makedirs(path, exist_ok=True)
+        _make_folder(system, path)
         for name, content in files.items():
             system.pipe_file(f"{path}/{name}", content)
     except BaseException:
@@ -172,6 +172,12 @@ def _put_files(system: fsspec.AbstractFileSystem, folder: PurePath, files: Mappi
             with suppress(Exception):
                 system.rm(path, recursive=True)
         raise
+
+
+def _make_folder(system: fsspec.AbstractFileSystem, path: str) -> None:
+    """Create a folder if the store has folders; where that fails, the first file written tells why."""
+    with suppress(Exception):  # an object store may refuse to look for the bucket, and let us write to it
+        system.makedirs(path, exist_ok=True)
 
 
 def location_within(artifacts: str, pointer: ModelPointer) -> str:

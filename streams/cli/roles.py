@@ -68,7 +68,11 @@ def worker(*, settings: WorkerSettings) -> None:
 def trainer(
     *,
     once: Annotated[
-        bool, typer.Option("--once", help="Fit or refit once on the ratings so far, then exit.")
+        bool,
+        typer.Option(
+            "--once",
+            help="Fit or refit once on the ratings so far, then exit. Waits while another trainer is active.",
+        ),
     ] = False,
     accept_unmeasured: Annotated[
         bool,

@@ -19,6 +19,7 @@ from dch.data.ratings import Ratings
 from dch.errors import ArtifactError, ConfigError, DchError, MissingExtraError
 from dch.models.model import Model
 from streams import artifacts
+from streams.lifecycle import end_with_parent
 from streams.trainer.gate import FAILED, PUBLISHED, UNMEASURED, FitResult, K, judge, too_few_new
 
 log = logging.getLogger("streams.trainer")
@@ -100,6 +101,8 @@ def fit_in_child(request: FitRequest, folder: Path, result: Connection) -> None:
     """Run ``fit`` in a child process and send its ``FitResult``."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
+    if end_with_parent is not None:
+        end_with_parent()  # also where the parent is killed: its fit is of no use
     try:
         result.send(fit(request, folder))
     except DchError as error:

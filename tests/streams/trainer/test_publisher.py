@@ -1,5 +1,11 @@
 """One trainer at a time publishes: the owner of the partition of `models`; the one before is fenced."""
 
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 from random_models import random_model
 
@@ -10,13 +16,17 @@ from streams.kafka.transactional_producer import TransactionalProducer
 from streams.messages import decode_model_pointer
 from streams.settings import TrainerSettings
 from streams.trainer.publisher import Publisher
-from tests.streams.brokers import eventually
-from tests.streams.conftest import BROKERS
+from tests.streams.brokers import ROOT, eventually
 from tests.streams.trainer.test_refits import pointer
+from tests.streams.trainer.test_trainer import planted
 from tests.streams.worker.conftest import world
+from tests.streams.world import environ
 
 __all__ = ["world"]
 pytestmark = [pytest.mark.slow, pytest.mark.broker]
+
+
+BROKERS = ("embedded", pytest.param("kafka", marks=(pytest.mark.real_broker, pytest.mark.prove)))
 
 
 @pytest.fixture(scope="session", params=BROKERS)
@@ -102,3 +112,48 @@ def test_the_pointer_of_a_trainer_is_read_by_its_fields(world, settings_of_train
         assert (found.generation, found.watermarks) == (3, pointer(3, 7).watermarks)
     finally:
         publisher.close()
+
+
+@contextmanager
+def trainer_process(settings, log):
+    """Run ``dch trainer`` as a process; yields the process and a function that tells what it has logged."""
+    with log.open("w") as errors:
+        command = [sys.executable, "-m", "streams", "trainer"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environ(settings), stderr=errors)
+    try:
+        yield process, log.read_text
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])
+def test_a_standby_takes_over_from_a_trainer_that_ends_or_hangs_during_a_fit(
+    world, settings_of_trainer, tmp_path, sent
+):
+    """A paused trainer wakes up with a fit that is done, and must not publish a second generation 1."""
+    waits_s = 500
+    quick = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"}
+    settings = settings_of_trainer.replace(metrics_port=0, kafka=quick)
+    with trainer_process(settings, tmp_path / "log1") as (first, first_log):
+        eventually(lambda: "active trainer" in first_log(), waits_s)
+        with trainer_process(settings, tmp_path / "log2") as (second, second_log):
+            eventually(lambda: "standing by" in second_log(), waits_s)
+            world.rate(*planted())
+            eventually(lambda: "fit started generation=1" in first_log(), waits_s)
+            assert "fit started" not in second_log()
+            assert generations(world) == []
+            first.send_signal(sent)
+            eventually(lambda: generations(world) == [1], waits_s)
+            assert "generation published generation=1" in second_log()
+            if sent == signal.SIGSTOP:
+                first.send_signal(signal.SIGCONT)
+                eventually(lambda: first_log().count("standing by") == 1, waits_s)
+                assert "generation published" not in first_log()
+                assert first.poll() is None
+            assert second.poll() is None
+    assert generations(world) == [1]
+    (folder,) = (path.name for path in Path(world.settings.artifacts).iterdir() if path.name[0] != ".")
+    assert folder.startswith("gen-000001-")
