@@ -1,10 +1,9 @@
 """Answers: a query for a user, an inline history or an item, and the best items for it."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dch.data.features import Features
 from dch.data.ids import UNKNOWN, IdTable
@@ -12,10 +11,11 @@ from dch.data.ratings import Rows
 from dch.errors import ConfigError, UnknownIdError
 from dch.models.codes import from_words, pack, to_words, unpack
 from dch.models.towers import Floats, Ints
-from dch.search import CANDIDATES, Nearest, nearest, rerank
+from dch.search import CANDIDATES, Nearest, nearest, nearest_of_each, rerank
 from dch.search.reserved_positions import reserve, reserved_positions
 from dch.search.scores import make_scorer
 from dch.state.item_index import ItemColumns, popularity_of
+from dch.state.popular_items import EVERYTHING, PopularItems, first_listed, in_order
 from dch.state.snapshot import Snapshot
 from dch.state.state import NO_ROWS, State, known_rows
 
@@ -127,17 +127,32 @@ def query_item(state: State, item: str) -> Query:
     return Query(snapshot, signs.astype(np.float32), seen=rows)
 
 
-def answer(
+class Question(NamedTuple):
+    """A query and what its list may hold; see ``question``."""
+
+    query: Query
+    k: int
+    strategy: Strategy  # the one that is used
+    skip: Ints
+    only: Ints | None
+    n_new: int  # positions reserved for new items
+
+    @property
+    def n_candidates(self) -> int:
+        """How many of the nearest codes the list is made from."""
+        return self.k if self.strategy == "codes" else max(self.k, CANDIDATES)
+
+
+def question(
     query: Query,
     k: int,
-    ids: IdTable,
     *,
     strategy: Strategy = "codes+rerank",
     skip: Ints,
     only: Ints | None = None,
     new_item_share: float = 0.0,
-) -> Answer:
-    """Find the k best items that are available and not skipped; fewer only if fewer exist.
+) -> Question:
+    """Ask for the k best items that are available and not skipped; fewer only if fewer exist.
 
     Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k, if that is more)
     by distance, then sorted by score, distance, popularity, id. Of ``popular``: popularity, id.
@@ -149,7 +164,6 @@ def answer(
     Args:
         query: what to search for.
         k: list length.
-        ids: the item ids.
         strategy: one of STRATEGIES.
         skip: (m,) item rows never to return.
         only: item rows to choose from; None means all.
@@ -159,16 +173,44 @@ def answer(
         ConfigError: k, the strategy or the share is out of range.
     """
     _check(k, strategy, new_item_share)
-    items = _restrict(query.snapshot.item_index.view(), only)
     used: Strategy = "popular" if query.relaxed is None else strategy
-    n_new = reserved_positions(k, new_item_share)
-    found = _best(query, items, k, skip, used)
-    if n_new:
-        new = _best_new(query, items, n_new, skip, used)
-        by_score = used == "codes+rerank"
+    return Question(query, k, used, skip, only, reserved_positions(k, new_item_share))
+
+
+def answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
+    """Answer each question. Those that search all codes share one pass over them."""
+    candidates: dict[int, Nearest] = {}
+    for at, asked in enumerate(questions):
+        if at not in candidates and _searches_all(asked):
+            same = [
+                other
+                for other in range(at, len(questions))
+                if _searches_all(questions[other]) and questions[other].query.snapshot is asked.query.snapshot
+            ]
+            candidates |= zip(same, _nearest_of_each([questions[other] for other in same]), strict=True)
+    return [_answer(asked, candidates.get(at), ids) for at, asked in enumerate(questions)]
+
+
+def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer:
+    query, item_index = asked.query, asked.query.snapshot.item_index
+    popular, new_rows = (
+        item_index.popular,
+        item_index.new_rows,
+    )  # before the view, which then holds their rows
+    items = item_index.view()
+    if candidates is not None:
+        found = _ranked(asked, candidates, items, asked.k)
+    elif asked.only is not None:
+        found = _best_among(asked, asked.only, items, asked.k)
+    else:
+        found = _most_popular(asked, popular, items)
+    if asked.n_new:
+        rows = new_rows if asked.only is None else np.intersect1d(new_rows, asked.only)
+        new = _best_among(asked, rows, items, asked.n_new)
+        by_score = asked.strategy == "codes+rerank"
         reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
-    hits, model = _hits(found, items, ids, used), query.snapshot.model
-    return Answer(hits, used, model.generation, query.code, query.ratings, model.generation_hash)
+    hits, model = _hits(found, items, ids, asked.strategy), query.snapshot.model
+    return Answer(hits, asked.strategy, model.generation, query.code, query.ratings, model.generation_hash)
 
 
 def _check(k: int, strategy: str, new_item_share: float) -> None:
@@ -180,59 +222,67 @@ def _check(k: int, strategy: str, new_item_share: float) -> None:
         raise ConfigError(f"new_item_share must be from 0 to 1, got {new_item_share}")
 
 
-def _restrict(items: ItemColumns, only: Ints | None) -> ItemColumns:
-    """Allow these rows only."""
-    if only is None:
-        return items
-    chosen = only[only < len(items.allowed)]
-    allowed = np.zeros_like(items.allowed)
-    allowed[chosen] = items.allowed[chosen]
-    return items._replace(allowed=allowed)
+def _searches_all(asked: Question) -> bool:
+    return asked.strategy != "popular" and asked.only is None
 
 
-def _without(items: ItemColumns, skip: Ints) -> NDArray[np.uint8]:
-    """Return the ``allowed`` column without the rows to skip, as a copy."""
-    allowed = items.allowed.copy()
-    allowed[skip[skip < len(allowed)]] = 0
-    return allowed
-
-
-def _best(query: Query, items: ItemColumns, k: int, skip: Ints, strategy: Strategy) -> Nearest:
-    if strategy == "popular" or query.relaxed is None:
-        return _most_popular(items, k, skip)
-    if strategy == "codes":
-        return _nearest(query.relaxed, items, k, skip)
-    candidates = _nearest(query.relaxed, items, max(k, CANDIDATES), skip)
-    scorer = make_scorer(items.words, items.vectors, query.relaxed, query.vector)
-    return rerank(candidates, k, scorer, popularity=items.precedence)
-
-
-def _best_new(query: Query, items: ItemColumns, k: int, skip: Ints, strategy: Strategy) -> Nearest:
-    allowed = _without(items, skip) & items.is_new
-    rows = np.flatnonzero(allowed).astype(np.int32)
-    # Copied: a scan of all codes with a mask that allows few of them takes ten times as long.
-    new_items: list[Any] = [column.take(rows, axis=0) for column in items._replace(allowed=allowed)]
-    found = _best(query, ItemColumns(*new_items), k, NO_ROWS, strategy)
-    return found._replace(rows=rows[found.rows])
-
-
-def _nearest(relaxed: Floats, items: ItemColumns, k: int, skip: Ints) -> Nearest:
-    return nearest(
+def _nearest_of_each(asked: Sequence[Question]) -> list[Nearest]:
+    """Return the candidates of questions about one snapshot."""
+    items = asked[0].query.snapshot.item_index.view()
+    relaxed = np.array([one.query.relaxed for one in asked])
+    return nearest_of_each(
         items.words,
-        to_words(pack(relaxed[None]))[0],
-        k,
-        skip=skip,
+        to_words(pack(relaxed)),
+        [one.n_candidates for one in asked],
+        skips=[one.skip for one in asked],
         eligible=items.allowed.view(np.bool_),
         popularity=items.precedence,
-        bits=len(relaxed),
+        bits=relaxed.shape[1],
     )
 
 
-def _most_popular(items: ItemColumns, k: int, skip: Ints) -> Nearest:
-    rows = np.flatnonzero(_without(items, skip)).astype(np.int32)
-    if len(rows) > k:  # sorting a large catalogue for twenty items would make this the slowest answer
-        rows = rows[np.argpartition(-items.precedence[rows], k)[:k]]
-    rows = rows[np.argsort(-items.precedence[rows], kind="stable")]
+def _best_among(asked: Question, rows: Ints, items: ItemColumns, k: int) -> Nearest:
+    """Return the best k of these rows without a pass over the other items."""
+    rows = np.unique(rows[rows < len(items.allowed)])
+    rows = rows[(items.allowed[rows] > 0) & ~np.isin(rows, asked.skip)]
+    if asked.strategy == "popular":
+        return _unscored(_in_order(rows, items, k))
+    found = nearest(
+        items.words[rows],
+        to_words(pack(np.array([asked.query.relaxed])))[0],
+        asked._replace(k=k).n_candidates,
+        popularity=items.precedence[rows],
+        bits=asked.query.snapshot.item_index.bits,
+    )
+    return _ranked(asked, found._replace(rows=rows[found.rows]), items, k)
+
+
+def _ranked(asked: Question, candidates: Nearest, items: ItemColumns, k: int) -> Nearest:
+    """Return the best k candidates by the strategy."""
+    if asked.strategy == "codes" or asked.query.relaxed is None:
+        return candidates.head(k)
+    scorer = make_scorer(items.words, items.vectors, asked.query.relaxed, asked.query.vector)
+    return rerank(candidates, k, scorer, popularity=items.precedence)
+
+
+def _most_popular(asked: Question, popular: PopularItems, items: ItemColumns) -> Nearest:
+    rows = first_listed(popular.rows, items.allowed, np.sort(asked.skip), asked.k)
+    if len(rows) < asked.k and popular.floor != EVERYTHING:  # the user has rated nearly all popular items
+        allowed = items.allowed.copy()
+        allowed[asked.skip[asked.skip < len(allowed)]] = 0
+        rows = _in_order(np.flatnonzero(allowed).astype(np.int32), items, asked.k)
+    return _unscored(rows)
+
+
+def _in_order(rows: Ints, items: ItemColumns, k: int) -> Ints:
+    """Return the first k of these rows, ascending, in the order of popular lists."""
+    precedence = items.precedence[rows]
+    if len(rows) > k:  # sorting many items for a short list would make this the slowest answer
+        rows = rows[precedence >= -np.partition(-precedence, k - 1)[k - 1]]
+    return in_order(rows, items.precedence)[:k]
+
+
+def _unscored(rows: Ints) -> Nearest:
     return Nearest(rows, np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float32))
 
 

@@ -4,12 +4,23 @@ Offline evaluation and the worker use the same class. One thread writes (``fold_
 of ``state``); any number of threads may read at the same time (``recommend``, ``similar_items``).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from os import PathLike
 
 import numpy as np
 
-from dch.answers import Answer, Hit, Query, Strategy, answer, query_history, query_item, query_user
+from dch.answers import (
+    Answer,
+    Hit,
+    Query,
+    Question,
+    Strategy,
+    answer_all,
+    query_history,
+    query_item,
+    query_user,
+    question,
+)
 from dch.artifact import load_recommender, save_recommender
 from dch.config import DchConfig
 from dch.data.events import event_id, rating_number, time_after
@@ -177,17 +188,43 @@ class Recommender:
         new_item_share: float | None = None,
     ) -> Answer:
         """Search for a query; see ``recommend`` for the arguments. Needs no lock."""
-        ids = self.state.history.item_ids
-        excluded = known_rows(ids.rows(id_texts(exclude, "exclude")))
-        return answer(
+        asked = self.question(
             query,
             k,
-            ids,
+            strategy=strategy,
+            exclude=exclude,
+            only=only,
+            include_rated=include_rated,
+            new_item_share=new_item_share,
+        )
+        return self.answer_all([asked])[0]
+
+    def question(
+        self,
+        query: Query,
+        k: int,
+        *,
+        strategy: Strategy = "codes+rerank",
+        exclude: Collection[object] = (),
+        only: Collection[object] | None = None,
+        include_rated: bool = False,
+        new_item_share: float | None = None,
+    ) -> Question:
+        """Return a question for ``answer_all``; see ``recommend`` for the arguments."""
+        ids = self.state.history.item_ids
+        excluded = known_rows(ids.rows(id_texts(exclude, "exclude")))
+        return question(
+            query,
+            k,
             strategy=strategy,
             skip=excluded if include_rated else np.concatenate([query.seen, excluded]),
             only=None if only is None else known_rows(ids.rows(id_texts(only, "only"))),
             new_item_share=self.new_item_share if new_item_share is None else new_item_share,
         )
+
+    def answer_all(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer several questions, whose searches share one pass over the item codes. Needs no lock."""
+        return answer_all(questions, self.state.history.item_ids)
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write the model, the histories and the features to a folder that ``load`` reads.

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,77 +12,120 @@ from dch.models.codes import Vectors, Words, pack, to_words
 from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
 from dch.search.reserved_positions import reserve
-from dch.search.scan import scan
-from dch.search.scores import QueryScorer, make_scorer, score_rows
+from dch.search.scan import Criteria, Kept, no_work, room_for, scan
+from dch.search.scores import make_scorer, score_rows
 
 _NO_MASK = np.empty(0, np.uint8)
 
 
+SHARED = 32
+"""Queries that read a block of codes together; their kept rows still fit in the second-level cache."""
+
+
+class Targets(NamedTuple):
+    """What some queries search in: all items, or the marked ones alone."""
+
+    words: Words  # (n, n_words)
+    allowed: NDArray[np.uint8]  # (n,), or empty if every row may be found
+    popularity: Integers  # (n,)
+    vectors: Vectors  # (n, vector_size)
+
+
+class Skips(NamedTuple):
+    """The rows that each query skips, in compressed form."""
+
+    starts: NDArray[np.int64]  # (n_queries + 1,)
+    rows: Ints  # ascending within each query
+
+
 @kernel
 def _best(
-    words: Words,
-    query: Words,
+    targets: Targets,
+    queries: Words,
+    relaxed: Floats,
+    vectors: Floats,
     k: int,
     n_candidates: int,
-    allowed: NDArray[np.uint8],
-    skip: Ints,
-    popularity: Integers,
-    scorer: QueryScorer,
-    rows: Ints,
-    distances: Ints,
-    scores: Floats,
-) -> int:
-    """Write the nearest rows, reranked if ``n_candidates`` is above 0; return how many of k were found."""
-    size = max(k, n_candidates)
-    found = scan(words, query, size, allowed, skip, popularity, rows, distances, scores)
-    if n_candidates > 0:
-        score_rows(rows[:found], scorer, scores)
-        sort_results(True, found, rows, distances, scores, popularity)
-    return min(found, k)
+    skips: Skips,
+    kept: Kept,
+) -> None:
+    """Keep the nearest k rows of each query, reranked if ``n_candidates`` is above 0."""
+    sizes = np.full(len(queries), min(max(k, n_candidates), len(targets.words)), np.int64)
+    criteria = Criteria(sizes, targets.allowed, skips.starts, skips.rows, targets.popularity)
+    scan(targets.words, queries, criteria, kept, no_work())
+    rows, distances, scores, found = kept
+    for i in range(len(queries)):
+        if n_candidates > 0:
+            scorer = make_scorer(targets.words, targets.vectors, relaxed[i], vectors[i])
+            score_rows(rows[i, : found[i]], scorer, scores[i])
+        sort_results(n_candidates > 0, found[i], rows[i], distances[i], scores[i], targets.popularity)
+        found[i] = min(found[i], k)
+
+
+@kernel
+def _skips_of(starts: NDArray[np.int64], columns: Ints, row_of: Ints) -> Skips:
+    """Return the skips of some queries, as rows of the targets; columns without a row (-1) are left out."""
+    new_starts, rows = np.zeros(len(starts), np.int64), np.empty(starts[-1] - starts[0], np.int32)
+    n = 0
+    for i in range(len(starts) - 1):
+        for column in columns[starts[i] : starts[i + 1]]:
+            row = row_of[column] if len(row_of) > 0 else column
+            if row >= 0:
+                rows[n] = row
+                n += 1
+        rows[new_starts[i] : n].sort()
+        new_starts[i + 1] = n
+    return Skips(new_starts, rows[:n])
 
 
 @kernel
 def _scan_many(
-    words: Words,
+    targets: Targets,
     queries: Words,
     k: int,
     n_candidates: int,
-    allowed: NDArray[np.uint8],
     marked: NDArray[np.uint8],
     n_reserved: int,
     skip_starts: NDArray[np.int64],
     skip_columns: Ints,
-    popularity: Integers,
-    item_vectors: Vectors,
     relaxed: Floats,
     vectors: Floats,
     ranked: Ints,
 ) -> None:
     """Write one row of ``ranked`` per query; rerank if ``n_candidates`` is above 0."""
-    size = max(k, n_candidates)
-    rows, distances = np.empty((2, size), np.int32), np.empty((2, size), np.int32)
-    scores = np.empty((2, size), np.float32)
+    allowed, popularity = targets.allowed, targets.popularity
     chosen = np.flatnonzero(allowed & marked if n_reserved > 0 else allowed[:0]).astype(np.int32)
-    position_in_chosen = np.full(len(words), -1, np.int32)
-    position_in_chosen[chosen] = np.arange(len(chosen))
-    # Copied: a scan of all codes with a mask that allows few of them takes ten times as long.
-    marked_words, marked_popularity, marked_vectors = words[chosen], popularity[chosen], item_vectors[chosen]
-    for i in range(len(queries)):
-        skip = np.sort(skip_columns[skip_starts[i] : skip_starts[i + 1]])
-        scorer = make_scorer(words, item_vectors, relaxed[i], vectors[i])
-        criteria = (allowed, skip, popularity, scorer)
-        found = _best(words, queries[i], k, n_candidates, *criteria, rows[0], distances[0], scores[0])
+    row_of = np.full(len(targets.words) if n_reserved > 0 else 0, -1, np.int32)
+    if n_reserved > 0:
+        row_of[chosen] = np.arange(len(chosen))
+    # Copied: a scan of all codes with a mask that allows few of them takes much longer.
+    among_marked = Targets(targets.words[chosen], allowed[:0], popularity[chosen], targets.vectors[chosen])
+    for start in range(0, len(queries), SHARED):
+        part = slice(start, min(start + SHARED, len(queries)))
+        inputs = (queries[part], relaxed[part], vectors[part])
+        starts = skip_starts[start : part.stop + 1]
+        kept = room_for(len(inputs[0]), max(k, n_candidates))
+        _best(targets, *inputs, k, n_candidates, _skips_of(starts, skip_columns, row_of[:0]), kept)
         if n_reserved > 0:
-            skip = position_in_chosen[skip]
-            scorer = make_scorer(marked_words, marked_vectors, relaxed[i], vectors[i])
-            marked_criteria = (_NO_MASK, skip[skip >= 0], marked_popularity, scorer)
-            outputs = (rows[1], distances[1], scores[1])
-            n_best = _best(marked_words, queries[i], n_reserved, n_candidates, *marked_criteria, *outputs)
-            best = (chosen[rows[1, :n_best]], distances[1, :n_best], scores[1, :n_best])
-            listed = (found, rows[0], distances[0], scores[0])
-            reserve(n_candidates > 0, *listed, *best, marked, popularity)
-        ranked[i, :found] = rows[0, :found]
-        ranked[i, found:] = -1
+            best = room_for(len(inputs[0]), max(n_reserved, n_candidates))
+            skips = _skips_of(starts, skip_columns, row_of)
+            _best(among_marked, *inputs, n_reserved, n_candidates, skips, best)
+            _reserve_each(n_candidates > 0, kept, best, chosen, marked, popularity)
+        for i in range(len(inputs[0])):
+            ranked[start + i, : kept.found[i]] = kept.rows[i, : kept.found[i]]
+            ranked[start + i, kept.found[i] :] = -1
+
+
+@kernel
+def _reserve_each(
+    by_score: bool, kept: Kept, best: Kept, chosen: Ints, marked: NDArray[np.uint8], popularity: Integers
+) -> None:
+    """Move the best marked rows into each list; ``chosen`` has the rows that those of ``best`` stand for."""
+    for i in range(len(kept.found)):
+        n = best.found[i]
+        columns = (chosen[best.rows[i, :n]], best.distances[i, :n], best.scores[i, :n])
+        listed = (kept.found[i], kept.rows[i], kept.distances[i], kept.scores[i])
+        reserve(by_score, *listed, *columns, marked, popularity)
 
 
 def nearest_many(
@@ -123,24 +167,22 @@ def nearest_many(
     queries = to_words(pack(relaxed))
     ranked = np.empty((len(queries), k), np.int32)
     relaxed, vectors = np.ascontiguousarray(relaxed), np.ascontiguousarray(vectors)
-    words, allowed = np.ascontiguousarray(words), np.ascontiguousarray(eligible).view(np.uint8)
+    allowed = np.ascontiguousarray(eligible).view(np.uint8)
+    targets = Targets(np.ascontiguousarray(words), allowed, popularity, np.ascontiguousarray(item_vectors))
     n_parts = n_threads or os.cpu_count() or 1
     edges = np.linspace(0, len(queries), n_parts + 1).astype(int)
 
     def search(part: int) -> None:
         start, stop = edges[part], edges[part + 1]
         _scan_many(
-            words,
+            targets,
             queries[start:stop],
             k,
             n_candidates,
-            allowed,
             _NO_MASK if marked is None else marked,
             n_reserved,
             skip_starts[start : stop + 1],
             skip_columns,
-            popularity,
-            item_vectors,
             relaxed[start:stop],
             vectors[start:stop],
             ranked[start:stop],

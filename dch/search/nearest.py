@@ -1,18 +1,21 @@
-"""One exact search: the k nearest codes by Hamming distance, and their reranking by a finer score.
+"""Exact searches: the k nearest codes by Hamming distance, and their reranking by a finer score.
 
 The kernels release the interpreter lock.
 """
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.errors import CodeShapeError
-from dch.models.codes import WORD_BITS, Words
+from dch.jit import kernel
+from dch.models.codes import WORD_BITS, Vectors, Words
 from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
-from dch.search.scan import scan
+from dch.search.scan import Criteria, no_work, room_for, scan, sort_kept
 from dch.search.scores import QueryScorer, score_rows
 
 CANDIDATES = 200
@@ -63,22 +66,75 @@ def nearest(
     Raises:
         CodeShapeError: query, eligible or popularity do not fit the words.
     """
-    n, n_words = words.shape
-    _check_shapes(n, n_words, query, eligible, popularity)
-    size = min(k, n)
-    result = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
-    found = scan(
-        np.ascontiguousarray(words),
-        np.ascontiguousarray(query),
-        size,
-        _NO_MASK if eligible is None else np.ascontiguousarray(eligible).view(np.uint8),
-        _NO_ROWS if skip is None else _sorted(skip),
-        _NO_ROWS if popularity is None else popularity,
-        *result,
+    skips = [_NO_ROWS if skip is None else skip]
+    (found,) = nearest_of_each(
+        words, query[None], [k], skips=skips, eligible=eligible, popularity=popularity, bits=bits
     )
-    if bits is not None:
-        result.scores[:] -= WORD_BITS * n_words - bits  # the padding bits agree everywhere: leave them out
-    return result.head(found)
+    return found
+
+
+def nearest_of_each(
+    words: Words,
+    queries: Words,
+    sizes: Sequence[int],
+    *,
+    skips: Sequence[Ints],
+    eligible: NDArray[np.bool_] | None = None,
+    popularity: Integers | None = None,
+    bits: int | None = None,
+) -> list[Nearest]:
+    """Find the nearest codes of several queries, each as ``nearest`` does, in one pass over the codes.
+
+    Args:
+        words: (n, n_words) uint64.
+        queries: (n_queries, n_words) uint64.
+        sizes: list length of each query.
+        skips: for each query int32 rows never to return, in any order.
+        eligible: (n,) bool.
+        popularity: (n,) int32 or int64.
+        bits: length of a code; only the score depends on it; default 64 * n_words.
+
+    Raises:
+        CodeShapeError: queries, eligible or popularity do not fit the words.
+    """
+    n, n_words = words.shape
+    _check_shapes(n, n_words, queries, eligible, popularity)
+    rows, distances, found = _search(
+        np.ascontiguousarray(words),
+        np.ascontiguousarray(queries),
+        np.array(sizes, np.int64),
+        _NO_MASK if eligible is None else np.ascontiguousarray(eligible).view(np.uint8),
+        np.array([0, *accumulate(map(len, skips))]),
+        np.concatenate([_NO_ROWS, *skips]).astype(np.int32, copy=False),
+        _NO_ROWS if popularity is None else popularity,
+    )
+    scores = ((bits or WORD_BITS * n_words) - 2 * distances).astype(np.float32)
+    columns = zip(rows, distances, scores, found.tolist(), strict=True)
+    return [Nearest(*result).head(size) for *result, size in columns]
+
+
+@kernel
+def _search(
+    words: Words,
+    queries: Words,
+    sizes: NDArray[np.int64],
+    allowed: NDArray[np.uint8],
+    skip_starts: NDArray[np.int64],
+    skip_rows: Ints,
+    popularity: Integers,
+) -> tuple[Ints, Ints, NDArray[np.int64]]:
+    """Return rows and distances, (n_queries, k) each, and how many of each line were found.
+
+    Takes arrays alone, since a call of a kernel from Python takes longer with named tuples of arrays.
+    """
+    for i in range(len(queries)):
+        skip_rows[skip_starts[i] : skip_starts[i + 1]].sort()
+    sizes = np.minimum(sizes, len(words))
+    criteria = Criteria(sizes, allowed, skip_starts, skip_rows, popularity)
+    kept = room_for(len(queries), int(np.max(sizes)) if len(sizes) > 0 else 0)
+    scan(words, queries, criteria, kept, no_work())
+    sort_kept(kept, popularity)
+    return kept.rows, kept.distances, kept.found
 
 
 def rerank(
@@ -95,26 +151,38 @@ def rerank(
         scorer: see ``dch.search.scores.make_scorer``.
         popularity: (n,) int32 or int64.
     """
-    ordered = Nearest(candidates.rows.copy(), candidates.distances.copy(), candidates.scores.copy())
-    score_rows(ordered.rows, scorer, ordered.scores)
-    sort_results(True, len(ordered.rows), *ordered, _NO_ROWS if popularity is None else popularity)
-    return ordered.head(k)
+    order = _NO_ROWS if popularity is None else popularity
+    words, vectors, table, rounded, step = scorer  # arrays alone: see ``_search``
+    return Nearest(*_rerank(*candidates, words, vectors, table, rounded, step, order)).head(k)
 
 
-def _sorted(skip: Ints) -> Ints:
-    rows: Ints = np.sort(skip).astype(np.int32, copy=False)
-    return rows
+@kernel
+def _rerank(
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
+    words: Words,
+    vectors: Vectors,
+    table: Floats,
+    rounded: NDArray[np.int16],
+    step: np.float32,
+    popularity: Integers,
+) -> tuple[Ints, Ints, Floats]:
+    rows, distances, scores = rows.copy(), distances.copy(), scores.copy()
+    score_rows(rows, QueryScorer(words, vectors, table, rounded, step), scores)
+    sort_results(True, len(rows), rows, distances, scores, popularity)
+    return rows, distances, scores
 
 
 def _check_shapes(
     n: int,
     n_words: int,
-    query: Words,
+    queries: Words,
     eligible: NDArray[np.bool_] | None,
     popularity: Integers | None,
 ) -> None:
-    if query.shape != (n_words,):
-        raise CodeShapeError(f"codes have {n_words} words, but the query has shape {query.shape}")
+    if queries.shape[1:] != (n_words,):
+        raise CodeShapeError(f"codes have {n_words} words, but the query has shape {queries.shape[1:]}")
     for name, column in (("eligible", eligible), ("popularity", popularity)):
         if column is not None and column.shape != (n,):
             raise CodeShapeError(f"{name} must have one value for each of {n} codes, got {column.shape}")

@@ -1,159 +1,222 @@
-"""The exact scan: one pass over all codes that keeps the nearest k.
+"""The exact scan: one pass over all codes that keeps the nearest k of each of several queries.
 
-Distances are computed block by block into one kilobyte of scratch memory. Only rows no farther than the
-current k-th nearest are then looked at one by one. Once k are found these are few, so the pass costs little
-more than reading the codes. There is one distance loop for each number of words per code; LLVM vectorizes
-them because each reads one flat slice of words, has a stride known at compile time, and uses uint16
-throughout.
+The distances of a block of codes go into scratch memory, for one query after the other, so that the codes are
+read from memory once for all queries. Of each query, only rows no farther than its limit are looked at one by
+one. The limit begins at an estimate from a sample of the codes and falls to the distance of the k-th nearest
+so far. If the estimate was too small, which is rare, a second pass without it follows: the result does not
+depend on the sample.
 """
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dch.jit import kernel
-from dch.models.codes import MAX_BITS, Words
+from dch.models.codes import WORD_BITS, Words
 from dch.models.towers import Floats, Ints
+from dch.search.distances import Distances, block_distances, fits_bytes, least
 from dch.search.order import Integers, keep_nearest, sort_results
 
-BLOCK = 512  # rows; a block of distances stays in the first-level cache, and most blocks hold no candidate
+BLOCK = 1024  # rows; the codes and distances of a block stay in the first-level cache
+WINDOW = 64  # rows of a block, looked at one by one only if the smallest distance is within the limit
+CHUNK = 128  # rows; samples are read in chunks, because single rows would cost a cache line each
+MAX_CHUNKS = 128  # 16,384 rows: the nearest 200 of a million are then estimated from about 10 of them
 
-Distances = NDArray[np.uint16]
-
-
-def _popcount(_typing_context: Any, _word: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numba's types are not public
-    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), codegen
+DONE = -1
+"""The limit of a query that needs no more rows."""
 
 
-popcount = cast(Callable[[int], int], intrinsic(_popcount))
-"""Count the set bits of a uint64 in one machine instruction. For kernels only."""
+class Criteria(NamedTuple):
+    """What several queries may find, and the order of ties."""
+
+    sizes: NDArray[np.int64]  # (n_queries,) how many rows each query keeps
+    allowed: NDArray[
+        np.uint8
+    ]  # (n,) 1, or 0 where no query may find the row; empty if every row may be found
+    skip_starts: NDArray[
+        np.int64
+    ]  # (n_queries + 1,) query i skips skip_rows[skip_starts[i]:skip_starts[i + 1]]
+    skip_rows: Ints  # ascending within each query
+    popularity: Integers  # (n,) breaks ties, larger first; empty if the row alone breaks them
 
 
-@kernel
-def block_distances(block: Words, query: Words, distances: Distances) -> int:
-    """Write the distances of a block of codes and return the smallest one.
+class Kept(NamedTuple):
+    """The rows kept for several queries: of each line the first ``found``."""
 
-    Args:
-        block: (n * n_words,) uint64, one code after the other.
-        query: (n_words,) uint64.
-        distances: (n,) uint16, written.
-    """
-    if len(query) == 1:
-        return int(_one_word(block, query, distances))
-    if len(query) == 2:
-        return int(_two_words(block, query, distances))
-    if len(query) == 4:
-        return int(_four_words(block, query, distances))
-    return int(_any_words(block, query, distances))
+    rows: Ints  # (n_queries, k)
+    distances: Ints
+    scores: Floats  # all 0: room for finer ones
+    found: NDArray[np.int64]  # (n_queries,)
 
 
-@kernel
-def _one_word(block: Words, query: Words, distances: Distances) -> np.uint16:
-    least, only = np.uint16(MAX_BITS), query[0]
-    for i in range(len(distances)):
-        distance = np.uint16(popcount(block[i] ^ only))
-        distances[i] = distance
-        least = min(least, distance)
-    return least
+class Work(NamedTuple):
+    """How much a scan did for all its queries together; tests count it."""
+
+    compared: NDArray[np.int64]  # (1,) distances computed, those of samples included
+    offered: NDArray[np.int64]  # (1,) rows within the limit, looked at one by one
 
 
 @kernel
-def _two_words(block: Words, query: Words, distances: Distances) -> np.uint16:
-    least, low, high = np.uint16(MAX_BITS), query[0], query[1]
-    for i in range(len(distances)):
-        distance = np.uint16(popcount(block[2 * i] ^ low) + popcount(block[2 * i + 1] ^ high))
-        distances[i] = distance
-        least = min(least, distance)
-    return least
+def no_work() -> Work:
+    """Return counters at 0."""
+    return Work(np.zeros(1, np.int64), np.zeros(1, np.int64))
 
 
 @kernel
-def _four_words(block: Words, query: Words, distances: Distances) -> np.uint16:
-    least, q0, q1, q2, q3 = np.uint16(MAX_BITS), query[0], query[1], query[2], query[3]
-    for i in range(len(distances)):
-        first_half = popcount(block[4 * i] ^ q0) + popcount(block[4 * i + 1] ^ q1)
-        second_half = popcount(block[4 * i + 2] ^ q2) + popcount(block[4 * i + 3] ^ q3)
-        distance = np.uint16(first_half + second_half)
-        distances[i] = distance
-        least = min(least, distance)
-    return least
+def room_for(n_queries: int, k: int) -> Kept:
+    """Return room for k rows of each query."""
+    rows, distances = np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.int32)
+    return Kept(rows, distances, np.zeros((n_queries, k), np.float32), np.zeros(n_queries, np.int64))
 
 
 @kernel
-def _any_words(block: Words, query: Words, distances: Distances) -> np.uint16:
-    least, n_words = np.uint16(MAX_BITS), len(query)
-    for i in range(len(distances)):
-        total = np.uint64(0)
-        for j in range(n_words):
-            total += popcount(block[i * n_words + j] ^ query[j])
-        distance = np.uint16(total)
-        distances[i] = distance
-        least = min(least, distance)
-    return least
-
-
-@kernel
-def _is_allowed(row: int, allowed: NDArray[np.uint8], skip: Ints) -> bool:
-    if len(allowed) > 0 and not allowed[row]:
-        return False
-    if len(skip) == 0:
-        return True
-    at = np.searchsorted(skip, row)
-    return bool(at == len(skip) or skip[at] != row)
-
-
-@kernel
-def scan(
-    words: Words,
-    query: Words,
-    k: int,
-    allowed: NDArray[np.uint8],
-    skip: Ints,
-    popularity: Integers,
-    rows: Ints,
-    distances: Ints,
-    scores: Floats,
-) -> int:
-    """Write the nearest k to the last three arrays, each at least (min(k, n),).
+def scan(words: Words, queries: Words, criteria: Criteria, kept: Kept, work: Work) -> None:
+    """Write the nearest rows of each query, in no particular order: see ``sort_kept``.
 
     Args:
         words: (n, n_words) uint64, contiguous.
-        query: (n_words,) uint64.
-        k: list length.
-        allowed: (n,) uint8, 0 where a row must not be found; empty if every row may be.
-        skip: (m,) int32 rows that must not be found, ascending.
-        popularity: (n,) integers that break ties; empty if the row alone breaks them.
-        rows: written, nearest first.
-        distances: written.
-        scores: written, 64 * n_words - 2 * distance.
-
-    Returns:
-        The number of rows found: k, or all that are allowed if these are fewer.
+        queries: (n_queries, n_words) uint64.
+        criteria: for n rows and n_queries queries.
+        kept: written; ``found`` is the size asked for, or the number of rows allowed if these are fewer.
+        work: counters, increased.
     """
+    if fits_bytes(words.shape[1]):
+        _scan(words, queries, criteria, kept, work, np.empty(BLOCK, np.uint8))
+    else:
+        _scan(words, queries, criteria, kept, work, np.empty(BLOCK, np.uint16))
+
+
+@kernel
+def sort_kept(kept: Kept, popularity: Integers) -> None:
+    """Sort the rows kept for each query, nearest first."""
+    rows, distances, scores, found = kept
+    for i in range(len(found)):
+        sort_results(False, found[i], rows[i], distances[i], scores[i], popularity)
+
+
+@kernel
+def _scan(
+    words: Words, queries: Words, criteria: Criteria, kept: Kept, work: Work, scratch: Distances
+) -> None:
+    farthest = WORD_BITS * words.shape[1]
+    limits = _estimate_limits(words, queries, criteria, work, scratch)
+    kept.found[:] = 0
+    _pass_over(words, queries, criteria, limits, kept, work, scratch)
+    for i in range(len(queries)):
+        is_short = kept.found[i] < criteria.sizes[i] and limits[i] < farthest
+        limits[i] = farthest if is_short else DONE
+        if is_short:
+            kept.found[i] = 0
+    if np.any(limits != DONE):
+        _pass_over(words, queries, criteria, limits, kept, work, scratch)
+
+
+@kernel
+def _estimate_limits(
+    words: Words, queries: Words, criteria: Criteria, work: Work, scratch: Distances
+) -> NDArray[np.int64]:
+    """Return a distance for each query within which it most likely finds as many rows as it keeps."""
     n, n_words = words.shape
-    if k <= 0:
-        return 0
-    flat = words.reshape(-1)
-    scratch = np.empty(BLOCK, np.uint16)
-    found, threshold = 0, 64 * n_words
+    farthest = WORD_BITS * n_words
+    counts = np.zeros((len(queries), farthest + 1), np.int64)
+    n_chunks = min(MAX_CHUNKS, -(-n // CHUNK))
+    n_sampled = 0
+    for chunk in range(n_chunks):
+        start = max(CHUNK, n // n_chunks) * chunk
+        block = scratch[: min(CHUNK, n - start)]
+        n_sampled += len(block)
+        for i in range(len(queries)):
+            _block_of(words, queries[i], criteria.allowed, start, block)
+            for distance in block:
+                if distance <= farthest:
+                    counts[i, distance] += 1
+    work.compared[0] += n_sampled * len(queries)
+    limits = np.empty(len(queries), np.int64)
+    for i in range(len(queries)):
+        wanted = criteria.sizes[i] + criteria.skip_starts[i + 1] - criteria.skip_starts[i]
+        enough = wanted if n_sampled == n else 2 * wanted * n_sampled // n + 4
+        limits[i] = _first_with(counts[i], enough) if criteria.sizes[i] > 0 else DONE
+    return limits
+
+
+@kernel
+def _first_with(counts: NDArray[np.int64], enough: int) -> int:
+    """Return the first position up to which the counts add up to enough; the last one if none does."""
+    total = 0
+    for at in range(len(counts)):
+        total += counts[at]
+        if total >= enough:
+            return at
+    return len(counts) - 1
+
+
+@kernel
+def _block_of(
+    words: Words, query: Words, allowed: NDArray[np.uint8], start: int, distances: Distances
+) -> None:
+    """Write the distances of the rows from start on, as many as there is room for."""
+    stop, n_words = start + len(distances), words.shape[1]
+    block = words.reshape(-1)[start * n_words : stop * n_words]
+    block_distances(block, query, allowed[start:stop], distances)
+
+
+@kernel
+def _pass_over(
+    words: Words,
+    queries: Words,
+    criteria: Criteria,
+    limits: NDArray[np.int64],
+    kept: Kept,
+    work: Work,
+    scratch: Distances,
+) -> None:
+    """Keep the nearest rows of each query that is not DONE, within its limit, which falls meanwhile."""
+    n = len(words)
     for start in range(0, n, BLOCK):
         block = scratch[: min(BLOCK, n - start)]
-        if block_distances(flat[start * n_words : (start + len(block)) * n_words], query, block) > threshold:
+        for i in range(len(queries)):
+            if limits[i] != DONE:
+                _block_of(words, queries[i], criteria.allowed, start, block)
+                work.compared[0] += len(block)
+                if least(block) <= limits[i]:
+                    limits[i] = _keep_from(block, start, i, criteria, limits[i], kept, work)
+
+
+@kernel
+def _keep_from(
+    block: Distances, start: int, i: int, criteria: Criteria, limit: int, kept: Kept, work: Work
+) -> int:
+    """Keep the rows of a block that are among the nearest of query i so far; return its new limit."""
+    size, found = criteria.sizes[i], kept.found[i]
+    skip = criteria.skip_rows[criteria.skip_starts[i] : criteria.skip_starts[i + 1]]
+    rows, distances, scores = kept.rows[i], kept.distances[i], kept.scores[i]
+    for at in range(0, len(block), WINDOW):
+        stop = min(at + WINDOW, len(block))
+        if least(block[at:stop]) > limit:
             continue
-        for i in range(len(block)):
-            distance, row = int(block[i]), start + i
-            if distance > threshold or not _is_allowed(row, allowed, skip):
+        for inside in range(at, stop):
+            distance, row = int(block[inside]), start + inside
+            if distance > limit or is_among(row, skip):
                 continue
-            score = np.float32(64 * n_words - 2 * distance)
-            found = keep_nearest(k, found, row, distance, score, rows, distances, scores, popularity)
-            if found == k:
-                threshold = int(distances[0])
-    sort_results(False, found, rows, distances, scores, popularity)
-    return found
+            work.offered[0] += 1
+            found = keep_nearest(
+                size, found, row, distance, np.float32(0), rows, distances, scores, criteria.popularity
+            )
+            if found == size:
+                limit = min(limit, int(distances[0]))
+    kept.found[i] = found
+    return limit
+
+
+@kernel
+def is_among(row: int, ascending: Ints) -> bool:
+    """Return whether a row is in an ascending column."""
+    low, high = 0, len(ascending)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < row:
+            low = middle + 1
+        else:
+            high = middle
+    return bool(low < len(ascending) and ascending[low] == row)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dch.data.ids import UNKNOWN, IdTable
 from dch.models.codes import Vectors, Words
 from dch.state.code_store import CodeStore
+from dch.state.popular_items import NOTHING, PopularItems, updated
 
 
 class ItemColumns(NamedTuple):
@@ -78,6 +79,11 @@ class ItemIndex:
         self._allowed, self._precedence = np.zeros(0, np.uint8), np.zeros(0, np.int64)
         self._is_new = np.zeros(0, np.uint8)
         self._n_known = 0
+        self.popular: PopularItems = NOTHING
+        """The most popular items as of the last ``refresh_popular``."""
+        self.new_rows: NDArray[np.int32] = np.empty(0, np.int32)
+        """The rows of new items, with or without a code, ascending."""
+        self._changed: list[NDArray[np.int32]] = []
         self._grow()
 
     def __len__(self) -> int:
@@ -144,10 +150,18 @@ class ItemIndex:
         if unavailable:
             allowed[[row in unavailable for row in rows.tolist()]] = 0
         self._allowed[rows] = allowed  # last, and once: no reader ever sees an unavailable item as allowed
+        self._changed.append(rows)
 
     def remove(self, rows: NDArray[np.int32]) -> None:
         """Stop serving these rows."""
         self.put(rows, self.codes(rows)._replace(present=np.zeros(len(rows), np.bool_)))
+
+    def refresh_popular(self) -> None:
+        """Bring the popular items up to date. For the writing thread, which needs no lock for this."""
+        if self._changed:
+            changed = np.unique(np.concatenate(self._changed))
+            self._changed.clear()
+            self.popular = updated(self.popular, changed, self._allowed, self._precedence)
 
     def _grow(self) -> None:
         """Give every interned item a row in all columns."""
@@ -160,7 +174,10 @@ class ItemIndex:
             self._is_new = np.concatenate([self._is_new, np.zeros(missing, np.uint8)])
         if n > self._n_known:
             new_ids = self._ids.ids()[self._n_known : n]
-            self._is_new[self._n_known : n] = self._fitted.rows(new_ids) == UNKNOWN
+            is_new = self._fitted.rows(new_ids) == UNKNOWN
+            self._is_new[self._n_known : n] = is_new
+            new_rows = self._n_known + np.flatnonzero(is_new).astype(np.int32)
+            self.new_rows = np.concatenate([self.new_rows, new_rows])
             self._precedence[self._n_known : n] = [precedence_of(id_, 0) for id_ in new_ids]
             self._n_known = n
         # One assignment, last: a reader gets the old arrays or the new ones, always all of one length.

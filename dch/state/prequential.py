@@ -1,6 +1,8 @@
 """Prequential trials: the rank of an item in the user's list just before its rating is folded in.
 
-One kernel ranks and folds in event by event. The worker and the offline evaluation both run it.
+The work is in two parts. While events are folded in, under the lock, what a trial needs to know of its user
+is copied: the bag and the rated items. Later, without the lock, the copies are encoded and the items ranked.
+The worker and the offline evaluation both run it.
 """
 
 from typing import NamedTuple
@@ -12,8 +14,8 @@ from dch.jit import kernel
 from dch.models.running_sums import RunningSums
 from dch.models.towers import Floats, Head, Ints, encode_row
 from dch.search import CANDIDATES
-from dch.search.scan import block_distances
-from dch.search.scores import make_scorer, score_of
+from dch.search.list_rank import OUTSIDE, list_rank, precedes
+from dch.search.scan import Work, is_among
 from dch.state.fold_in import BagArrays, fold_in
 from dch.state.histories import NONE, Pairs
 from dch.state.item_index import ItemColumns
@@ -29,201 +31,151 @@ COHORTS = (
 NOT_TRIED = -1
 """The rank of an event without a trial: none was asked for, or the item could not be recommended."""
 
-OUTSIDE = np.iinfo(np.int32).max
-"""The rank of an item that is not among the candidates."""
-
-
-class Scratch(NamedTuple):
-    """Arrays that trials reuse."""
-
-    unseen: NDArray[np.uint8]  # (n_items,) 1 where the item is allowed and the user has not rated it
-    distances: NDArray[np.uint16]  # (n_items,)
-    hidden: Floats
-    outputs: Floats  # (bits + vector_size,) relaxed code and ranking vector of the user
-    query: NDArray[np.uint64]
-
 
 class Ranks(NamedTuple):
-    """Ranks from 0, one per event."""
+    """Ranks from 0, one per event; OUTSIDE from 200 on."""
 
     codes: Ints  # in the user's list of strategy ``codes+rerank``
     popular: Ints  # in the list of the most popular items that the user has not rated
 
 
-@kernel
-def sign_words(relaxed: Floats, words: NDArray[np.uint64]) -> None:
-    """Write the packed code of one relaxed code, as ``codes.pack`` and ``codes.to_words`` do."""
-    words[:] = 0
-    for b in range(len(relaxed)):
-        if relaxed[b] > 0:
-            # First bit highest within a byte, bytes in memory order within a little-endian word.
-            bit = 8 * (b // 8 % 8) + 7 - b % 8
-            words[b // 64] |= np.uint64(1) << np.uint64(bit)
+class UsersBefore(NamedTuple):
+    """The users of some trials, each as just before its event."""
+
+    events: NDArray[np.int64]  # (n,) which event each trial belongs to
+    bags: RunningSums  # (n,)
+    seen_starts: NDArray[np.int64]  # (n + 1,)
+    seen_rows: Ints  # the items that each has rated, ascending within each
 
 
 @kernel
-def popular_rank(items: ItemColumns, item: int, unseen: NDArray[np.uint8]) -> int:
-    """Count the unseen items that come before this one by popularity."""
-    precedence = items.precedence
-    own = precedence[item]
-    before = 0
-    for row in range(len(unseen)):
-        before += unseen[row] & ((precedence[row] > own) | ((precedence[row] == own) & (row < item)))
-    return before
-
-
-@kernel
-def code_rank(items: ItemColumns, item: int, scratch: Scratch) -> int:
-    """Return the rank of the item in the list for ``scratch.outputs``, or OUTSIDE, without building the list.
-
-    The candidates are the nearest items by (distance, precedence), and the score orders them. So it is enough
-    to find the candidates and to count those that come before the item.
-    """
-    width = items.words.shape[1]
-    bits = len(scratch.outputs) - items.vectors.shape[1]
-    flat, relaxed = items.words.reshape(-1), scratch.outputs[:bits]
-    sign_words(relaxed, scratch.query)
-    block_distances(flat[: len(scratch.unseen) * width], scratch.query, scratch.distances)
-    candidates = _candidates(scratch, bits, items.precedence)
-    if not np.any(candidates == item):
-        return OUTSIDE
-    scorer = make_scorer(items.words, items.vectors, relaxed, scratch.outputs[bits:])
-    own, own_score = scratch.distances[item], score_of(item, scorer)
-    before = 0
-    for row in candidates:
-        distance, score = scratch.distances[row], score_of(row, scorer)
-        nearer = distance < own or (distance == own and _precedes(items.precedence, row, item))
-        before += int(score > own_score or (score == own_score and nearer))
-    return before
-
-
-@kernel
-def _precedes(precedence: NDArray[np.int64], row: int, other: int) -> bool:
-    return precedence[row] > precedence[other] or (precedence[row] == precedence[other] and row < other)
-
-
-@kernel
-def _candidates(scratch: Scratch, bits: int, precedence: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rows of the candidates, unordered."""
-    edge, room = _edge(scratch, bits)
-    rows = np.empty(CANDIDATES, np.int64)
-    at_edge = np.empty(len(scratch.unseen), np.int64)
-    n = n_edge = 0
-    for row in range(len(scratch.unseen)):
-        if scratch.unseen[row]:
-            if scratch.distances[row] < edge:
-                rows[n] = row
-                n += 1
-            elif scratch.distances[row] == edge:
-                at_edge[n_edge] = row
-                n_edge += 1
-    room = min(room, n_edge)
-    order = np.argsort(-precedence[at_edge[:n_edge]], kind="mergesort")  # stable: ties go by row
-    rows[n : n + room] = at_edge[order[:room]]
-    return rows[: n + room]
-
-
-@kernel
-def _edge(scratch: Scratch, bits: int) -> tuple[int, int]:
-    """Return the distance of the last candidate, and how many of those at this distance are candidates."""
-    counts = np.zeros(bits + 1, np.int64)
-    for row in range(len(scratch.unseen)):
-        counts[scratch.distances[row]] += scratch.unseen[row]
-    room = CANDIDATES
-    for distance in range(len(counts)):
-        if counts[distance] >= room:
-            return distance, room
-        room -= int(counts[distance])
-    return len(counts) - 1, room
-
-
-@kernel
-def _mark_seen(pairs: Pairs, user: int, unseen: NDArray[np.uint8], allowed: NDArray[np.uint8]) -> None:
-    """Take the user's items out of ``unseen`` (empty ``allowed``), or restore them from ``allowed``."""
-    slot = pairs.newest[user]
-    while slot != NONE:
-        row = pairs.other[slot]
-        if row < len(unseen) and not np.isnan(pairs.ratings[slot]):
-            unseen[row] = allowed[row] if len(allowed) > 0 else 0
-        slot = pairs.following[slot]
-
-
-@kernel
-def _rank_trial(
-    pairs: Pairs,
-    sums: RunningSums,
-    head: Head,
-    items: ItemColumns,
-    user: int,
-    item: int,
-    scratch: Scratch,
-) -> tuple[int, int]:
-    """Return the ranks of one item for one user, by codes and by popularity."""
-    unseen = scratch.unseen
-    if item >= len(unseen) or not unseen[item]:
-        return NOT_TRIED, NOT_TRIED
-    _mark_seen(pairs, user, unseen, unseen[:0])
-    by_codes = by_popularity = NOT_TRIED
-    if unseen[item]:  # a second rating of an item is not a trial
-        by_codes = by_popularity = popular_rank(items, item, unseen)
-        if sums.n_ratings[user] > 0:
-            encode_row(
-                sums.sums[user],
-                sums.squares[user],
-                sums.n_ratings[user],
-                head,
-                scratch.hidden,
-                scratch.outputs,
-            )
-            by_codes = code_rank(items, item, scratch)
-    _mark_seen(pairs, user, unseen, items.allowed)
-    return by_codes, by_popularity
-
-
-@kernel
-def rank_then_fold_in(
+def copy_then_fold_in(
     pairs: Pairs,
     bags: BagArrays,
-    head: Head,
-    items: ItemColumns,
     user_rows: Ints,
     item_rows: Ints,
     ratings: Floats,
     timestamps: NDArray[np.int64],
     offsets: NDArray[np.int64],
     trials: NDArray[np.bool_],
-    ranks: Ranks,
-) -> NDArray[np.bool_]:
-    """Fold events in, in order, and rank each trial just before its event.
+) -> tuple[NDArray[np.bool_], UsersBefore]:
+    """Fold events in, in order, and copy the user of each trial just before its event.
 
     Args:
         pairs: histories of the users.
         bags: bags of the users.
-        head: see ``TowerWeights.head``.
-        items: what may be listed.
         user_rows: (n,) as are the other columns of the events.
         item_rows: (n,).
         ratings: (n,).
         timestamps: (n,).
         offsets: (n,).
-        trials: (n,) which events to rank.
-        ranks: (n,) each, written where trials is True.
+        trials: (n,) which events are trials.
 
     Returns:
-        Which events changed anything, (n,).
+        Which events changed anything, (n,), and the users. O(hidden + history) per trial.
     """
-    hidden, bits = head[4].shape
-    scratch = Scratch(
-        items.allowed.copy(),
-        np.empty(len(items.allowed), np.uint16),
-        np.empty(hidden, np.float32),
-        np.empty(bits + len(head[7]), np.float32),
-        np.empty(items.words.shape[1], np.uint64),
+    events = np.flatnonzero(trials)
+    before = UsersBefore(
+        events,
+        _empty_bags(len(events), bags.sums.sums.shape[1]),
+        np.zeros(len(events) + 1, np.int64),
+        np.empty(64, np.int32),
     )
+    starts, seen, n = before.seen_starts, before.seen_rows, 0
     changed = np.empty(len(user_rows), np.bool_)
     for i in range(len(user_rows)):
-        user, item = user_rows[i], item_rows[i]
+        user = user_rows[i]
         if trials[i]:
-            ranks.codes[i], ranks.popular[i] = _rank_trial(pairs, bags.sums, head, items, user, item, scratch)
-        changed[i] = fold_in(pairs, bags, user, item, ratings[i], timestamps[i], offsets[i])
-    return changed
+            _copy_bag(bags.sums, user, before.bags, n)
+            seen, starts[n + 1] = _copy_seen(pairs, user, seen, starts[n])
+            n += 1
+        changed[i] = fold_in(pairs, bags, user, item_rows[i], ratings[i], timestamps[i], offsets[i])
+    return changed, UsersBefore(events, before.bags, starts, seen)
+
+
+@kernel
+def rank_trials(
+    before: UsersBefore,
+    head: Head,
+    items: ItemColumns,
+    popular_rows: Ints,
+    popular_floor: int,
+    item_rows: Ints,
+    ranks: Ranks,
+    work: Work,
+) -> None:
+    """Rank the item of each trial in the lists for its user.
+
+    Args:
+        before: the users.
+        head: see ``TowerWeights.head``.
+        items: what may be listed.
+        popular_rows: see ``PopularItems``.
+        popular_floor: see ``PopularItems``.
+        item_rows: (n_events,).
+        ranks: (n_events,) each, written at the events of the trials.
+        work: counters, increased.
+    """
+    hidden, bits = head[4].shape
+    scratch, outputs = np.empty(hidden, np.float32), np.empty(bits + len(head[7]), np.float32)
+    bags = before.bags
+    for trial in range(len(before.events)):
+        event = before.events[trial]
+        item = item_rows[event]
+        seen = before.seen_rows[before.seen_starts[trial] : before.seen_starts[trial + 1]]
+        if item >= len(items.allowed) or not items.allowed[item] or is_among(item, seen):
+            continue  # a second rating of an item is not a trial
+        by_popularity = popular_rank(items, popular_rows, popular_floor, item, seen)
+        ranks.codes[event] = ranks.popular[event] = by_popularity
+        if bags.n_ratings[trial] > 0:
+            squares, n_ratings = bags.squares[trial], bags.n_ratings[trial]
+            encode_row(bags.sums[trial], squares, n_ratings, head, scratch, outputs)
+            columns = (items.words, items.vectors, items.allowed, items.precedence)
+            ranks.codes[event] = list_rank(*columns, outputs[:bits], outputs[bits:], seen, item, work)
+
+
+@kernel
+def popular_rank(items: ItemColumns, popular_rows: Ints, popular_floor: int, item: int, seen: Ints) -> int:
+    """Return the rank of an unseen item in the popular list, or OUTSIDE."""
+    before = 0
+    for row in popular_rows:
+        if row == item:
+            return before
+        before += not is_among(row, seen)
+        if before >= CANDIDATES:
+            return OUTSIDE
+    for row in range(len(items.allowed)):  # only after a user has rated nearly all of the popular items
+        is_counted = items.precedence[row] > popular_floor
+        if items.allowed[row] and not is_counted and precedes(items.precedence, row, item):
+            before += not is_among(row, seen)
+            if before >= CANDIDATES:
+                return OUTSIDE
+    return before
+
+
+@kernel
+def _empty_bags(n: int, hidden: int) -> RunningSums:
+    sums, squares = np.empty((n, hidden), np.int64), np.empty(n, np.int64)
+    return RunningSums(sums, squares, np.empty(n, np.int32), np.empty(n, np.int32))
+
+
+@kernel
+def _copy_bag(sums: RunningSums, user: int, copies: RunningSums, at: int) -> None:
+    copies.sums[at] = sums.sums[user]
+    copies.squares[at] = sums.squares[user]
+    copies.n_ratings[at] = sums.n_ratings[user]
+
+
+@kernel
+def _copy_seen(pairs: Pairs, user: int, seen: Ints, start: int) -> tuple[Ints, int]:
+    """Append the items that a user has rated, ascending; return the array, larger if need be, and its end."""
+    end, slot = start, pairs.newest[user]
+    while slot != NONE:
+        if not np.isnan(pairs.ratings[slot]):
+            if end == len(seen):
+                seen = np.concatenate((seen, np.empty_like(seen)))
+            seen[end] = pairs.other[slot]
+            end += 1
+        slot = pairs.following[slot]
+    seen[start:end].sort()
+    return seen, end

@@ -55,4 +55,5 @@ def prepare(model: Model, history: History) -> Snapshot:
     )
     rows = np.arange(len(history.item_ids), dtype=np.int32)
     item_index.put(rows, items.encode(rows), history.unavailable)
+    item_index.refresh_popular()
     return Snapshot(model, users, items, item_index)

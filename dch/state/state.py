@@ -5,6 +5,7 @@ few events at a time, so neither waits long.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,10 +15,11 @@ from dch.data.features import Features, availability
 from dch.data.ids import UNKNOWN
 from dch.models.model import Model
 from dch.models.towers import Ints
+from dch.search.scan import no_work
 from dch.state.fold_in import fold_in_all
 from dch.state.histories import Events, History
 from dch.state.item_index import ItemCodes, popularity_of
-from dch.state.prequential import NOT_TRIED, Ranks, rank_then_fold_in
+from dch.state.prequential import NOT_TRIED, Ranks, UsersBefore, copy_then_fold_in, rank_trials
 from dch.state.side_data import SideData
 from dch.state.snapshot import Snapshot, prepare
 
@@ -39,6 +41,10 @@ class State:
         self.lock = threading.Lock()
         self.newest_ms = 0
         """The latest timestamp of all events folded in."""
+        self.trial_work = no_work()
+        """How many codes trials have compared so far."""
+        self.trial_seconds = 0.0
+        """Processor time that ranking trials has taken so far."""
         self._changed_items: list[Ints] = []
         self._next_offset = 0
 
@@ -125,26 +131,31 @@ class State:
         for start in range(0, n, EVENTS_PER_LOCK):
             stop = start + EVENTS_PER_LOCK
             part, cut = events.part(start, stop), slice(start, stop)
+            before = None
             with self.lock:
                 self._reserve(len(part))
-                users, pairs = self.snapshot.users, self.history.user_histories.pairs
+                bags, pairs = self.snapshot.users.bags, self.history.user_histories.pairs
                 columns = (part.users, part.items, part.ratings, part.timestamps, part.offsets)
                 if trials is None or not trials[cut].any():
-                    changed = fold_in_all(pairs, users.bags.arrays(), *columns)
+                    changed = fold_in_all(pairs, bags.arrays(), *columns)
                 else:
-                    changed = rank_then_fold_in(
-                        pairs,
-                        users.bags.arrays(),
-                        users.tower.head(),
-                        self.snapshot.item_index.view(),
-                        *columns,
-                        trials[cut],
-                        Ranks(ranks.codes[cut], ranks.popular[cut]),
-                    )
+                    changed, before = copy_then_fold_in(pairs, bags.arrays(), *columns, trials[cut])
+            if before is not None:
+                self._rank(before, part.items, Ranks(ranks.codes[cut], ranks.popular[cut]))
             touched.append(part.users[changed])
         self.newest_ms = max(self.newest_ms, int(events.timestamps.max(initial=0)))
         self._encode_users(np.unique(np.concatenate([NO_ROWS, *touched])))
         return ranks
+
+    def _rank(self, before: UsersBefore, items: Ints, ranks: Ranks) -> None:
+        """Rank the items of trials. No lock is needed: only this thread changes the item index."""
+        started = time.thread_time()
+        item_index, tower = self.snapshot.item_index, self.snapshot.users.tower
+        item_index.refresh_popular()
+        rank_trials(
+            before, tower.head(), item_index.view(), *item_index.popular, items, ranks, self.trial_work
+        )
+        self.trial_seconds += time.thread_time() - started
 
     def _encode_users(self, rows: Ints) -> None:
         for start in range(0, len(rows), ROWS_PER_LOCK):
@@ -172,6 +183,7 @@ class State:
             with self.lock:
                 self._reserve(0)
                 item_index.put(part, items.encode(part), self.history.unavailable)
+        item_index.refresh_popular()
         return rows
 
     def put_item_codes(self, rows: Ints, codes: ItemCodes, snapshot: Snapshot | None = None) -> None:
@@ -187,11 +199,13 @@ class State:
             stop = start + ROWS_PER_LOCK
             with self.lock:
                 item_index.put(rows[start:stop], codes.part(start, stop), self.history.unavailable)
+        item_index.refresh_popular()
 
     def remove_item_codes(self, rows: Ints) -> None:
         """Stop serving the codes of these item rows, (n,)."""
         with self.lock:
             self.snapshot.item_index.remove(rows)
+        self.snapshot.item_index.refresh_popular()
 
     def set_user(self, user: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
         """Replace the features of a user; None forgets the user.

@@ -9,7 +9,7 @@ from random_models import random_model
 from dch import Recommender
 from dch.answers import STRATEGIES, query_history, query_item, query_user
 from dch.errors import ConfigError
-from dch.search import CANDIDATES
+from dch.search import CANDIDATES, nearest
 
 N_OLD, N_NEW = 12, 9  # items that the fit saw, and items that it did not see
 SHARES = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0])
@@ -167,3 +167,60 @@ def test_an_inline_history_counts_its_items_and_an_item_counts_nothing():
     assert query_history(recommender.state, history[2:]).ratings == 1
     assert query_history(recommender.state, []).ratings == 0
     assert query_item(recommender.state, "i1").ratings is None
+
+
+@given(
+    st.lists(EVENT, max_size=20),
+    st.lists(st.integers(0, N_OLD + N_NEW + 2), max_size=12),
+    st.sampled_from(STRATEGIES),
+    st.integers(1, 6),
+)
+def test_a_list_of_chosen_items_is_the_whole_list_without_the_others(events, chosen, strategy, k):
+    recommender, only = filled(events), [f"i{item}" for item in chosen]
+    for user in ("u0", "u7", "a stranger"):
+        everything = recommender.recommend(user, 1000, strategy=strategy)
+        expected = [hit for hit in everything if hit.item in only][:k]
+        assert recommender.recommend(user, k, strategy=strategy, only=only) == expected
+
+
+@pytest.mark.parametrize("strategy", ["codes+rerank", "codes"])
+def test_a_list_of_chosen_items_compares_their_codes_only(strategy, monkeypatch):
+    recommender, compared = filled(), []
+
+    def spy(words, *arguments, **options):
+        compared.append(len(words))
+        return nearest(words, *arguments, **options)
+
+    monkeypatch.setattr("dch.answers.nearest", spy)
+    monkeypatch.setattr("dch.answers.nearest_of_each", lambda *_, **__: pytest.fail("searched all codes"))
+    assert len(recommender.recommend("u0", 5, strategy=strategy, only=["i1", "i2", "i14"])) == 3
+    assert compared == [3]
+
+
+@given(st.lists(EVENT, max_size=20), st.lists(st.sampled_from(STRATEGIES), max_size=6), SHARES)
+def test_questions_answered_together_get_the_answers_that_each_gets_alone(events, strategies, share):
+    recommender = filled(events)
+    questions = [
+        recommender.question(
+            query_user(recommender.state, f"u{at}"),
+            1 + 2 * at,
+            strategy=strategy,
+            exclude=[f"i{at}"],
+            only=["i1", "i2"] if at == 3 else None,
+            new_item_share=share if at % 2 else None,
+        )
+        for at, strategy in enumerate(strategies)
+    ]
+    alone = [recommender.answer_all([question])[0] for question in questions]
+    assert recommender.answer_all(questions) == alone
+
+
+def test_questions_about_two_generations_are_each_answered_from_their_own():
+    recommender = filled()
+    before = query_user(recommender.state, "u1")
+    recommender.swap(recommender.state.prepare(random_model(n_items=N_OLD, bits=8, generation=2, seed=5)))
+    after = query_user(recommender.state, "u1")
+    queries = [after, before, after]
+    together = recommender.answer_all([recommender.question(query, 5) for query in queries])
+    assert together == [recommender.answer(query, 5) for query in queries]
+    assert [found.generation for found in together] == [2, 1, 2]

@@ -1,41 +1,77 @@
-"""Distances of a block of codes, for every number of words, against the signs that differ."""
+"""The work of a scan: which codes it compares, and how few of them it looks at one by one."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from random_models import hamming
+import pytest
 
-from dch.models.codes import to_words, unpack
-from dch.search.scan import block_distances
+from dch.search.scan import CHUNK, MAX_CHUNKS, Criteria, no_work, room_for, scan, sort_kept
 
-
-@st.composite
-def code_arrays(draw, n):
-    width = draw(st.integers(1, 32))
-    # three byte values: equal codes, and so ties, in every run
-    return draw(hnp.arrays(np.uint8, (draw(n), width), elements=st.sampled_from([0, 1, 255])))
+N, K = 200_000, 200
+NO_ROWS = np.empty(0, np.int32)
+SAMPLED = CHUNK * MAX_CHUNKS
 
 
-def distances_to(codes, query):
-    distances = np.empty(len(codes), np.uint16)
-    smallest = block_distances(to_words(codes).reshape(-1), to_words(query[None])[0], distances)
-    assert smallest == distances.min()
-    return distances.tolist()
+def scanned(words, queries, size=K, allowed=None):
+    """Return the rows kept for each query, nearest first, and the work done."""
+    n_queries = len(queries)
+    allowed = np.empty(0, np.uint8) if allowed is None else allowed
+    criteria = Criteria(
+        np.full(n_queries, size), allowed, np.zeros(n_queries + 1, np.int64), NO_ROWS, NO_ROWS
+    )
+    kept, work = room_for(n_queries, size), no_work()
+    scan(words, queries, criteria, kept, work)
+    sort_kept(kept, NO_ROWS)
+    return [rows[:found].tolist() for rows, found in zip(kept.rows, kept.found, strict=True)], work
 
 
-@given(code_arrays(st.just(3)))
-def test_the_distance_is_a_metric(codes):
-    to_first, to_second, to_third = (distances_to(codes, query) for query in codes)
-    assert to_first[0] == 0
-    assert (to_first[1] == 0) == np.array_equal(codes[0], codes[1])
-    assert to_first[1] == to_second[0]
-    assert to_third[0] <= to_second[0] + to_third[1]
+def by_full_sort(words, query, allowed=None):
+    distances = np.bitwise_count(words ^ query).sum(axis=1)
+    rows = np.argsort(distances, kind="stable")
+    return rows[:K].tolist() if allowed is None else rows[allowed[rows] > 0][:K].tolist()
 
 
-@given(code_arrays(st.integers(1, 5)))
-def test_the_distance_is_the_number_of_signs_that_differ(codes):
-    signs = unpack(codes, 8 * codes.shape[1])
-    expected = (signs != signs[0]).sum(axis=1).tolist()
-    assert distances_to(codes, codes[0]) == expected
-    assert hamming(codes, codes[0]).tolist() == expected
+@pytest.fixture(scope="module")
+def words():
+    return np.random.default_rng(0).integers(2**64, size=(N, 1), dtype=np.uint64)
+
+
+def test_a_search_compares_each_code_once_and_looks_at_few_of_them(words):
+    (found,), work = scanned(words, words[7:8])
+    assert found == by_full_sort(words, words[7])
+    assert work.compared[0] == N + SAMPLED
+    assert work.offered[0] < 10 * K
+
+
+def test_a_mask_adds_no_rows_to_look_at(words):
+    allowed = (np.arange(N) % 2).astype(np.uint8)
+    (found,), work = scanned(words, words[7:8], allowed=allowed)
+    assert found == by_full_sort(words, words[7], allowed)
+    assert work.compared[0] == N + SAMPLED
+    assert work.offered[0] < 10 * K
+
+
+def test_queries_that_share_a_pass_find_what_each_finds_alone(words):
+    queries = words[:32] ^ np.uint64(5)
+    together, work = scanned(words, queries)
+    assert together == [scanned(words, queries[i : i + 1])[0][0] for i in range(len(queries))]
+    assert work.compared[0] == len(queries) * (N + SAMPLED)
+
+
+def test_a_sample_that_misleads_costs_one_more_pass_and_changes_nothing(words):
+    near = words.copy()
+    stride = N // MAX_CHUNKS
+    for start in range(0, N, stride):  # the sample meets the query's own code only, the other rows never do
+        near[start : start + CHUNK] = words[7]
+    near[stride * MAX_CHUNKS :] = ~words[7]
+    size = (near[:, 0] == words[7, 0]).sum() + 50
+    (found,), work = scanned(near, words[7:8], int(size))
+    distances = np.bitwise_count(near ^ words[7]).sum(axis=1)
+    assert found == np.argsort(distances, kind="stable")[:size].tolist()
+    assert work.compared[0] == 2 * N + SAMPLED
+
+
+def test_a_few_codes_are_not_sampled_but_all_counted():
+    words = np.random.default_rng(1).integers(2**64, size=(3_700, 1), dtype=np.uint64)
+    (found,), work = scanned(words, words[:1])
+    assert found == by_full_sort(words, words[0])
+    assert work.compared[0] == 2 * len(words)
+    assert work.offered[0] < 2 * K

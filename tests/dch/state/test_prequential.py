@@ -1,15 +1,14 @@
 """Ranks of prequential trials against the lists that the recommender would return."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from random_models import random_model
 
 from dch import Recommender
-from dch.models.codes import pack, to_words
 from dch.search import CANDIDATES
-from dch.state.prequential import NOT_TRIED, OUTSIDE, sign_words
+from dch.search.list_rank import OUTSIDE
+from dch.state.prequential import NOT_TRIED, rank_trials
 
 N_ITEMS = 30
 EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_ITEMS + 1), st.sampled_from([1.0, 4.0, 5.0]))
@@ -76,10 +75,36 @@ def test_events_without_a_trial_and_items_already_rated_have_no_rank():
     assert ranks.codes[0] == NOT_TRIED
 
 
-@pytest.mark.parametrize("bits", [8, 40, 64, 72, 256])
-def test_the_code_written_by_the_kernel_equals_the_packed_code(bits):
-    relaxed = np.random.default_rng(bits).normal(size=(1, bits)).astype(np.float32)
-    expected = to_words(pack(relaxed))[0]
-    words = np.empty_like(expected)
-    sign_words(relaxed[0], words)
-    assert words.tolist() == expected.tolist()
+class LockThatKnows:
+    """A lock that can be asked whether it is held."""
+
+    is_held = False
+
+    def __enter__(self):
+        self.is_held = True
+
+    def __exit__(self, *_):
+        self.is_held = False
+
+
+def test_trials_compare_no_code_under_the_lock_and_copy_no_more_of_a_larger_catalogue(monkeypatch):
+    copied = {}
+    for n_items in (300, 3_000):
+        recommender = Recommender(random_model(n_items=n_items, bits=64))
+        state, items = recommender.state, [f"i{row}" for row in range(n_items)]
+        state.fold_in_items(state.events(["u0"] * n_items, items, [5.0] * n_items, [1] * n_items))
+        state.refresh_items()
+        recommender.fold_in("u5", "i0", 5.0, 1)
+        state.lock = LockThatKnows()
+
+        def spy(before, *arguments, state=state, n_items=n_items):
+            assert not state.lock.is_held
+            assert state.trial_work.compared[0] == 0  # nothing was compared before, under the lock
+            copied[n_items] = sum(column.nbytes for column in (*before[:1], *before.bags, *before[2:]))
+            return rank_trials(before, *arguments)
+
+        monkeypatch.setattr("dch.state.state.rank_trials", spy)
+        ranks = state.fold_in_users(state.events(["u5"], ["i7"], [5.0], [2]), np.array([True]))
+        assert ranks.codes[0] != NOT_TRIED
+        assert 0 < state.trial_work.compared[0] <= 2 * n_items + n_items
+    assert copied[300] == copied[3_000]

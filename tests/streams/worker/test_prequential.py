@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from random_models import random_model
 
+from dch.search.list_rank import OUTSIDE
 from dch.state.histories import Events
-from dch.state.prequential import COHORTS, NOT_TRIED, OUTSIDE, Ranks
+from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
 from dch.state.state import State
 from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
 from streams.settings import WorkerSettings
