@@ -242,6 +242,12 @@ PREQUENTIAL_POPULAR_HITS = counter(
     roles="worker",
     labels={"cohort": COHORTS},
 )
+PREQUENTIAL_SHARE_RATIO = gauge(
+    "dch_prequential_share_ratio",
+    "Share of new positive ratings that are trials; halved while trials take over 5% of a core.",
+    jump="Ratings arrive faster than all can be tried. Hits over trials stay comparable; their noise grows.",
+    roles="worker",
+)
 SNAPSHOT_TIMESTAMP_SECONDS = gauge(
     "dch_snapshot_timestamp_seconds",
     "Time at which the newest snapshot was written, in seconds since 1970; 0: no role writes snapshots.",

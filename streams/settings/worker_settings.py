@@ -23,14 +23,15 @@ class WorkerSettings(RoleSettings):
     prequential_k: int = Field(
         default=20,
         ge=1,
-        le=1000,
+        le=200,
         description="A new rating is a hit if its item is among the first k of the user's list",
     )
     prequential_share: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="Share of new positive ratings that the prequential test ranks before they are applied",
+        description="Largest share of new positive ratings that are ranked before they are applied; a worker "
+        "halves it while this takes over a twentieth of a core",
     )
     served_share: float = Field(
         default=0.1,

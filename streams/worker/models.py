@@ -277,6 +277,7 @@ def warm_up(model: Model) -> None:
     state.fold_in_users(events)
     recommender.recommend("a", include_rated=True)
     recommender.recommend("a", strategy="codes", include_rated=True)
+    recommender.recommend("a stranger")
     recommender.recommend_history([(item, model.positive_from)])
     state.prepare(model)
     state.set_user("a", None, 1)

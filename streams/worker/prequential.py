@@ -3,7 +3,8 @@
 A trial is a rating whose item is ranked in its user's list just before the rating is folded in.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,12 @@ from numpy.typing import NDArray
 from dch.models.model import Model
 from dch.state.histories import Events
 from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
-from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
+from streams.metrics import (
+    PREQUENTIAL_HITS,
+    PREQUENTIAL_POPULAR_HITS,
+    PREQUENTIAL_SHARE_RATIO,
+    PREQUENTIAL_TRIALS,
+)
 from streams.settings import WorkerSettings
 
 OFFSET_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -19,12 +25,52 @@ OFFSET_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 run of consecutive offsets is sampled in the same share."""
 
 
+BUDGET = 0.05
+"""Share of a core that trials may take."""
+
+INTERVAL_S = 10.0
+"""How long the time that trials take is measured before the share changes."""
+
+
+class TrialShare:
+    """The share of ratings that are tried: as set, but halved while trials take over the budget.
+
+    It doubles again, up to the one that is set, while trials take under a quarter of the budget. Trials are
+    selected by a hash below the share, so those of a smaller share are among those of a larger one.
+    """
+
+    def __init__(self, share: float, *, now: Callable[[], float] = time.monotonic) -> None:
+        self.value = self._largest = share
+        self._now, self._since = now, now()
+        self._seconds_before: float | None = None
+        PREQUENTIAL_SHARE_RATIO.set(share)
+
+    def adjust(self, seconds: float) -> None:
+        """Change the share if an interval is over.
+
+        Args:
+            seconds: processor time that trials have taken so far.
+        """
+        passed = self._now() - self._since
+        if self._seconds_before is None:
+            self._seconds_before = seconds
+        if passed < INTERVAL_S:
+            return
+        used = (seconds - self._seconds_before) / passed
+        while used > BUDGET:
+            self.value, used = self.value / 2, used / 2
+        if used < BUDGET / 4:
+            self.value = min(2 * self.value, self._largest)
+        self._seconds_before, self._since = seconds, self._now()
+        PREQUENTIAL_SHARE_RATIO.set(self.value)
+
+
 class Trials:
     """Selects and counts the trials of one generation."""
 
     def __init__(self, settings: WorkerSettings, model: Model, watermarks: Mapping[str, int]) -> None:
         self._k = settings.prequential_k
-        self._share = settings.prequential_share
+        self.share = TrialShare(settings.prequential_share)
         self._positive_from = model.positive_from
         self._watermarks = np.zeros(settings.partitions, np.int64)
         for partition, offset in watermarks.items():
@@ -36,8 +82,7 @@ class Trials:
     ) -> NDArray[np.bool_]:
         """Return which events are trials, (n,): live, not in the training data, positive and not withdrawn.
 
-        Of these, the share set by ``prequential_share`` is sampled, always the same events. A trial scans all
-        items, which costs too much per rating when there are many items.
+        Of these, a share is sampled, and always the same events for the same share.
 
         Args:
             events: n rating events.
@@ -46,9 +91,9 @@ class Trials:
         """
         positive = events.ratings >= self._positive_from  # NaN is not
         chosen: NDArray[np.bool_] = live & positive & (events.offsets >= self._watermarks[partitions])
-        if self._share < 1:
+        if self.share.value < 1:
             position = (events.offsets.astype(np.uint64) * OFFSET_MULTIPLIER) >> np.uint64(32)
-            chosen &= position < self._share * 2**32
+            chosen &= position < self.share.value * 2**32
         return chosen
 
     def count(self, ranks: Ranks, cohorts: NDArray[np.int64]) -> None:

@@ -81,6 +81,7 @@ class RatingProcessor:
         trials = self._models.trials
         ranks = self._state.fold_in_users(events, trials.choose(events, partitions, live))
         trials.count(ranks, self._state.cohorts(events))
+        trials.share.adjust(self._state.trial_seconds)
         self._publish_item_ratings(batch, events, live)
         self._served.note_ratings(self._state, batch.records, batch.events, events, live)
         self._update_metrics(records[0].topic, batch.records, live)

@@ -1,8 +1,8 @@
 """Make the reply to a request, and find its reply topic. Nothing here sends records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from dch.answers import Query, query_history, query_item, query_user
+from dch.answers import Answer, Query, Question, query_history, query_item, query_user
 from dch.errors import DchError
 from dch.recommender import Recommender
 from streams import topics
@@ -24,8 +24,24 @@ def reply_to(
     recommender: Recommender, request: RecommendRequest, staleness_s: float
 ) -> RecommendReply | ErrorReply:
     """Answer a request; the reply is an error if it cannot be answered, such as for an unknown item."""
+    return replies_to(recommender, [request], staleness_s)[0]
+
+
+def replies_to(
+    recommender: Recommender, requests: Sequence[RecommendRequest], staleness_s: float
+) -> list[RecommendReply | ErrorReply]:
+    """Answer several requests as ``reply_to`` answers each; their searches share one pass over the codes."""
+    asked = [_question(recommender, request) for request in requests]
+    answers = iter(recommender.answer_all([one for one in asked if not isinstance(one, ErrorReply)]))
+    return [
+        one if isinstance(one, ErrorReply) else _reply(recommender, request, next(answers), staleness_s)
+        for one, request in zip(asked, requests, strict=True)
+    ]
+
+
+def _question(recommender: Recommender, request: RecommendRequest) -> Question | ErrorReply:
     try:
-        found = recommender.answer(
+        return recommender.question(
             _query(recommender, request),
             request.k,
             strategy=request.strategy,  # type: ignore[arg-type] # checked when the request was decoded
@@ -36,6 +52,11 @@ def reply_to(
         )
     except DchError as error:
         return ErrorReply(str(error))
+
+
+def _reply(
+    recommender: Recommender, request: RecommendRequest, found: Answer, staleness_s: float
+) -> RecommendReply:
     state = recommender.state
     return RecommendReply(
         user=request.user,

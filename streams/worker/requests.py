@@ -22,7 +22,7 @@ from streams.messages.headers import ReplyAddress, trace_id
 from streams.metrics import REQUEST_DURATION_SECONDS, REQUESTS_EXPIRED
 from streams.worker.context import WorkerContext, now_ms
 from streams.worker.counters import GAUGE_INTERVAL_S, count_events, timed
-from streams.worker.replies import address_of, error_record, reply_record, reply_to
+from streams.worker.replies import address_of, error_record, replies_to, reply_record
 from streams.worker.served import ServedSample
 
 log = logging.getLogger("streams.worker")
@@ -32,6 +32,9 @@ POLL_S = 0.05
 
 MAX_REQUESTS_PER_POLL = 64
 """Small, because the last request of a poll waits until all before it are answered."""
+
+SHARED = 32
+"""Requests that are answered together: their searches share one pass over the item codes."""
 
 COMMIT_INTERVAL_S = 1.0
 
@@ -129,47 +132,47 @@ class Requests:
         assert recommender is not None, "partitions are caught up only once there is a recommender"
         started = time.perf_counter()
         with timed("requests"):
-            for record in records:
-                self._answer(recommender, record, started)
+            for at in range(0, len(records), SHARED):
+                self._answer(recommender, records[at : at + SHARED], started)
         self._consumer.mark_applied()
         self._producer.poll()
         if time.monotonic() - self._tried_at > COMMIT_INTERVAL_S:
             self.commit()
 
-    def _answer(self, recommender: Recommender, record: Record, started: float) -> None:
-        strategy = "none"
+    def _answer(self, recommender: Recommender, records: Sequence[Record], started: float) -> None:
+        valid = [(record, found) for record in records if (found := self._to_answer(record, started))]
+        staleness_s = self._context.staleness_s(now_ms())
+        requests = [request for _, (request, _) in valid]
+        replies: list[RecommendReply | ErrorReply]
+        if missing := self._context.missing_model():
+            replies = [ErrorReply(missing)] * len(requests)
+        else:
+            replies = replies_to(recommender, requests, staleness_s)
+        for (record, (request, address)), reply in zip(valid, replies, strict=True):
+            self._outbox.send(reply_record(address, record, reply))
+            self._served.note_list(recommender.state, record, reply)
+            count_events(self._settings, record.topic, applied=1)
+            outcome = "ok" if isinstance(reply, RecommendReply) else "error"
+            _observe(record, request.strategy, outcome, started)
+
+    def _to_answer(self, record: Record, started: float) -> tuple[RecommendRequest, ReplyAddress] | None:
+        """Return a request and where its reply goes; None if it was repartitioned, dropped or refused."""
         try:
             request, address = decode_request(record), address_of(self._settings, record)
-            strategy = request.strategy
-            outcome = self._handle(recommender, record, request, address)
         except BadRecord as reason:
-            outcome = "error"
             self._outbox.send(error_record(self._settings, record, reason))
             self._outbox.dead_letter(record, reason)
-        if outcome != "expired":
-            REQUEST_DURATION_SECONDS.labels(strategy, outcome).observe(
-                time.perf_counter() - started, exemplar=_exemplar(record)
-            )
-
-    def _handle(
-        self, recommender: Recommender, record: Record, request: RecommendRequest, address: ReplyAddress
-    ) -> str:
-        """Repartition, drop or answer a request; return the outcome."""
-        owner, now = self._owner_elsewhere(record, request), now_ms()
+            _observe(record, "none", "error", started)
+            return None
+        owner = self._owner_elsewhere(record, request)
         if owner is not None:
             self._outbox.repartition(record, owner, record.key)
-            return "forwarded"
-        if request.deadline is not None and request.deadline < now:
+            _observe(record, request.strategy, "forwarded", started)
+            return None
+        if request.deadline is not None and request.deadline < now_ms():
             REQUESTS_EXPIRED.inc()
-            return "expired"
-        if missing := self._context.missing_model():
-            reply: RecommendReply | ErrorReply = ErrorReply(missing)
-        else:
-            reply = reply_to(recommender, request, self._context.staleness_s(now))
-        self._outbox.send(reply_record(address, record, reply))
-        self._served.note_list(recommender.state, record, reply)
-        count_events(self._settings, record.topic, applied=1)
-        return "ok" if isinstance(reply, RecommendReply) else "error"
+            return None
+        return request, address
 
     def _owner_elsewhere(self, record: Record, request: RecommendRequest) -> int | None:
         """Return the partition that owns the user of a request, if this worker does not serve it.
@@ -180,6 +183,12 @@ class Requests:
             return None
         owner = partition_for(request.user.encode(), self._settings.partitions)
         return None if owner in self._context.serving else owner
+
+
+def _observe(record: Record, strategy: str, outcome: str, started: float) -> None:
+    """Observe the time from the poll that read a request to its end."""
+    seconds = time.perf_counter() - started
+    REQUEST_DURATION_SECONDS.labels(strategy, outcome).observe(seconds, exemplar=_exemplar(record))
 
 
 def _exemplar(record: Record) -> dict[str, str] | None:

@@ -34,7 +34,7 @@ def main(name):
     start = time.perf_counter()
     model = fit_model(ratings, DchConfig())
     seconds = time.perf_counter() - start
-    record(f"fit, {name}", n=len(ratings), bits=model.bits, median_ms=1000 * seconds)
+    record(f"fit, {name}", n=len(ratings), items=ratings.n_items, bits=model.bits, median_ms=1000 * seconds)
     print(f"fit, {name}: {seconds:.1f} s, {model.metrics}")
 
 

@@ -1,9 +1,11 @@
-"""Compare exact search in 1,000,000 random codes on one core with Faiss IndexBinaryFlat.
+"""Compare exact search on one core with Faiss IndexBinaryFlat: bare, and as the worker serves lists.
 
-    python tests/bench/bench_search.py
+    python tests/bench/bench_search.py [number of items ...]
 
-Runs of the two alternate, so that a busy machine slows both. Both are exact, and their distances are
-compared.
+Bare: the nearest 20 of random codes. As served: default settings, so 200 candidates that are reranked by
+vectors, 5% of the items unavailable, the 200 items that the user has rated skipped, ties by popularity. All
+calls of a round alternate, so that a busy machine slows all of them; each figure is the median of five
+rounds, in processor time of the one thread that searches. Distances of bare searches are compared.
 """
 
 import statistics
@@ -15,56 +17,142 @@ import faiss
 import numpy as np
 import pytest
 
-from dch.search import nearest
-
 sys.path.insert(0, str(Path(__file__).parent))
+from made_catalogue import FITTED, USERS, made_recommender
 from record import record
 
-N, K, BATCH, ROUNDS = 1_000_000, 20, 32, 200
+from dch.answers import query_user
+from dch.models.towers import encode_rows
+from dch.search import nearest
+
+SIZES = (3_700, 100_000, 1_000_000)
+K, BATCH, ROUNDS = 20, 32, 5
+FAISS = f"search, top {K}, faiss IndexBinaryFlat"
 
 
-def time_ms(call):
-    """Return the result of a call and its duration in milliseconds."""
-    start = time.perf_counter()
-    result = call()
-    return result, 1000 * (time.perf_counter() - start)
+def medians_ms(cases):
+    """Return the median milliseconds per call of each case: a function, and how often a round calls it."""
+    found = {name: [] for name in cases}
+    for round_ in range(ROUNDS + 1):  # the first compiles and warms up
+        for name, (call, n_calls) in cases.items():
+            started = time.thread_time()
+            for at in range(n_calls):
+                call(at)
+            if round_:
+                found[name].append(1000 * (time.thread_time() - started) / n_calls)
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
-def compare(bits, *, batch=1, rounds=ROUNDS, n=N):
-    """Return the median milliseconds per query of dch.search and of Faiss."""
+def faiss_index(words):
+    """Return Faiss's index of these codes, on one thread."""
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexBinaryFlat(64 * words.shape[1])
+    index.add(words.view(np.uint8))
+    return index
+
+
+def bare(n, bits):
+    """Return the milliseconds of bare searches of ours and of Faiss, after comparing their distances."""
     rng = np.random.default_rng(0)
     words = rng.integers(2**64, size=(n, bits // 64), dtype=np.uint64)
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexBinaryFlat(bits)
-    index.add(words.view(np.uint8))
-    ours, theirs = [], []
-    for _ in range(rounds + 2):
-        queries = rng.integers(2**64, size=(batch, bits // 64), dtype=np.uint64)
-        found, ours_ms = time_ms(lambda q=queries: [nearest(words, query, K).distances for query in q])
-        (distances, _), theirs_ms = time_ms(lambda q=queries: index.search(q.view(np.uint8), K))
-        assert np.array_equal(np.stack(found), np.sort(distances, axis=1))
-        ours.append(ours_ms / batch)
-        theirs.append(theirs_ms / batch)
-    return statistics.median(ours[2:]), statistics.median(theirs[2:])  # the first two compile and warm up
+    queries = rng.integers(2**64, size=(8, bits // 64), dtype=np.uint64)
+    index = faiss_index(words)
+    for query in queries:
+        expected = np.sort(index.search(query[None].view(np.uint8), K)[0][0])
+        assert np.array_equal(nearest(words, query, K).distances, expected)
+    n_calls = calls_for(n)
+    return medians_ms(
+        {
+            f"search, top {K}": (lambda at: nearest(words, queries[at % 8], K), n_calls),
+            FAISS: (lambda at: index.search(queries[at % 8][None].view(np.uint8), K), n_calls),
+        }
+    )
+
+
+def served(n):
+    """Return the milliseconds of lists as they are served, of trials, and of Faiss's bare search."""
+    recommender = made_recommender(n)
+    state = recommender.state
+    words = np.ascontiguousarray(state.snapshot.item_index.view().words)
+    index = faiss_index(words)
+    queries = [query_user(state, f"u{user}") for user in range(USERS)]
+    codes = [np.frombuffer(query.code, np.uint8)[None] for query in queries]
+    only = [f"i{row}" for row in range(0, n, n // 10)][:10]
+    sums = state.snapshot.users.bags.sums
+    head, some = state.snapshot.users.tower.head(), np.arange(USERS, dtype=np.int32)
+    n_calls = calls_for(n)
+
+    def answer(at, **options):
+        return recommender.answer(queries[at % USERS], K, **options)
+
+    def answer_together(_):
+        questions = [recommender.question(query, K) for query in queries[:BATCH]]
+        return recommender.answer_all(questions)
+
+    cases = {
+        FAISS: (lambda at: index.search(codes[at % USERS], K), n_calls),
+        f"list as served, {K} of 200 candidates": (answer, n_calls),
+        "list of 10 chosen items": (lambda at: answer(at, only=only), 50),
+        "list of popular items": (lambda at: answer(at, strategy="popular"), 50),
+        "prequential trial": (lambda at: trial(state, at, n), 20),
+        "encode one row": (lambda _: encode_rows(some, *sums[:3], head), 20),
+    }
+    together = f"list as served, of {BATCH} requests that wait"
+    if hasattr(recommender, "answer_all"):  # an earlier version answers one after the other
+        cases[together] = (answer_together, max(1, n_calls // BATCH))
+    found = medians_ms(cases)
+    found["encode one row"] /= USERS
+    found["prequential trial"] /= TRIALS
+    if together in found:
+        found[together] /= BATCH
+    return found
+
+
+TRIALS = 16
+
+
+def trial(state, at, n):
+    """Try and fold in ratings of random items by users who have rated 200, and withdraw them again."""
+    rng = np.random.default_rng(at)
+    users = [f"u{user}" for user in rng.choice(USERS, TRIALS, replace=False)]
+    items, stamp = [f"i{row}" for row in rng.integers(0, n, TRIALS)], 1000 + 2 * at
+    tried = np.ones(TRIALS, np.bool_)
+    state.fold_in_users(state.events(users, items, [5.0] * TRIALS, [stamp] * TRIALS), tried)
+    state.fold_in_users(state.events(users, items, [float("nan")] * TRIALS, [stamp + 1] * TRIALS))
+
+
+def calls_for(n):
+    """Return how many searches a round makes: enough to measure, and no more than a second of them."""
+    return int(np.clip(20_000_000 // n, 4, 200))
 
 
 @pytest.mark.bench
 @pytest.mark.parametrize("bits", [64, 128, 256])
 def test_search_beside_faiss(bits):
-    main(bits)
+    show(bare(1_000_000, bits), 1_000_000, bits)
 
 
-def main(bits):
-    """Measure single queries and a small batch; print and record both."""
-    for batch, rounds in ((1, ROUNDS), (BATCH, ROUNDS // 10)):
-        ours, theirs = compare(bits, batch=batch, rounds=rounds)
-        name = "search" if batch == 1 else f"search, per query of a batch of {batch}"
-        record(f"{name}, top {K}", n=N, bits=bits, median_ms=ours)
-        record(f"{name}, top {K}, faiss IndexBinaryFlat", n=N, bits=bits, median_ms=theirs)
-        both = f"ours {ours:.3f} ms, faiss {theirs:.3f} ms, ratio {ours / theirs:.2f}"
-        print(f"{name}, {N:,} x {bits} bits: {both}")
+@pytest.mark.bench
+@pytest.mark.parametrize("n", SIZES)
+def test_lists_as_served_beside_faiss(n):
+    show(served(n), n, 64)
+
+
+def show(found, n, bits):
+    """Print and record the milliseconds of each case, with its ratio to Faiss in the same rounds."""
+    for name, median_ms in found.items():
+        record(name, n=n, items=n, bits=bits, median_ms=median_ms)
+        ratio = f"{median_ms / found[FAISS]:6.2f} x Faiss"
+        print(f"{n:>10,} items, {bits} bits: {name:42} {median_ms:9.4f} ms, {ratio}")
+
+
+def main(sizes):
+    """Measure lists as served for each size, and bare searches in the largest."""
+    for n in sizes:
+        show(served(max(n, FITTED)), n, 64)
+    for bits in (64, 128, 256):
+        show(bare(max(sizes), bits), max(sizes), bits)
 
 
 if __name__ == "__main__":
-    for bits_ in (64, 128, 256):
-        main(bits_)
+    main([int(size) for size in sys.argv[1:]] or SIZES)

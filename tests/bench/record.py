@@ -7,18 +7,30 @@ import subprocess
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.csv")
-COLUMNS = ("date", "commit", "machine", "case", "n", "bits", "median_ms")
+COLUMNS = ("date", "commit", "machine", "case", "n", "bits", "median_ms", "items")
 
 
-def record(case, *, n, bits, median_ms):
-    """Append one line; give cases that are compared names with a common beginning."""
+ML_1M = 3_706
+"""Items of MovieLens-1M."""
+
+
+def record(case, *, n, bits, median_ms, items=ML_1M):
+    """Append one line; give cases that are compared names with a common beginning.
+
+    Args:
+        case: what was measured.
+        n: how many of what it is about: codes, ratings or requests.
+        bits: length of a code.
+        median_ms: milliseconds, or what the case says.
+        items: size of the catalogue.
+    """
     is_new = not RESULTS.exists()
     with RESULTS.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if is_new:
             writer.writerow(COLUMNS)
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        writer.writerow([today, _commit(), _machine(), case, n, bits, f"{median_ms:.4g}"])
+        writer.writerow([today, _commit(), _machine(), case, n, bits, f"{median_ms:.4g}", items])
 
 
 def _commit():

@@ -20,7 +20,8 @@ dch_consumer_lag_seconds{topic,partition} dch_store_codes{kind} dch_store_bytes{
 dch_model_info{generation,generation_hash,location} dch_trainer_active
 dch_model_trained_timestamp_seconds dch_model_swap_duration_seconds dch_refits_total{outcome}
 dch_prequential_hits_total{cohort} dch_prequential_trials_total{cohort}
-dch_prequential_popular_hits_total{cohort} dch_snapshot_timestamp_seconds dch_rebalances_total
+dch_prequential_popular_hits_total{cohort} dch_prequential_share_ratio
+dch_snapshot_timestamp_seconds dch_rebalances_total
 dch_served_lists_total{strategy,cohort,generation,arm} dch_served_items_total{strategy,cohort,generation,arm}
 dch_served_hits_total{strategy,cohort,generation,arm,within} dch_served_ratings_total{liked}
 dch_served_window_lists{window,strategy,cohort,generation,arm}

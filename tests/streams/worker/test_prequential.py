@@ -1,5 +1,7 @@
 """Which ratings are trials, and how trials are counted."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from random_models import random_model
@@ -8,9 +10,14 @@ from dch.search.list_rank import OUTSIDE
 from dch.state.histories import Events
 from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
 from dch.state.state import State
-from streams.metrics import PREQUENTIAL_HITS, PREQUENTIAL_POPULAR_HITS, PREQUENTIAL_TRIALS
+from streams.metrics import (
+    PREQUENTIAL_HITS,
+    PREQUENTIAL_POPULAR_HITS,
+    PREQUENTIAL_SHARE_RATIO,
+    PREQUENTIAL_TRIALS,
+)
 from streams.settings import WorkerSettings
-from streams.worker.prequential import Trials
+from streams.worker.prequential import Trials, TrialShare
 
 MODEL = random_model()  # users u0 to u5, items i0 to i7; positive from 4
 
@@ -45,6 +52,43 @@ def test_sampling_a_share_always_selects_the_same_ratings(share):
     found = chosen([5] * n, range(100, 100 + n), [0] * n, prequential_share=share)
     assert found == chosen([5] * n, range(100, 100 + n), [0] * n, prequential_share=share)
     assert sum(found) == pytest.approx(share * n, abs=5)
+
+
+def test_a_smaller_share_selects_a_part_of_what_a_larger_one_selects():
+    n = 10_000
+    selected = [
+        {
+            at
+            for at, is_trial in enumerate(chosen([5] * n, range(n), [1] * n, prequential_share=share))
+            if is_trial
+        }
+        for share in (1.0, 0.5, 0.25, 0.03)
+    ]
+    assert all(smaller < larger for larger, smaller in pairwise(selected))
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_the_share_is_halved_while_trials_take_over_five_percent_of_a_core_and_grows_back():
+    clock, seconds, shares = Clock(), 100.0, []
+    share = TrialShare(0.8, now=clock)
+    share.adjust(seconds)
+    for used in (0.04, 0.06, 0.21, 0.01, 0.02, 0.0, 0.0, 0.0, 0.0):
+        clock.now += 5
+        share.adjust(seconds + 4)  # before the interval is over nothing changes
+        clock.now += 5
+        seconds += 10 * used
+        share.adjust(seconds)
+        shares.append(share.value)
+        assert PREQUENTIAL_SHARE_RATIO.collect()[0].samples[0].value == share.value
+    assert shares == [0.8, 0.4, 0.05, 0.1, 0.1, 0.2, 0.4, 0.8, 0.8]
 
 
 def test_trials_and_hits_are_counted_by_cohort():

@@ -1,0 +1,50 @@
+"""A recommender with a catalogue of any size: a seeded generator makes model, codes and ratings, no fit.
+
+Codes lie around random centres, so that distances spread as those of fitted codes do. The tower knows the
+first 3,700 items; the others are new to it, as items are that arrived after a fit.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "dch"))
+
+import numpy as np
+from random_models import random_model
+
+from dch import Recommender
+from dch.state.item_index import ItemCodes
+
+FITTED, CENTRES, FLIPPED = 3_700, 500, 0.2  # FLIPPED: share of bits in which a code differs from its centre
+USERS, RATED = 64, 200
+HIDDEN, BITS, VECTOR_SIZE = 256, 64, 64  # as of a fit with default settings
+AVAILABLE = 0.95
+
+
+def made_recommender(n_items, seed=0):
+    """Return a recommender of n_items items with codes and 64 users, u0 to u63, of 200 ratings each."""
+    rng = np.random.default_rng(seed)
+    model = random_model(
+        n_users=USERS, n_items=FITTED, bits=BITS, hidden=HIDDEN, vector_size=VECTOR_SIZE, seed=seed
+    )
+    recommender = Recommender(model)
+    rows = recommender.state.intern_items([f"i{row}" for row in range(n_items)])
+    for user in range(USERS):
+        items = [f"i{row}" for row in rng.choice(FITTED, RATED, replace=False)]
+        ratings = rng.choice([3.0, 4.0, 5.0], RATED)
+        recommender.state.fold_in_users(
+            recommender.state.events([f"u{user}"] * RATED, items, ratings, range(1, RATED + 1))
+        )
+    recommender.state.history.unavailable.update(rows[rng.random(n_items) > AVAILABLE].tolist())
+    recommender.state.put_item_codes(rows, made_codes(rng, n_items))
+    return recommender
+
+
+def made_codes(rng, n):
+    """Return codes, ranking vectors and popularities of n items; a few items are much more popular."""
+    words = rng.integers(2**64, size=CENTRES, dtype=np.uint64)[rng.integers(CENTRES, size=n)]
+    for bit in range(BITS):
+        words[rng.random(n) < FLIPPED] ^= np.uint64(1 << bit)
+    vectors = rng.integers(-127, 128, (n, VECTOR_SIZE)).astype(np.int8)
+    popularity = (1000 * rng.random(n) ** 20).astype(np.int32)
+    return ItemCodes(words[:, None], vectors, popularity, np.ones(n, np.bool_))
