@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.data.ratings import Ratings
-from dch.models.codes import Codes, from_words, unpack
+from dch.models.codes import Codes, from_words, pack, unpack
 from dch.state.state import State
 
 
@@ -63,8 +63,8 @@ def measure_code_collisions(state: State, ratings: Ratings) -> CodeCollisions:
     """
     bits = state.snapshot.model.bits
     users, items = np.unique(ratings.users), np.unique(ratings.items)
-    store, index = state.snapshot.users.store, state.snapshot.item_index
-    user_codes = from_words(store.columns.words[users[store.has_code(users)]], bits)
+    encoder, index = state.snapshot.users, state.snapshot.item_index
+    user_codes = pack(encoder.relaxed(users[encoder.has_code(users)]))
     items = items[index.has_code(items)]
     item_codes = from_words(index.view().words[items], bits)
     shared = measure_shared_codes(item_codes, rater_sets(ratings, items))

@@ -1,7 +1,7 @@
 """The encoders of one generation: from histories and features to bags, and from bags to codes.
 
-``UserEncoder`` and ``ItemEncoder`` both have ``ServingBags``. They differ in which rows get a code and where
-the code goes: the user encoder stores its codes; the item encoder puts them into the item index.
+``UserEncoder`` and ``ItemEncoder`` both have ``ServingBags``. They differ in which rows have a code, and when
+it is made: that of a user when a list needs it, that of an item when it changes, for the item index.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,6 @@ from dch.models.codes import pack, quantize, to_words
 from dch.models.model import Model, Vocabulary
 from dch.models.running_sums import empty_sums, grow_sums
 from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
-from dch.state.code_store import CodeStore
 from dch.state.fold_in import BagArrays, add_live_ratings
 from dch.state.histories import Histories
 from dch.state.item_index import ItemCodes
@@ -78,22 +77,21 @@ class ServingBags:
 
 
 class UserEncoder:
-    """Encodes users and stores their codes. Only one thread may write."""
+    """Encodes users when a list needs their codes; only the bags are kept. Only one thread may write."""
 
     def __init__(self, model: Model, user_ids: IdTable, item_ids: IdTable) -> None:
         self.tower = model.user_tower
         self.bags = ServingBags(model, model.user_tower, model.user_vocabulary, user_ids, item_ids)
-        self.store = CodeStore(model.bits, model.generation)
-
-    @property
-    def generation(self) -> int:
-        """Number of the model that makes the codes."""
-        return self.store.generation
+        self.generation = model.generation
 
     @property
     def nbytes(self) -> int:
-        """Memory of bags and codes, in bytes."""
-        return self.bags.nbytes + self.store.nbytes
+        """Memory of the bags, in bytes."""
+        return self.bags.nbytes
+
+    def n_codes(self) -> int:
+        """Return the number of users that have a code."""
+        return int(np.count_nonzero(self.bags.sums.n_ratings > 0))
 
     def has_code(self, rows: Ints) -> NDArray[np.bool_]:
         """Return which users have a rating of an item in the training data, (n,); the others get no code.
@@ -113,13 +111,6 @@ class UserEncoder:
         """Return the relaxed codes, (n, bits), and the ranking vectors, (n, vector_size), of rows."""
         outputs = _encode_rows(rows, self.bags, self.tower)
         return outputs[:, : self.tower.bits], outputs[:, self.tower.bits :]
-
-    def refresh(self, rows: Ints) -> None:
-        """Encode these rows and store their codes; rows that have no code any more are removed."""
-        has_code = self.has_code(rows)
-        self.store.remove(rows[~has_code])
-        known = rows[has_code]
-        self.store.put(known, to_words(pack(self.relaxed(known))))
 
 
 class ItemEncoder:

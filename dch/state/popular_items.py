@@ -76,8 +76,8 @@ def first_listed(rows: Ints, allowed: NDArray[np.uint8], skip: Ints, k: int) -> 
     """Return the first k of these rows that may be listed and are not skipped, or all of them.
 
     Args:
-        rows: (n,) in the order of popular lists.
-        allowed: (n_rows,) as it is now; ``rows`` may be older.
+        rows: (n,) in any order.
+        allowed: (n_rows,) as it is now; ``rows`` may be newer or older.
         skip: (m,) ascending.
         k: list length.
     """

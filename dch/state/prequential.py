@@ -58,7 +58,7 @@ def copy_then_fold_in(
     timestamps: NDArray[np.int64],
     offsets: NDArray[np.int64],
     trials: NDArray[np.bool_],
-) -> tuple[NDArray[np.bool_], UsersBefore]:
+) -> UsersBefore:
     """Fold events in, in order, and copy the user of each trial just before its event.
 
     Args:
@@ -72,7 +72,7 @@ def copy_then_fold_in(
         trials: (n,) which events are trials.
 
     Returns:
-        Which events changed anything, (n,), and the users. O(hidden + history) per trial.
+        The users. O(hidden + history) per trial.
     """
     events = np.flatnonzero(trials)
     before = UsersBefore(
@@ -82,15 +82,14 @@ def copy_then_fold_in(
         np.empty(64, np.int32),
     )
     starts, seen, n = before.seen_starts, before.seen_rows, 0
-    changed = np.empty(len(user_rows), np.bool_)
     for i in range(len(user_rows)):
         user = user_rows[i]
         if trials[i]:
             _copy_bag(bags.sums, user, before.bags, n)
             seen, starts[n + 1] = _copy_seen(pairs, user, seen, starts[n])
             n += 1
-        changed[i] = fold_in(pairs, bags, user, item_rows[i], ratings[i], timestamps[i], offsets[i])
-    return changed, UsersBefore(events, before.bags, starts, seen)
+        fold_in(pairs, bags, user, item_rows[i], ratings[i], timestamps[i], offsets[i])
+    return UsersBefore(events, before.bags, starts, seen)
 
 
 @kernel

@@ -39,11 +39,10 @@ class Snapshot:
 
 
 def prepare(model: Model, history: History) -> Snapshot:
-    """Encode all users and items of a history with a model."""
+    """Sum the bags of all users and items of a history with a model, and encode the items."""
     history.reserve(0)
     users = UserEncoder(model, history.user_ids, history.item_ids)
     users.bags.fill(history.user_histories, history.user_features)
-    users.refresh(np.arange(len(history.user_ids), dtype=np.int32))
     items = ItemEncoder(model, history.item_ids, history.user_ids)
     items.bags.fill(history.item_histories, history.item_features)
     item_index = ItemIndex(

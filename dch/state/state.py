@@ -127,7 +127,6 @@ class State:
         """
         n = len(events)
         ranks = Ranks(np.full(n, NOT_TRIED, np.int32), np.full(n, NOT_TRIED, np.int32))
-        touched: list[Ints] = []
         for start in range(0, n, EVENTS_PER_LOCK):
             stop = start + EVENTS_PER_LOCK
             part, cut = events.part(start, stop), slice(start, stop)
@@ -137,14 +136,12 @@ class State:
                 bags, pairs = self.snapshot.users.bags, self.history.user_histories.pairs
                 columns = (part.users, part.items, part.ratings, part.timestamps, part.offsets)
                 if trials is None or not trials[cut].any():
-                    changed = fold_in_all(pairs, bags.arrays(), *columns)
+                    fold_in_all(pairs, bags.arrays(), *columns)
                 else:
-                    changed, before = copy_then_fold_in(pairs, bags.arrays(), *columns, trials[cut])
+                    before = copy_then_fold_in(pairs, bags.arrays(), *columns, trials[cut])
             if before is not None:
                 self._rank(before, part.items, Ranks(ranks.codes[cut], ranks.popular[cut]))
-            touched.append(part.users[changed])
         self.newest_ms = max(self.newest_ms, int(events.timestamps.max(initial=0)))
-        self._encode_users(np.unique(np.concatenate([NO_ROWS, *touched])))
         return ranks
 
     def _rank(self, before: UsersBefore, items: Ints, ranks: Ranks) -> None:
@@ -156,11 +153,6 @@ class State:
             before, tower.head(), item_index.view(), *item_index.popular, items, ranks, self.trial_work
         )
         self.trial_seconds += time.thread_time() - started
-
-    def _encode_users(self, rows: Ints) -> None:
-        for start in range(0, len(rows), ROWS_PER_LOCK):
-            with self.lock:
-                self.snapshot.users.refresh(rows[start : start + ROWS_PER_LOCK])
 
     def fold_in_items(self, events: Events) -> None:
         """Fold events into the item side; ``refresh_items`` then encodes the items that changed."""
@@ -218,7 +210,6 @@ class State:
             row = self.history.user_ids.intern(user)
             self._reserve(0)
             gone = self._users().describe(row, features, timestamp_ms)
-            self.snapshot.users.refresh(np.array([row], np.int32))
         return [self.history.item_ids[item] for item in gone]
 
     def set_item(self, item: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
@@ -246,7 +237,6 @@ class State:
             rows = known_rows(self.history.user_ids.rows(users))
             self._users().release_ratings(rows)
             self._users().release_features(rows)
-            self.snapshot.users.refresh(rows)
 
     def release_items(self, items: Sequence[str]) -> None:
         """Drop the ratings of items that another worker encodes from now on; codes and features stay."""
@@ -280,7 +270,7 @@ class State:
 
     def n_codes(self) -> tuple[int, int]:
         """Return the number of users and the number of items that have a code in service."""
-        return len(self.snapshot.users.store), len(self.snapshot.item_index)
+        return self.snapshot.users.n_codes(), len(self.snapshot.item_index)
 
     def items_with_code(self) -> Ints:
         """Return the rows of the items that have a code in service, (n,) ascending."""
