@@ -577,14 +577,14 @@ OPERATIONS = Dashboard(
                     (("{{job}} {{instance}}", "up{<all>}"),),
                     warn_at=1,
                     falls=True,
-                    width=6,
+                    width=4,
                 ),
                 Panel(
                     "Rebalances",
                     "short",
                     "Changes of assigned partitions within the last hour.",
                     (("{{instance}}", "increase(dch_rebalances_total{<prefix>,job='worker'}[1h])"),),
-                    width=6,
+                    width=5,
                 ),
                 Panel(
                     "Scrapes",
@@ -592,7 +592,19 @@ OPERATIONS = Dashboard(
                     "Duration of a scrape.",
                     (("{{job}} {{instance}}", "scrape_duration_seconds{<all>}"),),
                     warn_at=1,
-                    width=6,
+                    width=4,
+                ),
+                Panel(
+                    "Broker errors by kind",
+                    "short",
+                    "Errors of Kafka clients within the last hour. They retry what may pass.",
+                    (
+                        (
+                            "{{job}} {{kind}}",
+                            "sum by (job, kind) (increase(dch_broker_errors_total{<job>}[1h]))",
+                        ),
+                    ),
+                    width=5,
                 ),
                 table(
                     "Versions",

@@ -85,6 +85,10 @@ def memory(used):
     return {f"dch_memory_bytes{{{W}}}": used, f"dch_memory_limit_bytes{{{W}}}": "1000x60"}
 
 
+def broker_errors(values):
+    return {f'dch_broker_errors_total{{{W},kind="unreachable"}}': values}
+
+
 def applied(values):
     return {f'dch_events_total{{{W},topic="ratings",outcome="applied"}}': values}
 
@@ -113,6 +117,7 @@ CASES = [
     ("GenerationsDiffer", 30, generations((4, "ab"), (4, "cd")), generations((4, "ab"), (4, "ab"))),
     ("WorkerNotReady", 30, ready("1x10 0x50"), ready("1x60")),
     ("WorkerNotReady", 30, ready("1x10 _x50", up="1x10 0x50"), ready("1x20 0x3 1x40")),
+    ("BrokerErrors", 60, broker_errors("0+2x60"), broker_errors("0x30 3x30")),
     ("MemoryNearLimit", 30, memory("950x60"), memory("800x60")),
     ("NoRatings", 90, applied("0+10x40 400x60"), applied("0+10x100")),
     ("NoRatings", 90, applied("0+10x40 400x60"), applied("0x100")),  # a service that never had any
