@@ -38,6 +38,9 @@ SEVEN_DAYS = {"retention.ms": str(7 * 24 * 3600 * 1000)} | ONE_DAY_SEGMENTS
 NINE_DAYS = {"retention.ms": str(9 * 24 * 3600 * 1000)} | ONE_DAY_SEGMENTS
 THIRTY_DAYS = {"retention.ms": str(30 * 24 * 3600 * 1000)}
 ROOM_FOR_HEADERS = {"max.message.bytes": "2000000"}  # a record of the largest size plus dead-letter headers
+MIN_MESSAGE_BYTES = 65_536
+"""Every internal record is far smaller: a rating has 4 kB at most, an item code 3 kB."""
+
 DEAD_LETTER_SUFFIX = "-dlt"
 MAX_DIFFERENCES = 3  # named in one error message
 
@@ -231,6 +234,13 @@ def _differences(topic: NewTopic, partitions: int, config: Mapping[str, str]) ->
         )
     for key, expected in topic.config.items():
         if key in config and config[key] != expected:
-            alter = f"kafka-configs.sh --alter --topic {topic.name} --add-config {key}={expected}"
-            found.append(f"topic {topic.name} has {key}={config[key]}, expected {expected}; run: {alter}")
+            found.append(_config_difference(topic, key, config[key], expected))
+    limit = config.get("max.message.bytes", str(MIN_MESSAGE_BYTES))
+    if "max.message.bytes" not in topic.config and int(limit) < MIN_MESSAGE_BYTES:
+        found.append(_config_difference(topic, "max.message.bytes", limit, MIN_MESSAGE_BYTES, "at least "))
     return found
+
+
+def _config_difference(topic: NewTopic, key: str, found: str, expected: str | int, at_least: str = "") -> str:
+    alter = f"kafka-configs.sh --alter --topic {topic.name} --add-config {key}={expected}"
+    return f"topic {topic.name} has {key}={found}, expected {at_least}{expected}; run: {alter}"

@@ -18,6 +18,7 @@ PRODUCER_DEFAULTS = {
     "queue.buffering.max.messages": 500_000,
 }
 REPLY_PRODUCER_DEFAULTS = {
+    "batch.size": 65_536,  # a topic that refuses large batches must not refuse small replies
     "topic.metadata.propagation.max.ms": "1000",  # when a missing topic is reported; default 30 s
 }
 

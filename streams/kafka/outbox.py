@@ -5,6 +5,7 @@ another partition than the one that owns its key: it is published again to the o
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from streams.errors import BadRecord
 from streams.kafka.dead_letters import dead_letter
@@ -35,23 +36,22 @@ class Outbox:
         """Queue a record; it is on the broker after ``flush``.
 
         Raises:
-            DeliveryError: the queue stayed full, or the record is too large.
+            DeliveryError: the queue stayed full.
         """
         self._sink.send(output)
 
     def dead_letter(self, record: Record, reason: BadRecord) -> None:
-        """Queue the dead letter of a record, and count it.
+        """Queue the dead letter of a record, and count it. If it is too large, it has no value.
 
         Raises:
             DeliveryError: as for ``send``.
         """
-        self._sink.send(dead_letter(record, reason, group=self._group))
-        topic = record.topic.removeprefix(self._prefix)
-        DEAD_LETTERS.labels(topic, reason.reason).inc()
-        EVENTS.labels(topic, "dead_letter").inc()
+        self._sink.send(self._counted_letter(record, reason))
 
     def repartition(self, record: Record, partition: int, key: bytes | None) -> None:
         """Queue a record again for its owner partition, with the same value, headers and time, and count it.
+
+        If it is too large with the header that is added, it becomes a dead letter.
 
         Raises:
             DeliveryError: as for ``send``.
@@ -64,9 +64,24 @@ class Outbox:
                 partition=partition,
                 headers=[*record.headers, (REPARTITIONED_HEADER, record.position.encode())],
                 timestamp_ms=record.timestamp_ms or None,
+                if_refused=partial(self._letter_instead, record, partition),
             )
         )
         EVENTS.labels(record.topic.removeprefix(self._prefix), "forwarded").inc()
+
+    def _letter_instead(self, record: Record, partition: int) -> Output:
+        """Return the dead letter of a record that was refused when it was repartitioned."""
+        fault = (
+            f"not repartitioned to partition {partition}: too large with one more header "
+            f"({len(record.value or b'')} bytes), or stamped ahead"
+        )
+        return self._counted_letter(record, BadRecord("value", fault, reason="refused"))
+
+    def _counted_letter(self, record: Record, reason: BadRecord) -> Output:
+        topic = record.topic.removeprefix(self._prefix)
+        DEAD_LETTERS.labels(topic, reason.reason).inc()
+        EVENTS.labels(topic, "dead_letter").inc()
+        return dead_letter(record, reason, group=self._group)
 
     def flush(self) -> None:
         """Wait until every record is acknowledged.

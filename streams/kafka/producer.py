@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -44,6 +45,10 @@ class Sink(Protocol):
 class Producer:
     """Send records and wait for their acknowledgements. Any thread may send.
 
+    A record that is too large, for the client or for the broker, or that the broker refuses as stamped ahead,
+    is replaced by what its ``if_refused`` returns. A broker that refuses a batch may take its records one by
+    one, so ``flush`` tries that first.
+
     Args:
         settings: broker addresses and timeouts.
         linger_ms: milliseconds to wait for more records before sending a batch; None takes the setting.
@@ -68,6 +73,7 @@ class Producer:
         self._topic = ""  # of the last record
         self._refusal: StreamError | None = None
         self._is_time_refused = False
+        self._refused: list[Output] = []  # in batches that the broker refused
         self.n_failed = 0
         defaults = PRODUCER_DEFAULTS | ({} if self._must_deliver else REPLY_PRODUCER_DEFAULTS)
         own = {
@@ -99,8 +105,10 @@ class Producer:
                 next(wait)
                 self._client.poll(0.05)
             except KafkaException as error:
-                self._fail(output.topic, error_of(error))
-                return None
+                if not is_too_large(error.args[0]):
+                    return self._fail(output.topic, error_of(error))
+                instead = self._instead(output)
+                return None if instead is None else self.send(instead)
 
     def poll(self) -> None:
         """Process the delivery failures so far, without waiting."""
@@ -119,6 +127,7 @@ class Producer:
             self._flush_all()
         else:
             self._client.flush(REPLY_FLUSH_S)
+        self._send_refused()
         if self._failed:
             found, self._failed = self._failed, []
             if self._refusal is not None:
@@ -178,7 +187,8 @@ class Producer:
         self._client.flush(1.0)
 
     def _produce(self, output: Output) -> None:
-        if not output.headers and output.timestamp_ms is None:  # positional arguments are 4 times faster
+        if not output.headers and output.timestamp_ms is None and output.if_refused is None:
+            # Positional arguments are 4 times faster.
             partition = UNASSIGNED if output.partition is None else output.partition
             self._client.produce(output.topic, output.value, output.key, partition)
             return
@@ -188,13 +198,52 @@ class Producer:
             value=output.value,
             key=output.key,
             headers=list(output.headers),
+            on_delivery=partial(self._on_delivery_of, output),  # librdkafka gives no headers back
             **{name: value for name, value in optional.items() if value is not None},
         )
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._is_time_refused |= error.code() == KafkaError.INVALID_TIMESTAMP
-            self._fail(str(message.topic()), error)
+            output = Output(str(message.topic()), message.key(), message.value(), message.partition())
+            self._on_delivery_of(output, error, message)
+
+    def _on_delivery_of(self, output: Output, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            return
+        is_ahead = error.code() == KafkaError.INVALID_TIMESTAMP
+        if is_too_large(error) or (is_ahead and output.if_refused is not None):
+            self._refused.append(output)
+            return
+        self._is_time_refused |= is_ahead
+        self._fail(output.topic, error)
+
+    def _take_refused(self) -> list[Output]:
+        refused, self._refused = self._refused, []
+        return refused
+
+    def _send_refused(self) -> None:
+        """Send refused records one by one; of a reply only what replaces it, as its batch was small."""
+        for output in self._take_refused():
+            if self._must_deliver:
+                self._send_alone(output)
+            elif (instead := self._instead(output)) is not None:
+                self.send(instead)
+
+    def _send_alone(self, output: Output) -> None:
+        """Send one record in a batch of its own; if that is refused too, send what replaces it."""
+        self.send(output)
+        self._flush_all()
+        for refused in self._take_refused():
+            if (instead := self._instead(refused)) is not None:
+                self._send_alone(instead)
+
+    def _instead(self, output: Output) -> Output | None:
+        """Return what to write instead of a refused record; None, and a failure, if nothing is."""
+        if output.if_refused is not None:
+            return output.if_refused()
+        error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, _too_large_text(output))
+        self._fail(output.topic, error)
+        return None
 
     def _fail(self, topic: str, error: KafkaError) -> None:
         self.n_failed += 1
@@ -206,3 +255,16 @@ class Producer:
         if kind_of(error) == AUTHORIZATION:
             # Write on any topic includes the right to be idempotent, which is one on the cluster.
             self._refusal = failed(self._settings, error, Right("Write", "topic", topic))
+
+
+def is_too_large(error: KafkaError) -> bool:
+    """Tell whether a record, or a batch of records, is larger than the client or the broker takes."""
+    return error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+
+
+def _too_large_text(output: Output) -> str:
+    n_bytes = len(output.key or b"") + len(output.value or b"")
+    return (
+        f"the record with key {(output.key or b'')[:60]!r} has {n_bytes} bytes, which is more than "
+        "max.message.bytes of the topic, or message.max.bytes of the client"
+    )

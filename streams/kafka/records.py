@@ -3,7 +3,7 @@
 The meaning of a record is in ``streams.messages``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import msgspec
@@ -44,6 +44,9 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     headers: Headers = ()
     timestamp_ms: int | None = None
     """None: now."""
+
+    if_refused: "Callable[[], Output] | None" = None
+    """Returns the record to write if this one is refused as too large, or as stamped ahead."""
 
 
 def header(headers: Headers, name: str) -> bytes | None:

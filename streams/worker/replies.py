@@ -1,6 +1,9 @@
 """Make the reply to a request, and find its reply topic. Nothing here sends records."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+
+import msgspec
 
 from dch.answers import Answer, Query, Question, query_history, query_item, query_user
 from dch.errors import DchError
@@ -92,14 +95,24 @@ def address_of(settings: WorkerSettings, request: Record) -> ReplyAddress:
 
 
 def reply_record(address: ReplyAddress, request: Record, reply: RecommendReply | ErrorReply) -> Output:
-    """Return the record of a reply. It has the key of the request."""
+    """Return the record of a reply. It has the key of the request; see ``smaller`` for one too large."""
     return Output(
         topic=address.topic or "",
         key=request.key,
         value=encode_reply(reply),
         partition=address.partition,
         headers=address.headers,
+        if_refused=partial(smaller, address, request, reply) if isinstance(reply, RecommendReply) else None,
     )
+
+
+def smaller(address: ReplyAddress, request: Record, reply: RecommendReply) -> Output:
+    """Return the record of a reply that is too large for its topic: without titles, or else an error."""
+    if any(hit.title for hit in reply.items):
+        items = tuple(msgspec.structs.replace(hit, title=None) for hit in reply.items)
+        return reply_record(address, request, msgspec.structs.replace(reply, items=items))
+    fault = f"the reply with {len(reply.items)} items is too large for its topic; ask for a smaller k"
+    return reply_record(address, request, ErrorReply(fault))
 
 
 def error_record(settings: WorkerSettings, request: Record, reason: BadRecord) -> Output:

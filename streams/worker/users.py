@@ -1,6 +1,9 @@
 """Applies records of `users`: features of a user, or a tombstone that forgets the user."""
 
 from collections.abc import Sequence
+from functools import partial
+
+from msgspec.structs import replace
 
 from dch.state.state import State
 from streams import topics
@@ -88,10 +91,11 @@ def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int
     replay of `ratings` without the withdrawals would then restore the user.
     """
     key = user.encode()
-    return Output(
+    output = Output(
         topic=settings.topic(topics.RATINGS.name),
         key=key,
         value=encode_rating(RatingEvent(user, item, None, timestamp_ms)),
         partition=partition_for(key, settings.partitions),
-        timestamp_ms=timestamp_ms or None,  # a time is judged against that of its record
     )
+    # A time is judged against that of its record; if the broker refuses that as ahead, the present one.
+    return replace(output, timestamp_ms=timestamp_ms or None, if_refused=partial(replace, output))

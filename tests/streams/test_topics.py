@@ -64,6 +64,21 @@ def test_a_difference_is_reported_with_its_remedy():
         "topic t-users has cleanup.policy=delete, expected compact; run: "
         "kafka-configs.sh --alter --topic t-users --add-config cleanup.policy=compact",
     ]
+
+
+def test_a_topic_that_takes_less_than_internal_records_need_is_reported():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    limits = {"t-item-ratings": "1000", "t-ratings": "1048588"}
+    found = {
+        name: topics.NewTopic(name, 2, 1, broker.topics[name].config | {"max.message.bytes": limit})
+        for name, limit in limits.items()
+    }
+    broker.topics |= found
+    assert topics.check(broker, SETTINGS) == [
+        "topic t-item-ratings has max.message.bytes=1000, expected at least 65536; run: "
+        "kafka-configs.sh --alter --topic t-item-ratings --add-config max.message.bytes=65536"
+    ]
     with pytest.raises(TopicError, match="topic t-ratings has 2 partitions, expected 3; set --partitions 2"):
         topics.require(broker, KafkaSettings(prefix="t-", partitions=3))
 
