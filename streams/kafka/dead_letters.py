@@ -9,6 +9,8 @@ import hashlib
 import struct
 from functools import partial
 
+from msgspec.structs import replace
+
 from streams.errors import BadRecord
 from streams.kafka.records import Headers, Output, Record
 from streams.topics import DEAD_LETTER_SUFFIX
@@ -33,20 +35,19 @@ def dead_letter(record: Record, reason: BadRecord, *, group: str) -> Output:
 
 
 def dead_letter_without_value(record: Record, reason: BadRecord, *, group: str) -> Output:
-    """Return the dead letter of a record that is too large: its position, the reason, and what was left out.
+    """Return the dead letter of a record that is too large: its position, the reason, what was left out."""
+    return replace(dead_letter(without_value(record), reason, group=group), if_refused=None)
+
+
+def without_value(record: Record) -> Record:
+    """Return a record with sizes and hashes, in headers, of what is left out.
 
     Left out are the value, the record's own headers, and a key of more than 1000 bytes.
     """
     is_key_long = len(record.key or b"") > MAX_KEY_BYTES
     left_out = [("value", record.value or b"")] + ([("key", record.key or b"")] if is_key_long else [])
     summary = [pair for name, found in left_out for pair in _summary(name, found)]
-    return Output(
-        topic=record.topic + DEAD_LETTER_SUFFIX,
-        key=None if is_key_long else record.key,
-        value=None,
-        partition=record.partition,
-        headers=[*_details(record, reason, group), *summary],
-    )
+    return replace(record, key=None if is_key_long else record.key, value=None, headers=summary)
 
 
 def _details(record: Record, reason: BadRecord, group: str) -> Headers:

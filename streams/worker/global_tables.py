@@ -4,6 +4,10 @@ The global tables are the compacted topics that every worker reads in full: `mod
 `item-codes`. `models` is read first, because nothing can be served without a model. Every worker reads all
 three from the beginning at each start. Their committed offsets only show which bad records were written to
 the dead letters before.
+
+The worker that owns a partition writes the dead letters of its bad records, and then commits. A partition may
+get another owner at any moment. So every worker keeps the bad records of all partitions until they are
+committed, and an owner commits a partition only after the dead letters of all bad records before that offset.
 """
 
 import logging
@@ -14,6 +18,7 @@ from collections.abc import Sequence
 from streams import topics
 from streams.errors import BadRecord
 from streams.kafka import BEGINNING, Consumer, Partition, Producer
+from streams.kafka.dead_letters import without_value
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
@@ -26,6 +31,8 @@ log = logging.getLogger("streams.worker")
 
 POLL_S = 0.2
 COMMIT_INTERVAL_S = 1.0
+MAX_KEPT_BYTES = 64 << 20
+"""Values of bad records that are kept until they are committed. Dead letters of further ones have none."""
 
 
 def run_global_tables(context: WorkerContext) -> None:
@@ -59,7 +66,8 @@ class GlobalTables:
         self._read_before: dict[Partition, int] = {}  # of records read again: their bad ones are known
         self._to_end = ReplayProgress()
         self._newest: dict[str, tuple[int, int, FeatureRecord]] = {}  # by item: timestamp, offset, record
-        self._bad: list[tuple[Record, BadRecord]] = []
+        self._bad: list[tuple[Record, BadRecord]] = []  # not known to be committed
+        self._bad_bytes = 0
         self._committed_at = 0.0
         self._committed = consumer.committed([self._models, *self._partitions])
 
@@ -108,8 +116,7 @@ class GlobalTables:
                     batch.codes.append((id_, record.partition, code))
                     self._has_missed_codes |= code is not None and self._fetcher.may_be_next(code)
             except BadRecord as reason:
-                if record.offset >= self._read_before.get(Partition(record.topic, record.partition), 0):
-                    self._bad.append((record, reason))
+                self._keep_bad(record, reason)
         return batch
 
     def _read_missed_codes(self) -> None:
@@ -149,7 +156,7 @@ class GlobalTables:
         try:
             self._fetcher.read(record)
         except BadRecord as reason:
-            self._bad.append((record, reason))
+            self._keep_bad(record, reason)
 
     def _newest_of(self, record: Record) -> list[tuple[FeatureRecord, int]]:
         """Return the feature records to apply for a record of `items`, each with its time.
@@ -173,26 +180,42 @@ class GlobalTables:
                 continue
         return None
 
-    def _commit_when_due(self) -> None:
-        """Write the dead letters and commit, about once a second.
+    def _keep_bad(self, record: Record, reason: BadRecord) -> None:
+        is_known = record.offset < self._read_before.get(_partition_of(record), 0)
+        if is_known or self._is_committed(record):
+            return
+        reason.__traceback__ = reason.__context__ = None  # they would keep the decoded values alive
+        if self._bad_bytes > MAX_KEPT_BYTES:
+            record = without_value(record)
+        self._bad_bytes += len(record.value or b"")
+        self._bad.append((record, reason))
 
-        A bad record is written once, by the worker that owns its partition. Partitions have no owner before
-        the first assignment, so bad records wait for it.
-        """
-        if time.monotonic() - self._committed_at < COMMIT_INTERVAL_S or not self._context.owned:
+    def _commit_when_due(self) -> None:
+        """Write the dead letters of the owned partitions and commit these, about once a second."""
+        if time.monotonic() - self._committed_at < COMMIT_INTERVAL_S:
             return
         self._committed_at = time.monotonic()
-        self._send_dead_letters()
-        self._consumer.commit(skip=[one for one in self._committed if not self._is_owned(one)])
+        owned = self._context.owned  # once: a partition gained meanwhile is committed next time
+        self._send_dead_letters(owned)
+        if owned:
+            self._consumer.commit(skip=[one for one in self._committed if one.partition not in owned])
 
-    def _send_dead_letters(self) -> None:
-        bad, self._bad = self._bad, []
+    def _send_dead_letters(self, owned: frozenset[int]) -> None:
+        """Write the dead letters of the owned partitions; forget the bad records that are committed."""
+        if not self._bad:
+            return
+        self._committed |= self._consumer.committed({_partition_of(record) for record, _ in self._bad})
+        bad = [(record, reason) for record, reason in self._bad if not self._is_committed(record)]
         for record, reason in bad:
-            committed = self._committed[Partition(record.topic, record.partition)]
-            if record.partition in self._context.owned and record.offset >= committed:
+            if record.partition in owned:
                 self._outbox.dead_letter(record, reason)
-        if bad:
-            self._outbox.flush()
+        self._outbox.flush()
+        self._bad = [(record, reason) for record, reason in bad if record.partition not in owned]
+        self._bad_bytes = sum(len(record.value or b"") for record, _ in self._bad)
 
-    def _is_owned(self, partition: Partition) -> bool:
-        return partition.partition in self._context.owned
+    def _is_committed(self, record: Record) -> bool:
+        return record.offset < self._committed[_partition_of(record)]
+
+
+def _partition_of(record: Record) -> Partition:
+    return Partition(record.topic, record.partition)

@@ -50,24 +50,29 @@ def run_requests(context: WorkerContext) -> None:
         fill_s=0.0,
         patience=context.patience,
     )
-    producer = Producer(  # linger 0: replies are latency-critical
+    replies = Producer(  # linger 0: replies are latency-critical
         settings, linger_ms=0, reply_timeout_s=settings.delivery_timeout_s, patience=context.patience
     )
+    producer = Producer(settings, linger_ms=0, patience=context.patience)  # dead letters must be delivered
     try:
-        Requests(context, consumer, producer).run()
+        Requests(context, consumer, replies, producer).run()
     finally:
-        consumer.close()
-        producer.close()
+        for client in (consumer, replies, producer):
+            client.close()
 
 
 class Requests:
     """Reads requests and sends their replies. Only the requests thread uses it."""
 
-    def __init__(self, context: WorkerContext, consumer: Consumer, producer: Producer) -> None:
+    def __init__(
+        self, context: WorkerContext, consumer: Consumer, replies: Producer, producer: Producer
+    ) -> None:
         self._context, self._settings = context, context.settings
-        self._consumer, self._producer = consumer, producer
+        self._consumer, self._replies = consumer, replies
         self._outbox = Outbox(self._settings, producer, group=context.group)
-        self._served = ServedSample(self._settings, self._outbox)
+        self._served = ServedSample(
+            self._settings, Outbox(self._settings, replies, group=context.group)
+        )  # a sample may have gaps
         self._topic = self._settings.topic(topics.REQUESTS.name)
         self._starts: dict[Partition, int] = {}
         self._tried_at = self._committed_at = self._shown_at = time.monotonic()
@@ -87,16 +92,17 @@ class Requests:
         self.commit()
 
     def commit(self) -> None:
-        """Commit the requests whose replies are acknowledged.
+        """Commit the requests whose replies, dead letters and repartitioned records are acknowledged.
 
         While replies are unacknowledged nothing is committed; the next commit covers them. This ends at the
         delivery timeout, because a reply older than that has failed: a client that keeps naming a missing
         reply topic must not hold up the commits of the others.
         """
+        self._replies.flush()
         self._outbox.flush()
         self._tried_at = time.monotonic()
         waited_s = self._tried_at - self._committed_at
-        if self._producer.n_waiting and waited_s < self._settings.delivery_timeout_s:
+        if self._replies.n_waiting and waited_s < self._settings.delivery_timeout_s:
             return
         self._consumer.commit()
         self._committed_at = self._tried_at
@@ -135,7 +141,7 @@ class Requests:
             for at in range(0, len(records), SHARED):
                 self._answer(recommender, records[at : at + SHARED], started)
         self._consumer.mark_applied()
-        self._producer.poll()
+        self._replies.poll()
         if time.monotonic() - self._tried_at > COMMIT_INTERVAL_S:
             self.commit()
 
@@ -149,7 +155,7 @@ class Requests:
         else:
             replies = replies_to(recommender, requests, staleness_s)
         for (record, (request, address)), reply in zip(valid, replies, strict=True):
-            self._outbox.send(reply_record(address, record, reply))
+            self._replies.send(reply_record(address, record, reply))
             self._served.note_list(recommender.state, record, reply)
             count_events(self._settings, record.topic, applied=1)
             outcome = "ok" if isinstance(reply, RecommendReply) else "error"
@@ -160,7 +166,7 @@ class Requests:
         try:
             request, address = decode_request(record), address_of(self._settings, record)
         except BadRecord as reason:
-            self._outbox.send(error_record(self._settings, record, reason))
+            self._replies.send(error_record(self._settings, record, reason))
             self._outbox.dead_letter(record, reason)
             _observe(record, "none", "error", started)
             return None

@@ -164,7 +164,7 @@ class Roles:
         self.ingest._assigned([Partition(name, 0) for name in self.ingest._assignment.topics])
         context.serving = context.owned
         self.tables = GlobalTables(context, clients, clients)
-        self.requests = Requests(context, clients, clients)
+        self.requests = Requests(context, clients, clients, clients)
         self.source = Source(TrainerSettings(partitions=1, artifacts=str(artifacts)), clients)
 
     def apply(self, record):
@@ -176,7 +176,7 @@ class Roles:
             self.requests._answer_all([record])
         elif record.topic in {"items", "item-codes", "models"}:
             self.tables.process([record])
-            self.tables._send_dead_letters()
+            self.tables._send_dead_letters(self.context.owned)
             self.ingest._apply_queued_tables()
             self.ingest._publish_item_codes()
         if record.topic in {"ratings", "users", "items", "models"}:

@@ -43,9 +43,9 @@ def test_a_dead_letter_that_is_too_large_has_size_and_hash_instead_of_the_value(
     assert small == dead_letter_without_value(RECORD, reason, group="worker")
     assert (small.topic, small.partition, small.key, small.value) == ("t-ratings-dlt", 3, b"\xffkey", None)
     assert small.headers == [
-        *letter.headers[1:],  # without the headers of the record, which may be what is too large
         ("dch-value-bytes", b"6"),
         ("dch-value-sha256", hashlib.sha256(b"\x00value").hexdigest().encode()),
+        *letter.headers[1:],  # without the headers of the record, which may be what is too large
     ]
     assert small.if_refused is None
 

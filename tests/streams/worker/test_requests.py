@@ -57,7 +57,7 @@ def clock(monkeypatch):
 
 def test_requests_are_committed_after_their_replies_are_acknowledged(clock):
     clients = Clients()
-    requests = Requests(WorkerContext(SETTINGS, threading.Event()), clients, clients)
+    requests = Requests(WorkerContext(SETTINGS, threading.Event()), clients, clients, clients)
     clients.n_waiting = 2
     requests.commit()
     assert clients.n_commits == 0
@@ -68,7 +68,7 @@ def test_requests_are_committed_after_their_replies_are_acknowledged(clock):
 
 def test_replies_that_never_arrive_delay_commits_no_longer_than_the_delivery_timeout(clock):
     clients = Clients()
-    requests = Requests(WorkerContext(SETTINGS, threading.Event()), clients, clients)
+    requests = Requests(WorkerContext(SETTINGS, threading.Event()), clients, clients, clients)
     clients.n_waiting = 1
     clock.now += 59
     requests.commit()

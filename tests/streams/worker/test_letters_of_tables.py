@@ -1,0 +1,189 @@
+"""Every bad record of the global tables gets its dead letter, whoever owns its partition in between."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.kafka import Partition
+from streams.kafka.records import Record
+from streams.settings import WorkerSettings
+from streams.worker import global_tables
+from streams.worker.context import WorkerContext
+from streams.worker.global_tables import GlobalTables
+
+SETTINGS = WorkerSettings(partitions=2)
+BAD = b"no JSON"
+
+
+class Group:
+    """The committed offsets of a consumer group, and the dead letters that were acknowledged."""
+
+    def __init__(self):
+        self.committed, self.letters = {}, []
+
+
+class Client:
+    """A consumer and a producer of one worker, which commit and write to the group."""
+
+    def __init__(self, group):
+        self.group, self.read, self.applied, self.unsent = group, {}, {}, []
+
+    def committed(self, partitions):
+        return {one: self.group.committed.get(one, 0) for one in partitions}
+
+    def mark_applied(self):
+        self.applied |= self.read
+
+    def commit(self, *, skip):
+        for one, offset in self.applied.items():
+            if one not in skip:
+                self.group.committed[one] = max(self.group.committed.get(one, 0), offset)
+
+    def send(self, output):
+        self.unsent.append(output)
+
+    def flush(self):
+        self.group.letters += self.unsent
+        self.unsent = []
+
+
+class Worker:
+    """The tables thread of one worker, without its loop."""
+
+    def __init__(self, group):
+        self.context = WorkerContext(SETTINGS, threading.Event())
+        self.client = Client(group)
+        self.tables = GlobalTables(self.context, self.client, self.client)
+
+    def read_up_to(self, log, end):
+        for one, records in log.items():
+            start = self.client.read.get(one, 0)
+            if start < end:
+                self.tables.process(records[start:end])
+                while not self.context.table_queue.empty():
+                    self.context.table_queue.get()
+                self.client.read[one] = min(end, len(records))
+        self.client.mark_applied()
+
+    def commit(self):
+        self.tables._commit_when_due()
+
+
+@pytest.fixture(autouse=True)
+def _always_due(monkeypatch):
+    monkeypatch.setattr(global_tables, "COMMIT_INTERVAL_S", 0.0)
+
+
+def log_of(n):
+    """Return n records of each partition of all three topics; each second one is bad."""
+    places = [Partition("models", 0)] + [
+        Partition(name, number) for name in ("items", "item-codes") for number in range(SETTINGS.partitions)
+    ]
+    good = {"items": b"{}", "item-codes": None, "models": BAD}
+    return {
+        place: [
+            Record(place.topic, place.partition, at, b"i1", BAD if at % 2 else good[place.topic], 1)
+            for at in range(n)
+        ]
+        for place in places
+    }
+
+
+def bad_of(log):
+    return {
+        (record.topic, record.partition, record.offset)
+        for records in log.values()
+        for record in records
+        if record.value == BAD
+    }
+
+
+def lettered(group):
+    found = [dict(letter.headers) for letter in group.letters]
+    return [
+        (
+            one["kafka_dlt-original-topic"].decode(),
+            int.from_bytes(one["kafka_dlt-original-partition"]),
+            int.from_bytes(one["kafka_dlt-original-offset"]),
+        )
+        for one in found
+    ]
+
+
+def test_a_bad_record_read_by_the_old_owner_and_not_yet_written_is_written_by_the_new_one():
+    group, log = Group(), log_of(4)
+    old, new = Worker(group), Worker(group)
+    old.context.owned, new.context.owned = frozenset({0, 1}), frozenset()
+    for worker in (old, new):
+        worker.read_up_to(log, 4)
+    old.context.owned, new.context.owned = frozenset({0}), frozenset({1})  # within the second
+    for worker in (old, new):
+        worker.commit()
+    assert sorted(lettered(group)) == sorted(bad_of(log))  # each once
+
+
+def test_a_restarted_worker_writes_no_letter_again():
+    group, log = Group(), log_of(4)
+    for _ in range(2):
+        worker = Worker(group)
+        worker.context.owned = frozenset({0, 1})
+        worker.read_up_to(log, 4)
+        worker.commit()
+    assert sorted(lettered(group)) == sorted(bad_of(log))
+
+
+def test_values_of_bad_records_without_an_owner_are_kept_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(global_tables, "MAX_KEPT_BYTES", len(BAD))
+    group, log = Group(), log_of(6)
+    worker = Worker(group)
+    worker.read_up_to(log, 6)
+    worker.context.owned = frozenset({0, 1})
+    worker.commit()
+    assert sorted(lettered(group)) == sorted(bad_of(log))
+    kept = [letter.value for letter in group.letters]
+    assert kept.count(BAD) == 2
+    assert [dict(letter.headers)["dch-value-bytes"] for letter in group.letters if letter.value is None] == [
+        str(len(BAD)).encode()
+    ] * (len(kept) - 2)
+
+
+N = 8
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("read"), st.sampled_from([0, 1]), st.integers(1, N)),
+        st.tuples(st.just("commit"), st.sampled_from([0, 1]), st.none()),
+        st.tuples(st.just("own"), st.integers(0, 1), st.integers(0, 1)),
+        st.tuples(st.just("restart"), st.sampled_from([0, 1]), st.none()),
+    ),
+    max_size=30,
+)
+
+
+@given(steps)
+def test_no_offset_is_committed_past_a_bad_record_without_its_letter(script):
+    group, log = Group(), log_of(N)
+    workers = [Worker(group), Worker(group)]
+    owner_of = {0: 0, 1: 0}
+
+    def share():
+        for at, worker in enumerate(workers):
+            worker.context.owned = frozenset(p for p, owner in owner_of.items() if owner == at)
+
+    for step, at, what in [*script, ("read", 0, N), ("read", 1, N), ("commit", 0, None), ("commit", 1, None)]:
+        if step == "read":
+            workers[at].read_up_to(log, what)
+        elif step == "commit":
+            workers[at].commit()
+        elif step == "own":
+            owner_of[at] = what
+        else:
+            workers[at] = Worker(group)
+        share()
+        written = set(lettered(group))
+        committed = {
+            found for found in bad_of(log) if found[2] < group.committed.get(Partition(*found[:2]), 0)
+        }
+        assert committed <= written
+    assert set(lettered(group)) == bad_of(log)
