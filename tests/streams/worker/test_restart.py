@@ -7,6 +7,7 @@ import pytest
 from random_models import random_model
 
 from streams.errors import DeliveryError
+from streams.kafka.outbox import Outbox
 from tests.streams.brokers import eventually, free_ports
 from tests.streams.world import Running, worker, worker_process
 
@@ -58,14 +59,18 @@ def test_sigterm_stops_a_worker_within_seconds_with_everything_applied_committed
     assert len(world.read_all("item-ratings")) == 500
 
 
-def test_a_failing_worker_does_not_commit_and_the_next_worker_repeats_the_records(world):
+def test_a_failing_worker_does_not_commit_and_the_next_worker_repeats_the_records(world, monkeypatch):
+    def fail(*args):
+        raise DeliveryError("injected")
+
     world.publish(MODEL)
-    too_small = world.settings.replace(kafka={"message.max.bytes": "1000"})
-    failing = Running(too_small)
+    failing = Running(world.settings)
     eventually(failing.is_ready, 60)
-    world.send("ratings", "u1", "x" * 5000)  # its dead letter does not fit
-    with pytest.raises(DeliveryError, match="too large"):
+    monkeypatch.setattr(Outbox, "dead_letter", fail)
+    world.send("ratings", "u1", "x" * 5000)
+    with pytest.raises(DeliveryError, match="injected"):
         failing.done.result(20)
+    monkeypatch.undo()
     assert n_committed(world) == 0
     with worker(world.settings):
         eventually(lambda: n_committed(world) == 1)
