@@ -90,7 +90,7 @@ def test_a_worker_without_the_announced_model_answers_with_an_error_until_it_has
     clients, context = Clients(), WorkerContext(SETTINGS, threading.Event())
     context.recommender = Recommender(random_model())
     context.serving = frozenset(range(SETTINGS.partitions))
-    requests = Requests(context, clients, clients)
+    requests = Requests(context, clients, clients, clients)
     record = Record("requests", 0, 1, b"u1", json.dumps(request_).encode(), 1_700_000_000_000)
 
     def reply():
