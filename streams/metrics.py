@@ -258,7 +258,7 @@ REBALANCES = counter(
     "dch_rebalances_total",
     "Number of changes of the partitions assigned to this process.",
     jump="Workers come and go, or one misses its heartbeats.",
-    roles="worker",
+    roles="worker observer",
 )
 
 SERVED_LABELS = {"strategy": ANY, "cohort": ANY, "generation": ANY, "arm": ANY}

@@ -36,7 +36,7 @@ STREAMS = [
     {"kafka"},
     {"messages"},
     {"artifacts", "health", "client", "publish"},
-    {"worker", "trainer", "demo"},
+    {"worker", "trainer", "observer", "demo"},
     {"cli"},
     {"__main__"},
 ]

@@ -16,6 +16,7 @@ EXTRAS = {
     "confluent_kafka": ("confluent-kafka", "streams"),
     "fsspec": ("fsspec", "streams"),
     "prometheus_client": ("prometheus-client", "streams"),
+    "faust": ("faust-streaming", "observer"),
     "torch": ("torch", "fit"),
     "implicit": ("implicit", "fit"),
     "scipy": ("scipy", "fit"),

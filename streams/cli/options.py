@@ -10,7 +10,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from streams.errors import SettingsError
-from streams.settings import ClientSettings, KafkaSettings, TrainerSettings, WorkerSettings
+from streams.settings import ClientSettings, KafkaSettings, ObserverSettings, TrainerSettings, WorkerSettings
 from streams.settings.kafka_settings import KAFKA_PREFIX, as_text, flag_name, variable_name
 from streams.settings.sources import CONFIG_VARIABLE, ROLES, load
 
@@ -20,6 +20,18 @@ TOPICS = (*CONNECTION, "partitions", "replication_factor")
 FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
     "worker": (WorkerSettings, tuple(WorkerSettings.model_fields)),
     "trainer": (TrainerSettings, tuple(TrainerSettings.model_fields)),
+    "observer": (
+        ObserverSettings,
+        (
+            *CONNECTION,
+            "partitions",
+            "delivery_timeout_s",
+            "group",
+            "metrics_host",
+            "metrics_port",
+            "show_interval_s",
+        ),
+    ),
     "recommend": (ClientSettings, (*CONNECTION, "request_timeout_s")),
     "publish": (KafkaSettings, (*TOPICS, "linger_ms", "broker_patience_s")),
     "topics create": (KafkaSettings, TOPICS),
@@ -32,8 +44,8 @@ FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
 FIELDS: Mapping[str, FieldInfo] = {name: field for role in ROLES for name, field in role.model_fields.items()}
 
 CONFIG_HELP = (
-    "TOML file with lines such as: partitions = 8; values in its tables worker, trainer and recommend "
-    f"apply to that command only ({CONFIG_VARIABLE})"
+    "TOML file with lines such as: partitions = 8; values in its tables worker, trainer, observer and "
+    f"recommend apply to that command only ({CONFIG_VARIABLE})"
 )
 
 

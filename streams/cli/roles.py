@@ -1,4 +1,4 @@
-"""``dch worker`` and ``dch trainer``, the processes of the service, and ``dch demo``, which runs both."""
+"""``dch worker``, ``dch trainer`` and ``dch observer``, and ``dch demo``, which runs the first two."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +7,12 @@ import typer
 
 from streams.cli.options import log_to_stderr, with_settings
 from streams.errors import SettingsError
-from streams.settings import TrainerSettings, WorkerSettings
+from streams.settings import ObserverSettings, TrainerSettings, WorkerSettings
 
 WORKER_EXAMPLE = (
     "Example: dch worker --bootstrap-servers localhost:9092 --artifacts ./artifacts --metrics-port 9101"
 )
+OBSERVER_EXAMPLE = "Example: dch observer --bootstrap-servers localhost:9092 --metrics-port 9103"
 TRAINER_EXAMPLE = "Example: dch trainer --artifacts ./artifacts --refit-ratings 50000"
 
 
@@ -20,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: dch demo --data ./my-ratings --keep --watch")(demo)
     app.command(epilog=WORKER_EXAMPLE)(with_settings("worker", worker, prepare=log_to_stderr))
     app.command(epilog=TRAINER_EXAMPLE)(with_settings("trainer", trainer, prepare=log_to_stderr))
+    app.command(epilog=OBSERVER_EXAMPLE)(with_settings("observer", observer, prepare=log_to_stderr))
 
 
 def demo(
@@ -96,3 +98,15 @@ def trainer(
             "--accept-unmeasured is for one refit; run: dch trainer --once --accept-unmeasured"
         )
     run(settings, once=once, accept_unmeasured=accept_unmeasured)
+
+
+def observer(*, settings: ObserverSettings) -> None:
+    """Measure what became of the lists that were shown, until Ctrl-C.
+
+    It joins the lists of the topic served with the ratings that follow, and shows hit rates, coverage,
+    repeats and popularity as metrics. The partitions are divided among all running observers. It needs the
+    extra observer: pip install 'dch-streams[observer]'.
+    """
+    from streams.observer import run
+
+    run(settings)

@@ -1,7 +1,15 @@
 """Settings, one class per role: each setting has a name, a meaning, a unit, a default and a range."""
 
 from streams.settings.kafka_settings import ClientSettings, KafkaSettings, RoleSettings
+from streams.settings.observer_settings import ObserverSettings
 from streams.settings.trainer_settings import TrainerSettings
 from streams.settings.worker_settings import WorkerSettings
 
-__all__ = ["ClientSettings", "KafkaSettings", "RoleSettings", "TrainerSettings", "WorkerSettings"]
+__all__ = [
+    "ClientSettings",
+    "KafkaSettings",
+    "ObserverSettings",
+    "RoleSettings",
+    "TrainerSettings",
+    "WorkerSettings",
+]

@@ -126,13 +126,10 @@ class KafkaSettings(BaseSettings):
 Role = TypeVar("Role", bound=KafkaSettings)
 
 
-class RoleSettings(KafkaSettings):
-    """Settings that the worker and the trainer share."""
+class ProcessSettings(KafkaSettings):
+    """Settings that all roles share."""
 
     group: str = Field(default="", description="Consumer group; empty uses the name of the role")
-    artifacts: str = Field(
-        default="artifacts", description="Folder or object-store URL that holds the models"
-    )
     metrics_host: str = Field(
         default="127.0.0.1", description="Address that serves /metrics, /livez and /readyz"
     )
@@ -146,6 +143,14 @@ class RoleSettings(KafkaSettings):
     def group_of(self, role: str) -> str:
         """Return the consumer group of a role."""
         return self.prefix + (self.group or role)
+
+
+class RoleSettings(ProcessSettings):
+    """Settings that the worker and the trainer share."""
+
+    artifacts: str = Field(
+        default="artifacts", description="Folder or object-store URL that holds the models"
+    )
 
 
 class ClientSettings(KafkaSettings):

@@ -4,7 +4,8 @@
 librdkafka (SASL, TLS ...) pass through: ``--kafka security.protocol=SSL``,
 ``DCH_KAFKA_SECURITY_PROTOCOL=SSL``, or ``security.protocol = "SSL"`` in a table ``[kafka]`` of the file.
 The file is named by ``--config FILE`` or ``DCH_CONFIG``. Its top level holds for every command; the tables
-``[worker]``, ``[trainer]`` and ``[recommend]`` hold for that command only and win over the top level.
+``[worker]``, ``[trainer]``, ``[observer]`` and ``[recommend]`` hold for that command only and win over the
+top level.
 
 No other module reads the environment.
 """
@@ -28,6 +29,7 @@ from streams.settings.kafka_settings import (
     Role,
     variable_name,
 )
+from streams.settings.observer_settings import ObserverSettings
 from streams.settings.trainer_settings import TrainerSettings
 from streams.settings.worker_settings import WorkerSettings
 
@@ -35,7 +37,7 @@ CONFIG_VARIABLE = "DCH_CONFIG"
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "DCH_DATA", "DCH_TEST_DATA", "DCH_PROVE"})
 """Variables that are not settings: the configuration file, the data sets, and a switch of the tests."""
 
-ROLES: tuple[type[KafkaSettings], ...] = (WorkerSettings, TrainerSettings, ClientSettings)
+ROLES: tuple[type[KafkaSettings], ...] = (WorkerSettings, TrainerSettings, ClientSettings, ObserverSettings)
 NAMES = frozenset(name for role in ROLES for name in role.model_fields)
 
 MIN_SIMILARITY = 0.6

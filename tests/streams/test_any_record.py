@@ -6,6 +6,7 @@ The topics come from ``TOPICS``, so that a new one is covered as soon as it is d
 import json
 import math
 import threading
+from contextlib import suppress
 
 import fsspec
 import msgspec
@@ -19,6 +20,7 @@ from streams.errors import BadRecord
 from streams.kafka import Partition
 from streams.kafka.records import Record
 from streams.messages import DECODERS, ModelPointer
+from streams.observer.observer import Observer
 from streams.settings import TrainerSettings, WorkerSettings
 from streams.topics import TOPICS
 from streams.trainer.source import Source
@@ -31,12 +33,29 @@ from tests.streams.worker.test_assignment import Log
 
 NOW_MS = 1_700_000_000_000
 NAMES = [topic.name for topic in TOPICS]
+LIST = {
+    **{"kind": "list", "user": "u1", "partition": 0, "offset": 1, "time": NOW_MS, "items": ["i"]},
+    **{"new_items": 0, "popularity": 1, "catalogue": 0, "strategy": "codes", "generation": 1},
+    **{"cohort": "no_ratings", "arm": "default"},
+}
 FIELDS = {
     name
     for decode in DECODERS.values()
     for kind in [decode.__annotations__.get("return")]
     for name in getattr(kind, "__struct_fields__", ())
-} | {"user", "item", "rating", "timestamp", "offset", "generation", "code", "positives", "vector", "location"}
+} | {
+    "user",
+    "item",
+    "rating",
+    "timestamp",
+    "offset",
+    "generation",
+    "code",
+    "positives",
+    "vector",
+    "location",
+    *LIST,
+}
 NUMBERS = [0, -1, 1, 255, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, 3.4e38, 1e39, 0.5, -0.0]
 TEXTS = ["u1", "i1", "", "\0", "ü" * 200, "00", "ff" * 8, "0" * 64, "available", "٣", "9" * 5000, "1"]
 LOCATIONS = ["http:", "s3:", "ftp://h/x", "simplecache::file:///tmp", "webhdfs://h/x", "/", "..", "a::b", "~"]
@@ -76,6 +95,12 @@ examples = [
     record("item-codes", CODE | {"generation": 2**63 - 1}),
     record("item-codes", CODE | {"ratings": 2**63 - 1, "positives": 2**63 - 1}),
     record("item-codes", CODE | {"code": "00" * 3, "vector": "00" * 5}),
+    record("served", LIST | {"items": ["i"] * 2000}),
+    record("served", LIST | {"popularity": 2**63 - 1}),
+    record("served", LIST | {"strategy": "s" * 5000}),
+    record("served", LIST),
+    record("served", LIST | {"kind": "rating", "item": "i", "liked": True, "offset": 2**63}),
+    record("observer-changelog", LIST | {"time": 2**63 - 1}),
     record("users", {"age": 10**400}, timestamp_ms=2**63 - 1),
 ]
 
@@ -165,6 +190,8 @@ class Roles:
         context.serving = context.owned
         self.tables = GlobalTables(context, clients, clients)
         self.requests = Requests(context, clients, clients, clients)
+        self.observer = Observer()
+        self.observer.restored([0])
         self.source = Source(TrainerSettings(partitions=1, artifacts=str(artifacts)), clients)
 
     def apply(self, record):
@@ -179,6 +206,12 @@ class Roles:
             self.tables._send_dead_letters(self.context.owned)
             self.ingest._apply_queued_tables()
             self.ingest._publish_item_codes()
+        elif record.topic == "served":
+            with suppress(BadRecord):  # which the caller sends to the dead letters
+                self.observer.observe(record)
+            self.observer.show()
+        elif record.topic == "observer-changelog":
+            self.observer.restore(record)
         if record.topic in {"ratings", "users", "items", "models"}:
             self.clients.records = [record]
             self.source.read()

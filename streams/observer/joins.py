@@ -1,0 +1,209 @@
+"""Join the lists of one partition of `served` with the likes that follow them.
+
+What is joined is a function of the set of records that count, in whatever order they arrive. A record does
+not count if its time is more than a day before the newest time of the partition, or if it is a copy of one
+that counts. So lists are kept for eight days (a like that is a day late may belong to a list of seven days
+before it), and ids and likes for one. Times are those of the records, never those of a clock.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.data.ids import IdTable
+from dch.models.towers import Ints
+from streams.messages.served import Served, ServedList, ServedRating
+from streams.observer.list_columns import NEVER, ListColumns
+
+DAY_MS = 24 * 3600 * 1000
+LATE_MS = DAY_MS
+"""A record that is older than the newest one by more than this does not count."""
+
+WITHIN_MS = np.array([60_000, 600_000, 3_600_000, DAY_MS, 7 * DAY_MS])
+"""The times after a list within which a like counts, in the order of ``streams.metrics.WITHIN``."""
+
+JOIN_MS = 7 * DAY_MS
+"""Longest time from a list to a like of it, and from a list to another that repeats an item."""
+
+KEEP_MS = JOIN_MS + LATE_MS
+SWEEP_EVENTS = 10_000
+"""Fewest records between two sweeps of users about whom nothing is kept."""
+
+MEASURES = ("lists", "items", "new_items", "repeated_items", "popularity")
+"""What is counted of lists; the hits within each of WITHIN_MS follow."""
+
+N_MEASURES = len(MEASURES) + len(WITHIN_MS)
+ID_BYTES = 150  # of one id in a set and a queue, about
+
+Outcome = Literal["applied", "repeated", "late"]
+
+
+class Label(NamedTuple):
+    """What lists are counted by."""
+
+    strategy: str
+    cohort: str
+    generation: str
+    arm: str
+
+
+class Names:
+    """The rows of labels and items, shared by the partitions of one observer."""
+
+    def __init__(self) -> None:
+        self.items = IdTable()
+        self.labels: list[Label] = []
+        self._label_rows: dict[Label, int] = {}
+
+    def label_row(self, found: ServedList) -> int:
+        """Return the row of the label of a list; a new label is added."""
+        label = Label(found.strategy, found.cohort, str(found.generation), found.arm)
+        row = self._label_rows.setdefault(label, len(self.labels))
+        if row == len(self.labels):
+            self.labels.append(label)
+        return row
+
+
+@dataclass
+class _User:
+    """What one user was shown in the lists kept, and has liked in the last day."""
+
+    items: Ints = field(default_factory=lambda: np.zeros(0, np.int32))  # (n,) item rows shown
+    lists: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # (n,) ascending
+    repeated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # (n,)
+    likes: list[tuple[int, int]] = field(default_factory=list)  # item row and time
+
+
+class JoinedLists:
+    """The lists of one partition, and what became of them."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._columns = ListColumns()
+        self._users: dict[str, _User] = {}
+        self._ids: set[tuple[bool, int, int]] = set()
+        self._id_queue: deque[tuple[int, tuple[bool, int, int]]] = deque()
+        self._sweep_at = SWEEP_EVENTS
+        self.newest_ms = 0
+        self.totals: dict[int, NDArray[np.int64]] = {}
+        """By label row: the measures of all lists so far, (N_MEASURES,). They never fall."""
+
+    @property
+    def lists(self) -> ListColumns:
+        """The lists that are kept."""
+        return self._columns
+
+    @property
+    def nbytes(self) -> int:
+        """Memory, in bytes, estimated, without the ids of users and items."""
+        of_users = sum(
+            one.items.nbytes + one.lists.nbytes + one.repeated.nbytes for one in self._users.values()
+        )
+        return self._columns.nbytes + of_users + ID_BYTES * len(self._ids)
+
+    def apply(self, found: Served) -> Outcome:
+        """Join one record; return whether it counts."""
+        if found.time < self.newest_ms - LATE_MS:
+            return "late"
+        id_ = (isinstance(found, ServedList), found.partition, found.offset)
+        if id_ in self._ids:
+            return "repeated"
+        self._ids.add(id_)
+        self._id_queue.append((found.time, id_))
+        self.newest_ms = max(self.newest_ms, found.time)
+        self._forget()
+        if isinstance(found, ServedList):
+            self._add_list(found)
+        else:
+            self._add_rating(found)
+        return "applied"
+
+    def _add_list(self, found: ServedList) -> None:
+        user, items = self._user(found.user), self._names.items.intern_many(found.items)
+        label = self._names.label_row(found)
+        repeated = self._mark_repeated(user, items, found.time)
+        shown = set(items.tolist())
+        delays = (time - found.time for item, time in user.likes if item in shown and time >= found.time)
+        number = self._columns.append(
+            time=found.time,
+            label=label,
+            items=items,
+            n_new=found.new_items,
+            n_repeated=int(repeated.sum()),
+            popularity=found.popularity,
+            catalogue=found.catalogue,
+            delay=NEVER,
+        )
+        self._total(label)[: len(MEASURES)] += (
+            1, len(items), found.new_items, int(repeated.sum()), found.popularity,
+        )  # fmt: skip
+        self._shorten(number, min(delays, default=NEVER))
+        user.items = np.concatenate([user.items, items])
+        user.lists = np.concatenate([user.lists, np.full(len(items), number)])
+        user.repeated = np.concatenate([user.repeated, repeated])
+
+    def _mark_repeated(self, user: _User, items: Ints, time: int) -> NDArray[np.bool_]:
+        """Return which items an earlier list showed, (n,); mark those that a later list shows again."""
+        at = np.flatnonzero(np.isin(user.items, items))
+        gaps = self._columns.kept.time[user.lists[at] - self._columns.first] - time
+        earlier = user.items[at[(gaps < 0) & (gaps >= -JOIN_MS)]]
+        later = at[(gaps > 0) & (gaps <= JOIN_MS) & ~user.repeated[at]]
+        user.repeated[later] = True
+        for row in (user.lists[later] - self._columns.first).tolist():
+            self._columns.kept.n_repeated[row] += 1
+            self._total(int(self._columns.kept.label[row]))[MEASURES.index("repeated_items")] += 1
+        return np.isin(items, earlier)
+
+    def _add_rating(self, found: ServedRating) -> None:
+        if not found.liked:
+            return
+        user, item = self._user(found.user), self._names.items.intern(found.item)
+        user.likes.append((item, found.time))
+        numbers = user.lists[user.items == item]
+        delays = found.time - self._columns.kept.time[numbers - self._columns.first]
+        for number, delay in zip(numbers.tolist(), delays.tolist(), strict=True):
+            if 0 <= delay <= JOIN_MS:
+                self._shorten(number, delay)
+
+    def _shorten(self, number: int, delay: int) -> None:
+        """Note that an item of a list was liked after this delay, in ms; the shortest delay counts."""
+        row = number - self._columns.first
+        before = int(self._columns.kept.delay[row])
+        if delay >= before:
+            return
+        self._columns.kept.delay[row] = delay
+        hits = (delay <= WITHIN_MS) & (before > WITHIN_MS)
+        self._total(int(self._columns.kept.label[row]))[len(MEASURES) :] += hits
+
+    def _total(self, label: int) -> NDArray[np.int64]:
+        return self.totals.setdefault(label, np.zeros(N_MEASURES, np.int64))
+
+    def _user(self, id_: str) -> _User:
+        user = self._users.setdefault(id_, _User())
+        self._prune(user)
+        return user
+
+    def _prune(self, user: _User) -> None:
+        """Drop what is no longer kept."""
+        gone = int(np.searchsorted(user.lists, self._columns.first))
+        if gone:  # copies, because a view would hold on to the memory of the whole
+            user.items, user.lists = user.items[gone:].copy(), user.lists[gone:].copy()
+            user.repeated = user.repeated[gone:].copy()
+        if user.likes:
+            oldest = self.newest_ms - LATE_MS
+            user.likes = [like for like in user.likes if like[1] >= oldest]
+
+    def _forget(self) -> None:
+        """Drop lists, ids and users that no record can need any more."""
+        self._columns.drop_before(self.newest_ms - KEEP_MS)
+        while self._id_queue[0][0] < self.newest_ms - LATE_MS:
+            self._ids.discard(self._id_queue.popleft()[1])
+        self._sweep_at -= 1
+        if self._sweep_at <= 0:
+            for user in self._users.values():
+                self._prune(user)
+            self._users = {id_: user for id_, user in self._users.items() if user.likes or len(user.lists)}
+            self._sweep_at = max(SWEEP_EVENTS, len(self._users))

@@ -1,0 +1,86 @@
+"""The observer as a process: starts the Faust app, shows its metrics, and stops it in order."""
+
+import asyncio
+import logging
+import tempfile
+import threading
+
+from streams import topics
+from streams.errors import StreamError
+from streams.health import Checks, Health
+from streams.kafka import Admin, Producer
+from streams.kafka.outbox import Outbox
+from streams.lifecycle import stop_on_signals
+from streams.metric_types import show_zeros
+from streams.observer.faust_app import ObserverApp
+from streams.settings import ObserverSettings
+
+log = logging.getLogger("streams.observer")
+
+STOP_CHECK_S = 0.2
+READS_AND_WRITES = (topics.SERVED, topics.SERVED.dead_letters, topics.OBSERVER_CHANGELOG)
+
+
+class ObserverFailedError(StreamError):
+    """The observer failed. Nothing was committed that is not in the changelog."""
+
+
+def run(settings: ObserverSettings) -> None:
+    """Run an observer until SIGINT or SIGTERM.
+
+    Raises:
+        StreamError: it failed, the topics are not as defined, or no broker answered.
+    """
+    serve(settings, stop_on_signals())
+
+
+def serve(settings: ObserverSettings, stop: threading.Event) -> None:
+    """Run an observer until ``stop`` is set. Like ``run``, without signals."""
+    topics.require(Admin(settings), settings, READS_AND_WRITES)
+    show_zeros("observer")
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    producer = Producer(settings)
+    try:
+        with tempfile.TemporaryDirectory(prefix="dch-observer-") as folder:
+            asyncio.run(
+                _serve(
+                    settings, stop, Outbox(settings, producer, group=settings.group_of("observer")), folder
+                )
+            )
+    finally:
+        producer.close()
+
+
+def checks(app: ObserverApp) -> Checks:
+    """Return the readiness checks: the conditions for counting everything that is served."""
+    return {
+        "partitions assigned": lambda: bool(app.observer.partitions),
+        "changelog read": lambda: app.is_restored,
+    }
+
+
+async def _serve(settings: ObserverSettings, stop: threading.Event, outbox: Outbox, folder: str) -> None:
+    app = ObserverApp(settings, outbox, folder)
+    with Health(settings.metrics_host, settings.metrics_port, checks(app)) as health:
+        log.info("observer started group=%s metrics_port=%d", settings.group_of("observer"), health.port)
+        showing = asyncio.create_task(_show(app, settings.show_interval_s))
+        await app.run(_until(stop))
+        showing.cancel()
+    if app.failure is not None:
+        if isinstance(app.failure, StreamError):
+            raise app.failure
+        log.error("observer failed", exc_info=app.failure)
+        raise ObserverFailedError(f"the observer failed: {app.failure!r}") from app.failure
+    log.info("observer stopped group=%s", settings.group_of("observer"))
+
+
+async def _until(stop: threading.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(STOP_CHECK_S)
+
+
+async def _show(app: ObserverApp, interval_s: float) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        await app.guarded(app.show())

@@ -1,0 +1,164 @@
+"""The observer without Kafka: what a record of `served` does, and what is shown of it all."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.errors import BadRecord
+from streams.kafka.records import Record
+from streams.messages import ServedList, decode_served
+from streams.messages.served import Served
+from streams.metrics import (
+    EVENTS,
+    OBSERVER_NEWEST_TIMESTAMP_SECONDS,
+    OBSERVER_STATE_BYTES,
+    SERVED_COVERAGE,
+    SERVED_DROPPED,
+    SERVED_GINI,
+    SERVED_HITS,
+    SERVED_ITEMS,
+    SERVED_LISTS,
+    SERVED_NEW_ITEMS,
+    SERVED_POPULARITY,
+    SERVED_RATINGS,
+    SERVED_REPEATED_ITEMS,
+    SERVED_WINDOW_HITS,
+    SERVED_WINDOW_ITEMS,
+    SERVED_WINDOW_LISTS,
+    SERVED_WINDOW_NEW_ITEMS,
+    SERVED_WINDOW_POPULARITY,
+    SERVED_WINDOW_REPEATED_ITEMS,
+    SERVED_WINDOW_TIME_TO_LIKE,
+    WITHIN,
+)
+from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Label, Names
+from streams.observer.list_columns import Lists
+from streams.observer.shown_labels import Shown
+from streams.observer.windows import MINUTE_MS, exposures, in_window, joined, window_sums
+
+WINDOW_MINUTES = {"5m": 5, "1h": 60, "24h": 1440}
+
+COUNTERS = (SERVED_LISTS, SERVED_ITEMS, SERVED_NEW_ITEMS, SERVED_REPEATED_ITEMS, SERVED_POPULARITY)
+"""In the order of MEASURES."""
+
+GAUGES = (
+    SERVED_WINDOW_LISTS,
+    SERVED_WINDOW_ITEMS,
+    SERVED_WINDOW_NEW_ITEMS,
+    SERVED_WINDOW_REPEATED_ITEMS,
+    SERVED_WINDOW_POPULARITY,
+)
+"""In the order of MEASURES."""
+
+
+class Observer:
+    """Counts the partitions of `served` that one process owns, and sets the metrics."""
+
+    def __init__(self) -> None:
+        self._names = Names()
+        self._counted: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._shown = Shown()
+        self._is_paused = False
+        self.partitions: dict[int, JoinedLists] = {}
+
+    def observe(self, record: Record) -> bytes | None:
+        """Count a record of `served`.
+
+        Returns:
+            The key under which to keep the record; None if it is too late. A copy is kept again, because the
+            record that it copies may have been lost on its way.
+
+        Raises:
+            BadRecord: the record can never be counted.
+        """
+        found = decode_served(record)
+        outcome = self._partition(record.partition).apply(found)
+        if outcome == "applied":
+            EVENTS.labels("served", "applied").inc()
+            if not isinstance(found, ServedList):
+                SERVED_RATINGS.labels("yes" if found.liked else "no").inc()
+        else:
+            SERVED_DROPPED.labels(outcome).inc()
+        return None if outcome == "late" else key_of(found)
+
+    def restore(self, record: Record) -> None:
+        """Take in a record that was counted before, by this process or another one."""
+        try:
+            self._partition(record.partition).apply(decode_served(record))
+        except BadRecord:
+            return  # observers write only what they could decode, and nothing can be done about the rest
+
+    def pause(self) -> None:
+        """Show nothing until ``restored``. What was counted so far is shown first."""
+        if not self._is_paused:
+            self._count()
+        self._is_paused = True
+
+    def restored(self, partitions: Iterable[int]) -> None:
+        """Own exactly these partitions from now on. What they hold now was counted before."""
+        self.partitions = {number: self._partition(number) for number in sorted(set(partitions))}
+        self._counted = self._totals()
+        self._is_paused = False
+
+    def show(self) -> None:
+        """Set the metrics to what was counted."""
+        if self._is_paused:
+            return
+        self._count()
+        parts = list(self.partitions.values())
+        newest_ms = max((part.newest_ms for part in parts), default=0)
+        OBSERVER_NEWEST_TIMESTAMP_SECONDS.set(newest_ms / 1000)
+        OBSERVER_STATE_BYTES.set(sum(part.nbytes for part in parts))
+        lists = joined([part.lists.kept for part in parts]) if parts else JoinedLists(self._names).lists.kept
+        last_minute = newest_ms // MINUTE_MS
+        for window, n_minutes in WINDOW_MINUTES.items():
+            self._show_window(window, in_window(lists, last_minute, n_minutes))
+        self._shown.remove_the_others()
+
+    def _partition(self, number: int) -> JoinedLists:
+        return self.partitions.setdefault(number, JoinedLists(self._names))
+
+    def _totals(self) -> dict[tuple[int, int], NDArray[np.int64]]:
+        """Return copies of the totals, by partition and label row."""
+        return {
+            (number, row): total.copy()
+            for number, part in self.partitions.items()
+            for row, total in part.totals.items()
+        }
+
+    def _count(self) -> None:
+        """Add to the counters what came since the last time."""
+        totals = self._totals()
+        for (number, row), total in totals.items():
+            before = self._counted.get((number, row), np.zeros(N_MEASURES, np.int64))
+            self._add(self._names.labels[row], (total - before).tolist())
+        self._counted = totals
+
+    def _add(self, label: Label, values: list[int]) -> None:
+        if any(values):
+            for counter, value in zip(COUNTERS, values, strict=False):
+                counter.labels(*label).inc(value)
+            for within, value in zip(WITHIN, values[len(MEASURES) :], strict=True):
+                SERVED_HITS.labels(*label, within).inc(value)
+
+    def _show_window(self, window: str, lists: Lists) -> None:
+        show = self._shown.set
+        for row, sums in window_sums(lists).items():
+            label, values = (window, *self._names.labels[row]), sums.tolist()
+            *hits, delay_ms = values[len(MEASURES) :]
+            for gauge, value in zip(GAUGES, values, strict=False):
+                show(gauge, label, value)
+            for within, value in zip(WITHIN, hits, strict=True):
+                show(SERVED_WINDOW_HITS, (*label, within), value)
+            show(SERVED_WINDOW_TIME_TO_LIKE, label, delay_ms / 1000)
+        if len(lists.time):
+            for group, found in exposures(lists, self._names.labels).items():
+                show(SERVED_COVERAGE, (window, *group), found.coverage)
+                show(SERVED_GINI, (window, *group), found.gini)
+
+
+def key_of(found: Served) -> bytes:
+    """Return the id of a list or rating: its kind and place, such as ``list-3-1234``."""
+    kind = "list" if isinstance(found, ServedList) else "rating"
+    return f"{kind}-{found.partition}-{found.offset}".encode()

@@ -1,0 +1,189 @@
+"""Lists are joined with later likes, and counted in one-minute cells, as a slow account of the log says."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.errors import BadRecord
+from streams.messages import decode_served
+from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Names
+from streams.observer.list_columns import NEVER
+from streams.observer.windows import cells, exposures, gini, in_window, joined, window_sums
+from tests.streams.messages.records import decoded
+from tests.streams.observer.oracle import DAY_MS, expected_cells, expected_exposure, label, window
+from tests.streams.observer.served_records import MINUTE_MS, a_list, a_rating, a_record, traffic
+
+ALL = ("all", "all", "all", "all")
+
+
+def join(records, names):
+    found = JoinedLists(names)
+    for record in records:
+        served = decoded(decode_served, record)
+        if not isinstance(served, BadRecord):
+            found.apply(served)
+    return found
+
+
+def named(sums, names):
+    return {(minute, tuple(names.labels[row])): found.tolist() for (minute, row), found in sums.items()}
+
+
+def all_cells(partitions):
+    names = Names()
+    parts = [join(records, names) for records in partitions]
+    return named(cells(joined([part.lists.kept for part in parts])), names)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_cell_equals_that_of_the_slow_account(seed):
+    partitions = [traffic(10 * seed + at, 250, partition=at) for at in range(2)]
+    expected = expected_cells(partitions)
+    assert len(expected) > 100
+    assert any(cell[3] for cell in expected.values())
+    assert any(cell[9] > cell[5] for cell in expected.values())
+    assert all_cells(partitions) == expected
+
+
+def test_lists_are_dropped_after_eight_days_and_the_younger_cells_are_still_right():
+    records = traffic(3, 1200, step_ms=60 * MINUTE_MS)  # 25 days
+    names = Names()
+    found = join(records, names)
+    first = (found.newest_ms - 8 * DAY_MS) // MINUTE_MS + 1
+    young = {key: cell for key, cell in expected_cells([records]).items() if key[0] >= first}
+    kept = {key: cell for key, cell in named(cells(found.lists.kept), names).items() if key[0] >= first}
+    assert kept == young
+    assert found.lists.first > 200
+
+
+def test_what_no_record_needs_any_more_takes_no_memory(monkeypatch):
+    monkeypatch.setattr("streams.observer.joins.SWEEP_EVENTS", 100)
+    days = [join(traffic(3, n, n_users=10_000, step_ms=60 * MINUTE_MS), Names()) for n in (1000, 4000)]
+    assert days[1].lists.first > 1000
+    assert days[1].nbytes < 1.5 * days[0].nbytes
+
+
+@given(st.data())
+def test_the_order_of_arrival_does_not_matter_within_a_day(data):
+    n = data.draw(st.integers(1, 12))
+    times = data.draw(
+        st.lists(st.integers(0, 30).map(lambda found: found * MINUTE_MS), min_size=n, max_size=n)
+    )
+    kinds = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    made = [
+        a_list(time=time, items=("a", "b"), offset=at)
+        if is_list
+        else a_rating(time=time, item=data.draw(st.sampled_from("ab")), offset=at)
+        for at, (time, is_list) in enumerate(zip(times, kinds, strict=True))
+    ]
+    in_time = [a_record(one) for one in sorted(made, key=lambda one: one.time)]
+    arrived = [a_record(one) for one in data.draw(st.permutations(made))]
+    assert all_cells([arrived]) == all_cells([in_time]) == expected_cells([arrived])
+
+
+@pytest.mark.parametrize(
+    ("like_at", "hits"),
+    [(-1, 0), (0, 5), (MINUTE_MS, 5), (MINUTE_MS + 1, 4), (DAY_MS, 2), (7 * DAY_MS, 1), (7 * DAY_MS + 1, 0)],
+)
+def test_a_like_is_a_hit_within_each_time_that_is_long_enough(like_at, hits):
+    found = JoinedLists(Names())
+    start = 10 * DAY_MS
+    found.apply(a_list(time=start))
+    found.apply(a_rating(time=start + like_at))
+    assert found.totals[0][len(MEASURES) :].sum() == hits
+
+
+def test_ratings_that_are_no_likes_and_likes_of_others_or_other_items_are_no_hits():
+    found = JoinedLists(Names())
+    found.apply(a_list())
+    found.apply(a_rating(time=1, liked=False))
+    found.apply(a_rating(time=2, user="other"))
+    found.apply(a_rating(time=3, item="other"))
+    assert found.lists.kept.delay.tolist() == [NEVER]
+
+
+def test_a_like_that_arrives_before_its_list_is_a_hit():
+    found = JoinedLists(Names())
+    found.apply(a_rating(time=5000))
+    found.apply(a_list(time=2000))
+    assert found.lists.kept.delay.tolist() == [3000]
+
+
+def test_a_copy_and_a_record_that_is_too_late_do_not_count():
+    found = JoinedLists(Names())
+    new = a_list(time=3 * DAY_MS)
+    assert [found.apply(one) for one in (new, new)] == ["applied", "repeated"]
+    assert found.apply(a_rating(time=3 * DAY_MS)) == "applied"  # a rating may have the place of a request
+    assert found.apply(a_list(time=2 * DAY_MS)) == "applied"
+    assert found.apply(a_list(time=2 * DAY_MS - 1)) == "late"
+    assert len(found.lists.kept.time) == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_totals_never_fall_and_end_as_the_sum_of_all_cells(seed):
+    names, found, before = Names(), None, np.zeros(N_MEASURES, np.int64)
+    found = JoinedLists(names)
+    for record in traffic(seed, 300):
+        served = decoded(decode_served, record)
+        if not isinstance(served, BadRecord):
+            found.apply(served)
+            total = sum(found.totals.values(), np.zeros(N_MEASURES, np.int64))
+            assert (total >= before).all()
+            before = total
+    assert found.lists.first == 0
+    by_label = {row: total.tolist() for row, total in found.totals.items()}
+    assert by_label == {row: sums.tolist()[:-1] for row, sums in window_sums(found.lists.kept).items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n_minutes", [5, 60, 1440])
+def test_a_window_is_the_sum_of_the_cells_of_its_minutes(seed, n_minutes):
+    partitions = [traffic(seed + 100 * at, 400, step_ms=MINUTE_MS, partition=at) for at in range(2)]
+    names = Names()
+    parts = [join(records, names) for records in partitions]
+    last = max(part.newest_ms for part in parts) // MINUTE_MS
+    found = in_window(joined([part.lists.kept for part in parts]), last, n_minutes)
+    expected = {}
+    for (minute, name), cell in expected_cells(partitions).items():
+        if last - n_minutes < minute <= last:
+            expected[name] = (np.array(cell) + expected.get(name, 0)).tolist()
+    assert {tuple(names.labels[row]): sums.tolist() for row, sums in window_sums(found).items()} == expected
+    if expected:
+        check_exposure(exposures(found, names.labels), window(partitions, n_minutes))
+
+
+def check_exposure(found, lists):
+    assert tuple(found[ALL]) == pytest.approx(expected_exposure(lists))
+    for at in range(3):
+        for value in {label(one)[at] for one in lists}:
+            name = tuple(value if position == at else "all" for position in range(4))
+            part = [one for one in lists if label(one)[at] == value]
+            assert tuple(found[name]) == pytest.approx(expected_exposure(part))
+    for name in map(label, lists):
+        part = [one for one in lists if label(one) == name]
+        assert tuple(found[name]) == pytest.approx(expected_exposure(part))
+
+
+@pytest.mark.parametrize(
+    ("counts", "n", "expected"),
+    [([], 0, 0), ([], 5, 0), ([3, 3], 2, 0), ([7], 4, 0.75), ([1, 3], 2, 0.25), ([2] * 50, 100, 0.5)],
+)
+def test_the_gini_coefficient_of_small_examples(counts, n, expected):
+    assert gini(np.array(counts, np.int64), n) == pytest.approx(expected)
+
+
+def test_a_window_without_lists_is_empty():
+    found = JoinedLists(Names())
+    found.apply(a_list())
+    found.apply(a_rating(time=DAY_MS))
+    last = found.newest_ms // MINUTE_MS
+    assert window_sums(in_window(found.lists.kept, last, 5)) == {}
+
+
+def test_a_label_is_one_row():
+    names = Names()
+    one = a_list()
+    assert names.label_row(one) == names.label_row(msgspec.structs.replace(one, user="other")) == 0
+    assert names.label_row(msgspec.structs.replace(one, generation=2)) == 1

@@ -1,0 +1,220 @@
+"""An observer on a real Apache Kafka counts each list once, whatever ends it; several share partitions."""
+
+import subprocess
+import sys
+import threading
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams import topics
+from streams.kafka import Admin, Consumer, Partition, Producer
+from streams.kafka.records import Output
+from streams.observer import serve
+from streams.observer.observer import Observer
+from streams.observer.windows import cells
+from streams.settings import ObserverSettings
+from tests.streams.brokers import ROOT, eventually, free_ports
+from tests.streams.observer.oracle import expected_cells, label, window
+from tests.streams.observer.served_records import MINUTE_MS, traffic
+from tests.streams.world import environ, is_ready
+
+pytestmark = [pytest.mark.broker, pytest.mark.real_broker]
+N_PARTITIONS = 2
+
+
+class Log:
+    """The topics of an observer, and what is on them."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        topics.create(Admin(settings), settings)
+        self.producer = Producer(settings, linger_ms=0)
+        self.watcher = Consumer(settings, group=settings.group_of("observer"), start="earliest")
+        self.sent = [[] for _ in range(N_PARTITIONS)]
+
+    def send(self, partitions):
+        for number, records in enumerate(partitions):
+            self.sent[number] += records
+            for record in records:
+                self.producer.send(Output(self.settings.topic("served"), record.key, record.value, number))
+        self.producer.flush()
+
+    def places(self, name="served"):
+        return [Partition(self.settings.topic(name), number) for number in range(N_PARTITIONS)]
+
+    def committed(self):
+        return sum(self.watcher.committed(self.places()).values())
+
+    def n_records(self, name):
+        return sum(self.watcher.end_offsets(self.places(name)).values())
+
+    def all_counted(self):
+        return self.committed() == sum(map(len, self.sent))
+
+    def restored_cells(self):
+        """Return the cells of every partition that an observer would restore from the changelog."""
+        found = {}
+        for number in range(N_PARTITIONS):
+            observer = Observer()
+            for record in self.read("observer-changelog", number):
+                observer.restore(record)
+            names, part = observer._names, observer.partitions[number]
+            for (minute, row), sums in cells(part.lists.kept).items():
+                key = minute, tuple(names.labels[row])
+                found[key] = [a + b for a, b in zip(found.get(key, [0] * 11), sums.tolist(), strict=True)]
+        return found
+
+    def read(self, name, number):
+        place = Partition(self.settings.topic(name), number)
+        consumer = Consumer(self.settings, group=self.settings.prefix + "reader", start="earliest", fill_s=0)
+        records = []
+        try:
+            end = consumer.end_offsets([place])[place]
+            consumer.assign({place: 0})
+
+            def done():
+                records.extend(consumer.poll(0.1))
+                return (consumer.position(place) or 0) >= end
+
+            eventually(lambda: not end or done())
+        finally:
+            consumer.close()
+        return records
+
+    def close(self):
+        self.producer.close()
+        self.watcher.close()
+        Admin(self.settings).delete([self.settings.topic(topic.name) for topic in topics.EVERY_TOPIC])
+
+
+@pytest.fixture
+def log(kafka, prefix):
+    found = Log(settings_of(kafka, prefix))
+    yield found
+    found.close()
+
+
+def settings_of(kafka, prefix):
+    return ObserverSettings(
+        bootstrap_servers=kafka,
+        prefix=prefix,
+        partitions=N_PARTITIONS,
+        show_interval_s=0.2,
+        metrics_port=free_ports(2),
+        linger_ms=0,
+    )
+
+
+@contextmanager
+def observer(settings, module="streams"):
+    """Run ``dch observer`` as a process."""
+    command = [sys.executable, "-m", module, "observer"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ(settings))
+    process.settings = settings
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            assert process.wait(20) == 0
+
+
+def shown(port, name="dch_served_window_lists", **labels):
+    """Return the sum of the samples of a metric with these label values."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def n_lists(partitions, n_minutes):
+    return len(window(partitions, n_minutes))
+
+
+def n_hits(partitions, n_minutes):
+    minutes = {(one.time // MINUTE_MS, label(one)) for one in window(partitions, n_minutes)}
+    return sum(cell[9] for key, cell in expected_cells(partitions).items() if key in minutes)
+
+
+def shows_what_was_sent(log, port):
+    """Tell whether each window has as many lists and hits as the slow account of all that was sent."""
+    return all(
+        shown(port, window=name) == n_lists(log.sent, n_minutes)
+        and shown(port, "dch_served_window_hits", window=name, within="7d") == n_hits(log.sent, n_minutes)
+        for name, n_minutes in (("5m", 5), ("1h", 60), ("24h", 1440))
+    )
+
+
+def test_an_observer_counts_what_is_served_and_bad_records_become_dead_letters(log):
+    stop, port = threading.Event(), log.settings.metrics_port
+    partitions = [traffic(at, 120, step_ms=5 * MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
+    log.send(partitions)
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(serve, log.settings, stop)
+        try:
+            eventually(lambda: done.done() or is_ready(port), 60)
+            eventually(lambda: done.done() or log.all_counted(), 60)
+            eventually(lambda: done.done() or shows_what_was_sent(log, port))
+        finally:
+            stop.set()
+        done.result(20)
+    n_bad = sum(
+        record.value in {b"", b"{}", b'{"kind": "list"}', b"\xff"} for part in partitions for record in part
+    )
+    assert n_bad > 0
+    assert log.n_records("served-dlt") == n_bad
+    assert log.restored_cells() == expected_cells(log.sent)
+    assert not [
+        name for name in Admin(log.settings).partitions() if name.endswith(("-changelog-changelog", "leader"))
+    ]
+
+
+@pytest.mark.prove
+def test_a_kill_between_changelog_and_commit_counts_nothing_twice_and_loses_nothing(log):
+    first = [traffic(10 + at, 1500, step_ms=MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
+    log.send(first)
+    with observer(log.settings, "tests.streams.observer.killed_at_commit") as process:
+        assert process.wait(90) == -9
+    n_kept = log.n_records("observer-changelog")
+    assert 0 < log.committed() < n_kept
+    with observer(log.settings):
+        eventually(log.all_counted, 60)
+        eventually(lambda: shows_what_was_sent(log, log.settings.metrics_port))
+    assert log.n_records("observer-changelog") > n_kept
+    assert log.restored_cells() == expected_cells(log.sent)
+    with observer(log.settings):  # nothing new: all of it is restored
+        eventually(lambda: is_ready(log.settings.metrics_port), 60)
+        eventually(lambda: shows_what_was_sent(log, log.settings.metrics_port))
+        assert shown(log.settings.metrics_port, "dch_served_lists_total") == 0
+
+
+@pytest.mark.prove
+def test_two_observers_share_the_partitions_and_one_takes_over_those_of_a_killed_one(log):
+    def halves():
+        for at in range(N_PARTITIONS):
+            whole = traffic(20 + at, 800, step_ms=MINUTE_MS, partition=at)
+            yield whole[:400], whole[400:]
+
+    first, second = zip(*halves(), strict=True)
+    log.send(first)
+    other = log.settings.replace(metrics_port=free_ports(2))
+    with observer(log.settings) as one, observer(other) as two:
+        ports = [process.settings.metrics_port for process in (one, two)]
+        eventually(lambda: all(map(is_ready, ports)), 90)
+        eventually(log.all_counted, 60)
+        each = sorted(n_lists([part], 1440) for part in log.sent)
+        eventually(lambda: sorted(shown(port, window="24h") for port in ports) == each)
+        two.kill()
+        two.wait()
+        log.send(second)
+        eventually(log.all_counted, 90)
+        eventually(lambda: shows_what_was_sent(log, ports[0]))
+    assert log.restored_cells() == expected_cells(log.sent)
