@@ -91,8 +91,10 @@ def exposures(lists: Lists, labels: Sequence[Label]) -> dict[Label, Exposure]:
     label_rows, items = pairs // n_rows, pairs % n_rows
     found = {}
     for group, rows in _groups(np.unique(lists.label), labels):
-        shown = np.bincount(items[mask := np.isin(label_rows, rows)], counts[mask], minlength=1)
-        catalogue = int(lists.catalogue[np.isin(lists.label, rows)].max())
+        is_member = np.zeros(len(labels), np.bool_)
+        is_member[rows] = True
+        shown = np.bincount(items[mask := is_member[label_rows]], counts[mask], minlength=1)
+        catalogue = int(lists.catalogue[is_member[lists.label]].max())
         found[group] = _exposure(shown[shown > 0].astype(np.int64), catalogue)
     return found
 

@@ -81,7 +81,7 @@ def test_the_table_of_a_role_holds_for_that_role_only(config, monkeypatch):
             )
         ),
     )
-    worker, trainer, client = (load(role) for role in ROLES)
+    worker, trainer, client, _ = (load(role) for role in ROLES)
     assert (worker.prefix, worker.new_item_share, worker.kafka) == ("w-", 0.1, {"client.id": "w"})
     assert (trainer.prefix, trainer.bits, trainer.refit_ratings, trainer.kafka) == ("shop-", 128, 9, {})
     assert (client.prefix, client.request_timeout_s) == ("shop-", 1.0)

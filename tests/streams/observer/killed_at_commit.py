@@ -1,4 +1,4 @@
-"""`dch observer` that is killed by SIGKILL when it is about to commit for the third time.
+"""`dch observer` that is killed by SIGKILL when it is about to commit for the second time.
 
 What the commit covers is in the changelog by then: python -m tests.streams.observer.killed_at_commit
 """
@@ -10,7 +10,7 @@ from faust.transport.consumer import ThreadDelegateConsumer
 
 from streams.cli.main import main
 
-N_COMMITS = 2
+N_COMMITS = 1
 
 commit, done = ThreadDelegateConsumer._commit, []
 
