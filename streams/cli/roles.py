@@ -105,7 +105,7 @@ def observer(*, settings: ObserverSettings) -> None:
 
     It joins the lists of the topic served with the ratings that follow, and shows hit rates, coverage,
     repeats and popularity as metrics. The partitions are divided among all running observers. It needs the
-    extra observer: pip install 'dch-streams[observer]'.
+    extra named observer of the package dch-streams.
     """
     from streams.observer import run
 

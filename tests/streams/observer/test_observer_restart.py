@@ -1,4 +1,4 @@
-"""An observer on a real Apache Kafka counts each list once, whatever ends it; several share partitions."""
+"""An observer on a real Apache Kafka counts each list once, whatever ends it."""
 
 import subprocess
 import sys
@@ -199,27 +199,3 @@ def test_a_kill_between_changelog_and_commit_counts_nothing_twice_and_loses_noth
         eventually(lambda: is_ready(log.settings.metrics_port), 60)
         eventually(lambda: shown_windows(log.settings.metrics_port) == expected, 60, every_s=0.5)
         assert shown(log.settings.metrics_port, "dch_served_lists_total") == 0
-
-
-@pytest.mark.prove
-def test_two_observers_share_the_partitions_and_one_takes_over_those_of_a_killed_one(log):
-    def halves():
-        for at in range(N_PARTITIONS):
-            whole = traffic(20 + at, 400, step_ms=MINUTE_MS, partition=at)
-            yield whole[:200], whole[200:]
-
-    first, second = zip(*halves(), strict=True)
-    log.send(first)
-    other = log.settings.replace(metrics_port=free_ports(2))
-    with observer(log.settings) as one, observer(other) as two:
-        ports = [process.settings.metrics_port for process in (one, two)]
-        eventually(lambda: all(map(is_ready, ports)), 90)
-        # Not until all is committed: Faust may not try again a commit that failed in the rebalance.
-        each = sorted(expected_windows([part])["24h"][0] for part in log.sent)
-        eventually(lambda: sorted(shown(port, window="24h") for port in ports) == each, 120, every_s=0.5)
-        two.kill()
-        two.wait()
-        log.send(second)
-        expected = expected_windows(log.sent)
-        eventually(lambda: shown_windows(ports[0]) == expected, 120, every_s=0.5)
-    assert log.restored_cells() == expected_cells(log.sent)
