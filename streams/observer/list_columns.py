@@ -3,6 +3,7 @@
 A list has a number that never changes; its row is the number minus that of the first list kept.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,13 @@ class Lists(NamedTuple):
     def part(self, start: int) -> "Lists":
         """Return the lists from this row on, as views."""
         items = self.items[int(self.n_items[:start].sum()) :]
-        return Lists._make([*(column[start:] for column in self[:-1]), items])
+        return lists_of([*(column[start:] for column in self[:-1]), items])
+
+
+def lists_of(columns: Iterable[Any]) -> Lists:
+    """Return lists from their columns, in order."""
+    found: list[Any] = list(columns)
+    return Lists(*found)
 
 
 class _Column:
@@ -116,4 +123,4 @@ class ListColumns:
         self.kept = self._views()
 
     def _views(self) -> Lists:
-        return Lists._make([column.view() for column in [*self._columns, self._items]])
+        return lists_of([column.view() for column in [*self._columns, self._items]])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dch.models.towers import Ints
 from streams.observer.joins import JOIN_MS, WITHIN_MS, Label
-from streams.observer.list_columns import Lists
+from streams.observer.list_columns import Lists, lists_of
 
 MINUTE_MS = 60_000
 ALL = "all"
@@ -70,12 +70,12 @@ def in_window(lists: Lists, last_minute: int, n_minutes: int) -> Lists:
     lists, found = lists.part(start), found[start:]
     kept = (found > last_minute - n_minutes) & (found <= last_minute)
     items = lists.items[np.repeat(kept, lists.n_items)]
-    return Lists._make([*(column[kept] for column in lists[:-1]), items])
+    return lists_of([*(column[kept] for column in lists[:-1]), items])
 
 
 def joined(parts: Sequence[Lists]) -> Lists:
     """Return the lists of several partitions as one."""
-    return Lists._make([np.concatenate(columns) for columns in zip(*parts, strict=True)])
+    return lists_of([np.concatenate(columns) for columns in zip(*parts, strict=True)])
 
 
 def exposures(lists: Lists, labels: Sequence[Label]) -> dict[Label, Exposure]:
