@@ -117,6 +117,88 @@ MEMORY = Panel(
     alarm_at=0.9,
 )
 
+SERVED_HITS = Panel(
+    "Served hit rate by strategy (1 h)",
+    "percentunit",
+    "Share of the lists shown to sampled users of which the user liked an item within an hour. "
+    "The observer joins lists "
+    "with later ratings.",
+    (("{{strategy}}", "strategy:dch_served_window_hits:ratio_1h{<prefix>}"),),
+)
+ALL = "window='1h',strategy='all',cohort='all',generation='all',arm='all'"
+SERVED_ROWS = (
+    (
+        "What was shown: liked?",
+        (
+            SERVED_HITS,
+            Panel(
+                "Served hit rate by number of ratings (1 h)",
+                "percentunit",
+                "The same by how many ratings the user had when the list was made.",
+                (("{{cohort}}", "cohort:dch_served_window_hits:ratio_1h{<prefix>}"),),
+            ),
+            Panel(
+                "Served hit rate by generation and arm (24 h)",
+                "percentunit",
+                "Lists of the last 24 hours that were liked within an hour.",
+                (
+                    (
+                        "{{generation}} {{arm}}",
+                        "sum by (generation, arm) "
+                        "(dch_served_window_hits{<prefix>,window='24h',within='1h'}) "
+                        "/ sum by (generation, arm) (dch_served_window_lists{<prefix>,window='24h'})",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    (
+        "What was shown: how wide?",
+        (
+            Panel(
+                "New items on lists (1 h)",
+                "percentunit",
+                "Share of the positions that held an item which the model was not fitted on: "
+                "exposure of new items.",
+                (("{{strategy}}", "strategy:dch_served_window_new_items:ratio_1h{<prefix>}"),),
+                width=6,
+            ),
+            Panel(
+                "Repeats (1 h)",
+                "percentunit",
+                "Share of the positions that held an item which the same user had been shown within 7 days.",
+                (("{{strategy}}", "strategy:dch_served_window_repeated_items:ratio_1h{<prefix>}"),),
+                width=6,
+            ),
+            Panel(
+                "Coverage and popularity bias (1 h)",
+                "percentunit",
+                "Coverage: share of the catalogue that was shown; of several observers the "
+                "largest. Gini: 0 is even, 1 is "
+                "one item alone.",
+                (
+                    ("coverage", f"max by (prefix) (dch_served_coverage_ratio{{<prefix>,{ALL}}})"),
+                    ("Gini", f"max by (prefix) (dch_served_gini_ratio{{<prefix>,{ALL}}})"),
+                ),
+                width=6,
+            ),
+            Panel(
+                "Time from list to like (1 h)",
+                "s",
+                "Mean over the lists of the last hour that were liked.",
+                (
+                    (
+                        "mean",
+                        "sum by (prefix) (dch_served_window_time_to_like_seconds{<prefix>,window='1h'}) "
+                        "/ sum by (prefix) (dch_served_window_hits{<prefix>,window='1h',within='7d'})",
+                    ),
+                ),
+                width=6,
+            ),
+        ),
+    ),
+)
+
 OVERVIEW = Dashboard(
     "dch-overview",
     "Overview",
@@ -175,6 +257,7 @@ OVERVIEW = Dashboard(
         ),
         ("Good, fresh, fast", (HIT_RATES, FRESHNESS, RATES)),
         ("Healthy", (NEW_USERS, LAG, MEMORY)),
+        ("Liked", (SERVED_HITS,)),
     ),
 )
 
@@ -230,8 +313,10 @@ COLD_START = Dashboard(
                 ),
             ),
         ),
+        *SERVED_ROWS,
     ),
 )
+
 
 SERVING = Dashboard(
     "dch-serving",
@@ -617,6 +702,7 @@ OPERATIONS = Dashboard(
         ),
         operations_of("worker"),
         operations_of("trainer"),
+        operations_of("observer"),
     ),
 )
 
