@@ -25,7 +25,7 @@ COHORTS = (
     "new_user_existing_item",
     "new_user_new_item",
 )
-REASONS = ("field", "key", "header", "json", "time", "tombstone", "cloudevent")
+REASONS = ("field", "key", "header", "json", "time", "tombstone", "cloudevent", "refused")
 OUTCOMES = ("published", "rejected", "unmeasured", "failed")
 TASKS = ("ratings", "item-ratings", "item-codes", "requests")
 

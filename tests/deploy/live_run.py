@@ -1,4 +1,4 @@
-"""A real run to watch: a broker, two workers, a trainer, a stream of made-up ratings, and Prometheus."""
+"""A real run to watch: a broker, two workers, a trainer, an observer, a stream, and Prometheus."""
 
 import json
 import os
@@ -33,6 +33,10 @@ HISTORY = {
     "new_users:dch_prequential_trials:rate1h": 4.0,
 }
 """Series of the week before the run, with one value: they stand for a week of running."""
+
+
+OF_ROLE = {"worker": {"DCH_SERVED_SHARE": "1"}, "observer": {"DCH_SHOW_INTERVAL_S": "2"}}
+"""Variables of one role: all users are observed, and windows are shown at once."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Run:
         environment = (
             outer_environ() | self.settings.replace(metrics_port=self.ports[name], **changes).variables()
         )
-        return self.processes.start(name, [role], environment)
+        return self.processes.start(name, [role], environment | OF_ROLE.get(role, {}))
 
 
 @contextmanager
@@ -98,7 +102,9 @@ def live_run(broker, folder, *, ratings_per_s=RATINGS_PER_S):
         refit_margin=0.5,  # on made-up ratings a refit may be worse by chance
     )
     topics.create(Admin(settings), settings)
-    ports = {name: free_ports(2) for name in ("worker-1", "worker-2", "trainer", "prometheus", "quick")}
+    ports = {
+        name: free_ports(2) for name in ("worker-1", "worker-2", "trainer", "observer", "prometheus", "quick")
+    }
     with Processes(folder) as processes:
         _stream(settings, "--first-ratings", FIRST_RATINGS, "--duration-s", 0)
         _dch(settings, "trainer", "--once")
@@ -107,7 +113,7 @@ def live_run(broker, folder, *, ratings_per_s=RATINGS_PER_S):
             prometheus(folder / "quick", ports, "quick", rules=quick_rules(folder / "quick")) as quick,
         ):
             found = Run(watch, processes, settings, time.time(), ports, folder, quick)
-            for name in ("worker-1", "worker-2", "trainer"):
+            for name in ("worker-1", "worker-2", "trainer", "observer"):
                 processes.wait_ready(found.start(name, name.partition("-")[0]))
             rates = ("--ratings-per-s", ratings_per_s, "--requests-per-s", REQUESTS_PER_S)
             more = ("--first-ratings", 0, "--bad-per-s", BAD_PER_S, "--seed", 1)

@@ -22,7 +22,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 OURS = {name: one for name, one in SERVICES.items() if one["image"].startswith("dch-")}
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-ROLES = {"worker", "trainer"}
+ROLES = {"worker", "trainer", "observer"}
 
 
 def instructions():

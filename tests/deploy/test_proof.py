@@ -23,9 +23,9 @@ RUN_S = 60
 STEP_S = 2
 HEAD = """# Every panel and rule on a real run
 
-Written by `tests/deploy/test_proof.py`, with Prometheus {version} and {broker}: two workers, a trainer,
-and the sample stream with new users, new items, bad records and a refit, {seconds:.0f} s in all. The week
-before was filled in. Samples are those of a range query over the run, with a step of 2 s.
+Written by `tests/deploy/test_proof.py`, with Prometheus {version} and {broker}: two workers, a trainer, an
+observer, and the sample stream with new users, new items, bad records and a refit, {seconds:.0f} s in all.
+The week before was filled in. Samples are those of a range query over the run, with a step of 2 s.
 
 | panel or rule | query | series | samples |
 |---|---|---|---|
