@@ -23,7 +23,7 @@ demo: setup ## Run the whole service on this machine on real ratings.
 	$(BIN)/dch demo
 
 test: setup lint ## Run the linters and all tests but the long proofs.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: setup ## Check formatting, lint rules and types.
 	$(BIN)/ruff format --check .

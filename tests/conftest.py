@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# One thread for each fit: tests run side by side, and threads of one fit that wait for each other take the
+# cores from the others. Set before torch is imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Derandomised: a failure repeats. No deadline: the first example compiles kernels.
 settings.register_profile("dch", deadline=None, derandomize=True)
 settings.load_profile("dch")
