@@ -3,14 +3,25 @@
 import uuid
 
 import pytest
+from filelock import FileLock
+from random_models import random_model
 
 from streams.settings import KafkaSettings
+from streams.worker.models import warm_up
 from tests.streams.brokers import embedded_broker, real_broker
 
 BROKERS = (
     pytest.param("embedded", marks=pytest.mark.broker),
     pytest.param("kafka", marks=(pytest.mark.broker, pytest.mark.real_broker)),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels(tmp_path_factory):
+    """Compile the kernels before any deadline of a test begins; of several test processes, one compiles."""
+    shared = tmp_path_factory.getbasetemp().parent  # the processes of one run have separate folders in it
+    with FileLock(shared / "kernels.lock"):
+        warm_up(random_model())
 
 
 @pytest.fixture(scope="session")
