@@ -158,6 +158,7 @@ def test_an_alert_fires_and_stays_quiet(tmp_path, at):
     check(tmp_path, tests, interval)
 
 
+@pytest.mark.prove
 def test_the_hit_rate_is_compared_with_its_own_week(tmp_path):
     def week(last_day):
         """A week with 20% hits, then a day; the popular list has 5%. A sample every five minutes."""
