@@ -12,7 +12,13 @@ from streams.messages.headers import ReplyAddress, correlation_id, decode_reply_
 from streams.messages.item_codes import ItemCode, decode_item_code, encode_item_code
 from streams.messages.item_ratings import decode_item_rating
 from streams.messages.keys import encode_key
-from streams.messages.models import MODEL_KEY, ModelPointer, decode_model_pointer, encode_model_pointer
+from streams.messages.models import (
+    MODEL_KEY,
+    ModelPointer,
+    decode_model_pointer,
+    encode_model_pointer,
+    is_followed,
+)
 from streams.messages.ratings import RatingEvent, decode_rating, decode_ratings, encode_rating
 from streams.messages.requests import (
     STRATEGIES,
@@ -71,6 +77,7 @@ __all__ = [
     "encode_reply",
     "encode_request",
     "encode_served",
+    "is_followed",
     "request_headers",
 ]
 

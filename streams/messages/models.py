@@ -15,6 +15,10 @@ from streams.messages.times import latest_ms, own_time
 MODEL_KEY = b"model"
 """The one key of the topic, so that compaction keeps the newest pointer."""
 
+MAX_FOLLOWED = 10**9
+"""The largest generation that is followed at once. A pointer may name any number, and its artifact may be
+missing; up to the largest that a pointer may have, this leaves room for a billion fits."""
+
 MAX_LOCATION = 4096  # characters
 MAX_PARTITIONS = 10_000
 _PARTITION = re.compile(r"0|[1-9][0-9]{0,3}", re.ASCII)
@@ -41,6 +45,15 @@ class ModelPointer(msgspec.Struct, frozen=True, kw_only=True):
     def generation_hash(self) -> str:
         """What tells this model from another of the same generation; see ``Model.generation_hash``."""
         return generation_hash(self.sha256)
+
+
+def is_followed(generation: int, newest: int) -> bool:
+    """Return whether a generation is followed, after the newest one so far.
+
+    Trainer and workers must agree: a worker would wait for ever for a generation that the trainer ignores,
+    and so never comes to.
+    """
+    return generation <= max(MAX_FOLLOWED, newest + 1)
 
 
 def decode_model_pointer(record: Record) -> ModelPointer:

@@ -16,7 +16,7 @@ from streams.kafka import BEGINNING, Consumer, Partition, Patience
 from streams.kafka.lag import Lag
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
-from streams.messages import ModelPointer, decode_item, decode_model_pointer, decode_user
+from streams.messages import ModelPointer, decode_item, decode_model_pointer, decode_user, is_followed
 from streams.settings import TrainerSettings
 from streams.trainer.rating_log import RatingLog, Watermarks
 
@@ -24,10 +24,6 @@ log = logging.getLogger("streams.trainer")
 
 POLL_S = 0.2
 LAG_INTERVAL_S = 1.0
-
-MAX_FOLLOWED = 10**9
-"""The largest generation that a fit continues from. The artifact may be missing, so anyone could name any
-number; up to the largest that a pointer may have, this leaves room for a billion fits."""
 
 
 class Source:
@@ -120,8 +116,8 @@ class Source:
         newest = -1 if self.in_service is None else self.in_service.generation
         try:
             location = artifacts.location_within(self._artifacts, pointer)
-            if pointer.generation > MAX_FOLLOWED:
-                raise ArtifactError(f"no trainer gets to a generation beyond {MAX_FOLLOWED}")
+            if not is_followed(pointer.generation, newest):
+                raise ArtifactError("no trainer gets to this generation")
         except ArtifactError as error:
             log.warning("model ignored generation=%d reason=%s", pointer.generation, error)
             return

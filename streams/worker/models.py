@@ -20,7 +20,7 @@ from streams.artifacts import StoreError
 from streams.errors import BadRecord
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
-from streams.messages import ItemCode, ModelPointer, decode_model_pointer
+from streams.messages import ItemCode, ModelPointer, decode_model_pointer, is_followed
 from streams.metrics import (
     ITEM_CODES_AWAITED,
     MODEL_INFO,
@@ -60,7 +60,7 @@ class ModelFetcher:
         self._retry_at, self._retry_s = 0.0, FIRST_RETRY_S
 
     def read(self, record: Record) -> None:
-        """Decode a pointer and keep it until the next ``fetch_newest``.
+        """Decode a pointer and keep it until the next ``fetch_newest``; refuse one that no trainer follows.
 
         Raises:
             BadRecord: it is not a pointer.
@@ -70,6 +70,9 @@ class ModelFetcher:
         except BadRecord:
             MODELS_REFUSED.labels("malformed").inc()
             raise
+        if not is_followed(pointer.generation, self._newest_generation()):
+            refuse(pointer, "malformed", "no trainer gets to this generation")
+            return
         self._pending.append((pointer, self._now()))
         self._pending.sort(key=lambda found: found[0].generation)  # stable: the later of two equal ones last
         del self._pending[:-MAX_PENDING]
@@ -99,6 +102,10 @@ class ModelFetcher:
         if fetched is None or code.generation > fetched.generation:
             return True
         return code.generation == fetched.generation and code.generation_hash != fetched.generation_hash
+
+    def _newest_generation(self) -> int:
+        known = [pointer for pointer, _ in self._pending] + ([self._fetched] if self._fetched else [])
+        return max((pointer.generation for pointer in known), default=-1)
 
     def _fetch(self, pointer: ModelPointer, read_at_s: float) -> Model | None:
         """Return the model of a pointer, or None if it is refused for good.

@@ -3,13 +3,16 @@
 import threading
 
 import pytest
+from msgspec.structs import replace
 from random_models import random_model
 
 from dch.artifact import save_model
 from streams import artifacts
 from streams.kafka import BEGINNING, Partition
 from streams.kafka.records import Record
-from streams.messages import ItemCode, ModelPointer, encode_item_code, encode_model_pointer
+from streams.messages import ItemCode, ModelPointer, encode_item_code, encode_model_pointer, is_followed
+from streams.messages.fields import MAX_GENERATION
+from streams.messages.models import MAX_FOLLOWED
 from streams.metrics import MODEL_LOAD_FAILURES, MODELS_REFUSED
 from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
@@ -158,6 +161,27 @@ def test_of_two_models_of_one_generation_every_worker_takes_the_later_one(given,
     given.announce(second)
     assert given.fetcher.fetch_newest() is None
     assert refused("older") == older + 1
+
+
+@pytest.mark.parametrize("generation", [MAX_FOLLOWED + 1, MAX_GENERATION])
+def test_a_generation_that_the_trainer_ignores_delays_no_worker(given, generation):
+    first, malformed = given.upload(1), refused("malformed")
+    given.announce(first)
+    given.announce(replace(first, generation=generation))  # its artifact is not in the store
+    assert given.fetcher.fetch_newest().pointer == first
+    assert refused("malformed") == malformed + 1
+    given.now += LIMIT_S + 1
+    assert given.missing() == ""
+    given.announce(second := given.upload(2))
+    assert given.fetcher.fetch_newest().pointer == second
+
+
+def test_generations_go_on_beyond_the_largest_that_is_followed_at_once():
+    newest = -1
+    for generation in (1, MAX_FOLLOWED, MAX_FOLLOWED + 1, MAX_FOLLOWED + 2):
+        assert is_followed(generation, newest)
+        newest = generation
+    assert not is_followed(newest + 2, newest)
 
 
 def test_the_fetcher_keeps_few_pointers_however_many_are_announced(given):
