@@ -4,6 +4,7 @@ StreamError
 ├── SettingsError           a wrong flag, variable or configuration file; exit 2
 ├── TopicError              a topic is missing or has wrong settings; exit 2
 ├── BadRecord               the record goes to dead letters; processing continues
+│   └── RequestTooHeavy     only the client is told: nothing is wrong with the record
 ├── BrokerUnavailableError  no broker answered, or it failed; a role retries it, then exit 1
 ├── BrokerRefusedError      the log-in, the TLS connection or a right; no retry helps; exit 2
 ├── StoppedError            the role was told to stop while it waited for a broker; exit 0
@@ -39,6 +40,10 @@ class BadRecord(StreamError, ValueError):  # noqa: N818 - it describes a record,
         super().__init__(f"{field}: {fault}")
         self.field = field
         self.reason = reason
+
+
+class RequestTooHeavy(BadRecord):
+    """A request asks for more work than the settings of the worker allow; the message names the setting."""
 
 
 class BrokerUnavailableError(StreamError):

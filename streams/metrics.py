@@ -45,10 +45,10 @@ EVENT_TO_VISIBLE_SECONDS = batch_histogram(
 )
 REQUEST_DURATION_SECONDS = histogram(
     "dch_request_duration_seconds",
-    "Time from reading a request to queueing its reply; outcome is ok, error or forwarded.",
+    "Time from reading a request to queueing its reply; outcome is ok, error, refused (limit) or forwarded.",
     jump="Requests are heavier (long histories, large k), arrive in bursts, or the machine is busy.",
     roles="worker",
-    labels={"strategy": ANY, "outcome": ("ok", "error", "forwarded")},
+    labels={"strategy": ANY, "outcome": ("ok", "error", "refused", "forwarded")},
     buckets=FAST_SECONDS,
 )
 REQUESTS_EXPIRED = counter(

@@ -63,6 +63,7 @@ KEPT_BY_STATE = {"history", "lock", "pairs", "columns", "token_of", "snapshot", 
 MAY_REACH_IN = {
     "streams/kafka": ("KafkaError._",),  # confluent-kafka: how the codes of librdkafka's own errors are named
     "streams/worker/replies.py": ("request.history",),  # a field of the message
+    "streams/messages/requests.py": ("self.history",),  # the same field
 }
 """Beginnings of the expressions that are allowed nevertheless, by folder or file."""
 

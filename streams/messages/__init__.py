@@ -27,10 +27,12 @@ from streams.messages.requests import (
     RecommendedItem,
     RecommendReply,
     RecommendRequest,
+    RequestLimits,
     decode_reply,
     decode_request,
     encode_reply,
     encode_request,
+    size_of,
 )
 from streams.messages.served import (
     ServedList,
@@ -54,6 +56,7 @@ __all__ = [
     "RecommendRequest",
     "RecommendedItem",
     "ReplyAddress",
+    "RequestLimits",
     "ServedList",
     "ServedRating",
     "cohort_of",
@@ -79,6 +82,7 @@ __all__ = [
     "encode_served",
     "is_followed",
     "request_headers",
+    "size_of",
 ]
 
 DECODERS: Mapping[str, Callable[[Record], object]] = {

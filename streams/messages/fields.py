@@ -4,6 +4,7 @@ Unknown fields are ignored.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from dch.data.events import LARGEST_RATING
 from dch.data.ids import LARGEST_EXACT
@@ -42,6 +43,11 @@ def id_text(found: object, field: str) -> str:
     return text
 
 
+def is_plain_id(found: object) -> bool:
+    """Return whether a value is an id as it is, seen at its length; ``id_text`` decides about all others."""
+    return type(found) is str and 0 < len(found) <= MAX_ID_BYTES // 4  # a character has at most 4 bytes
+
+
 def key_id(key: bytes | None) -> str:
     """Return the id in the key of a record.
 
@@ -74,21 +80,36 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return self._found.get(name) is not None
 
+    def length(self, name: str) -> int:
+        """Return the number of entries of a list, unchecked; 0 if the field is absent or no list."""
+        found = self._found.get(name)
+        return len(found) if isinstance(found, list) else 0
+
+    def entries(self, name: str, *, at_most: int) -> list[object]:
+        """Return a list, its entries unchecked; empty if the field is absent."""
+        found = self._found.get(name) or []
+        if not isinstance(found, list):
+            raise self._bad(name, "a list", found)
+        if len(found) > at_most:
+            raise BadRecord(self._path + name, f"expected at most {at_most} entries, got {len(found)}")
+        return found
+
     def id(self, name: str) -> str:
         """Return an id."""
         return id_text(self._get(name), self._path + name)
 
     def ids(self, name: str, *, at_most: int) -> tuple[str, ...]:
         """Return a list of ids; empty if the field is absent."""
-        return tuple(
-            id_text(found, f"{self._path}{name}[{i}]") for i, found in enumerate(self._list(name, at_most))
-        )
+        entries = self.entries(name, at_most=at_most)
+        if all(map(is_plain_id, entries)):
+            return cast("tuple[str, ...]", tuple(entries))
+        return tuple(id_text(found, f"{self._path}{name}[{i}]") for i, found in enumerate(entries))
 
     def objects(self, name: str, *, at_most: int) -> list["Fields"]:
         """Return a list of objects; empty if the field is absent."""
         return [
             self._object(found, f"{self._path}{name}[{i}]")
-            for i, found in enumerate(self._list(name, at_most))
+            for i, found in enumerate(self.entries(name, at_most=at_most))
         ]
 
     def number(self, name: str) -> float:
@@ -155,14 +176,6 @@ class Fields:
         if name not in self._found:
             raise BadRecord(self._path + name, "missing")
         return self._found[name]
-
-    def _list(self, name: str, at_most: int) -> list[object]:
-        found = self._found.get(name) or []
-        if not isinstance(found, list):
-            raise self._bad(name, "a list", found)
-        if len(found) > at_most:
-            raise BadRecord(self._path + name, f"expected at most {at_most} entries, got {len(found)}")
-        return found
 
     def _object(self, found: object, path: str) -> "Fields":
         if not isinstance(found, dict):

@@ -1,17 +1,35 @@
 """Requests for recommendations, and their replies."""
 
+from typing import NamedTuple
+
 import msgspec
 
-from streams.errors import BadRecord
+from streams.errors import BadRecord, RequestTooHeavy
 from streams.kafka.records import Record
 from streams.messages.envelope import DECODE_ERRORS, open_record
-from streams.messages.fields import MAX_TIME_MS, Fields, short_repr
+from streams.messages.fields import MAX_RATING, MAX_TIME_MS, Fields, is_plain_id, short_repr
 
 STRATEGIES = ("codes+rerank", "codes", "popular")
 DEFAULT_K = 20  # length of a list if the request does not name one
 MAX_K = 1000
 MAX_IDS = 10_000  # longest list of ids in a request; more would exceed the largest record
 SUBJECTS = ("user", "history", "similar_to")
+LISTS = ("history", "exclude", "only")
+
+
+class RequestLimits(NamedTuple):
+    """How much one request may ask for: see the settings of the worker."""
+
+    n_bytes: int = 1 << 31
+    """Of its key, value and headers; bounds what is parsed, whatever the fields are."""
+
+    n_ids: int = MAX_IDS * len(LISTS)
+    """In ``history``, ``exclude`` and ``only`` together."""
+
+    k: int = MAX_K
+
+
+NO_LIMITS = RequestLimits()
 
 
 class RatedItem(msgspec.Struct, frozen=True):
@@ -42,6 +60,11 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     strategy: str = STRATEGIES[0]
     deadline: int | None = None
     """Milliseconds since 1970 after which the client no longer waits."""
+
+    @property
+    def work(self) -> int:
+        """How many ids it names and asks for: what it costs beside the search grows with them."""
+        return self.k + len(self.history or ()) + len(self.exclude) + len(self.only or ())
 
 
 class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,14 +105,27 @@ class ErrorReply(msgspec.Struct, frozen=True):
     error: str
 
 
-def decode_request(record: Record) -> RecommendRequest:
+def size_of(record: Record) -> int:
+    """Return the bytes of a record: of its key, its value and its headers."""
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
+
+
+def decode_request(record: Record, limits: RequestLimits = NO_LIMITS) -> RecommendRequest:
     """Parse a record of ``requests``.
 
     Raises:
         BadRecord: it names the invalid field and its value.
+        RequestTooHeavy: it is over a limit. Neither a record with too many bytes is parsed, nor a list with
+            too many ids.
     """
+    _limit("request", "bytes", size_of(record), limits.n_bytes, "--max-request-bytes")
     found, _ = open_record(record)
     fields = Fields(found)
+    n_ids = sum(map(fields.length, LISTS))
+    _limit("history, exclude and only", "ids in all", n_ids, limits.n_ids, "--max-request-ids")
+    k = fields.integer("k", low=1, high=MAX_K, default=DEFAULT_K)
+    _limit("k", "items", k, limits.k, "--max-k")
     given = [name for name in SUBJECTS if name in fields]
     if len(given) != 1:
         raise BadRecord(
@@ -99,7 +135,7 @@ def decode_request(record: Record) -> RecommendRequest:
         user=fields.id("user") if "user" in fields else None,
         history=_history(fields) if "history" in fields else None,
         similar_to=fields.id("similar_to") if "similar_to" in fields else None,
-        k=fields.integer("k", low=1, high=MAX_K, default=DEFAULT_K),
+        k=k,
         exclude=fields.ids("exclude", at_most=MAX_IDS),
         only=fields.ids("only", at_most=MAX_IDS) if "only" in fields else None,
         include_rated=fields.flag("include_rated"),
@@ -108,7 +144,29 @@ def decode_request(record: Record) -> RecommendRequest:
     )
 
 
+def _limit(field: str, unit: str, found: int, limit: int, flag: str) -> None:
+    if found > limit:
+        fault = f"expected at most {limit} {unit}, got {found}; the limit is the worker's setting {flag}"
+        raise RequestTooHeavy(field, fault)
+
+
 def _history(fields: Fields) -> tuple[RatedItem, ...]:
+    """Return an inline history: at once if all is as usual, entry by entry if not, or to name a fault."""
+    try:
+        rated = msgspec.convert(fields.entries("history", at_most=MAX_IDS), tuple[RatedItem, ...])
+    except msgspec.ValidationError:
+        rated = ()
+    if rated and all(is_plain_id(one.item) and abs(one.rating) <= MAX_RATING for one in rated):
+        return rated
+    return history_by_entry(fields)
+
+
+def history_by_entry(fields: Fields) -> tuple[RatedItem, ...]:
+    """Return an inline history, entry by entry.
+
+    Raises:
+        BadRecord: it names the first invalid field and its value.
+    """
     entries = fields.objects("history", at_most=MAX_IDS)
     return tuple(RatedItem(entry.id("item"), entry.number("rating")) for entry in entries)
 

@@ -17,6 +17,21 @@ class WorkerSettings(RoleSettings):
         default=("recommendations", "replies"),
         description="Allowed beginnings of the name of a reply topic, after --prefix; comma-separated",
     )
+    max_request_bytes: int = Field(
+        default=256 << 10,
+        ge=1024,
+        le=10**9,
+        description="Largest request in bytes, with key and headers; a larger one gets an error reply",
+    )
+    max_request_ids: int = Field(
+        default=2500,
+        ge=1,
+        le=30_000,
+        description="Most ids in history, exclude and only of a request together; more get an error reply",
+    )
+    max_k: int = Field(
+        default=1000, ge=1, le=1000, description="Longest list that a request may ask for; more is an error"
+    )
     delivery_timeout_s: float = Field(
         default=60.0, ge=1, le=3600, description="Seconds that a reply may wait for its acknowledgement"
     )

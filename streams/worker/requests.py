@@ -7,17 +7,24 @@ a consumer group, but commits its offsets under a group name.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 
-from dch.recommender import Recommender
 from streams import topics
-from streams.errors import BadRecord
+from streams.errors import BadRecord, RequestTooHeavy
 from streams.kafka import Consumer, Partition, Producer
 from streams.kafka.lag import Lag
 from streams.kafka.outbox import Outbox, is_repartitioned
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
-from streams.messages import ErrorReply, RecommendReply, RecommendRequest, decode_request
+from streams.messages import (
+    ErrorReply,
+    RecommendReply,
+    RecommendRequest,
+    RequestLimits,
+    decode_request,
+    size_of,
+)
 from streams.messages.headers import ReplyAddress, trace_id
 from streams.metrics import REQUEST_DURATION_SECONDS, REQUESTS_EXPIRED
 from streams.worker.context import WorkerContext, now_ms
@@ -35,6 +42,15 @@ MAX_REQUESTS_PER_POLL = 64
 
 SHARED = 32
 """Requests that are answered together: their searches share one pass over the item codes."""
+
+LONG_BYTES = 16 << 10
+"""A request with more bytes is long: it is parsed only after the short ones are answered."""
+
+LONG_WORK = 500
+"""A request that names and asks for more ids than this is long too."""
+
+MAX_LONG_WAITING = 8
+"""Long requests that wait while newer short ones are answered. With more, the oldest are answered first."""
 
 COMMIT_INTERVAL_S = 1.0
 
@@ -62,7 +78,11 @@ def run_requests(context: WorkerContext) -> None:
 
 
 class Requests:
-    """Reads requests and sends their replies. Only the requests thread uses it."""
+    """Reads requests and sends their replies. Only the requests thread uses it.
+
+    Long requests wait behind short ones: after each poll its short ones are answered, together, and then one
+    long one. A partition is committed only while none of its requests waits.
+    """
 
     def __init__(
         self, context: WorkerContext, consumer: Consumer, replies: Producer, producer: Producer
@@ -74,6 +94,10 @@ class Requests:
             self._settings, Outbox(self._settings, replies, group=context.group)
         )  # a sample may have gaps
         self._topic = self._settings.topic(topics.REQUESTS.name)
+        self._limits = RequestLimits(
+            self._settings.max_request_bytes, self._settings.max_request_ids, self._settings.max_k
+        )
+        self._long: deque[tuple[Record, float]] = deque()  # each with when it was read, oldest first
         self._starts: dict[Partition, int] = {}
         self._tried_at = self._committed_at = self._shown_at = time.monotonic()
         self._lag = Lag(self._settings.prefix)
@@ -87,8 +111,9 @@ class Requests:
                 self._show_lag([])
                 self._context.stop.wait(POLL_S)
                 continue
-            self._answer_all(records := self._consumer.poll(POLL_S))
+            self._answer_all(records := self._consumer.poll(0.0 if self._long else POLL_S))
             self._show_lag(records)
+        self._answer_long(leave=0)
         self.commit()
 
     def commit(self) -> None:
@@ -119,6 +144,7 @@ class Requests:
         The end offset is looked up here, before the worker reports ready. If the consumer looked it up later,
         a request sent in between would be skipped.
         """
+        self._answer_long(leave=0)
         self.commit()
         partitions = [Partition(self._topic, number) for number in sorted(numbers)]
         gained = [one for one in partitions if one not in self._starts]
@@ -134,27 +160,50 @@ class Requests:
         log.info("answering requests partitions=%s", sorted(numbers))
 
     def _answer_all(self, records: Sequence[Record]) -> None:
-        recommender = self._context.recommender
-        assert recommender is not None, "partitions are caught up only once there is a recommender"
-        started = time.perf_counter()
+        """Answer the short ones of these requests, and at least one long one, of these or of earlier ones."""
+        is_commit_due = time.monotonic() - self._tried_at > COMMIT_INTERVAL_S
         with timed("requests"):
-            for at in range(0, len(records), SHARED):
-                self._answer(recommender, records[at : at + SHARED], started)
-        self._consumer.mark_applied()
+            self._answer_short(records, time.perf_counter())
+            self._answer_long(leave=0 if is_commit_due else min(MAX_LONG_WAITING, len(self._long) - 1))
         self._replies.poll()
-        if time.monotonic() - self._tried_at > COMMIT_INTERVAL_S:
+        if is_commit_due:
             self.commit()
 
-    def _answer(self, recommender: Recommender, records: Sequence[Record], started: float) -> None:
-        valid = [(record, found) for record in records if (found := self._to_answer(record, started))]
+    def _answer_short(self, records: Sequence[Record], started: float) -> None:
+        """Answer the short ones of these requests, and let the others wait."""
+        short = []
+        for record in records:
+            if LONG_BYTES < size_of(record) <= self._limits.n_bytes:
+                self._long.append((record, started))
+            elif found := self._to_answer(record, started):
+                if found[0].work > LONG_WORK:
+                    self._long.append((record, started))
+                else:
+                    short.append((record, *found))
+        for at in range(0, len(short), SHARED):
+            self._answer(short[at : at + SHARED], started)
+
+    def _answer_long(self, *, leave: int) -> None:
+        """Answer the oldest long requests until this many wait. Each is sent before the next is parsed."""
+        while len(self._long) > max(leave, 0):
+            record, started = self._long.popleft()
+            if found := self._to_answer(record, started):
+                self._answer([(record, *found)], started)
+            self._replies.poll()
+        self._consumer.mark_applied(skip={Partition(one.topic, one.partition) for one, _ in self._long})
+
+    def _answer(self, valid: Sequence[tuple[Record, RecommendRequest, ReplyAddress]], started: float) -> None:
+        """Answer some requests together."""
+        recommender = self._context.recommender
+        assert recommender is not None, "partitions are caught up only once there is a recommender"
         staleness_s = self._context.staleness_s(now_ms())
-        requests = [request for _, (request, _) in valid]
+        requests = [request for _, request, _ in valid]
         replies: list[RecommendReply | ErrorReply]
         if missing := self._context.missing_model():
             replies = [ErrorReply(missing)] * len(requests)
         else:
             replies = replies_to(recommender, requests, staleness_s)
-        for (record, (request, address)), reply in zip(valid, replies, strict=True):
+        for (record, request, address), reply in zip(valid, replies, strict=True):
             self._replies.send(reply_record(address, record, reply))
             self._served.note_list(recommender.state, record, reply)
             count_events(self._settings, record.topic, applied=1)
@@ -164,7 +213,11 @@ class Requests:
     def _to_answer(self, record: Record, started: float) -> tuple[RecommendRequest, ReplyAddress] | None:
         """Return a request and where its reply goes; None if it was repartitioned, dropped or refused."""
         try:
-            request, address = decode_request(record), address_of(self._settings, record)
+            request, address = decode_request(record, self._limits), address_of(self._settings, record)
+        except RequestTooHeavy as reason:
+            self._replies.send(error_record(self._settings, record, reason))
+            _observe(record, "none", "refused", started)
+            return None
         except BadRecord as reason:
             self._replies.send(error_record(self._settings, record, reason))
             self._outbox.dead_letter(record, reason)

@@ -99,6 +99,9 @@ def test_the_table_of_a_role_holds_for_that_role_only(config, monkeypatch):
         ("partitions = 0", "partitions must be 1 to 10000, got 0"),
         ("partitions = true", "partitions must be a whole number, got True"),
         ("prefix = 3", "prefix must be a string, got 3"),
+        ("max_k = 1001", "max_k must be 1 to 1000, got 1001"),
+        ("max_request_ids = 0", "max_request_ids must be 1 to 30000, got 0"),
+        ("max_request_bytes = 9", "max_request_bytes must be 1024 to 1000000000, got 9"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_sentence(config, text, sentence):

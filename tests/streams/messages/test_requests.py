@@ -7,19 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.errors import BadRecord
+from streams.errors import BadRecord, RequestTooHeavy
 from streams.messages import (
     ErrorReply,
     RatedItem,
     RecommendedItem,
     RecommendReply,
     RecommendRequest,
+    RequestLimits,
     decode_reply,
     decode_request,
     encode_reply,
     encode_request,
 )
-from tests.streams.messages.records import decoded, headers, objects, record
+from streams.messages import requests as module
+from streams.messages.fields import Fields
+from tests.streams.messages.records import decoded, headers, json_values, objects, record
 
 ids = st.text("ab", min_size=1, max_size=2)
 subjects = (
@@ -120,3 +123,69 @@ def test_by_default_a_request_asks_for_twenty_reranked_items():
 def test_an_invalid_request_names_the_field_and_its_value(value, message):
     with pytest.raises(BadRecord, match=message):
         decode_request(record(value))
+
+
+LIMITS = RequestLimits(n_bytes=300, n_ids=4, k=50)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"user": "u", "k": 50, "only": ["a", "b"], "exclude": ["c", "d"]},
+        {"history": [{"item": "i", "rating": 5}] * 4},
+    ],
+)
+def test_a_request_may_reach_each_limit(request_):
+    assert decode_request(record(json.dumps(request_)), LIMITS).work <= 54
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"user": "u", "k": 51}, "k: expected at most 50 items, got 51; the limit is .* --max-k"),
+        (
+            {"user": "u", "only": ["a", "b"], "exclude": ["c", "d", "e"]},
+            "history, exclude and only: expected at most 4 ids in all, got 5; .* --max-request-ids",
+        ),
+        ({"history": [{}] * 5}, "expected at most 4 ids in all, got 5"),
+        (
+            {"user": "u", "fields": dict.fromkeys(map(str, range(99)))},
+            "request: expected at most 300 bytes, got .*; the limit is .* --max-request-bytes",
+        ),
+    ],
+)
+def test_a_request_over_a_limit_names_what_was_found_the_limit_and_the_setting(request_, message):
+    with pytest.raises(RequestTooHeavy, match=message):
+        decode_request(record(json.dumps(request_)), LIMITS)
+
+
+def test_a_request_with_too_many_bytes_is_not_parsed(monkeypatch):
+    monkeypatch.setattr(module, "open_record", None)
+    with pytest.raises(RequestTooHeavy, match="got 301;"):
+        decode_request(record("x" * 299, headers=[]), LIMITS)
+    with pytest.raises(RequestTooHeavy, match="got 301;"):
+        decode_request(record("x", headers=[("kafka_correlationId", b"x" * 279)]), LIMITS)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "item": st.text(max_size=2)
+                | st.sampled_from(["x" * 64, "x" * 65, "\U0001f600" * 65, 7, 7.0]),
+                "rating": st.sampled_from([5, -2.5, True, None, "5", 1e40, 10**40, 2**53]),
+                "extra": st.none(),
+            },
+        )
+        | json_values,
+        max_size=3,
+    )
+)
+def test_a_history_decoded_at_once_is_that_decoded_entry_by_entry(history):
+    entries = Fields({"history": history, "only": history})
+    expected = decoded(module.history_by_entry, entries)
+    found = decoded(module._history, entries)
+    assert str(found) == str(expected)
+    if not isinstance(expected, BadRecord):
+        assert [type(one.rating) for one in found] == [float] * len(found)

@@ -7,8 +7,9 @@ import pytest
 from random_models import random_model
 
 from dch.recommender import Recommender
-from streams.kafka.records import Record
+from streams.kafka.records import Partition, Record
 from streams.messages import RecommendReply, decode_reply
+from streams.messages import requests as messages
 from streams.settings import WorkerSettings
 from streams.worker import requests as module
 from streams.worker.context import AwaitedModel, WorkerContext
@@ -46,6 +47,8 @@ class Clock:
 
     def monotonic(self):
         return self.now
+
+    perf_counter = monotonic
 
 
 @pytest.fixture
@@ -102,3 +105,110 @@ def test_a_worker_without_the_announced_model_answers_with_an_error_until_it_has
     assert "cannot load generation 2 from its artifact store" in reply().error
     context.awaited_model = None
     assert isinstance(reply(), RecommendReply)
+
+
+SHORT = {"user": "u1"}
+LONG = {
+    "of history": {"history": [{"item": f"i{n}", "rating": 5} for n in range(500)]},
+    "of exclude": {"user": "u1", "exclude": [f"item number {n}" for n in range(2000)]},
+    "list": {"user": "u1", "k": 501},
+}
+
+
+class Reader(Clients):
+    """Clients that remember which partitions were left unapplied."""
+
+    def mark_applied(self, *, skip=()):
+        self.skipped = set(skip)
+
+
+def reading(settings=SETTINGS):
+    """Return the requests of a worker that serves all partitions, and its clients."""
+    reader, context = Reader(), WorkerContext(settings, threading.Event())
+    context.recommender = Recommender(random_model())
+    context.serving = frozenset(range(settings.partitions))
+    return Requests(context, reader, reader, reader), reader
+
+
+def read(name, request, partition=0):
+    return Record("requests", partition, 1, name.encode(), json.dumps(request).encode(), 1_700_000_000_000)
+
+
+def answered(reader):
+    """Return the keys of the requests that were answered, in order, and forget them."""
+    keys = [output.key.decode() for output in reader.sent if output.topic == "recommendations"]
+    reader.sent.clear()
+    return keys
+
+
+@pytest.mark.parametrize("long", LONG.values(), ids=LONG)
+def test_long_requests_wait_behind_short_ones_that_were_read_later(clock, long):
+    requests, reader = reading()
+    requests._answer_all([read("long 1", long), read("long 2", long, 1), read("a", SHORT), read("b", SHORT)])
+    assert answered(reader) == ["a", "b", "long 1"]
+    assert reader.skipped == {Partition("requests", 1)}
+    requests._answer_all([read("c", SHORT), read("long 3", long)])
+    assert answered(reader) == ["c", "long 2"]
+    requests._answer_all([])
+    assert answered(reader) == ["long 3"]
+    assert reader.skipped == set()
+
+
+def test_short_requests_wait_for_no_id_of_the_long_ones_read_with_them(clock, monkeypatch):
+    replies_before = []  # each time that a history is decoded
+    requests, reader = reading()
+
+    def decoded(fields):
+        replies_before.append(sum(output.topic == "recommendations" for output in reader.sent))
+        return (messages.RatedItem("i1", 5.0),)
+
+    monkeypatch.setattr(messages, "_history", decoded)
+    huge = {"history": [{"item": f"item number {n}", "rating": 5} for n in range(2000)]}
+    requests._answer_all([read("huge", huge) for _ in range(9)] + [read("short", SHORT) for _ in range(40)])
+    assert answered(reader) == ["short"] * 40 + ["huge"]
+    assert replies_before == [40]
+
+
+def test_no_more_than_eight_long_requests_wait_and_none_when_a_commit_is_due(clock):
+    requests, reader = reading()
+    requests._answer_all([read(f"{n}", LONG["list"]) for n in range(12)])
+    assert answered(reader) == ["0", "1", "2", "3"]
+    requests._answer_all([])
+    assert answered(reader) == ["4"]
+    clock.now += 2
+    requests._answer_all([read("short", SHORT)])
+    assert answered(reader) == ["short", "5", "6", "7", "8", "9", "10", "11"]
+    assert (reader.skipped, reader.n_commits) == (set(), 1)
+
+
+def test_long_requests_that_wait_are_answered_before_the_worker_ends(clock):
+    requests, reader = reading()
+    requests._answer_all([read(f"{n}", LONG["list"]) for n in range(3)])
+    requests._context.stop.set()
+    requests.run()
+    assert answered(reader) == ["0", "1", "2"]
+    assert (reader.skipped, reader.n_commits) == (set(), 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "request_", "message"),
+    [
+        (
+            {"max_k": 10},
+            SHORT,
+            "k: expected at most 10 items, got 20; the limit is the worker's setting --max-k",
+        ),
+        (
+            {"max_request_ids": 499},
+            LONG["of history"],
+            "got 500; the limit is the worker's setting --max-request",
+        ),
+        ({"max_request_bytes": 1024}, LONG["of exclude"], "expected at most 1024 bytes, got "),
+    ],
+)
+def test_a_request_over_a_limit_gets_an_error_reply_and_is_no_dead_letter(settings, request_, message):
+    requests, reader = reading(SETTINGS.replace(**settings))
+    requests._answer_all([read("heavy", request_)])
+    (output,) = reader.sent
+    assert output.topic == "recommendations"
+    assert message in decode_reply(output.value).error
