@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 from dch.config import DchConfig
@@ -50,7 +51,8 @@ def run(settings: TrainerSettings, *, once: bool = False, accept_unmeasured: boo
         accept_unmeasured: publish a refit also if it could not be compared with the model in service.
 
     Raises:
-        StreamError: a topic differs from its definition, no broker answers, or ``once`` publishes nothing.
+        StreamError: a topic differs from its definition, no broker answers, or ``once`` publishes nothing,
+            also because it was told to stop.
         DchError: the store cannot be written and read, or its package is not installed.
     """
     serve(settings, stop_on_signals(), once=once, accept_unmeasured=accept_unmeasured)
@@ -63,29 +65,30 @@ def serve(
     artifacts.check_store(settings.artifacts)
     show_zeros("trainer")
     patience = Patience(settings.broker_patience_s, stop)
-    try:
-        topics.require(Admin(settings, patience), settings)
-        source, publisher = Source(settings, patience=patience), Publisher(settings, patience)
-    except StoppedError as reason:
-        log.warning("%s", reason)
-        return
-    try:
-        checks = {
-            "broker reachable": lambda: patience.is_reachable,
-            "ratings read": lambda: source.is_caught_up,
-        }
-        with (
-            Health(settings.metrics_host, settings.metrics_port, checks) as health,
-            watch_dead_letters(settings),
-        ):
-            log.info("trainer started metrics_port=%d", health.port)
-            Trainer(settings, source, publisher, stop, once=once, accept_unmeasured=accept_unmeasured).run()
-    except StoppedError as reason:
-        log.warning("%s", reason)
-    finally:
-        publisher.close()
-        source.close()
+    sources: list[Source] = []  # empty until the topics are found
+    checks = {
+        "broker reachable": lambda: patience.is_reachable,
+        "ratings read": lambda: any(source.is_caught_up for source in sources),
+    }
+    is_done = False
+    with Health(settings.metrics_host, settings.metrics_port, checks) as health:
+        log.info("trainer started metrics_port=%d", health.port)
+        try:
+            topics.require(Admin(settings, patience), settings)
+            sources.append(source := Source(settings, patience=patience))
+            with (
+                closing(source),
+                closing(Publisher(settings, patience)) as publisher,
+                watch_dead_letters(settings),
+            ):
+                is_done = Trainer(
+                    settings, source, publisher, stop, once=once, accept_unmeasured=accept_unmeasured
+                ).run()
+        except StoppedError as reason:
+            log.warning("%s", reason)
     log.info("trainer stopped")
+    if once and not is_done:
+        raise FitFailedError("stopped before the fit was done; nothing was published")
 
 
 class Trainer:
@@ -113,11 +116,17 @@ class Trainer:
         self._refit_metrics = RefitMetrics()
         self._unseen = UnseenRatings(source.log)  # by the last started fit, or by the model in service
 
-    def run(self) -> None:
-        """Read, fit and publish until ``stop`` is set, or until one fit is done with ``once``."""
+    def run(self) -> bool:
+        """Read, fit and publish until ``stop`` is set, or until one fit is done with ``once``.
+
+        Returns:
+            Whether the fit of ``once`` is done.
+        """
         try:
-            while not self._stop.is_set() and not self._step():
-                pass
+            while not self._stop.is_set():
+                if self._step():
+                    return True
+            return False
         finally:
             self._end_fit()
 

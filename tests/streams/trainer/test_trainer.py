@@ -27,8 +27,8 @@ from streams.trainer import serve
 from streams.trainer.fit import NEWEST_NDCG, FitRequest, fit
 from streams.trainer.gate import MIN_NEWEST
 from streams.trainer.main import FitFailedError
-from tests.streams.brokers import ROOT, eventually
-from tests.streams.world import environ, is_ready, worker
+from tests.streams.brokers import ROOT, eventually, free_ports
+from tests.streams.world import environ, is_ready, not_ready, worker
 
 CASES = ROOT.parent / "shared" / "cases"
 needs_broker = [pytest.mark.slow, pytest.mark.broker]
@@ -203,6 +203,20 @@ class TestOnABroker:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_trainer_without_a_broker_is_alive_and_claims_no_success_when_it_is_stopped(tmp_path, once):
+    settings = TrainerSettings(
+        bootstrap_servers="127.0.0.1:1", artifacts=str(tmp_path), metrics_port=free_ports(2)
+    )
+    with trainer(settings, once=once) as done:
+        eventually(lambda: "broker reachable, ratings read" in not_ready(settings.metrics_port))
+    if once:
+        with pytest.raises(FitFailedError, match="stopped before the fit was done"):
+            done.result()
+    else:
+        assert done.result() is None
 
 
 @pytest.mark.slow
