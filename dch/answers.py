@@ -1,6 +1,7 @@
 """Answers: a query for a user, an inline history or an item, and the best items for it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -116,14 +117,17 @@ def query_item(state: State, item: str) -> Query:
     Raises:
         UnknownIdError: the item has no code.
     """
-    snapshot = state.snapshot
     rows = state.history.item_ids.rows([item])
-    if not snapshot.item_index.has_code(rows)[0]:
-        raise UnknownIdError(
-            f"item {item!r} has no code; it needs a rating by a user of the training data, or known features"
-        )
+    with state.lock:
+        snapshot = state.snapshot
+        if not snapshot.item_index.has_code(rows)[0]:
+            raise UnknownIdError(
+                f"item {item!r} has no code; it needs a rating by a user of the training data, or known "
+                "features"
+            )
+        words = snapshot.item_index.view().words[rows]
     bits = snapshot.item_index.bits
-    signs = unpack(from_words(snapshot.item_index.view().words[rows], bits), bits)[0]
+    signs = unpack(from_words(words, bits), bits)[0]
     return Query(snapshot, signs.astype(np.float32), seen=rows)
 
 
@@ -178,7 +182,22 @@ def question(
 
 
 def answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
-    """Answer each question. Those that search all codes share one pass over them."""
+    """Answer each question, from the items as they are at one moment.
+
+    Those that search all codes share one pass over them.
+    """
+
+    def search() -> list[Answer]:
+        return _answer_all(questions, ids)
+
+    for item_index in {
+        id(asked.query.snapshot): asked.query.snapshot.item_index for asked in questions
+    }.values():
+        search = partial(item_index.read, search)
+    return search()
+
+
+def _answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
     candidates: dict[int, Nearest] = {}
     for at, asked in enumerate(questions):
         if at not in candidates and _searches_all(asked):

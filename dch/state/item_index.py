@@ -1,11 +1,16 @@
 """The item index: what a search reads of the items of one generation.
 
 It is the only place that holds served item codes, their popularity, and which items may be recommended.
+
+Elements change in place while searches read them. A search that saw a change is repeated, so it never mixes
+the old code of an item with its new one, or with none. This is a seqlock: the writer counts up before and
+after each change, and a reader compares the counts.
 """
 
+import threading
 import zlib
-from collections.abc import Set
-from typing import NamedTuple
+from collections.abc import Callable, Set
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +19,10 @@ from dch.data.ids import UNKNOWN, IdTable
 from dch.models.codes import Vectors, Words
 from dch.state.code_store import CodeStore
 from dch.state.popular_items import NOTHING, PopularItems, updated
+
+T = TypeVar("T")
+MAX_REPEATS = 3
+"""Searches that may be repeated because of a change. After that, changes wait for the search."""
 
 
 class ItemColumns(NamedTuple):
@@ -60,7 +69,7 @@ def with_popularity(precedence: NDArray[np.int64], popularity: NDArray[np.int32]
 
 
 class ItemIndex:
-    """The served items of one generation. Only one thread may write; readers call ``view`` without a lock."""
+    """The served items of one generation. Only one thread may write; other threads read by ``read``."""
 
     def __init__(
         self, ids: IdTable, *, generation: int, bits: int, vector_size: int, fitted: IdTable | None = None
@@ -84,6 +93,8 @@ class ItemIndex:
         self.new_rows: NDArray[np.int32] = np.empty(0, np.int32)
         """The rows of new items, with or without a code, ascending."""
         self._changed: list[NDArray[np.int32]] = []
+        self._lock = threading.Lock()  # held while elements change
+        self._n_changes = 0  # odd while elements change
         self._grow()
 
     def __len__(self) -> int:
@@ -116,6 +127,17 @@ class ItemIndex:
         """Return the current columns; elements may change while they are read, lengths do not."""
         return self._view
 
+    def read(self, search: Callable[[], T]) -> T:
+        """Return what a search finds in ``view`` as it is at one moment. Any thread may call this."""
+        for _ in range(MAX_REPEATS):
+            before = self._n_changes
+            if before % 2 == 0:
+                found = search()
+                if self._n_changes == before:
+                    return found
+        with self._lock:
+            return search()
+
     def has_code(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether each row has a code, (n,); rows past the end have none."""
         return self._store.has_code(rows)
@@ -140,16 +162,18 @@ class ItemIndex:
             unavailable: the rows that may not be recommended, code or not.
         """
         self._grow()
-        gone = ~codes.present
-        self._allowed[rows[gone]] = 0  # first, so that no reader lists an item whose code is cleared
-        self._store.remove(rows[gone])
-        self._store.put(rows[codes.present], codes.words[codes.present], codes.vectors[codes.present])
-        popularity = np.where(codes.present, codes.popularity, 0)
-        self._precedence[rows] = with_popularity(self._precedence[rows], popularity)
-        allowed = codes.present.astype(np.uint8)
+        present = codes.present
+        popularity = np.where(present, codes.popularity, 0)
+        allowed = present.astype(np.uint8)
         if unavailable:
             allowed[[row in unavailable for row in rows.tolist()]] = 0
-        self._allowed[rows] = allowed  # last, and once: no reader ever sees an unavailable item as allowed
+        with self._lock:
+            self._n_changes += 1
+            self._store.remove(rows[~present])
+            self._store.put(rows[present], codes.words[present], codes.vectors[present])
+            self._precedence[rows] = with_popularity(self._precedence[rows], popularity)
+            self._allowed[rows] = allowed
+            self._n_changes += 1
         self._changed.append(rows)
 
     def remove(self, rows: NDArray[np.int32]) -> None:

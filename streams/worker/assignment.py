@@ -4,9 +4,14 @@ Partition p of `ratings`, `users` and `item-ratings` belong together: a worker o
 rebuilds its state from the beginning of the log. A record before the committed offset is *replayed*: its
 outputs were written before, so it is applied again and nothing is written. A record at or after
 the committed offset is *live*.
+
+A gained partition is *caught up* when its records are applied up to their final ends. These are the ends once
+the group has committed all partitions of `ratings` and `users` up to their ends at the assignment: whatever
+was to be repartitioned to this worker is then on the broker.
 """
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -24,6 +29,9 @@ log = logging.getLogger("streams.worker")
 
 CO_PARTITIONED = (topics.RATINGS, topics.USERS, topics.ITEM_RATINGS)
 
+LOOK_UP_S = 0.2
+"""Time between two looks at what the group has committed, while partitions wait for that."""
+
 
 class Assignment:
     """The partitions of the consumer group that this worker owns. Only the ingest thread uses it."""
@@ -35,7 +43,12 @@ class Assignment:
         self._positions: dict[Partition, int] = {}  # the first offset not applied yet
         self._committed = {topic: np.zeros(settings.partitions, np.int64) for topic in self.topics}
         self._replay = ReplayProgress()  # up to the committed offsets
-        self._to_end = ReplayProgress()  # up to the ends as they were when the partitions were assigned
+        self._to_end = ReplayProgress()  # up to the ends as they were when the partitions were gained
+        self._numbers = range(settings.partitions)
+        self._group_ends: dict[Partition, int] = {}  # of all workers' partitions, at the last gain
+        self._waiting: frozenset[int] = frozenset()  # gained partitions, until the group has committed these
+        self._items_waiting: frozenset[int] = frozenset()  # likewise, for `item-ratings`
+        self._looked_at = 0.0
 
     def update(self, consumer: Consumer, partitions: list[Partition]) -> tuple[Starts, frozenset[int]]:
         """Replace the owned partitions by these.
@@ -49,8 +62,11 @@ class Assignment:
         """
         owned = _numbers(partitions, self.topics)
         lost, gained = self.owned - owned, owned - self.owned
-        committed, ends = consumer.committed(partitions), consumer.end_offsets(partitions)
-        beginnings = consumer.beginning_offsets(one for one in partitions if one.partition in gained)
+        committed, new = (
+            consumer.committed(partitions),
+            [one for one in partitions if one.partition in gained],
+        )
+        beginnings, ends = consumer.beginning_offsets(new), consumer.end_offsets(new)
         positions = {one: beginnings.get(one, self._positions.get(one, 0)) for one in partitions}
         for one, offset in committed.items():
             self._committed[one.topic][one.partition] = offset
@@ -58,6 +74,9 @@ class Assignment:
             progress.forget(set(self._positions) - set(partitions))
             progress.expect(positions, goals)
         self.owned, self._positions = owned, positions
+        self._waiting, self._items_waiting = (self._waiting & owned) | gained, self._items_waiting & owned
+        if gained:
+            self._note_group_ends(consumer)
         REBALANCES.inc()
         log.info("partitions assigned owned=%s gained=%s lost=%s", *map(sorted, (owned, gained, lost)))
         return {one: BEGINNING if one.partition in gained else positions[one] for one in partitions}, lost
@@ -76,6 +95,36 @@ class Assignment:
         self._positions |= moved
         self._replay.note(consumer)
         self._to_end.note(consumer)
+
+    def await_the_group(self, consumer: Consumer) -> None:
+        """Set the final ends of gained partitions once the group has committed what was there before.
+
+        In the first round misrouted records come to their owners, in the second ratings to `item-ratings`.
+        Call it after each commit. It looks only now and then, and only while partitions wait.
+        """
+        waiting = self._waiting or self._items_waiting
+        if not waiting or time.monotonic() - self._looked_at < LOOK_UP_S:
+            return
+        self._looked_at = time.monotonic()
+        committed = consumer.committed(self._group_ends)
+        if any(committed[one] < end for one, end in self._group_ends.items()):
+            return
+        if self._waiting:
+            self._expect_ends(consumer, waiting, (self.ratings, self.users))
+            self._waiting, self._items_waiting = frozenset(), self._items_waiting | waiting
+            self._note_group_ends(consumer)
+        else:
+            self._expect_ends(consumer, waiting, (self.item_ratings,))
+            self._items_waiting = frozenset()
+
+    def _note_group_ends(self, consumer: Consumer) -> None:
+        self._group_ends = consumer.end_offsets(
+            Partition(name, number) for name in (self.ratings, self.users) for number in self._numbers
+        )
+
+    def _expect_ends(self, consumer: Consumer, numbers: frozenset[int], names: Sequence[str]) -> None:
+        partitions = [Partition(name, number) for name in names for number in numbers]
+        self._to_end.expect(self._positions, consumer.end_offsets(partitions))
 
     def are_live(self, records: Sequence[Record]) -> NDArray[np.bool_]:
         """Return which records of one topic are live, (n,)."""
@@ -103,16 +152,16 @@ class Assignment:
         return any(self._replay.waits_for(Partition(self.item_ratings, number)) for number in self.owned)
 
     def caught_up(self) -> frozenset[int]:
-        """Return the owned partitions whose `ratings` and `users` are applied up to their ends."""
-        return frozenset(
-            number
-            for number in self.owned
-            if not any(self._to_end.waits_for(Partition(name, number)) for name in (self.ratings, self.users))
-        )
+        """Return the owned partitions whose `ratings` and `users` are applied up to their final ends."""
+        return frozenset(number for number in self.owned - self._waiting if self._is_read(number))
 
     def is_caught_up(self) -> bool:
-        """Return whether any partition is owned, and all three topics are applied up to their ends."""
-        return bool(self.owned) and self._to_end.is_done()
+        """Return whether any partition is owned, and all three topics are applied up to their final ends."""
+        is_waiting = bool(self._waiting or self._items_waiting)
+        return bool(self.owned) and not is_waiting and self._to_end.is_done()
+
+    def _is_read(self, number: int) -> bool:
+        return not any(self._to_end.waits_for(Partition(name, number)) for name in (self.ratings, self.users))
 
 
 def _numbers(partitions: Iterable[Partition], names: Sequence[str]) -> frozenset[int]:

@@ -63,7 +63,8 @@ class WorkerContext:
         self.tables_read = threading.Event()  # tables: all records that existed at the start are queued
         self.recommender: Recommender | None = None  # ingest
         self.owned: frozenset[int] = frozenset()  # ingest: partitions that this worker owns
-        self.caught_up: frozenset[int] = frozenset()  # ingest: owned partitions with all users read
+        self.caught_up: frozenset[int] = frozenset()  # ingest: owned partitions with all users read; a new
+        # object at each change, before the users of a lost partition are dropped
         self.is_caught_up = False  # ingest: whether all owned partitions are, items included
         self.serving: frozenset[int] = frozenset()  # requests: partitions of `requests` being read
         self.newest_published_ms = 0  # ingest

@@ -81,6 +81,7 @@ class Ingest:
         self._ratings = RatingProcessor(context, state, self._assignment, self._models, self._outbox)
         self._gauges = Gauges(settings, state, consumer)
         self._encoded_at = time.monotonic()
+        self._has_item_codes = False  # whether lists can be made: from then on, always
 
     def run(self) -> None:
         """Ingest until stopped. Everything that was applied is committed when it returns."""
@@ -88,6 +89,7 @@ class Ingest:
         self._apply_tables_read_at_start()
         if stop.is_set():
             return
+        self._has_item_codes = self._state.n_codes()[1] > 0
         self._consumer.subscribe(self._assignment.topics, on_assign=self._assigned, on_revoke=self._revoked)
         while not stop.is_set():
             records = self._consumer.poll(POLL_S)
@@ -97,6 +99,7 @@ class Ingest:
                 self._encoded_at = time.monotonic()
                 if self._has_complete_items():
                     self._publish_item_codes()
+                    self._has_item_codes |= self._assignment.is_caught_up()
                     self._models.swap_when_ready()
             self._gauges.update(records, self._assignment.partitions())
 
@@ -120,14 +123,20 @@ class Ingest:
         held = {Partition(self._assignment.users, number) for number in self._users.held_partitions}
         self._consumer.mark_applied(skip=held)
         self._commit()
+        self._assignment.await_the_group(self._consumer)
         self._share_progress()
 
     def _commit(self) -> None:
         self._consumer.commit(skip=self._assignment.replaying())
 
     def _share_progress(self) -> None:
-        """Publish to the other threads which partitions are caught up."""
-        self._context.caught_up = self._assignment.caught_up()
+        """Publish to the other threads which partitions are caught up, and none before lists can be made.
+
+        It is another object after each change: a request that is answered meanwhile notices it.
+        """
+        caught_up = self._assignment.caught_up() if self._has_item_codes else frozenset()
+        if caught_up != self._context.caught_up:
+            self._context.caught_up = caught_up
         is_caught_up = self._assignment.is_caught_up()
         if is_caught_up and not self._context.is_caught_up:
             log.info("caught up partitions=%s", sorted(self._assignment.owned))

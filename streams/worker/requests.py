@@ -3,18 +3,23 @@
 It reads exactly the partitions of `requests` whose ratings and users this worker owns and has fully read, so
 a request is answered from all ratings of its user. It assigns itself these partitions: it is not a member of
 a consumer group, but commits its offsets under a group name.
+
+A request of a partition that is not caught up waits in Kafka, however long that takes, unless its deadline
+passes. Ingest may lose a partition while its requests are answered. What was answered meanwhile is not sent,
+and these requests are read again, by this worker or by the next owner.
 """
 
 import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from streams import topics
 from streams.errors import BadRecord, RequestTooHeavy
-from streams.kafka import Consumer, Partition, Producer
+from streams.kafka import BEGINNING, Consumer, Partition, Producer
 from streams.kafka.lag import Lag
-from streams.kafka.outbox import Outbox, is_repartitioned
+from streams.kafka.outbox import REPARTITIONED_HEADER, Outbox, is_repartitioned
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import (
@@ -77,6 +82,16 @@ def run_requests(context: WorkerContext) -> None:
             client.close()
 
 
+class Asked(NamedTuple):
+    """A request that can be answered."""
+
+    record: Record
+    request: RecommendRequest
+    address: ReplyAddress
+    owner: int
+    """The partition whose state the reply rests on."""
+
+
 class Requests:
     """Reads requests and sends their replies. Only the requests thread uses it.
 
@@ -99,13 +114,14 @@ class Requests:
         )
         self._long: deque[tuple[Record, float]] = deque()  # each with when it was read, oldest first
         self._starts: dict[Partition, int] = {}
+        self._put_off: dict[Partition, int] = {}  # first request of a partition that has to be read again
         self._tried_at = self._committed_at = self._shown_at = time.monotonic()
         self._lag = Lag(self._settings.prefix)
 
     def run(self) -> None:
         """Answer requests until stopped. Every request that was read gets its reply before the end."""
         while not self._context.stop.is_set():
-            if self._context.serving != self._context.caught_up:
+            if self._put_off or self._context.serving != self._context.caught_up:
                 self._read(self._context.caught_up)
             if not self._context.serving:
                 self._show_lag([])
@@ -139,7 +155,10 @@ class Requests:
             self._shown_at = time.monotonic()
 
     def _read(self, numbers: frozenset[int]) -> None:
-        """Read these partitions from now on: from the committed offset, or from the end if there is none.
+        """Read these partitions from now on, from the committed offset.
+
+        A group without any commit is new: it begins at the end. In an older group, no request was answered of
+        a partition without a commit: it is read from the beginning.
 
         The end offset is looked up here, before the worker reports ready. If the consumer looked it up later,
         a request sent in between would be skipped.
@@ -148,13 +167,15 @@ class Requests:
         self.commit()
         partitions = [Partition(self._topic, number) for number in sorted(numbers)]
         gained = [one for one in partitions if one not in self._starts]
-        committed, ends = self._consumer.committed(gained), self._consumer.end_offsets(gained)
+        everything = [Partition(self._topic, number) for number in range(self._settings.partitions)]
+        committed, ends = self._consumer.committed(everything), self._consumer.end_offsets(gained)
+        first = dict.fromkeys(gained, BEGINNING) if any(committed.values()) else ends
+        known = {one: self._consumer.position(one) or start for one, start in self._starts.items()}
+        known |= self._put_off
         self._starts = {
-            one: self._consumer.position(one) or self._starts[one]
-            if one in self._starts
-            else committed[one] or ends[one]
-            for one in partitions
+            one: known[one] if one in known else committed[one] or first[one] for one in partitions
         }
+        self._put_off = {}
         self._consumer.assign(self._starts)
         self._context.serving = numbers
         log.info("answering requests partitions=%s", sorted(numbers))
@@ -176,10 +197,10 @@ class Requests:
             if LONG_BYTES < size_of(record) <= self._limits.n_bytes:
                 self._long.append((record, started))
             elif found := self._to_answer(record, started):
-                if found[0].work > LONG_WORK:
+                if found.request.work > LONG_WORK:
                     self._long.append((record, started))
                 else:
-                    short.append((record, *found))
+                    short.append(found)
         for at in range(0, len(short), SHARED):
             self._answer(short[at : at + SHARED], started)
 
@@ -188,30 +209,46 @@ class Requests:
         while len(self._long) > max(leave, 0):
             record, started = self._long.popleft()
             if found := self._to_answer(record, started):
-                self._answer([(record, *found)], started)
+                self._answer([found], started)
             self._replies.poll()
-        self._consumer.mark_applied(skip={Partition(one.topic, one.partition) for one, _ in self._long})
+        waiting = {Partition(one.topic, one.partition) for one, _ in self._long}
+        self._consumer.mark_applied(skip=waiting | self._put_off.keys())
 
-    def _answer(self, valid: Sequence[tuple[Record, RecommendRequest, ReplyAddress]], started: float) -> None:
-        """Answer some requests together."""
+    def _answer(self, left: Sequence[Asked], started: float) -> None:
+        """Answer requests together from complete state; hand over those that are not complete here.
+
+        Ingest replaces ``caught_up`` before it drops any user. So replies rest on complete state if they were
+        made while ``caught_up`` did not change.
+        """
         recommender = self._context.recommender
         assert recommender is not None, "partitions are caught up only once there is a recommender"
-        staleness_s = self._context.staleness_s(now_ms())
-        requests = [request for _, request, _ in valid]
-        replies: list[RecommendReply | ErrorReply]
-        if missing := self._context.missing_model():
-            replies = [ErrorReply(missing)] * len(requests)
-        else:
-            replies = replies_to(recommender, requests, staleness_s)
-        for (record, request, address), reply in zip(valid, replies, strict=True):
-            self._replies.send(reply_record(address, record, reply))
-            self._served.note_list(recommender.state, record, reply)
-            count_events(self._settings, record.topic, applied=1)
-            outcome = "ok" if isinstance(reply, RecommendReply) else "error"
-            _observe(record, request.strategy, outcome, started)
+        while left:
+            caught_up = self._context.caught_up
+            left = [one for one in left if self._is_complete(one, caught_up, started)]
+            replies = self._make_replies(recommender, [one.request for one in left])
+            if self._context.caught_up is caught_up:
+                for one, reply in zip(left, replies, strict=True):
+                    self._send(recommender, one, reply, started)
+                return
 
-    def _to_answer(self, record: Record, started: float) -> tuple[RecommendRequest, ReplyAddress] | None:
-        """Return a request and where its reply goes; None if it was repartitioned, dropped or refused."""
+    def _make_replies(
+        self, recommender: Recommender, requests: Sequence[RecommendRequest]
+    ) -> Sequence[RecommendReply | ErrorReply]:
+        if missing := self._context.missing_model():
+            return [ErrorReply(missing)] * len(requests)
+        return replies_to(recommender, requests, self._context.staleness_s(now_ms()))
+
+    def _send(
+        self, recommender: Recommender, asked: Asked, reply: RecommendReply | ErrorReply, started: float
+    ) -> None:
+        self._replies.send(reply_record(asked.address, asked.record, reply))
+        self._served.note_list(recommender.state, asked.record, reply)
+        count_events(self._settings, asked.record.topic, applied=1)
+        outcome = "ok" if isinstance(reply, RecommendReply) else "error"
+        _observe(asked.record, asked.request.strategy, outcome, started)
+
+    def _to_answer(self, record: Record, started: float) -> Asked | None:
+        """Return a request to answer; None if it was refused or dropped."""
         try:
             request, address = decode_request(record, self._limits), address_of(self._settings, record)
         except RequestTooHeavy as reason:
@@ -219,29 +256,39 @@ class Requests:
             _observe(record, "none", "refused", started)
             return None
         except BadRecord as reason:
-            self._replies.send(error_record(self._settings, record, reason))
-            self._outbox.dead_letter(record, reason)
-            _observe(record, "none", "error", started)
-            return None
-        owner = self._owner_elsewhere(record, request)
-        if owner is not None:
-            self._outbox.repartition(record, owner, record.key)
-            _observe(record, request.strategy, "forwarded", started)
+            self._refuse(record, reason, started)
             return None
         if request.deadline is not None and request.deadline < now_ms():
             REQUESTS_EXPIRED.inc()
             return None
-        return request, address
+        owner = record.partition
+        if request.user is not None:
+            owner = partition_for(request.user.encode(), self._settings.partitions)
+        return Asked(record, request, address, owner)
 
-    def _owner_elsewhere(self, record: Record, request: RecommendRequest) -> int | None:
-        """Return the partition that owns the user of a request, if this worker does not serve it.
+    def _refuse(self, record: Record, reason: BadRecord, started: float) -> None:
+        self._replies.send(error_record(self._settings, record, reason))
+        self._outbox.dead_letter(record, reason)
+        _observe(record, "none", "error", started)
 
-        None for a request that was repartitioned before, so that no request is repartitioned forever.
-        """
-        if request.user is None or is_repartitioned(record):
-            return None
-        owner = partition_for(request.user.encode(), self._settings.partitions)
-        return None if owner in self._context.serving else owner
+    def _is_complete(self, asked: Asked, caught_up: frozenset[int], started: float) -> bool:
+        """Tell whether the state of a request is complete here; hand the request over if it is not."""
+        record, owner = asked.record, asked.owner
+        place = Partition(record.topic, record.partition)
+        if place in self._put_off:
+            self._put_off[place] = min(record.offset, self._put_off[place])  # long ones come late
+            return False
+        if owner in caught_up:
+            return True
+        if owner == record.partition:
+            self._put_off[place] = record.offset
+        elif is_repartitioned(record):  # so that no request is repartitioned forever
+            fault = f"repartitioned to partition {record.partition}, but partition {owner} owns the user"
+            self._refuse(record, BadRecord(f"header {REPARTITIONED_HEADER}", fault, reason="header"), started)
+        else:
+            self._outbox.repartition(record, owner, record.key)
+            _observe(record, asked.request.strategy, "forwarded", started)
+        return False
 
 
 def _observe(record: Record, strategy: str, outcome: str, started: float) -> None:

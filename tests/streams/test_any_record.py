@@ -186,6 +186,7 @@ class Roles:
         self.ingest = Ingest(
             context, context.recommender, FetchedModel(model, pointer, 0.0), clients, clients
         )
+        self.ingest._has_item_codes = True
         self.ingest._assigned([Partition(name, 0) for name in self.ingest._assignment.topics])
         context.serving = context.owned
         self.tables = GlobalTables(context, clients, clients)

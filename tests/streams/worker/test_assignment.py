@@ -6,6 +6,7 @@ from streams.errors import TopicError
 from streams.kafka import BEGINNING, Partition
 from streams.kafka.records import Record
 from streams.settings import WorkerSettings
+from streams.worker import assignment as module
 from streams.worker.assignment import Assignment
 
 SETTINGS = WorkerSettings(partitions=3)
@@ -54,12 +55,44 @@ def test_new_partitions_are_read_from_the_beginning_and_live_from_the_committed_
     assert assignment.replaying() == [RATINGS_0]
     assert assignment.is_replaying_ratings(0)
     assert not assignment.is_replaying_ratings(1)
-    assert assignment.caught_up() == {1}
+    assert assignment.caught_up() == set()
     assignment.record_positions(Log(positions={RATINGS_0: 5}))
     assert assignment.replaying() == []
-    assert assignment.caught_up() == {1}
-    assignment.record_positions(Log(positions={RATINGS_0: 9}))
+    assert assignment.caught_up() == set()
+    assignment.record_positions(log := Log({RATINGS_0: 9}, {RATINGS_0: 9}, positions={RATINGS_0: 9}))
+    assignment.await_the_group(log)
     assert assignment.caught_up() == {0, 1}
+
+
+def test_a_gained_partition_waits_until_the_group_has_committed_what_may_be_misrouted(
+    monkeypatch,
+):
+    monkeypatch.setattr(module, "LOOK_UP_S", 0.0)
+    elsewhere = Partition("ratings", 2)
+    assignment = Assignment(SETTINGS)
+    assignment.update(Log({elsewhere: 3}, {RATINGS_0: 2, elsewhere: 5}), partitions(0, 1))
+    assignment.record_positions(Log(positions={RATINGS_0: 2}))
+    assignment.await_the_group(Log({RATINGS_0: 2, elsewhere: 4}, {RATINGS_0: 2, elsewhere: 9}))
+    assert assignment.caught_up() == set()  # the owner of partition 2 has not come to offset 5
+    assignment.await_the_group(Log({RATINGS_0: 2, elsewhere: 5}, {RATINGS_0: 3, elsewhere: 9}))
+    assert assignment.caught_up() == {1}  # it repartitioned a record to our partition 0
+    assignment.record_positions(Log(positions={RATINGS_0: 3}))
+    assert assignment.caught_up() == {0, 1}
+    assert not assignment.is_caught_up()  # its rating may not be on item-ratings yet
+    assignment.await_the_group(Log({RATINGS_0: 3, elsewhere: 9}, {RATINGS_0: 3, elsewhere: 9, ITEMS_0: 1}))
+    assert not assignment.is_caught_up()
+    assignment.record_positions(Log(positions={ITEMS_0: 1}))
+    assert assignment.is_caught_up()
+
+
+def test_what_stays_ours_after_a_rebalance_stays_caught_up_though_it_is_behind_by_now():
+    assignment = Assignment(SETTINGS)
+    assignment.update(Log(), partitions(0, 1))
+    assignment.await_the_group(Log())
+    assignment.update(Log(ends={RATINGS_0: 7}), partitions(0))
+    assert assignment.caught_up() == {0}
+    assignment.update(Log(ends={RATINGS_0: 7, Partition("ratings", 1): 7}), partitions(0, 1))
+    assert assignment.caught_up() == {0}  # of partition 1 nothing is known any more
 
 
 def test_item_codes_wait_for_the_replay_of_item_ratings():
@@ -74,7 +107,9 @@ def test_partitions_that_stay_ours_after_a_rebalance_are_read_on_from_their_posi
     assignment = Assignment(SETTINGS)
     assignment.update(Log(), partitions(0, 1))
     assignment.record_positions(Log(positions={RATINGS_0: 7}))
-    starts, lost = assignment.update(Log({RATINGS_0: 7}, {RATINGS_0: 7}), partitions(0, 2))
+    log = Log({RATINGS_0: 7}, {RATINGS_0: 7})
+    starts, lost = assignment.update(log, partitions(0, 2))
+    assignment.await_the_group(log)
     assert starts[RATINGS_0] == 7
     assert starts[Partition("ratings", 2)] == BEGINNING
     assert lost == {1}

@@ -92,7 +92,7 @@ def test_staleness_is_not_cut_off_when_a_record_is_stamped_ahead():
 def test_a_worker_without_the_announced_model_answers_with_an_error_until_it_has_it(request_):
     clients, context = Clients(), WorkerContext(SETTINGS, threading.Event())
     context.recommender = Recommender(random_model())
-    context.serving = frozenset(range(SETTINGS.partitions))
+    context.serving = context.caught_up = frozenset(range(SETTINGS.partitions))
     requests = Requests(context, clients, clients, clients)
     record = Record("requests", 0, 1, b"u1", json.dumps(request_).encode(), 1_700_000_000_000)
 
