@@ -106,8 +106,7 @@ class Assignment:
         if not waiting or time.monotonic() - self._looked_at < LOOK_UP_S:
             return
         self._looked_at = time.monotonic()
-        committed = consumer.committed(self._group_ends)
-        if any(committed[one] < end for one, end in self._group_ends.items()):
+        if self._has_uncommitted(consumer):
             return
         if self._waiting:
             self._expect_ends(consumer, waiting, (self.ratings, self.users))
@@ -116,6 +115,12 @@ class Assignment:
         else:
             self._expect_ends(consumer, waiting, (self.item_ratings,))
             self._items_waiting = frozenset()
+
+    def _has_uncommitted(self, consumer: Consumer) -> bool:
+        """Return whether the group has yet to commit what the partitions held; they may have lost records."""
+        committed = consumer.committed(self._group_ends)
+        behind = [one for one, end in self._group_ends.items() if committed[one] < end]
+        return any(committed[one] < end for one, end in consumer.end_offsets(behind).items())
 
     def _note_group_ends(self, consumer: Consumer) -> None:
         self._group_ends = consumer.end_offsets(

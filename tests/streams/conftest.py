@@ -1,5 +1,6 @@
 """Fixtures of ``streams``: one broker of each kind for the whole run, separate topics for each test."""
 
+import os
 import uuid
 
 import pytest
@@ -19,7 +20,8 @@ BROKERS = (
 @pytest.fixture(scope="session", autouse=True)
 def kernels(tmp_path_factory):
     """Compile the kernels before any deadline of a test begins; of several test processes, one compiles."""
-    shared = tmp_path_factory.getbasetemp().parent  # the processes of one run have separate folders in it
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # the folder of this run alone
     with FileLock(shared / "kernels.lock"):
         warm_up(random_model())
 

@@ -85,6 +85,14 @@ def test_a_gained_partition_waits_until_the_group_has_committed_what_may_be_misr
     assert assignment.is_caught_up()
 
 
+def test_a_gained_partition_does_not_wait_for_records_that_the_broker_has_lost():
+    assignment = Assignment(SETTINGS)
+    elsewhere = Partition("ratings", 2)
+    assignment.update(Log({elsewhere: 3}, {elsewhere: 5}), partitions(0, 1))
+    assignment.await_the_group(Log({elsewhere: 3}, {elsewhere: 3}))  # a new leader without the last two
+    assert assignment.caught_up() == {0, 1}
+
+
 def test_what_stays_ours_after_a_rebalance_stays_caught_up_though_it_is_behind_by_now():
     assignment = Assignment(SETTINGS)
     assignment.update(Log(), partitions(0, 1))
