@@ -31,10 +31,12 @@ def records_of(world, name):
 
 
 def metric(world, name):
+    """Return the largest value of a gauge over all partitions; None before there is any."""
     url = f"http://127.0.0.1:{world.settings.metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=5) as found:
         lines = found.read().decode().splitlines()
-    return float(next(line for line in lines if line.startswith(name + " ")).split()[1])
+    found = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{")]
+    return max(found) if found else None
 
 
 SHORT = {("users", "commit"), ("ratings", "open")}
