@@ -98,7 +98,7 @@ def test_what_a_thread_polled_and_did_not_apply_is_not_committed(world, monkeypa
     monkeypatch.undo()
     if topic == "ratings":
         with worker(world.settings):
-            assert len(world.read_all("item-ratings")) == 5
+            assert len({record.value for record in world.read_all("item-ratings")}) == 5  # some maybe twice
             eventually(lambda: world.committed("ratings") == world.ends("ratings"))
 
 
