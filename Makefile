@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test lint bench prove test-docker clean
+.PHONY: help setup demo test lint bench prove chaos test-docker clean
 
 help: ## Print this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -37,6 +37,9 @@ bench: setup ## Measure search, ingest and requests.
 
 prove: setup ## Run the long proofs: the wheel in new environments, hanging brokers, transactions, whole demos.
 	DCH_PROVE=1 $(BIN)/python -m pytest -m prove
+
+chaos: setup ## Kill, restart and poison a service on Apache Kafka, and check every code.
+	$(BIN)/python -m tests.chaos.chaos
 
 test-docker: setup ## Build the images and run deploy/compose.yaml on a Docker engine.
 	TEST_DOCKER=1 $(BIN)/python -m pytest -q tests/deploy/test_docker.py

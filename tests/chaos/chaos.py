@@ -1,0 +1,535 @@
+"""Run a service through kills, restarts, an unreadable store, a quota and mutated records; then check it all.
+
+    make chaos
+    .venv/bin/python -m tests.chaos.chaos --ratings 20000 --kills 3 --mutated 5000
+
+Two workers and a trainer run on an Apache Kafka of three brokers. While ratings and mutated records are
+published, workers are killed, brokers are killed and restarted in turn, the artifact store cannot be read
+when a new model is published, and consumers are held to a quota. In the end the codes of all items and of a
+sample of users have to equal the library's own fold of the topics, bit for bit. The tables are in Markdown.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT), str(ROOT / "tests" / "dch")]
+
+import numpy as np  # noqa: E402 - the paths come first
+from random_models import random_model  # noqa: E402
+
+from streams import topics  # noqa: E402
+from streams.client import RecommendClient  # noqa: E402
+from streams.errors import BadRecord, StreamError  # noqa: E402
+from streams.kafka import Producer  # noqa: E402
+from streams.kafka.records import Output  # noqa: E402
+from streams.messages import (  # noqa: E402
+    DECODERS,
+    RatingEvent,
+    RecommendReply,
+    RecommendRequest,
+    decode_item_code,
+    decode_rating,
+    decode_user,
+    encode_rating,
+)
+from streams.settings import ClientSettings, WorkerSettings  # noqa: E402
+from tests.chaos.mutations import mutated  # noqa: E402
+from tests.streams.brokers import free_ports, kafka_home  # noqa: E402
+from tests.streams.world import Expected, World, environ, is_ready  # noqa: E402
+
+N_WORKERS, N_BROKERS = 2, 3
+N_ASKED = 300
+PATIENCE_S = 900
+"""How long anything may take before the run counts as failed."""
+
+
+def main() -> int:
+    """Run, print the table, and return 0 if nothing failed."""
+    options = parsed()
+    with tempfile.TemporaryDirectory(prefix="dch-chaos-") as name:
+        return Chaos(options, Path(name)).run()
+
+
+def parsed() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ratings", type=int, default=300_000)
+    parser.add_argument("--kills", type=int, default=20, help="kill -9 of workers")
+    parser.add_argument("--mutated", type=int, default=200_000, help="mutated records on all topics")
+    parser.add_argument("--users", type=int, default=5_000)
+    parser.add_argument("--items", type=int, default=1_000)
+    parser.add_argument("--unreadable-s", type=float, default=60, help="seconds without the artifact store")
+    parser.add_argument("--quota-s", type=float, default=60, help="seconds under the consumer quota")
+    parser.add_argument("--quota-bytes", type=int, default=400_000, help="consumer_byte_rate of the quota")
+    parser.add_argument("--skip", nargs="*", default=[], choices=["brokers", "store", "quota", "trainer"])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--logs", type=Path, default=None, help="folder that keeps the logs of the roles")
+    return parser.parse_args()
+
+
+class Cluster:
+    """An Apache Kafka of three brokers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        port = free_ports(200)
+        found = self.call("start", "--brokers", str(N_BROKERS), "--port", str(port))
+        self.address = json.loads(found)["bootstrap.servers"]
+
+    def call(self, action: str, *rest: str) -> str:
+        command = [kafka_home() / "bin" / "cluster", action, self.folder, *rest]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=240).stdout
+
+    def quota(self, alter: str, value: str) -> None:
+        script = kafka_home() / "bin" / "kafka-configs.sh"
+        command = [script, "--bootstrap-server", self.address, "--alter", alter, value]
+        entity = ["--entity-type", "clients", "--entity-default"]
+        subprocess.run([*command, *entity], check=True, capture_output=True, timeout=120)
+
+
+@dataclass
+class Row:
+    """One line of the table: what was done, how often, and the seconds to recover each time."""
+
+    what: str
+    times: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+
+class Role:
+    """A role as a process, started again after a kill; ending by itself is a failure."""
+
+    def __init__(self, name: str, settings: WorkerSettings, folder: Path) -> None:
+        self.name, self.settings = name, settings
+        self.log = folder / f"{name}.log"
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("a") as errors:
+            command = [sys.executable, "-m", "streams", self.name.split("-")[0]]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environ(self.settings), stderr=errors)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.start()
+
+    def end(self) -> int:
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+class Chaos:
+    """One run."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.rng = np.random.default_rng(options.seed)
+        self.rows = {
+            what: Row(what)
+            for what in (
+                "worker killed",
+                "broker killed",
+                "store unreadable",
+                "consumer quota",
+                "mutated records",
+            )
+        }
+        self.failures: list[str] = []
+        self.n_published = 0
+        self.replies: Counter[str] = Counter()
+
+    def run(self) -> int:
+        """Do everything; return the exit code."""
+        self.say("starting three brokers")
+        self.cluster = Cluster(self.folder / "kafka")
+        try:
+            self.prepare()
+            self.disturb()
+            self.settle()
+            self.check()
+        finally:
+            for role in getattr(self, "roles", []):
+                role.process.kill()
+            self.cluster.call("stop")
+        self.print_table()
+        return 1 if self.failures else 0
+
+    def prepare(self) -> None:
+        """Create topics, publish the first model and the first ratings, and start the roles."""
+        settings = WorkerSettings(
+            bootstrap_servers=self.cluster.address,
+            prefix="chaos-",
+            partitions=4,
+            replication_factor=3,
+            artifacts=str(self.folder / "store"),
+            encode_interval_s=0.5,
+            broker_timeout_s=120,
+            delivery_timeout_s=300,
+        )
+        self.world = World(settings, self.folder)
+        self.settings = settings
+        self.world.publish(self.model(1))
+        logs = self.options.logs or self.folder
+        logs.mkdir(parents=True, exist_ok=True)
+        self.roles = [
+            Role(f"worker-{at}", settings.replace(metrics_port=free_ports(2)), logs)
+            for at in range(N_WORKERS)
+        ]
+        if "trainer" not in self.options.skip:
+            self.roles.append(Role("trainer", trainer_settings(settings), logs))
+        events = self.events()
+        self.base, self.stream = events[: len(events) // 20], events[len(events) // 20 :]
+        self.publish(self.base)
+        self.wait("workers are ready", self.are_ready)
+        self.wait("the first ratings are applied", self.is_applied)
+
+    def model(self, generation: int):
+        return random_model(
+            bits=64,
+            hidden=64,
+            n_users=self.options.users,
+            n_items=self.options.items,
+            generation=generation,
+            seed=generation,
+        )
+
+    def events(self) -> list[RatingEvent]:
+        """Return the ratings: skewed users and items; one in fifty is a withdrawal, but of no asked user."""
+        n = self.options.ratings
+        users = (self.options.users * self.rng.random(n) ** 2).astype(int).tolist()
+        items = (self.options.items * self.rng.random(n) ** 2).astype(int).tolist()
+        values = self.rng.integers(1, 6, n).tolist()
+        gone = (self.rng.random(n) < 0.02).tolist()
+        asked = set(range(N_ASKED))
+        return [
+            RatingEvent(
+                f"u{user}",
+                f"i{item}",
+                None if is_gone and user not in asked else float(value),
+                1_700_000_000_000 + at // 3,
+            )
+            for at, (user, item, value, is_gone) in enumerate(zip(users, items, values, gone, strict=True))
+        ]
+
+    def publish(self, events, *, pace_s: float = 0.0) -> None:
+        """Publish ratings, one in five in a wrong partition; every 500 are acknowledged."""
+        producer = Producer(self.settings)
+        for at, event in enumerate(events):
+            key = event.user.encode()
+            owner = self.world.owner_of(event.user)
+            partition = (owner + 1) % self.settings.partitions if at % 5 == 0 else owner
+            producer.send(Output(self.world.topic("ratings"), key, encode_rating(event), partition))
+            if at % 500 == 499:
+                producer.flush()
+                time.sleep(pace_s)
+            self.n_published += 1
+        producer.flush()
+        producer.close()
+
+    def publish_mutated(self) -> None:
+        compressed = {"message.max.bytes": "8000000", "compression.type": "gzip"}
+        producer = Producer(self.settings.replace(kafka=compressed))
+        for at, output in enumerate(mutated(self.settings, self.options.mutated, self.options.seed)):
+            producer.send(output)
+            if at % 1000 == 999:
+                producer.flush()
+        producer.flush()
+        producer.close()
+        self.rows["mutated records"].times = self.options.mutated
+
+    def disturb(self) -> None:
+        """Publish the stream and the mutated records, and break things meanwhile."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [
+                pool.submit(self.publish, self.stream, pace_s=0.02),
+                pool.submit(self.publish_mutated),
+                pool.submit(self.watch, stop),
+                pool.submit(self.ask, stop),
+            ]
+            try:
+                self.break_things()
+                for job in jobs[:2]:
+                    job.result()
+            finally:
+                stop.set()
+            for job in jobs[2:]:
+                job.result()
+
+    def break_things(self) -> None:
+        """Kill workers at even distances in the stream; the other disturbances come in between."""
+        kills, others = self.options.kills, self.others()
+        for at in range(kills):
+            goal = len(self.base) + len(self.stream) * at // (kills + 1)
+            self.wait(f"{goal} ratings are published", lambda goal=goal: self.n_published >= goal)
+            self.recover("worker killed", self.roles[at % N_WORKERS].kill)
+            while others and (at + 1) / kills >= others[0][0]:
+                others.pop(0)[1]()
+
+    def others(self):
+        """Return the other disturbances, each with the share of the kills after which it comes."""
+        found = [(0.2 + 0.1 * at, lambda at=at: self.kill_broker(at + 1)) for at in range(N_BROKERS)]
+        found = [] if "brokers" in self.options.skip else found
+        found += [] if "store" in self.options.skip else [(0.6, self.hide_store)]
+        found += [] if "quota" in self.options.skip else [(0.8, self.impose_quota)]
+        return found
+
+    def kill_broker(self, number: int) -> None:
+        def kill() -> None:
+            self.cluster.call("kill", str(number))
+            time.sleep(10)  # a broker that is away for 10 s is what is tried, not a condition
+            self.cluster.call("restart", str(number))
+
+        self.recover("broker killed", kill)
+
+    def hide_store(self) -> None:
+        """Publish the next model, hide the store before workers can read it, and kill one of them."""
+        store, hidden = self.folder / "store", self.folder / "hidden"
+
+        def hide() -> None:
+            self.world.publish(self.model(2))
+            store.rename(hidden)
+            self.roles[0].kill()
+            time.sleep(self.options.unreadable_s)  # as above
+            hidden.rename(store)
+
+        self.recover("store unreadable", hide)
+
+    def impose_quota(self) -> None:
+        def impose() -> None:
+            self.cluster.quota("--add-config", f"consumer_byte_rate={self.options.quota_bytes}")
+            self.roles[1].kill()
+            time.sleep(self.options.quota_s)  # as above
+            self.cluster.quota("--delete-config", "consumer_byte_rate")
+
+        self.recover("consumer quota", impose)
+
+    def recover(self, what: str, disturbance) -> None:
+        """Do something, and measure how long the workers then take until all of them are ready."""
+        self.say(what)
+        disturbance()
+        started = time.monotonic()
+        self.wait(f"ready after: {what}", self.are_ready)
+        row = self.rows[what]
+        row.times += 1
+        row.seconds.append(time.monotonic() - started)
+
+    def watch(self, stop: threading.Event) -> None:
+        """Note each role that ended, but not by a kill, and start it again."""
+        while not stop.wait(0.2):
+            for role in self.roles:
+                process = role.process
+                if process.poll() not in (None, -9):
+                    tail = "".join(role.log.read_text().splitlines(keepends=True)[-3:])
+                    self.failures.append(f"{role.name} ended with {process.returncode}: {tail}")
+                    role.start()
+
+    def ask(self, stop: threading.Event) -> None:
+        """Ask for users all of whose first ratings were applied, and check that each reply rests on them."""
+        known = Counter(user for user, _ in {(event.user, event.item) for event in self.base})
+        asked = [f"u{at}" for at in range(N_ASKED) if known[f"u{at}"]]
+        while not stop.is_set():
+            with contextlib.suppress(StreamError):
+                self.ask_until_error(stop, asked, known)
+
+    def ask_until_error(self, stop: threading.Event, asked: list[str], known: Counter[str]) -> None:
+        with RecommendClient(self.settings.as_role(ClientSettings, request_timeout_s=30)) as client:
+            while not stop.wait(0.05):
+                user = asked[self.replies.total() % len(asked)]
+                reply = client.ask(RecommendRequest(user=user, k=10))
+                kind = "error"
+                if isinstance(reply, RecommendReply):
+                    kind = "complete" if (reply.ratings or 0) >= known[user] else "incomplete"
+                    kind = "empty" if not reply.items else kind
+                self.replies[kind] += 1
+
+    def are_ready(self) -> bool:
+        return all(is_ready(role.settings.metrics_port) for role in self.roles[:N_WORKERS])
+
+    def is_applied(self) -> bool:
+        """Return whether the workers have committed everything that is on their topics."""
+        return all(
+            self.world.committed(name) == self.world.ends(name)
+            for name in ("ratings", "users", "item-ratings")
+        )
+
+    def settle(self) -> None:
+        """Wait until everything is applied and published, and the last model is in service."""
+        self.wait("all workers are ready", self.are_ready)
+        self.wait("everything is applied", self.is_applied)
+        self.expected = Fold(self.world, self.model(1 if "store" in self.options.skip else 2))
+        self.wait("the codes of all items are those of the fold", self.items_are_equal)
+
+    def items_are_equal(self) -> bool:
+        found = dict(self.item_codes())
+        expected = self.expected.item_codes()
+        self.different = {id_ for id_ in expected if found.get(id_) != expected[id_]}
+        return not self.different
+
+    def item_codes(self):
+        """Yield each real item with its newest generation, code and number of positive ratings."""
+        for record in self.world.read_all("item-codes"):
+            with contextlib.suppress(BadRecord):
+                id_, code = decode_item_code(record)
+                yield id_, code and (code.generation, code.code, code.positives)
+
+    def check(self) -> None:
+        """Compare users with the fold, and dead letters with the bad records."""
+        client = RecommendClient(self.settings.as_role(ClientSettings, request_timeout_s=60))
+        sample = self.rng.choice(self.options.users, min(300, self.options.users), replace=False)
+        for user in (f"u{at}" for at in sample.tolist()):
+            expected = self.expected.recommender.user_code(user)
+            reply = client.ask(RecommendRequest(user=user, k=1))
+            if reply.code != (expected and expected.hex()):
+                self.failures.append(
+                    f"user {user} has code {reply.code}, expected {expected and expected.hex()}"
+                )
+        client.close()
+        self.compare_letters()
+        self.compare_item_ratings()
+        for kind in ("incomplete", "empty"):
+            if self.replies[kind]:
+                self.failures.append(f"{self.replies[kind]} replies were {kind}")
+        for role in self.roles:
+            if (code := role.end()) != 0:
+                self.failures.append(f"{role.name} stopped with {code}")
+
+    def compare_letters(self) -> None:
+        """Each bad record gets a dead letter, those of the global tables about once a second."""
+        try:
+            self.wait("each bad record has a dead letter", self.letters_are_complete, 120)
+        except TimeoutError:
+            lost = self.bad - self.letters.keys()
+            self.failures.append(f"{len(lost)} bad records without a dead letter, such as {sorted(lost)[:3]}")
+
+    def letters_are_complete(self) -> bool:
+        self.letters, self.bad = Counter(), set()
+        for topic in topics.TOPICS:
+            if topic.has_dead_letters and topic is not topics.SERVED:  # workers do not read it
+                records = self.world.read_all(topic.name)
+                self.bad |= {record.position for record in records if is_bad(topic.name, record)}
+                letters = self.world.read_all(topic.name + topics.DEAD_LETTER_SUFFIX)
+                self.letters.update(map(original_position, letters))
+        return self.bad <= self.letters.keys()
+
+    def compare_item_ratings(self) -> None:
+        """Each applied rating is on `item-ratings`, some of them more than once."""
+        values = Counter(record.value for record in self.world.read_all("item-ratings"))
+        self.n_repeated = sum(values.values()) - len(values)
+
+    def print_table(self) -> None:
+        """Print what was done as Markdown."""
+        print(
+            "\n| what was done | times | seconds until all workers were ready (median, longest) |"
+            "\n|---|---:|---|"
+        )
+        for row in self.rows.values():
+            if row.times:
+                seconds = f"{np.median(row.seconds):.1f}, {max(row.seconds):.1f}" if row.seconds else "-"
+                print(f"| {row.what} | {row.times:,} | {seconds} |")
+        letters = getattr(self, "letters", Counter())
+        print("\n| what became of it | count |\n|---|---:|")
+        for what, count in (
+            ("ratings published", self.n_published),
+            ("ratings lost", len(getattr(self, "different", ()))),
+            ("records of `item-ratings` repeated", getattr(self, "n_repeated", 0)),
+            ("bad records", len(getattr(self, "bad", ()))),
+            ("of these without a dead letter", len(getattr(self, "bad", set()) - letters.keys())),
+            ("dead letters repeated", letters.total() - len(letters)),
+            ("replies from complete state", self.replies["complete"]),
+            ("replies from incomplete state, or empty", self.replies["incomplete"] + self.replies["empty"]),
+            ("failures", len(self.failures)),
+        ):
+            print(f"| {what} | {count:,} |")
+        for failure in self.failures:
+            print(f"FAILED: {failure}", file=sys.stderr)
+
+    def wait(self, what: str, condition, within_s: float = PATIENCE_S) -> None:
+        """Wait for a condition."""
+        end = time.monotonic() + within_s
+        while True:
+            with contextlib.suppress(StreamError):
+                if condition():
+                    return
+            if time.monotonic() > end:
+                raise TimeoutError(f"not within {within_s:g} s: {what}; failures so far: {self.failures}")
+            time.sleep(0.2)
+
+    def say(self, what: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {self.n_published:>8,} {what}", file=sys.stderr, flush=True)
+
+
+class Fold:
+    """What the library alone makes of the topics `ratings` and `users`."""
+
+    def __init__(self, world: World, model) -> None:
+        self.recommender = Expected(model)
+        state = self.recommender.state
+        forgotten: dict[str, int] = {}
+        for record in world.read_all("users"):
+            with contextlib.suppress(BadRecord):
+                user = decode_user(record)
+                if user.features is None:
+                    forgotten[user.id] = max(record.timestamp_ms, forgotten.get(user.id, -1))
+        pairs = []
+        for record in world.read_all("ratings"):
+            with contextlib.suppress(BadRecord):
+                event = decode_rating(record)
+                is_kept = event.timestamp > forgotten.get(event.user, -1)
+                if is_kept and world.owner_of(event.user) == record.partition:
+                    pairs.append((event, record.offset))
+        events = state.events(
+            [event.user for event, _ in pairs],
+            [event.item for event, _ in pairs],
+            [math.nan if event.rating is None else event.rating for event, _ in pairs],
+            [event.timestamp for event, _ in pairs],
+            [offset for _, offset in pairs],
+        )
+        state.fold_in_users(events)
+        state.fold_in_items(events)
+        state.refresh_items()
+
+    def item_codes(self):
+        """Return generation, code and number of positive ratings of every real item with a code."""
+        return {
+            id_: code for id_, code in self.recommender.item_codes().items() if not id_.startswith("mutant")
+        }
+
+
+def original_position(letter) -> str:
+    """Return the position of the record that a dead letter is about."""
+    headers = dict(letter.headers)
+    partition = int.from_bytes(headers["kafka_dlt-original-partition"])
+    offset = int.from_bytes(headers["kafka_dlt-original-offset"])
+    return f"{headers['kafka_dlt-original-topic'].decode()}[{partition}]@{offset}"
+
+
+def is_bad(name: str, record) -> bool:
+    try:
+        DECODERS[name](record)
+    except BadRecord:
+        return True
+    return False
+
+
+def trainer_settings(settings: WorkerSettings):
+    from streams.settings import TrainerSettings
+
+    return settings.as_role(TrainerSettings, refit_ratings=0, metrics_port=free_ports(2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
