@@ -8,8 +8,12 @@ import json
 import random
 from collections.abc import Iterator
 
-from streams.kafka.records import Output
-from streams.settings import KafkaSettings
+from dch.errors import ArtifactError
+from streams.artifacts import location_within
+from streams.errors import BadRecord
+from streams.kafka.records import Output, Record
+from streams.messages import decode_model_pointer
+from streams.settings import WorkerSettings
 from streams.topics import TOPICS
 
 TOOLS = (
@@ -31,7 +35,7 @@ BIG_SHARE = 1 / 20_000
 """Share of records of 3 MB that come compressed."""
 
 
-def mutated(settings: KafkaSettings, n: int, seed: int) -> Iterator[Output]:
+def mutated(settings: WorkerSettings, n: int, seed: int) -> Iterator[Output]:
     """Yield n mutated records, on all topics in turn."""
     rng = random.Random(seed)
     names = [topic.name for topic in TOPICS]
@@ -43,7 +47,19 @@ def mutated(settings: KafkaSettings, n: int, seed: int) -> Iterator[Output]:
             data = b"not json " + b"x" * 3_000_000
         partition = 0 if name == "models" else rng.randrange(settings.partitions)
         headers = [("kafka_correlationId", _mutate(b"0" * 16, rng))] if name == "requests" else []
+        if name == "models" and _may_be_awaited(settings, data):
+            data = b"{" + data
         yield Output(settings.topic(name), _mutate(key, rng), data, partition, headers)
+
+
+def _may_be_awaited(settings: WorkerSettings, data: bytes) -> bool:
+    """Return whether a pointer is good. Workers would rightly wait for its model, which never comes."""
+    try:
+        pointer = decode_model_pointer(Record("models", 0, 0, b"model", data, NOW_MS))
+        location_within(settings.artifacts, pointer)
+    except (BadRecord, ArtifactError):
+        return False
+    return True
 
 
 def _valid(name: str, id_: str, rng: random.Random) -> tuple[bytes, bytes]:
