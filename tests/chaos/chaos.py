@@ -76,6 +76,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--unreadable-s", type=float, default=60, help="seconds without the artifact store")
     parser.add_argument("--quota-s", type=float, default=60, help="seconds under the consumer quota")
     parser.add_argument("--quota-bytes", type=int, default=400_000, help="consumer_byte_rate of the quota")
+    parser.add_argument("--pace-s", type=float, default=0.02, help="seconds between 500 ratings")
     parser.add_argument("--skip", nargs="*", default=[], choices=["brokers", "store", "quota", "trainer"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--logs", type=Path, default=None, help="folder that keeps the logs of the roles")
@@ -290,7 +291,7 @@ class Chaos:
         stop = threading.Event()
         with ThreadPoolExecutor(4) as pool:
             jobs = [
-                pool.submit(self.publish, self.stream, pace_s=0.02),
+                pool.submit(self.publish, self.stream, pace_s=self.options.pace_s),
                 pool.submit(self.publish_mutated),
                 pool.submit(self.watch, stop),
                 pool.submit(self.ask, stop),
