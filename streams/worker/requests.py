@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dch.recommender import Recommender
 from streams import topics
 from streams.errors import BadRecord, RequestTooHeavy
 from streams.kafka import BEGINNING, Consumer, Partition, Producer

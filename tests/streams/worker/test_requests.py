@@ -126,12 +126,14 @@ def reading(settings=SETTINGS):
     """Return the requests of a worker that serves all partitions, and its clients."""
     reader, context = Reader(), WorkerContext(settings, threading.Event())
     context.recommender = Recommender(random_model())
-    context.serving = frozenset(range(settings.partitions))
+    context.serving = context.caught_up = frozenset(range(settings.partitions))
     return Requests(context, reader, reader, reader), reader
 
 
-def read(name, request, partition=0):
-    return Record("requests", partition, 1, name.encode(), json.dumps(request).encode(), 1_700_000_000_000)
+def read(name, request, partition=0, offset=1):
+    return Record(
+        "requests", partition, offset, name.encode(), json.dumps(request).encode(), 1_700_000_000_000
+    )
 
 
 def answered(reader):
@@ -179,6 +181,18 @@ def test_no_more_than_eight_long_requests_wait_and_none_when_a_commit_is_due(clo
     requests._answer_all([read("short", SHORT)])
     assert answered(reader) == ["short", "5", "6", "7", "8", "9", "10", "11"]
     assert (reader.skipped, reader.n_commits) == (set(), 1)
+
+
+def test_a_long_request_that_waits_while_its_partition_is_lost_is_read_again(clock):
+    requests, reader = reading()
+    long, short = LONG["of history"], {"history": [{"item": "i1", "rating": 5}]}
+    requests._answer_all([read("long 1", long, 0, 1), read("long 2", long, 0, 2)])
+    assert answered(reader) == ["long 1"]
+    requests._context.caught_up -= {0}
+    requests._answer_all([read("short", short, 0, 3)])
+    assert answered(reader) == []
+    assert requests._put_off == {Partition("requests", 0): 2}
+    assert reader.skipped == {Partition("requests", 0)}
 
 
 def test_long_requests_that_wait_are_answered_before_the_worker_ends(clock):
