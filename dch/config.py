@@ -39,7 +39,11 @@ class DchConfig:
     """Device of torch: ``cpu``, ``cuda`` or ``cuda:<n>``; the compiled embedding bags run on ``cpu`` only."""
 
     threads: int | None = None
-    """Threads of the fit. None: all cores; one thread for small data, where more threads only wait."""
+    """Threads of the fit, and of searches that measure it. None: one for the fit, all cores for searches.
+
+    The threads of a fit wait for each other at every step, and by default they wait busily. So on a machine
+    that does other work too, two threads take longer than one. Another number rounds sums otherwise.
+    """
 
     # Ratings
 

@@ -1,6 +1,5 @@
 """Fit a model: from ratings and settings to two frozen towers of one generation."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -52,10 +51,6 @@ tested after 10% more ratings."""
 FITTED_RATINGS = "fitted_ratings"
 """Name of the metric in a model that holds the number of ratings of the last full fit."""
 
-THREADS_RATINGS = 300_000
-"""A fit of fewer ratings uses one thread: on a busy machine, threads that wait for each other cost more than
-they gain."""
-
 
 def fit_model(
     ratings: Ratings,
@@ -87,7 +82,7 @@ def fit_model(
     _check_start(start, config)
     _check_device(config.device)
     rng = np.random.default_rng(config.seed)
-    with torch_threads(_threads(len(ratings), config)), report_progress(progress) as report:
+    with torch_threads(config.threads or 1), report_progress(progress) as report:
         training_data = make_training_data(ratings, config, start)
         nets = _initial_nets(training_data, config, start, rng)
         objective = _objective_steps(nets, training_data, config, rng)
@@ -122,12 +117,6 @@ def needs_full_fit(model: Model, ratings: Ratings) -> bool:
 def _fitted_ratings(ratings: Ratings, start: Model | None) -> float:
     """Return the number of ratings of the last full fit."""
     return float(len(ratings)) if start is None else start.metrics.get(FITTED_RATINGS, float(len(ratings)))
-
-
-def _threads(n_ratings: int, config: DchConfig) -> int:
-    if config.threads is not None:
-        return config.threads
-    return 1 if n_ratings < THREADS_RATINGS else os.cpu_count() or 1
 
 
 def _check_start(start: Model | None, config: DchConfig) -> None:

@@ -81,7 +81,7 @@ def update_model(
     nets = _initial_nets(model, scale, bags, config)
     target_bags = with_update_targets(bags[0], is_new[np.argsort(merged.users, kind="stable")])
     objective = _objective_steps(nets, (target_bags, bags[1]), config, np.random.default_rng(seed))
-    with torch_threads(config.threads or torch.get_num_threads()):
+    with torch_threads(config.threads or 1):
         done = run_steps(nn.ModuleList(nets), objective, config, steps or UPDATE_STEPS, None, lambda *_: None)
     return _next_model(model, nets, bags, config, {**model.metrics, "update_steps": float(done)})
 

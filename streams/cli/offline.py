@@ -40,6 +40,13 @@ def train(
     bits: Annotated[int, typer.Option(help="Code length in bits; a multiple of 8.")] = 64,
     objective: Annotated[str, typer.Option(help="Objective of the fit: ranking or rating.")] = "ranking",
     seed: Annotated[int, typer.Option(help="Random seed of the fit.")] = 0,
+    threads: Annotated[
+        int,
+        typer.Option(
+            help="Threads of the fit. More are slower on a machine that does other work, unless the variable "
+            "OMP_WAIT_POLICY is PASSIVE."
+        ),
+    ] = 1,
     *,
     file_options: Mapping[str, Any],
 ) -> None:
@@ -47,7 +54,7 @@ def train(
     from dch import Ratings, Recommender
     from dch.config import DchConfig
 
-    config = DchConfig(bits=bits, objective=objective, seed=seed)  # type: ignore[arg-type] # DchConfig checks it
+    config = DchConfig(bits=bits, objective=objective, seed=seed, threads=threads)  # type: ignore[arg-type] # DchConfig checks it
     require_input(ratings)
     found, console = Ratings.read(ratings, **file_options), Console(soft_wrap=True, highlight=False)
     console.print(f"{len(found):,} ratings of {found.n_items:,} items by {found.n_users:,} users")

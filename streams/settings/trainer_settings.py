@@ -40,4 +40,11 @@ class TrainerSettings(RoleSettings):
         default="ranking", description="Objective of a fit: ranking or rating"
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Random seed of a fit")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Threads of a fit; more are slower on a machine that does other work, unless the "
+        "variable OMP_WAIT_POLICY is PASSIVE",
+    )
     device: str = Field(default="cpu", description="Device that a fit runs on: cpu, cuda or cuda:<n>")

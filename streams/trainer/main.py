@@ -239,6 +239,7 @@ def _fit_config(settings: TrainerSettings) -> DchConfig:
         objective=settings.objective,
         seed=settings.seed,
         device=settings.device,
+        threads=settings.threads,
     )
 
 

@@ -2,12 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.errors import ConfigError, DchError, RatingsError
 from dch.models.codes import pack
 from dch.training import fit_model
+from dch.training import update as update_module
+from dch.training.loop import torch_threads
 from dch.training.rating_weights import RatingScale
 from dch.training.training_bags import make_training_bags
 from dch.training.validation import make_validation
@@ -147,3 +150,21 @@ def test_a_fit_that_diverges_gives_no_model(objective):
     config = replace(SMALL, objective=objective, learning_rate=1e30, steps=5, early_stopping=False)
     with pytest.raises(DchError, match="the fit diverged"):
         fit_model(clusters(), config)
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(None, 1), (2, 2)])
+def test_fits_and_updates_use_one_thread_unless_told_otherwise(threads, expected, monkeypatch):
+    ratings, used = four_ratings(), []
+    config = replace(SMALL, steps=2, threads=threads)
+    run_steps = update_module.run_steps
+
+    def spy(*arguments):
+        used.append(torch.get_num_threads())
+        return run_steps(*arguments)
+
+    monkeypatch.setattr(update_module, "run_steps", spy)
+    with torch_threads(3):
+        model = fit_model(ratings, config, progress=lambda *_: used.append(torch.get_num_threads()))
+        update_module.update_model(model, ratings, ratings, config, seed=0, steps=1)
+        assert torch.get_num_threads() == 3
+    assert used == [expected] * 3

@@ -26,12 +26,18 @@ from streams.settings import TrainerSettings
 from streams.trainer import serve
 from streams.trainer.fit import NEWEST_NDCG, FitRequest, fit
 from streams.trainer.gate import MIN_NEWEST
-from streams.trainer.main import FitFailedError
+from streams.trainer.main import FitFailedError, _fit_config
 from tests.streams.brokers import ROOT, eventually, free_ports
 from tests.streams.world import environ, is_ready, not_ready, worker
 
 CASES = ROOT.parent / "shared" / "cases"
 needs_broker = [pytest.mark.slow, pytest.mark.broker]
+
+
+def test_a_fit_has_the_settings_of_the_trainer():
+    given = {"bits": 128, "objective": "rating", "seed": 3, "device": "cuda", "threads": 2}
+    assert _fit_config(TrainerSettings(**given)) == DchConfig(**given)
+    assert _fit_config(TrainerSettings()) == DchConfig(threads=1)
 
 
 def planted(n_users=60, n_items=40, n=2400, seed=0, kinds=2):
