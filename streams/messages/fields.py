@@ -14,6 +14,7 @@ MAX_ID_BYTES = 256
 MAX_OFFSET = 2**63 - 2  # the offset after it is an int64 too
 MAX_COUNT = 2**31 - 1
 MAX_GENERATION = 2**31 - 1
+MAX_HASH_BYTES = 32  # of SHA-256, of which a generation hash has the first ones
 MAX_TIME_MS = 253_402_300_799_999  # the end of the year 9999; a later time is in the wrong unit
 MAX_RATING = LARGEST_RATING  # one rule for files and records
 
@@ -157,6 +158,11 @@ class Fields:
             expected = f"{2 * min_bytes} to {2 * max_bytes} digits in pairs"
             raise BadRecord(self._path + name, f"expected {expected}, got {short_repr(text)}")
         return text
+
+    def generation_hash(self) -> str:
+        """Return what tells models of one generation apart; empty if the field is absent."""
+        name = "generation_hash"
+        return self.hexadecimal(name, 0, MAX_HASH_BYTES).lower() if name in self else ""
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """Return one of the choices; the first if the field is absent."""

@@ -44,12 +44,8 @@ def decode_item_code(record: Record) -> tuple[str, ItemCode | None]:
         ratings=fields.integer("ratings", low=0, high=MAX_COUNT),
         positives=fields.integer("positives", low=0, high=MAX_COUNT),
         vector=fields.hexadecimal("vector", 0, MAX_VECTOR_SIZE) if "vector" in fields else "",
-        generation_hash=_hash(fields) if "generation_hash" in fields else "",
+        generation_hash=fields.generation_hash(),
     )
-
-
-def _hash(fields: Fields) -> str:
-    return fields.hexadecimal("generation_hash", 0, 32).lower()
 
 
 def encode_item_code(code: ItemCode) -> bytes:

@@ -13,7 +13,7 @@ from dch.data.times import END_MS, FIRST_MS
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import DECODE_ERRORS, open_record
-from streams.messages.fields import MAX_COUNT, MAX_GENERATION, MAX_OFFSET, Fields, short_repr
+from streams.messages.fields import MAX_COUNT, MAX_GENERATION, MAX_HASH_BYTES, MAX_OFFSET, Fields, short_repr
 from streams.messages.item_ratings import Offset
 from streams.messages.ratings import ShortId, TimeMs
 from streams.messages.requests import MAX_K, STRATEGIES
@@ -33,6 +33,7 @@ MAX_POPULARITY = MAX_K * MAX_COUNT
 
 PartitionNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+Hash = Annotated[str, msgspec.Meta(pattern=rf"\A(?:[0-9a-f]{{2}}){{0,{MAX_HASH_BYTES}}}\Z")]
 Items = Annotated[tuple[ShortId, ...], msgspec.Meta(max_length=MAX_K)]
 
 
@@ -63,6 +64,8 @@ class ServedList(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field=
     generation: Annotated[int, msgspec.Meta(ge=0, le=MAX_GENERATION)]
     cohort: str
     arm: str = ARMS[0]
+    generation_hash: Hash = ""
+    """Tells models of one generation apart; empty in earlier records. No label of a metric."""
 
 
 class ServedRating(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="rating"):
@@ -145,6 +148,7 @@ def _decode_slowly(record: Record) -> Served:
         generation=fields.integer("generation", low=0, high=MAX_GENERATION),
         cohort=fields.text("cohort"),
         arm=fields.choice("arm", ARMS),
+        generation_hash=fields.generation_hash(),
     )
 
 

@@ -65,6 +65,7 @@ class ServedSample:
             strategy=reply.strategy,
             generation=reply.generation,
             cohort=cohort_of(reply.ratings or 0),
+            generation_hash=reply.generation_hash or "",
         )
         self._send(served)
 

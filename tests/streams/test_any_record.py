@@ -36,7 +36,7 @@ NAMES = [topic.name for topic in TOPICS]
 LIST = {
     **{"kind": "list", "user": "u1", "partition": 0, "offset": 1, "time": NOW_MS, "items": ["i"]},
     **{"new_items": 0, "popularity": 1, "catalogue": 0, "strategy": "codes", "generation": 1},
-    **{"cohort": "no_ratings", "arm": "default"},
+    **{"cohort": "no_ratings", "arm": "default", "generation_hash": "00ff"},
 }
 FIELDS = {
     name

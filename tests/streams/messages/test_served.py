@@ -25,6 +25,7 @@ LIST = ServedList(
     strategy="codes+rerank",
     generation=3,
     cohort="few_ratings",
+    generation_hash="0123456789ab",
 )
 RATING = ServedRating(user="u", partition=1, offset=7, time=NOW_MS, item="a", liked=True)
 FIELDS = {*ServedList.__struct_fields__, *ServedRating.__struct_fields__, "kind"}
@@ -48,6 +49,12 @@ def test_a_record_that_the_fast_decoder_refuses_is_read_all_the_same():
     assert decode_served(served(LIST, items=[1, 2.0])) == msgspec.structs.replace(LIST, items=("1", "2"))
 
 
+def test_a_list_of_an_earlier_worker_has_no_hash_and_digits_are_lower_case():
+    assert decode_served(served(LIST, generation_hash=...)).generation_hash == ""
+    assert decode_served(served(LIST, generation_hash=None)).generation_hash == ""
+    assert decode_served(served(LIST, generation_hash="00FF")).generation_hash == "00ff"
+
+
 @pytest.mark.parametrize(
     ("found", "changes", "message"),
     [
@@ -58,6 +65,8 @@ def test_a_record_that_the_fast_decoder_refuses_is_read_all_the_same():
         (LIST, {"strategy": "guess"}, "strategy: expected one of codes.rerank, .*, got 'guess'"),
         (LIST, {"cohort": "u17"}, "cohort: expected one of no_ratings, .*, got 'u17'"),
         (LIST, {"arm": "u17"}, "arm: expected one of default, got 'u17'"),
+        (LIST, {"generation_hash": "u17"}, "generation_hash: expected hexadecimal digits, got 'u17'"),
+        (LIST, {"generation_hash": "0" * 66}, "generation_hash: expected 0 to 64 digits"),
         (LIST, {"offset": 2**63}, "offset: expected a whole number"),
         (RATING, {"item": ...}, "item: missing"),
         (RATING, {"time": 5}, "time: expected a whole number"),

@@ -1,5 +1,7 @@
 """What the worker writes to `served`: lists and ratings of sampled users, and nothing of the others."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from random_models import random_model
@@ -38,7 +40,7 @@ def request_record(offset=5, timestamp_ms=NOW_MS):
 
 @pytest.fixture(scope="module")
 def recommender():
-    found = Recommender(random_model())
+    found = Recommender(dataclasses.replace(random_model(), generation_hash="0123456789ab"))
     for at, item in enumerate(["i1", "i2", "i3", "new"]):
         for user in ("a", "b", "c")[: at + 1]:
             found.fold_in(user, item, 5.0, NOW_MS)
@@ -60,6 +62,7 @@ def test_a_list_says_what_was_shown_and_what_it_needs_to_be_judged(recommender):
     assert (served.user, served.partition, served.offset, served.time) == ("a", 2, 5, NOW_MS)
     assert served.items == tuple(hit.item for hit in reply.items)
     assert (served.strategy, served.generation) == (reply.strategy, reply.generation)
+    assert served.generation_hash == reply.generation_hash == "0123456789ab"
     assert (served.cohort, served.arm) == ("few_ratings", "default")
     popular = {hit.item: hit.score for hit in recommender.recommend("nobody", strategy="popular")}
     assert served.popularity == sum(popular[item] for item in served.items)
