@@ -406,6 +406,6 @@ BROKER_ERRORS = counter(
     "Errors of brokers and of the connections to them, by kind; moving: a leader or a coordinator is being "
     "elected. The kinds unreachable and moving are retried for --broker-patience-s.",
     jump="A broker is away or restarts, or a password, a right or a certificate has changed.",
-    roles="worker trainer",
+    roles="worker trainer observer",
     labels={"kind": ("unreachable", "moving", "authentication", "authorization", "tls", "other")},
 )

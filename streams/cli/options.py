@@ -25,7 +25,7 @@ FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
         (
             *CONNECTION,
             "partitions",
-            "delivery_timeout_s",
+            "broker_patience_s",
             "group",
             "metrics_host",
             "metrics_port",
@@ -64,7 +64,8 @@ def with_settings(
     """
     role, shown = FLAGS[name]
     own = [one for one in inspect.signature(command).parameters.values() if one.name != "settings"]
-    options = [_option(one, field, hidden=one not in shown) for one, field in FIELDS.items()]
+    fields = {**FIELDS, **role.model_fields}  # an own description wins over that of another command
+    options = [_option(one, field, hidden=one not in shown) for one, field in fields.items()]
 
     def run(config: Path | None, **given: Any) -> None:  # noqa: ANN401 - typer fills it by the signature below
         prepare()

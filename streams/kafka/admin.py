@@ -20,7 +20,7 @@ from streams import topics
 from streams.errors import BrokerUnavailableError, TopicError
 from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, failed, kind_of
 from streams.kafka.config import client_config, create_client
-from streams.kafka.patience import Patience, ask_metadata, retry
+from streams.kafka.patience import ATTEMPT_S, Patience, ask_metadata, retry
 from streams.kafka.problems import Problems
 from streams.settings import KafkaSettings
 
@@ -57,6 +57,21 @@ class Admin:
         return partition_counts(
             self._client, self._patience, self._problems, serve=lambda: self._client.poll(0)
         )
+
+    def probe(self) -> None:
+        """Ask whether a broker answers.
+
+        Raises:
+            BrokerUnavailableError: none has answered for longer than the patience.
+        """
+        self._client.poll(0)
+        try:
+            ask_metadata(self._client, self._patience, ATTEMPT_S)
+        except KafkaException as cause:
+            if self._patience.away_s > self._patience.limit_s:
+                raise self._problems.failure(error_of(cause), self._patience.limit_s) from cause
+        else:
+            self._problems.clear()
 
     def require_rights(self, names: Sequence[str]) -> None:
         """Require that missing topics are missing: brokers hide topics that a user may not describe."""

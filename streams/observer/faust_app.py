@@ -1,14 +1,15 @@
 """The observer as a Faust app: it reads `served`, and keeps in a changelog what counts.
 
-Faust's table writes its changelog without waiting, commits after a flush that gives up after 0.1 s, and goes
-on behind a record whose processing failed. So this file writes the changelog itself and acknowledges an
-offset only once the changelog record and all offsets before it are acknowledged. Of Faust's table it uses
-the reading of the changelog at a start and after a rebalance; the state is in ``Observer``.
+Faust's tables write their changelog without waiting, commit after a flush that gives up after 0.1 s, go on
+behind a record whose processing failed, and take what they have for all if the reading of the changelog took
+too long. So Faust only shares the partitions and reads `served`. This file acknowledges an offset once its
+changelog record and all offsets before it are acknowledged, and counts nothing of an assignment before the
+changelog is read up to its end. The state is in ``Observer``.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import Any
 
 import faust
@@ -17,9 +18,12 @@ from faust.types.tuples import Message
 
 from streams import topics
 from streams.errors import BadRecord
+from streams.kafka import Patience
 from streams.kafka.outbox import Outbox
-from streams.kafka.records import Record
+from streams.kafka.records import Output, Record
 from streams.metrics import CONSUMER_LAG_RECORDS, REBALANCES
+from streams.observer.changelog import ChangelogReader
+from streams.observer.faust_consumer import DaemonConsumer
 from streams.observer.faust_settings import app_settings
 from streams.observer.observer import Observer
 from streams.settings import ObserverSettings
@@ -29,6 +33,9 @@ log = logging.getLogger("streams.observer")
 MAX_UNACKNOWLEDGED = 2000
 """Records that were counted and wait for their changelog record."""
 
+STOP_S = 5.0
+"""Longest wait for Faust to stop: while a broker is away, its consumer would wait for it."""
+
 RAW: dict[str, Any] = {
     "key_type": bytes,
     "value_type": bytes,
@@ -37,73 +44,60 @@ RAW: dict[str, Any] = {
 }
 
 
-class CountedRecords(faust.Table):  # type: ignore[type-arg]
-    """A table without data of its own: what is read of its changelog goes to the observer."""
-
-    observer: Observer
-
-    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
-        """Restore the state from records of the changelog, in order."""
-        for event in batch:
-            self.observer.restore(to_record(event.message))
-
-    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Count from now on; the changelog was read up to its end."""
-        await super().on_recovery_completed(active_tps, standby_tps)
-        owned = sorted(tp.partition for tp in active_tps if tp.topic == self.changelog_topic_name)
-        self.observer.restored(owned)
-        log.info("partitions restored owned=%s", owned)
-
-
 class ObserverApp:
     """Runs the observer in the event loop that it is created in.
 
     Args:
         settings: of the observer.
-        outbox: for dead letters.
+        outbox: for the changelog and dead letters.
+        patience: how long to wait for a broker that is away.
         datadir: a folder for files of Faust.
     """
 
-    def __init__(self, settings: ObserverSettings, outbox: Outbox, datadir: str) -> None:
+    def __init__(self, settings: ObserverSettings, outbox: Outbox, patience: Patience, datadir: str) -> None:
         self._outbox = outbox
-        self._unacknowledged: asyncio.Queue[tuple[EventT[Any], Awaitable[object] | None]] = asyncio.Queue(
-            MAX_UNACKNOWLEDGED
-        )
+        self._unacknowledged: asyncio.Queue[EventT[Any]] = asyncio.Queue(MAX_UNACKNOWLEDGED)
         self._read: dict[int, int] = {}  # by partition: the offset after the last record that was counted
+        self._generation, self._owned = 0, list[int]()
+        self._is_assigned, self._is_restored = asyncio.Event(), asyncio.Event()
         self.observer = Observer()
+        self._changelog_name = settings.topic(topics.OBSERVER_CHANGELOG.name)
+        self._changelog = ChangelogReader(settings, patience, self.observer.restore)
         self.failure: BaseException | None = None
-        self.is_restored = False
         self.app = faust.App(settings.group_of("observer"), **app_settings(settings, datadir))
-        self._source = self._topic(settings, topics.SERVED)
-        self._changelog = self._topic(settings, topics.OBSERVER_CHANGELOG, acks=False, maxsize=131_072)
-        table = CountedRecords(
-            self.app,
-            name=topics.SERVED.name,
-            partitions=settings.partitions,
-            changelog_topic=self._changelog,
-            key_type=bytes,
-            value_type=bytes,
+        self.app.transport.Consumer = DaemonConsumer  # type: ignore[misc] # of this app alone
+        name = settings.topic(topics.SERVED.name)
+        self._source = self.app.topic(
+            name, partitions=settings.partitions, internal=True, allow_empty=True, **RAW
         )
-        table.observer = self.observer
-        table.on_recover(self._on_recover)
-        self.app.tables.add(table)
         self.app.agent(self._source, name="count", concurrency=1)(self._count)
         self.app.on_partitions_revoked.connect(self._on_revoked)
         self.app.on_partitions_assigned.connect(self._on_assigned)
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether the changelog of the partitions owned now was read."""
+        return self._is_restored.is_set()
+
     async def run(self, stop: Awaitable[object]) -> None:
         """Count until ``stop`` is done, or something fails; then ``failure`` is set."""
-        acknowledging = asyncio.create_task(self.guarded(self._acknowledge()))
+        tasks = [asyncio.create_task(self.guarded(work)) for work in (self._acknowledge(), self._restore())]
         ending = asyncio.ensure_future(stop)
         try:
             await self.app.start()
             while not ending.done() and self.failure is None and not self.app.crashed:
                 await asyncio.wait([ending], timeout=0.2)
             self.failure = self.failure or self.app.crash_reason
-            await self.app.stop()
+            await self._stop_faust()
         finally:
-            acknowledging.cancel()
-            ending.cancel()
+            for task in (*tasks, ending):
+                task.cancel()
+
+    async def _stop_faust(self) -> None:
+        stopping = asyncio.ensure_future(self.app.stop())
+        _, late = await asyncio.wait([stopping], timeout=STOP_S)
+        if late:
+            log.warning("faust did not stop within %g s; nothing more is committed", STOP_S)
 
     async def show(self) -> None:
         """Set the metrics of windows, totals and lag."""
@@ -115,12 +109,6 @@ class ObserverApp:
                 lag = max(end - self._read[number], 0)
                 CONSUMER_LAG_RECORDS.labels(topics.SERVED.name, str(number)).set(lag)
 
-    def _topic(self, settings: ObserverSettings, topic: topics.Topic, **options: Any) -> Any:  # noqa: ANN401
-        name = settings.topic(topic.name)
-        return self.app.topic(
-            name, partitions=settings.partitions, internal=True, allow_empty=True, **RAW, **options
-        )
-
     async def _count(self, stream: StreamT[Any]) -> None:
         """Count records until the app stops. An error is kept, and nothing more is read or acknowledged."""
         async for event in stream.noack().events():  # type: ignore[attr-defined] # acknowledged below
@@ -129,25 +117,39 @@ class ObserverApp:
                 await asyncio.Event().wait()  # until the app stops; to return would be to start again
 
     async def _count_event(self, event: EventT[Any]) -> None:
-        record = to_record(event.message)
-        done: Awaitable[object] | None = None
+        generation, record = self._generation, to_record(event.message)
+        await self._is_restored.wait()
+        if generation != self._generation:
+            return  # it is read again by whoever owns its partition now
         try:
             key = self.observer.observe(record)
             if key is not None:
-                done = await self._changelog.send(key=key, value=record.value, partition=record.partition)
+                self._outbox.send(Output(self._changelog_name, key, record.value, record.partition))
         except BadRecord as reason:
             self._outbox.dead_letter(record, reason)
-            done = asyncio.to_thread(self._outbox.flush)
         self._read[record.partition] = record.offset + 1
-        await self._unacknowledged.put((event, done))
+        await self._unacknowledged.put(event)
 
     async def _acknowledge(self) -> None:
-        """Acknowledge records in order, each once what follows from it is on the broker."""
+        """Acknowledge records in order, once what follows from them is on the broker."""
         while True:
-            event, done = await self._unacknowledged.get()
-            if done is not None:
-                await done
-            event.ack()
+            events = [await self._unacknowledged.get()]
+            while not self._unacknowledged.empty():
+                events.append(self._unacknowledged.get_nowait())
+            await asyncio.to_thread(self._outbox.flush)
+            for event in events:
+                event.ack()
+
+    async def _restore(self) -> None:
+        """After each rebalance, read the changelog; then let records be counted."""
+        while True:
+            await self._is_assigned.wait()
+            self._is_assigned.clear()
+            generation, owned = self._generation, self._owned
+            if await self._changelog.read(owned, lambda: generation == self._generation):  # noqa: B023
+                self.observer.restored(owned)
+                self._is_restored.set()
+                log.info("partitions restored owned=%s", owned)
 
     async def guarded(self, work: Awaitable[None]) -> None:
         """Do some work; an error stops the observer."""
@@ -157,14 +159,19 @@ class ObserverApp:
             self.failure = self.failure or error
 
     async def _on_revoked(self, *args: object, **kwargs: object) -> None:
-        self.is_restored = False
-        self.observer.pause()
+        self._begin_generation([])
 
-    async def _on_assigned(self, *args: object, **kwargs: object) -> None:
+    async def _on_assigned(self, *args: Any, **kwargs: object) -> None:  # noqa: ANN401 - a signal of Faust
         REBALANCES.inc()
+        self._begin_generation(sorted(tp.partition for tp in args[-1]))
+        self._is_assigned.set()
 
-    async def _on_recover(self) -> None:
-        self.is_restored = True
+    def _begin_generation(self, owned: list[int]) -> None:
+        """Count and show nothing until the changelog of these partitions is read."""
+        self._is_assigned.clear()
+        self._is_restored.clear()
+        self.observer.pause()
+        self._generation, self._owned = self._generation + 1, owned
 
 
 def to_record(message: Message) -> Record:

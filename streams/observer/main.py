@@ -6,9 +6,9 @@ import tempfile
 import threading
 
 from streams import topics
-from streams.errors import StreamError
+from streams.errors import StoppedError, StreamError
 from streams.health import Checks, Health
-from streams.kafka import Admin, Producer
+from streams.kafka import Admin, Patience, Producer
 from streams.kafka.outbox import Outbox
 from streams.lifecycle import stop_on_signals
 from streams.metric_types import show_zeros
@@ -18,6 +18,7 @@ from streams.settings import ObserverSettings
 log = logging.getLogger("streams.observer")
 
 STOP_CHECK_S = 0.2
+PROBE_INTERVAL_S = 1.0
 READS_AND_WRITES = (topics.SERVED, topics.SERVED.dead_letters, topics.OBSERVER_CHANGELOG)
 
 
@@ -36,43 +37,50 @@ def run(settings: ObserverSettings) -> None:
 
 def serve(settings: ObserverSettings, stop: threading.Event) -> None:
     """Run an observer until ``stop`` is set. Like ``run``, without signals."""
-    topics.require(Admin(settings), settings, READS_AND_WRITES)
     show_zeros("observer")
     for name in ("faust", "mode", "aiokafka"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    producer = Producer(settings)
+    patience = Patience(settings.broker_patience_s, stop)
+    producer = Producer(settings, patience=patience)
+    outbox = Outbox(settings, producer, group=settings.group_of("observer"))
     try:
         with tempfile.TemporaryDirectory(prefix="dch-observer-") as folder:
-            asyncio.run(
-                _serve(
-                    settings, stop, Outbox(settings, producer, group=settings.group_of("observer")), folder
-                )
-            )
+            asyncio.run(_serve(settings, stop, patience, outbox, folder))
+    except StoppedError as reason:
+        log.warning("%s", reason)
     finally:
         producer.close()
+    log.info("observer stopped group=%s", settings.group_of("observer"))
 
 
-def checks(app: ObserverApp) -> Checks:
+def checks(app: ObserverApp, patience: Patience) -> Checks:
     """Return the readiness checks: the conditions for counting everything that is served."""
     return {
+        "broker reachable": lambda: patience.is_reachable,
         "partitions assigned": lambda: bool(app.observer.partitions),
         "changelog read": lambda: app.is_restored,
     }
 
 
-async def _serve(settings: ObserverSettings, stop: threading.Event, outbox: Outbox, folder: str) -> None:
-    app = ObserverApp(settings, outbox, folder)
-    with Health(settings.metrics_host, settings.metrics_port, checks(app)) as health:
+async def _serve(
+    settings: ObserverSettings, stop: threading.Event, patience: Patience, outbox: Outbox, folder: str
+) -> None:
+    app, admin = ObserverApp(settings, outbox, patience, folder), Admin(settings, patience)
+    with Health(settings.metrics_host, settings.metrics_port, checks(app, patience)) as health:
+        await asyncio.to_thread(topics.require, admin, settings, READS_AND_WRITES)
         log.info("observer started group=%s metrics_port=%d", settings.group_of("observer"), health.port)
-        showing = asyncio.create_task(_show(app, settings.show_interval_s))
+        besides = [
+            asyncio.create_task(app.guarded(_show(app, settings.show_interval_s))),
+            asyncio.create_task(app.guarded(_watch(admin))),
+        ]
         await app.run(_until(stop))
-        showing.cancel()
+        for task in besides:
+            task.cancel()
     if app.failure is not None:
         if isinstance(app.failure, StreamError):
             raise app.failure
         log.error("observer failed", exc_info=app.failure)
         raise ObserverFailedError(f"the observer failed: {app.failure!r}") from app.failure
-    log.info("observer stopped group=%s", settings.group_of("observer"))
 
 
 async def _until(stop: threading.Event) -> None:
@@ -83,4 +91,11 @@ async def _until(stop: threading.Event) -> None:
 async def _show(app: ObserverApp, interval_s: float) -> None:
     while True:
         await asyncio.sleep(interval_s)
-        await app.guarded(app.show())
+        await app.show()
+
+
+async def _watch(admin: Admin) -> None:
+    """Ask for a broker about once a second: Faust's consumer waits for one without an end or a word."""
+    while True:
+        await asyncio.sleep(PROBE_INTERVAL_S)
+        await asyncio.to_thread(admin.probe)

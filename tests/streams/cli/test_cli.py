@@ -9,6 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from dch import Recommender
+from streams.cli.options import FLAGS
 from streams.kafka import Admin
 from streams.settings import KafkaSettings
 from streams.settings.sources import outer_environ
@@ -291,6 +292,19 @@ def test_the_help_of_a_role_lists_no_setting_of_another_role(dch, monkeypatch):
         *("--user-column", "--item-column", "--rating-column", "--time-column"),
         *("--delimiter", "--encoding", "--no-header"),
     }
+
+
+def test_the_help_of_an_observer_says_which_settings_of_librdkafka_it_takes(dch, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert "Any librdkafka setting" in dch("worker", "--help").out
+    help_ = dch("observer", "--help").out
+    assert "A setting of SASL or TLS as key=value" in help_
+    assert "Any librdkafka setting" not in help_
+
+
+def test_every_flag_of_a_command_is_one_of_its_settings():
+    for role, shown in FLAGS.values():
+        assert set(shown) <= set(role.model_fields)
 
 
 def test_a_configuration_file_gives_settings_and_a_flag_wins_over_it(dch, tmp_path):

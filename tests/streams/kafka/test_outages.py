@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.errors import BrokerRefusedError, BrokerUnavailableError, DeliveryError, StoppedError
-from streams.kafka import Consumer, Partition, Producer
+from streams.kafka import Admin, Consumer, Partition, Producer
 from streams.kafka.patience import Patience
 from streams.kafka.records import Output
 from streams.settings import KafkaSettings
@@ -208,6 +208,49 @@ def test_nothing_is_committed_while_no_broker_answers_and_all_of_it_afterwards(c
     read(consumer, 1)
     consumer.commit()
     assert client.n_committed == 2
+
+
+class FakeAdmin:
+    """librdkafka's administrator, which tells of a lost connection when it is polled."""
+
+    is_up = True
+
+    def __init__(self, config):
+        self._problems = config["error_cb"]
+
+    def poll(self, timeout_s):
+        if not self.is_up:
+            self._problems(LOST)
+
+    def list_topics(self, timeout):
+        if not self.is_up:
+            raise KafkaException(LOST)
+        return SimpleNamespace(topics={})
+
+
+def probe_for_ever(admin, clock):
+    while True:
+        admin.probe()
+        clock.seconds += 1
+
+
+def test_a_probe_says_whether_a_broker_answers_and_fails_once_the_patience_is_over(monkeypatch, clock):
+    monkeypatch.setattr("streams.kafka.admin.AdminClient", FakeAdmin)
+    patience = Patience(300.0, clock, now=clock.now)
+    admin = Admin(SETTINGS, patience)
+    admin.probe()
+    assert patience.is_reachable
+    admin._client.is_up = False
+    admin.probe()
+    assert patience.is_away
+    clock.seconds += 299
+    admin._client.is_up = True
+    admin.probe()
+    assert patience.is_reachable
+    admin._client.is_up, begun = False, clock.seconds
+    with pytest.raises(BrokerUnavailableError, match=r"answered within 300 s \(kafka:9092/1: Connection"):
+        probe_for_ever(admin, clock)
+    assert 300 < clock.seconds - begun < 303
 
 
 def poll_for_ever(consumer, clock):

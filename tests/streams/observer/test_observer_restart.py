@@ -17,10 +17,10 @@ from streams.observer import serve
 from streams.observer.observer import Observer
 from streams.observer.windows import cells
 from streams.settings import ObserverSettings
-from tests.streams.brokers import ROOT, eventually, free_ports
+from tests.streams.brokers import ROOT, eventually, free_ports, own_cluster
 from tests.streams.observer.oracle import expected_cells, label, window
 from tests.streams.observer.served_records import MINUTE_MS, traffic
-from tests.streams.world import environ, is_ready
+from tests.streams.world import environ, is_ready, not_ready
 
 pytestmark = [pytest.mark.broker, pytest.mark.real_broker]
 N_PARTITIONS = 2
@@ -110,10 +110,10 @@ def settings_of(kafka, prefix):
 
 
 @contextmanager
-def observer(settings, module="streams"):
+def observer(settings, module="streams", **options):
     """Run ``dch observer`` as a process."""
     command = [sys.executable, "-m", module, "observer"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ(settings))
+    process = subprocess.Popen(command, cwd=ROOT, env=environ(settings), **options)
     process.settings = settings
     try:
         yield process
@@ -124,9 +124,12 @@ def observer(settings, module="streams"):
 
 
 def shown(port, name="dch_served_window_lists", **labels):
-    """Return the sum of the samples of a metric with these label values."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
+    """Return the sum of the samples of a metric with these label values; -1 if no observer answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return -1
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
@@ -199,3 +202,50 @@ def test_a_kill_between_changelog_and_commit_counts_nothing_twice_and_loses_noth
         eventually(lambda: is_ready(log.settings.metrics_port), 60)
         eventually(lambda: shown_windows(log.settings.metrics_port) == expected, 60, every_s=0.5)
         assert shown(log.settings.metrics_port, "dch_served_lists_total") == 0
+
+
+@pytest.mark.prove
+def test_two_observers_share_the_partitions_and_one_takes_over_those_of_a_killed_one(log):
+    whole = [traffic(20 + at, 400, step_ms=MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
+    log.send([records[:200] for records in whole])
+    other = log.settings.replace(metrics_port=free_ports(2))
+    with observer(log.settings) as one, observer(other) as two:
+        ports = [process.settings.metrics_port for process in (one, two)]
+        each = sorted(expected_windows([part])["24h"][0] for part in log.sent)
+        eventually(lambda: sorted(shown(port, window="24h") for port in ports) == each, 180, every_s=0.5)
+        two.kill()
+        two.wait()
+        log.send([records[200:] for records in whole])
+        expected = expected_windows(log.sent)
+        eventually(lambda: shown_windows(ports[0]) == expected, 180, every_s=0.5)
+    assert log.restored_cells() == expected_cells(log.sent)
+
+
+@pytest.mark.prove
+def test_an_observer_waits_for_a_killed_broker_and_ends_when_it_is_told_to_or_has_waited_long_enough(
+    tmp_path, prefix
+):
+    with own_cluster(tmp_path / "kafka") as cluster:
+        log = Log(settings_of(cluster.address, prefix))
+        whole = [traffic(30 + at, 400, step_ms=MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
+        log.send([records[:200] for records in whole])
+        port = log.settings.metrics_port
+        with observer(log.settings) as process:
+            eventually(lambda: shown_windows(port) == expected_windows(log.sent), 120, every_s=0.5)
+            cluster.kill()
+            eventually(lambda: "broker reachable" in not_ready(port), 60)
+            cluster.restart()
+            log.send([records[200:] for records in whole])
+            eventually(lambda: shown_windows(port) == expected_windows(log.sent), 120, every_s=0.5)
+            eventually(lambda: is_ready(port), 60)
+            assert log.restored_cells() == expected_cells(log.sent)
+            cluster.kill()
+            eventually(lambda: "broker reachable" in not_ready(port), 60)
+            process.terminate()
+            assert process.wait(30) == 0
+        impatient = log.settings.replace(broker_patience_s=12)
+        with observer(impatient, stderr=subprocess.PIPE, text=True) as process:
+            eventually(lambda: "broker reachable" in not_ready(port), 60)
+            _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert f"no broker at {cluster.address} answered within 12 s" in errors

@@ -1,0 +1,225 @@
+"""What the observer counts and acknowledges around rebalances, without Kafka: its clients are fakes."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+
+from streams.errors import BrokerUnavailableError, DeliveryError
+from streams.kafka import BEGINNING, Patience
+from streams.kafka.outbox import Outbox
+from streams.observer.changelog import ChangelogReader
+from streams.observer.faust_app import ObserverApp
+from streams.settings import ObserverSettings
+from tests.streams.observer.served_records import a_list, a_record
+
+SETTINGS = ObserverSettings(bootstrap_servers="kafka:9092", prefix="t-")
+
+
+class FakeConsumer:
+    """A consumer of the changelog, two records a poll. ``log`` has the records of each partition."""
+
+    log, starts = {}, []
+
+    def __init__(self, settings, *, group, start, patience):
+        self.at, self.is_closed = {}, False
+
+    def assign(self, starts):
+        FakeConsumer.starts.append({one.partition: start for one, start in starts.items()})
+        self.at = {one: max(start, 0) for one, start in starts.items()}
+
+    def beginning_offsets(self, partitions):
+        return dict.fromkeys(partitions, 0)
+
+    def end_offsets(self, partitions):
+        return {one: len(self.log[one.partition]) for one in partitions}
+
+    def poll(self):
+        for one, at in self.at.items():
+            if found := self.log[one.partition][at : at + 2]:
+                self.at[one] += len(found)
+                return found
+        return []
+
+    def position(self, partition):
+        return self.at.get(partition)
+
+    def has_ended(self, partition):
+        return False
+
+    def close(self):
+        assert not self.is_closed
+        self.is_closed = True
+
+
+class Broker:
+    """A producer; what was flushed is on the broker."""
+
+    def __init__(self):
+        self.sent, self.n_flushed, self.error = [], 0, None
+
+    def send(self, output):
+        self.sent.append(output)
+
+    def flush(self):
+        if self.error is not None:
+            raise self.error
+        self.n_flushed = len(self.sent)
+
+
+class FakeEvent:
+    """An event of Faust. It remembers how many records were on the broker when it was acknowledged."""
+
+    def __init__(self, served, broker, offset, partition=0):
+        found = a_record(served, partition, offset, "t-served")
+        self.message = SimpleNamespace(
+            **{name: getattr(found, name) for name in ("topic", "partition", "offset", "key", "value")},
+            timestamp=found.timestamp_ms / 1000,
+        )
+        self.broker, self.n_flushed = broker, None
+
+    def ack(self):
+        self.n_flushed = self.broker.n_flushed
+
+
+@pytest.fixture(autouse=True)
+def _log(monkeypatch):
+    monkeypatch.setattr("streams.observer.changelog.Consumer", FakeConsumer)
+    FakeConsumer.log, FakeConsumer.starts = {0: [], 1: []}, []
+
+
+def changelog(partition, n):
+    found = [a_record(a_list(offset=at), partition, at, "t-observer-changelog") for at in range(n)]
+    FakeConsumer.log[partition] = found
+
+
+def read(reader, owned, is_current=lambda: True):
+    return asyncio.run(reader.read(owned, is_current))
+
+
+def test_the_changelog_is_read_to_its_end_and_after_a_rebalance_from_there():
+    found = []
+    reader = ChangelogReader(SETTINGS, Patience(1), found.append)
+    changelog(0, 5), changelog(1, 3)
+    assert read(reader, [0, 1])
+    assert [(one.partition, one.offset) for one in sorted(found, key=lambda one: one.position)] == [
+        *((0, at) for at in range(5)),
+        *((1, at) for at in range(3)),
+    ]
+    changelog(0, 7)
+    assert read(reader, [0])
+    assert [one.offset for one in found[8:]] == [5, 6]
+    assert read(reader, [0, 1])
+    assert FakeConsumer.starts == [{0: BEGINNING, 1: BEGINNING}, {0: 5}, {0: 7, 1: BEGINNING}]
+    assert read(reader, [])
+
+
+def test_reading_ends_early_when_the_partitions_belong_to_another_observer():
+    found = []
+    reader = ChangelogReader(SETTINGS, Patience(1), found.append)
+    changelog(0, 5)
+    assert not read(reader, [0], lambda: len(found) < 2)
+    assert [one.offset for one in found] == [0, 1]
+    assert read(reader, [0])  # what was read is kept, and the rest follows
+    assert [one.offset for one in found] == [0, 1, 2, 3, 4]
+
+
+def with_app(work, tmp_path):
+    """Run ``work(app, broker)`` beside the tasks of an app that is not connected to any broker."""
+
+    async def run():
+        broker = Broker()
+        outbox = Outbox(SETTINGS, broker, group="t-observer")
+        app = ObserverApp(SETTINGS, outbox, Patience(1), str(tmp_path))
+        tasks = [asyncio.create_task(app.guarded(one)) for one in (app._acknowledge(), app._restore())]
+        try:
+            async with asyncio.timeout(20):
+                return await work(app, broker)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    return asyncio.run(run())
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def assign(app, *partitions):
+    await app._on_revoked(app.app, set(), signal=None)
+    await app._on_assigned(app.app, {TP("t-served", one) for one in partitions}, signal=None)
+
+
+def n_lists(app, partition=0):
+    return len(app.observer.partitions[partition].lists.kept.time)
+
+
+def test_a_record_is_acknowledged_once_its_changelog_record_is_on_the_broker(tmp_path):
+    async def work(app, broker):
+        await assign(app, 0)
+        events = [FakeEvent(a_list(offset=at), broker, at) for at in range(5)]
+        events.append(FakeEvent(b"{}", broker, 5))
+        for event in events:
+            await app._count_event(event)
+        await until(lambda: events[-1].n_flushed is not None)
+        assert all(event.n_flushed > at for at, event in enumerate(events))
+        return [(one.topic, one.key, one.partition) for one in broker.sent]
+
+    letters = [("t-served-dlt", b"", 0)]
+    expected = [("t-observer-changelog", f"list-0-{at}".encode(), 0) for at in range(5)]
+    assert with_app(work, tmp_path) == expected + letters
+
+
+def test_nothing_is_acknowledged_whose_changelog_record_is_lost(tmp_path):
+    async def work(app, broker):
+        broker.error = DeliveryError("lost")
+        await assign(app, 0)
+        await app._count_event(event := FakeEvent(a_list(), broker, 0))
+        await until(lambda: app.failure is not None)
+        return app.failure, event.n_flushed
+
+    failure, n_flushed = with_app(work, tmp_path)
+    assert isinstance(failure, DeliveryError)
+    assert n_flushed is None
+
+
+def test_records_wait_for_the_changelog_and_those_of_an_assignment_before_are_left_to_the_owner(tmp_path):
+    async def work(app, broker):
+        changelog(0, 3)
+        early = asyncio.create_task(app._count_event(FakeEvent(a_list(offset=9), broker, 9, partition=1)))
+        await asyncio.sleep(0)
+        await assign(app, 0)
+        await early
+        assert app.is_restored
+        assert list(app.observer.partitions) == [0]
+        assert n_lists(app) == 3
+        await app._count_event(FakeEvent(a_list(offset=3), broker, 3))
+        await app._on_revoked(app.app, set(), signal=None)
+        assert not app.is_restored
+        late = asyncio.create_task(app._count_event(FakeEvent(a_list(offset=4), broker, 4)))
+        await assign(app, 1)
+        await late
+        assert list(app.observer.partitions) == [1]
+        return [one.key for one in broker.sent]
+
+    assert with_app(work, tmp_path) == [b"list-0-3"]
+
+
+def test_a_changelog_that_cannot_be_read_stops_the_observer(tmp_path, monkeypatch):
+    def fail(self):
+        raise BrokerUnavailableError("no broker")
+
+    monkeypatch.setattr(FakeConsumer, "poll", fail)
+
+    async def work(app, broker):
+        changelog(0, 1)
+        await assign(app, 0)
+        await until(lambda: app.failure is not None)
+        return app.failure, app.is_restored
+
+    failure, is_restored = with_app(work, tmp_path)
+    assert isinstance(failure, BrokerUnavailableError)
+    assert not is_restored
