@@ -88,7 +88,8 @@ def log_to_stderr() -> None:
 
 
 def _refusal(command: str, name: str) -> str:
-    owners = " and ".join(f"dch {other}" for other, (_, shown) in FLAGS.items() if name in shown)
+    *others, last = [f"dch {other}" for other, (_, shown) in FLAGS.items() if name in shown]
+    owners = f"{', '.join(others)} and {last}" if others else last
     return f"{flag_name(name)} is a setting of {owners}, not of dch {command}"
 
 

@@ -84,7 +84,7 @@ class ObserverApp:
         tasks = [asyncio.create_task(self.guarded(work)) for work in (self._acknowledge(), self._restore())]
         ending = asyncio.ensure_future(stop)
         try:
-            await self.app.start()
+            await self.guarded(self.app.start())
             while not ending.done() and self.failure is None and not self.app.crashed:
                 await asyncio.wait([ending], timeout=0.2)
             self.failure = self.failure or self.app.crash_reason
@@ -103,8 +103,10 @@ class ObserverApp:
         """Set the metrics of windows, totals and lag."""
         self.observer.show()
         topic = self._source.get_topic_name()
+        assigned = self.app.consumer.assignment() if self.is_restored else ()
         for number in self.observer.partitions:
-            end = self.app.consumer.highwater(TP(topic, number)) if self.is_restored else None
+            place = TP(topic, number)
+            end = self.app.consumer.highwater(place) if place in assigned else None
             if end is not None and number in self._read:
                 lag = max(end - self._read[number], 0)
                 CONSUMER_LAG_RECORDS.labels(topics.SERVED.name, str(number)).set(lag)
@@ -119,7 +121,7 @@ class ObserverApp:
     async def _count_event(self, event: EventT[Any]) -> None:
         generation, record = self._generation, to_record(event.message)
         await self._is_restored.wait()
-        if generation != self._generation:
+        if generation != self._generation or record.partition not in self._owned:
             return  # it is read again by whoever owns its partition now
         try:
             key = self.observer.observe(record)

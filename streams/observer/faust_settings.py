@@ -47,13 +47,9 @@ def app_settings(settings: ObserverSettings, datadir: str) -> dict[str, Any]:
         "broker_request_timeout": max(settings.broker_timeout_s, SESSION_TIMEOUT_S + 1),
         "consumer_auto_offset_reset": "earliest",
         "processing_guarantee": "at_least_once",  # exactly-once is not: it repeated output after a kill
-        "producer_acks": -1,
-        "producer_linger": settings.linger_ms / 1000,
         "topic_partitions": settings.partitions,
         "topic_allow_declare": False,  # dch topics create creates all topics, and nothing else does
         "topic_disable_leader": True,  # another topic that Faust would create
-        "table_standby_replicas": 0,
-        "store": "memory://",
         "datadir": datadir,  # Faust creates it, else in the working directory
         "web_enabled": False,
         "autodiscover": False,

@@ -51,6 +51,12 @@ def test_the_compose_file_follows_the_specification():
     jsonschema.Draft7Validator(schema).validate(COMPOSE)
 
 
+def test_every_role_has_a_memory_limit_that_its_alert_can_compare_with():
+    roles = {one["command"][0]: one for one in OURS.values() if one["command"][0] in ROLES}
+    assert roles.keys() == ROLES
+    assert all("memory" in one["deploy"]["resources"]["limits"] for one in roles.values())
+
+
 def test_what_the_dockerfile_copies_exists_and_is_sent_to_the_builder():
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for _, name, arguments in instructions():

@@ -66,7 +66,7 @@ def test_an_incomplete_command_shows_help(dch, group):
         (
             "topics check --metrics-port 1",
             2,
-            "--metrics-port is a setting of dch worker and dch trainer, not of dch topics check",
+            "--metrics-port is a setting of dch worker, dch trainer and dch observer, not of dch topics",
         ),
         ("worker --request-timeout-s 1", 2, "--request-timeout-s is a setting of dch recommend, not of"),
         (

@@ -200,8 +200,10 @@ def test_records_wait_for_the_changelog_and_those_of_an_assignment_before_are_le
         await app._on_revoked(app.app, set(), signal=None)
         assert not app.is_restored
         late = asyncio.create_task(app._count_event(FakeEvent(a_list(offset=4), broker, 4)))
+        await asyncio.sleep(0)
         await assign(app, 1)
         await late
+        await app._count_event(FakeEvent(a_list(offset=5), broker, 5, partition=0))
         assert list(app.observer.partitions) == [1]
         return [one.key for one in broker.sent]
 
