@@ -9,7 +9,7 @@ from rich.console import Console
 
 from dch.data.ratings import Ratings
 from dch.state.prequential import COHORTS
-from streams import metrics
+from streams import metrics, topics
 from streams.demo import cluster as cluster_module
 from streams.demo import processes as processes_module
 from streams.demo.cluster import ANY_PORT, join_cluster, start_cluster
@@ -48,7 +48,7 @@ def test_ratings_are_split_by_time_and_the_new_user_likes_items_of_one_genre(tmp
 
 def test_the_metrics_of_a_worker_are_read_by_cohort():
     metrics.MODEL_INFO.clear()
-    metrics.MODEL_INFO.labels("7").set(1)
+    metrics.MODEL_INFO.labels("7", "0f3a", "store/gen-7").set(1)
     cohort = COHORTS[1]
     with Health("127.0.0.1", 0, {}) as health:
         address = f"http://127.0.0.1:{health.port}"
@@ -243,7 +243,7 @@ def test_on_a_running_broker_only_topics_of_the_demo_are_created_and_deleted(set
     before, said = set(admin.partitions()), []
     with join_cluster(settings.as_role(TrainerSettings, partitions=1), said.append) as found:
         own = {name for name in admin.partitions() if name.startswith(found.settings.prefix)}
-        assert len(own) == 15
+        assert own == {found.settings.prefix + topic.name for topic in topics.EVERY_TOPIC}
         assert found.settings.prefix.startswith("dch-demo-")
     eventually(lambda: not own & set(admin.partitions()))  # the other brokers learn of it a little later
     assert before <= set(admin.partitions())

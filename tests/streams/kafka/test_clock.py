@@ -11,8 +11,9 @@ from streams.kafka import Admin, Producer, clock
 from streams.kafka.clock import seconds_ahead, too_far_ahead
 from streams.kafka.records import Output
 from streams.settings import KafkaSettings
+from tests.streams.cli.running import dch
 
-pytest_plugins = ("tests.streams.cli.running",)
+__all__ = ["dch"]
 
 HOUR_S = 3600.0
 
