@@ -7,7 +7,7 @@ StreamError
 │   └── RequestTooHeavy     only the client is told: nothing is wrong with the record
 ├── BrokerUnavailableError  no broker answered, or it failed; a role retries it, then exit 1
 ├── BrokerRefusedError      the log-in, the TLS connection or a right; no retry helps; exit 2
-├── StoppedError            the role was told to stop while it waited for a broker; exit 0
+├── StoppedError            the role was told to stop while it waited or compiled kernels; exit 0
 ├── EmbeddedBrokerError     the embedded broker cannot run here; exit 1
 ├── DeliveryError           the role stops; after a restart it repeats the uncommitted records
 │   └── TimeRefusedError    dch publish says by how much the clock is ahead

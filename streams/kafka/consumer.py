@@ -268,7 +268,8 @@ class Consumer:
 
     def close(self) -> None:
         """Leave the group at once, so that the other members need not wait for the session timeout."""
-        self._client.close()
+        with self._patience.call():
+            self._client.close()
 
     def _look_up(self, partitions: list[Partition], which: int) -> dict[Partition, int]:
         if not partitions:
@@ -303,7 +304,8 @@ class Consumer:
             return
         try:
             found = [to_topic_partition(partition, offset) for partition, offset in changed.items()]
-            self._client.commit(offsets=found, asynchronous=False)
+            with self._patience.call():  # it has no timeout: without a coordinator it takes ten seconds
+                self._client.commit(offsets=found, asynchronous=False)
         except KafkaException as cause:
             if error_of(cause).code() not in REBALANCED:
                 raise

@@ -6,7 +6,8 @@ One ``Patience`` is shared by all clients of a process, so that they agree wheth
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
@@ -52,10 +53,28 @@ class Patience:
 
         self._stop = stop or threading.Event()
         self._away_since: float | None = None
+        self._calling: set[str] = set()
+
+    @property
+    def calling(self) -> frozenset[str]:
+        """The names of the threads that wait for an answer of a broker, in a call that nothing interrupts."""
+        return frozenset(self._calling.copy())
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Show that this thread waits for an answer of a broker until the block ends."""
+        name = threading.current_thread().name
+        self._calling.add(name)
+        try:
+            yield
+        finally:
+            self._calling.discard(name)
 
     def at_most(self, limit_s: float) -> "Patience":
         """Return the patience of one request that must not take longer, and ends with this one."""
-        return Patience(min(limit_s, self.limit_s), self._stop, now=self.now)
+        shorter = Patience(min(limit_s, self.limit_s), self._stop, now=self.now)
+        shorter._calling = self._calling
+        return shorter
 
     @property
     def is_away(self) -> bool:

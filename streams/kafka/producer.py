@@ -184,7 +184,8 @@ class Producer:
 
     def close(self) -> None:
         """Wait up to a second for the last records; ignore failures."""
-        self._client.flush(1.0)
+        with self._patience.call():
+            self._client.flush(1.0)
 
     def _produce(self, output: Output) -> None:
         if not output.headers and output.timestamp_ms is None and output.if_refused is None:

@@ -99,9 +99,17 @@ def _supervise(context: WorkerContext) -> None:
     if failures:
         _raise(*failures[0])
     if late:
-        raise WorkerFailedError(
-            f"{', '.join(late)} did not stop within {SHUTDOWN_TIMEOUT_S:g} s; nothing more was committed"
-        )
+        text = f"{', '.join(late)} did not stop within {SHUTDOWN_TIMEOUT_S:g} s; nothing more was committed"
+        raise StoppedError(text) if _may_be_left(context).issuperset(late) else WorkerFailedError(text)
+
+
+def _may_be_left(context: WorkerContext) -> frozenset[str]:
+    """Return the threads that lose nothing if the process ends now: what they wait for decides, not the time.
+
+    These are threads that wait for a broker, and *ingest* while it compiles kernels for its first model:
+    it has polled nothing yet.
+    """
+    return context.patience.calling | (frozenset() if context.recommender else {"ingest"})
 
 
 def _raise(name: str, error: BaseException) -> NoReturn:

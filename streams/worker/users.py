@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-from msgspec.structs import replace
-
 from dch.state.state import State
 from streams import topics
 from streams.errors import BadRecord
@@ -12,9 +10,11 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
 from streams.messages import FeatureRecord, RatingEvent, decode_user, encode_rating
+from streams.messages.fields import MAX_OFFSET
 from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 from streams.worker.counters import count_events
+from streams.worker.ratings import item_rating
 
 
 class UserProcessor:
@@ -90,12 +90,14 @@ def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int
     It goes to `ratings` and from there to `item-ratings`. Compaction may drop the tombstone some day, and a
     replay of `ratings` without the withdrawals would then restore the user.
     """
-    key = user.encode()
-    output = Output(
+    key, event = user.encode(), RatingEvent(user, item, None, timestamp_ms)
+    # A time is judged against that of its record, so both are the tombstone's. A broker refuses it if the
+    # tombstone is stamped ahead; then the item alone is told: `item-ratings` takes any time.
+    return Output(
         topic=settings.topic(topics.RATINGS.name),
         key=key,
-        value=encode_rating(RatingEvent(user, item, None, timestamp_ms)),
+        value=encode_rating(event),
         partition=partition_for(key, settings.partitions),
+        timestamp_ms=timestamp_ms or None,
+        if_refused=partial(item_rating, settings, event, MAX_OFFSET),
     )
-    # A time is judged against that of its record; if the broker refuses that as ahead, the present one.
-    return replace(output, timestamp_ms=timestamp_ms or None, if_refused=partial(replace, output))
