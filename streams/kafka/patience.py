@@ -53,27 +53,23 @@ class Patience:
 
         self._stop = stop or threading.Event()
         self._away_since: float | None = None
-        self._calling: set[str] = set()
-
-    @property
-    def calling(self) -> frozenset[str]:
-        """The names of the threads that wait for an answer of a broker, in a call that nothing interrupts."""
-        return frozenset(self._calling.copy())
+        self.calling: set[str] = set()
+        """Names of the threads that wait for an answer of a broker, in a call that nothing interrupts."""
 
     @contextmanager
     def call(self) -> Iterator[None]:
         """Show that this thread waits for an answer of a broker until the block ends."""
         name = threading.current_thread().name
-        self._calling.add(name)
+        self.calling.add(name)
         try:
             yield
         finally:
-            self._calling.discard(name)
+            self.calling.discard(name)
 
     def at_most(self, limit_s: float) -> "Patience":
         """Return the patience of one request that must not take longer, and ends with this one."""
         shorter = Patience(min(limit_s, self.limit_s), self._stop, now=self.now)
-        shorter._calling = self._calling
+        shorter.calling = self.calling
         return shorter
 
     @property

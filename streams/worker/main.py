@@ -109,7 +109,7 @@ def _may_be_left(context: WorkerContext) -> frozenset[str]:
     These are threads that wait for a broker, and *ingest* while it compiles kernels for its first model:
     it has polled nothing yet.
     """
-    return context.patience.calling | (frozenset() if context.recommender else {"ingest"})
+    return frozenset(context.patience.calling) | (frozenset() if context.recommender else {"ingest"})
 
 
 def _raise(name: str, error: BaseException) -> NoReturn:

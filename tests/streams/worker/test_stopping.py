@@ -72,10 +72,10 @@ class Client:
         self.patience, self.seen = patience, []
 
     def commit(self, **kwargs):
-        self.seen.append(self.patience.calling)
+        self.seen.append(set(self.patience.calling))
 
     def close(self):
-        self.seen.append(self.patience.calling)
+        self.seen.append(set(self.patience.calling))
 
 
 def test_commits_and_the_end_of_a_consumer_show_that_they_wait():
