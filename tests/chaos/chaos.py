@@ -183,6 +183,7 @@ class Chaos:
         }
         self.failures: list[str] = []
         self.logs: dict[str, Log] = {}
+        self.n_allowed: float = math.inf  # ratings that may be published now
         self.n_published = self.n_items = self.n_users = self.n_different_users = 0
         self.replies: Counter[str] = Counter()
 
@@ -261,17 +262,19 @@ class Chaos:
         ]
 
     def publish(self, events, *, pace_s: float = 0.0) -> None:
-        """Publish ratings, one in five in a wrong partition; every 500 are acknowledged."""
+        """Publish ratings up to ``n_allowed``, one in five misrouted; every 500 are acknowledged."""
         producer = Producer(self.settings)
         for at, event in enumerate(events):
             key = event.user.encode()
             owner = self.world.owner_of(event.user)
             partition = (owner + 1) % self.settings.partitions if at % 5 == 0 else owner
             producer.send(Output(self.world.topic("ratings"), key, encode_rating(event), partition))
+            self.n_published += 1
             if at % 500 == 499:
                 producer.flush()
                 time.sleep(pace_s)
-            self.n_published += 1
+                while self.n_published > self.n_allowed:
+                    time.sleep(0.1)
         producer.flush()
         producer.close()
 
@@ -288,7 +291,7 @@ class Chaos:
 
     def disturb(self) -> None:
         """Publish the stream and the mutated records, and break things meanwhile."""
-        stop = threading.Event()
+        stop, self.n_allowed = threading.Event(), len(self.base)
         with ThreadPoolExecutor(4) as pool:
             jobs = [
                 pool.submit(self.publish, self.stream, pace_s=self.options.pace_s),
@@ -299,29 +302,23 @@ class Chaos:
             self.publishers = jobs[:2]
             try:
                 self.break_things()
+                self.n_allowed = math.inf
                 for job in jobs[:2]:
                     job.result()
             finally:
+                self.n_allowed = math.inf
                 stop.set()
             for job in jobs[2:]:
                 job.result()
 
     def break_things(self) -> None:
-        """Kill workers at even distances in the stream; the other disturbances come in between."""
+        """Kill workers, with the other disturbances in between; each has an equal part of the stream."""
         kills, others = self.options.kills, self.others()
+        self.part = len(self.stream) / (kills + len(others))
         for at in range(kills):
-            goal = len(self.base) + len(self.stream) * at // (kills + 1)
-            self.wait(f"{goal} ratings are published", lambda goal=goal: self.has_published(goal))
             self.recover("worker killed", self.roles[at % N_WORKERS].kill)
             while others and (at + 1) / kills >= others[0][0]:
                 others.pop(0)[1]()
-
-    def has_published(self, n: int) -> bool:
-        """Return whether n ratings are published. A publisher that failed raises its error here."""
-        for job in self.publishers:
-            if job.done():
-                job.result()
-        return self.n_published >= n
 
     def others(self):
         """Return the other disturbances, each with the share of the kills after which it comes."""
@@ -364,6 +361,10 @@ class Chaos:
     def recover(self, what: str, disturbance) -> None:
         """Do something, and measure how long the workers then take until all of them are ready."""
         self.say(what)
+        for job in self.publishers:
+            if job.done():
+                job.result()  # raises the error of a publisher that failed
+        self.n_allowed += self.part
         disturbance()
         started = time.monotonic()
         self.wait(f"ready after: {what}", self.are_ready)
