@@ -21,6 +21,7 @@ CODES = {
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._MSG_TIMED_OUT,
         KafkaError._RESOLVE,
+        KafkaError._DESTROY_BROKER,  # the broker left the cluster's metadata while a request waited for it
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.NETWORK_EXCEPTION,
     ),

@@ -75,6 +75,12 @@ def test_every_code_of_a_broker_that_moves_or_is_away_is_retried_and_no_other(cl
         assert len(request.asked) == 1
 
 
+def test_a_request_to_a_broker_that_leaves_the_metadata_is_retried(clock, patience):
+    text = "Failed to get offsets: Local: Broker handle destroyed without termination"
+    request = failing(clock, 3, KafkaError(KafkaError._DESTROY_BROKER, text))
+    assert retry(request, patience, Problems(SETTINGS)) == 4
+
+
 def test_an_unknown_error_is_not_retried(clock, patience):
     request = failing(clock, 3, KafkaError(KafkaError.INVALID_CONFIG, "no such config"))
     with pytest.raises(BrokerUnavailableError, match="refused: no such config"):
