@@ -11,8 +11,10 @@ from dch.data.ids import UNKNOWN, IdTable
 from dch.data.ratings import Rows
 from dch.errors import ConfigError, UnknownIdError
 from dch.models.codes import from_words, pack, to_words, unpack
+from dch.models.neighbours import LATEST, NOTHING_RATED, Rated, rated
 from dch.models.towers import Floats, Ints
 from dch.search import CANDIDATES, Nearest, nearest, nearest_of_each, rerank
+from dch.search.neighbour_scores import Items, rerank_with_neighbours
 from dch.search.reserved_positions import reserve, reserved_positions
 from dch.search.scores import make_scorer
 from dch.state.item_index import ItemColumns, popularity_of
@@ -20,8 +22,10 @@ from dch.state.popular_items import EVERYTHING, PopularItems, first_listed, in_o
 from dch.state.snapshot import Snapshot
 from dch.state.state import NO_ROWS, State, known_rows
 
-Strategy = Literal["codes+rerank", "codes", "popular"]
-STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular")
+Strategy = Literal["codes+rerank", "codes", "popular", "codes+rerank+neighbours"]
+STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours")
+BY_SCORE: tuple[Strategy, ...] = ("codes+rerank", "codes+rerank+neighbours")
+"""The strategies whose lists are in the order of the score."""
 
 NO_VECTOR = np.empty(0, np.float32)
 
@@ -33,6 +37,7 @@ class Query(NamedTuple):
     relaxed: Floats | None = None  # (bits,); None if nothing is known, which leads to the popular list
     vector: Floats = NO_VECTOR  # (vector_size,) ranking vector; empty: rerank by the relaxed code
     seen: Ints = NO_ROWS  # rows of the items already rated, newest first
+    rated: Rated = NOTHING_RATED  # the latest ratings that neighbours may know
     ratings: int | None = None  # number of ratings that the query rests on; None for an item
 
     @property
@@ -50,8 +55,8 @@ class Hit(NamedTuple):
 
     score: float
     """Larger is better. ``codes``: number of equal bits minus number of different bits. ``codes+rerank``:
-    product of the ranking vectors, or of the relaxed code and the item's signs. ``popular``: number of
-    positive ratings of the item."""
+    product of the ranking vectors, or of the relaxed code and the item's signs; with neighbours, plus their
+    part. ``popular``: number of positive ratings of the item."""
 
 
 class Answer(NamedTuple):
@@ -59,7 +64,8 @@ class Answer(NamedTuple):
 
     hits: list[Hit]
     strategy: Strategy
-    """The strategy that was used: ``popular`` if nothing was known to search for."""
+    """The strategy that was used: ``popular`` if nothing was known to search for, and never one with
+    neighbours if the model has none."""
 
     generation: int
     code: bytes | None
@@ -84,7 +90,18 @@ def query_user(state: State, user: str) -> Query:
         if not snapshot.users.has_code(rows)[0]:
             return Query(snapshot, seen=seen, ratings=len(seen))
         relaxed, vectors = snapshot.users.encode(rows)
-    return Query(snapshot, relaxed[0], vectors[0], seen, len(seen))
+        ratings_of_user = rated_by(state, snapshot, row)
+    return Query(snapshot, relaxed[0], vectors[0], seen, ratings_of_user, len(seen))
+
+
+def rated_by(state: State, snapshot: Snapshot, row: int) -> Rated:
+    """Return the latest ratings of a user row for neighbours. The caller holds the lock, or is alone."""
+    if snapshot.model.neighbours.is_empty:
+        return NOTHING_RATED
+    history = state.history
+    items, ratings = history.user_histories.latest(row, LATEST, history.item_ids)
+    fitted = snapshot.users.bags.token_of[items]
+    return rated(fitted, ratings, snapshot.model.rating_knots)
 
 
 def query_history(
@@ -108,7 +125,12 @@ def query_history(
     if not is_known:
         return Query(snapshot, seen=seen, ratings=len(latest))
     relaxed, vectors = snapshot.model.encode_users_with_vectors(rows, ids, [features])
-    return Query(snapshot, relaxed[0], vectors[0], seen, len(latest))
+    last = rated(
+        snapshot.model.user_vocabulary.of_others(ids)[-LATEST:],
+        rows.values[-LATEST:],
+        snapshot.model.rating_knots,
+    )
+    return Query(snapshot, relaxed[0], vectors[0], seen, last, len(latest))
 
 
 def query_item(state: State, item: str) -> Query:
@@ -151,7 +173,7 @@ def question(
     query: Query,
     k: int,
     *,
-    strategy: Strategy = "codes+rerank",
+    strategy: Strategy | None = None,
     skip: Ints,
     only: Ints | None = None,
     new_item_share: float = 0.0,
@@ -159,7 +181,9 @@ def question(
     """Ask for the k best items that are available and not skipped; fewer only if fewer exist.
 
     Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k, if that is more)
-    by distance, then sorted by score, distance, popularity, id. Of ``popular``: popularity, id.
+    by distance, then sorted by score, distance, popularity, id. Of ``codes+rerank+neighbours``: these and the
+    200 strongest neighbours of the user's ratings, sorted in the same way by another score. Of ``popular``:
+    popularity, id.
 
     New items are those that the fit of this generation never saw. If fewer than ``new_item_share`` of the k
     positions (rounded, at least 1) hold new items, the best other new items by the same strategy replace the
@@ -168,7 +192,8 @@ def question(
     Args:
         query: what to search for.
         k: list length.
-        strategy: one of STRATEGIES.
+        strategy: one of STRATEGIES; None is ``codes+rerank+neighbours``, or ``codes+rerank`` if the model has
+            no neighbours.
         skip: (m,) item rows never to return.
         only: item rows to choose from; None means all.
         new_item_share: 0 to 1.
@@ -177,8 +202,7 @@ def question(
         ConfigError: k, the strategy or the share is out of range.
     """
     _check(k, strategy, new_item_share)
-    used: Strategy = "popular" if query.relaxed is None else strategy
-    return Question(query, k, used, skip, only, reserved_positions(k, new_item_share))
+    return Question(query, k, _used(query, strategy), skip, only, reserved_positions(k, new_item_share))
 
 
 def answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
@@ -225,17 +249,26 @@ def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer
         found = _most_popular(asked, popular, items)
     if asked.n_new:
         rows = new_rows if asked.only is None else np.intersect1d(new_rows, asked.only)
-        new = _best_among(asked, rows, items, asked.n_new)
-        by_score = asked.strategy == "codes+rerank"
-        reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
+        unrated = asked._replace(query=query._replace(rated=NOTHING_RATED))  # new items have no neighbours
+        new = _best_among(unrated, rows, items, asked.n_new)
+        reserve(asked.strategy in BY_SCORE, len(found.rows), *found, *new, items.is_new, items.precedence)
     hits, model = _hits(found, items, ids, asked.strategy), query.snapshot.model
     return Answer(hits, asked.strategy, model.generation, query.code, query.ratings, model.generation_hash)
 
 
-def _check(k: int, strategy: str, new_item_share: float) -> None:
+def _used(query: Query, strategy: Strategy | None) -> Strategy:
+    if query.relaxed is None:
+        return "popular"
+    if strategy in (None, "codes+rerank+neighbours"):
+        has_none = query.snapshot.model.neighbours.is_empty or not len(query.vector)
+        return "codes+rerank" if has_none else "codes+rerank+neighbours"
+    return strategy
+
+
+def _check(k: int, strategy: str | None, new_item_share: float) -> None:
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}")
-    if strategy not in STRATEGIES:
+    if strategy is not None and strategy not in STRATEGIES:
         raise ConfigError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
     if not 0 <= new_item_share <= 1:
         raise ConfigError(f"new_item_share must be from 0 to 1, got {new_item_share}")
@@ -272,6 +305,10 @@ def _best_among(asked: Question, rows: Ints, items: ItemColumns, k: int) -> Near
         popularity=items.precedence[rows],
         bits=asked.query.snapshot.item_index.bits,
     )
+    if len(asked.query.rated.items):  # neighbours outside of these rows must not be added
+        allowed = np.zeros_like(items.allowed)
+        allowed[rows] = 1
+        items = items._replace(allowed=allowed)
     return _ranked(asked, found._replace(rows=rows[found.rows]), items, k)
 
 
@@ -279,8 +316,36 @@ def _ranked(asked: Question, candidates: Nearest, items: ItemColumns, k: int) ->
     """Return the best k candidates by the strategy."""
     if asked.strategy == "codes" or asked.query.relaxed is None:
         return candidates.head(k)
+    if asked.strategy == "codes+rerank+neighbours":
+        return with_neighbours(asked.query, candidates.rows, items, k, asked.skip)
     scorer = make_scorer(items.words, items.vectors, asked.query.relaxed, asked.query.vector)
     return rerank(candidates, k, scorer, popularity=items.precedence)
+
+
+def with_neighbours(query: Query, candidates: Ints, items: ItemColumns, k: int, skip: Ints) -> Nearest:
+    """Return the best k of the candidates and of the neighbours of a query that has a code.
+
+    Args:
+        query: what to search for.
+        candidates: (m,) rows of the nearest codes.
+        items: the columns of the index; only allowed rows are added as neighbours.
+        k: list length.
+        skip: item rows never to add.
+    """
+    assert query.relaxed is not None
+    index = query.snapshot.item_index
+    return rerank_with_neighbours(
+        candidates,
+        k,
+        Items(
+            items.words, items.vectors, items.allowed, items.precedence, items.fitted, index.rows_of_fitted
+        ),
+        query.snapshot.model.neighbours,
+        query.rated,
+        to_words(pack(query.relaxed[None]))[0],
+        query.vector,
+        skip,
+    )
 
 
 def _most_popular(asked: Question, popular: PopularItems, items: ItemColumns) -> Nearest:

@@ -15,6 +15,9 @@ RatingWeights = Literal["auto", "graded", "binary"]
 MIN_BITS, MAX_BITS = 8, 256
 """Shortest and longest code."""
 
+MAX_NEIGHBOURS = 1000
+"""Most neighbours of one item."""
+
 MAX_VECTOR_SIZE = 1024
 """Up to this length, products of ranking vectors are exact in 32 bits; see ``dch.search.scores``."""
 
@@ -152,6 +155,16 @@ class DchConfig:
     teacher_iterations: int = 15
     """ALS iterations of the teacher."""
 
+    # Neighbours
+
+    neighbours: int | None = 0
+    """Number of items whose ratings speak for an item, directly, beside codes and ranking vectors. 0: none.
+
+    None: 32 if the lists of held-out ratings are better by two standard errors, otherwise none. With
+    neighbours, some ratings are held out from training, as for early stopping. With too few users to hold
+    ratings out there are none. Only for ``ranking``.
+    """
+
     # Rating objective (Equation 1)
 
     mu: float = 0.1
@@ -201,6 +214,12 @@ class DchConfig:
             "seed",
         ):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "zero or more")
+        _check(
+            self,
+            "neighbours",
+            self.neighbours is None or 0 <= self.neighbours <= MAX_NEIGHBOURS,
+            f"from 0 to {MAX_NEIGHBOURS}, or None",
+        )
         _check(self, "vector_size", 0 <= self.vector_size <= MAX_VECTOR_SIZE, f"from 0 to {MAX_VECTOR_SIZE}")
         for name in ("user_dropout", "item_dropout", "feature_dropout", "cold_share", "teacher_share"):
             _check(self, name, 0 <= getattr(self, name) <= 1, "from 0 to 1")

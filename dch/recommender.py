@@ -117,7 +117,7 @@ class Recommender:
         user: object,
         k: int = 20,
         *,
-        strategy: Strategy = "codes+rerank",
+        strategy: Strategy | None = None,
         exclude: Collection[object] = (),
         only: Collection[object] | None = None,
         include_rated: bool = False,
@@ -130,7 +130,8 @@ class Recommender:
         Args:
             user: user id, known or not: text, or a number, which becomes text, as all ids here.
             k: list length.
-            strategy: ``codes+rerank``, ``codes`` (plain Hamming distance) or ``popular``.
+            strategy: ``codes+rerank+neighbours``, ``codes+rerank``, ``codes`` (plain Hamming distance) or
+                ``popular``. None takes the first one, or the second if the model has no neighbours.
             exclude: item ids never to return.
             only: item ids to choose from; None means all.
             include_rated: also return items that the user has rated.
@@ -151,7 +152,7 @@ class Recommender:
         ).hits
 
     def recommend_history(
-        self, history: Iterable[tuple[object, float]], k: int = 20, *, strategy: Strategy = "codes+rerank"
+        self, history: Iterable[tuple[object, float]], k: int = 20, *, strategy: Strategy | None = None
     ) -> list[Hit]:
         """Return the k best items for an inline history of (item, rating), best first; store nothing.
 
@@ -181,7 +182,7 @@ class Recommender:
         query: Query,
         k: int,
         *,
-        strategy: Strategy = "codes+rerank",
+        strategy: Strategy | None = None,
         exclude: Collection[object] = (),
         only: Collection[object] | None = None,
         include_rated: bool = False,
@@ -204,7 +205,7 @@ class Recommender:
         query: Query,
         k: int,
         *,
-        strategy: Strategy = "codes+rerank",
+        strategy: Strategy | None = None,
         exclude: Collection[object] = (),
         only: Collection[object] | None = None,
         include_rated: bool = False,

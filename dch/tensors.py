@@ -12,6 +12,7 @@ from safetensors.numpy import load as from_safetensors
 from dch.data.features import Features
 from dch.data.ids import IdTable
 from dch.models.model import Model
+from dch.models.neighbours import NO_NEIGHBOURS, Neighbours
 from dch.models.towers import TowerWeights
 from dch.state.histories import History
 from dch.state.restore import Saved
@@ -20,6 +21,8 @@ Tensors = dict[str, NDArray[Any]]
 
 TABLES = ("user_ids", "item_ids", "user_tokens", "item_tokens")
 TOWERS = ("user_tower", "item_tower")
+NEIGHBOURS = "neighbours."
+"""Prefix of the names of the arrays of neighbours; a model without neighbours has none of them."""
 
 
 def tensors_of(content: bytes) -> Tensors:
@@ -36,6 +39,8 @@ def model_tensors(model: Model) -> Tensors:
         tensors |= {f"{tower}.{field.name}": getattr(weights, field.name) for field in fields(TowerWeights)}
     for name in TABLES:
         tensors |= _pack_strings(name, getattr(model, name))
+    if not model.neighbours.is_empty:
+        tensors |= {NEIGHBOURS + name: column for name, column in model.neighbours._asdict().items()}
     return tensors
 
 
@@ -66,12 +71,24 @@ def model_of(
         user_tower=user_tower,
         item_tower=item_tower,
         **{name: IdTable(_unpack_strings(name, tensors)) for name in TABLES},
+        neighbours=_neighbours_of(tensors),
         rating_knots=tensors["rating_knots"].astype(np.float32),
         feature_weight=feature_weight,
         positive_from=positive_from,
         settings=settings,
         metrics=metrics,
         generation_hash=generation_hash,
+    )
+
+
+def _neighbours_of(tensors: Tensors) -> Neighbours:
+    if NEIGHBOURS + "starts" not in tensors:
+        return NO_NEIGHBOURS
+    return Neighbours(
+        **{
+            name: np.ascontiguousarray(tensors[NEIGHBOURS + name], column.dtype)
+            for name, column in NO_NEIGHBOURS._asdict().items()
+        }
     )
 
 

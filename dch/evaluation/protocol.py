@@ -12,6 +12,11 @@ from dch.evaluation.report import DEPTH
 from dch.models.model import Model
 from dch.search import CANDIDATES
 
+WITH_NEIGHBOURS = {
+    "codes+rerank+neighbours": f"the nearest {CANDIDATES} codes and the {CANDIDATES} strongest neighbours "
+    "of the user's ratings, ordered by the product of ranking vectors plus the part of the neighbours"
+}
+
 
 def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int]) -> dict[str, object]:
     """Return the part of the report's protocol that all protocols share.
@@ -42,6 +47,7 @@ def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int
             "codes": "Hamming distance, ties by popularity, then by a checksum of the id",
             "codes+rerank": f"the nearest {CANDIDATES} codes, ordered by the product of ranking vectors; by "
             "relaxed user output . item bits where the model makes none",
+            **(WITH_NEIGHBOURS if config.neighbours != 0 else {}),
             "popular": "number of positive ratings so far",
         },
         "metrics": {

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dch.data.ratings import ItemSets, Ratings
 from dch.evaluation.metrics import METRICS, relevance
+from dch.evaluation.neighbour_lists import neighbour_lists
 from dch.evaluation.report import DEPTH, Measurement, MetricKey
 from dch.jit import kernel
 from dch.search import CANDIDATES, nearest_many
@@ -80,6 +81,8 @@ def make_lists(
 ) -> dict[str, Lists]:
     """Return the lists of each strategy, (n_users, k), equal to those of ``Recommender.recommend``.
 
+    There are lists with neighbours only if the model has neighbours.
+
     Args:
         state: the state that answers.
         task: the users and the candidates.
@@ -110,6 +113,9 @@ def make_lists(
             n_threads=n_threads,
         )
         lists[strategy] = np.where(known[:, None], found, popular)
+    if not state.snapshot.model.neighbours.is_empty:
+        found = neighbour_lists(state, task, relaxed, vectors, k, n_new=n_new, n_threads=n_threads)
+        lists["codes+rerank+neighbours"] = np.where(known[:, None], found, popular)
     return lists | {"popular": popular}
 
 

@@ -13,6 +13,7 @@ from dch.data.features import Features, tokens
 from dch.data.ids import IdTable
 from dch.data.ratings import Rows
 from dch.errors import CodeShapeError
+from dch.models.neighbours import NO_NEIGHBOURS, Neighbours, check_neighbours
 from dch.models.running_sums import RunningSums, add_features, sums_of
 from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
 
@@ -55,6 +56,9 @@ class Model:
     user_tokens: IdTable = field(default_factory=IdTable)
     item_tokens: IdTable = field(default_factory=IdTable)
 
+    neighbours: Neighbours = NO_NEIGHBOURS
+    """Weights between the items of the training data; an update may have added items that have none."""
+
     rating_knots: Floats
     """(m, 2) [rating, weight], ratings ascending: the weight of a rating in a bag, linear between knots."""
 
@@ -93,6 +97,8 @@ class Model:
                 raise CodeShapeError(
                     f"the {what} tower's bag has {len(tower.bag)} rows for {len(vocabulary)} tokens"
                 )
+
+        check_neighbours(self.neighbours, len(self.item_ids), self.item_tower.vector_size)
 
     @property
     def bits(self) -> int:

@@ -5,6 +5,7 @@ the set of events only: of each pair the latest event by (timestamp, offset) cou
 arrive in any order. A hash table with linear probing finds a pair; a linked list joins the pairs of one row.
 """
 
+import zlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -119,6 +120,28 @@ class Histories:
         if row >= len(self.pairs.newest):
             return np.empty(0, np.int32), np.empty(0, np.float32)
         slots = slots_of(self.pairs, row)
+        return self.pairs.other[slots], self.pairs.ratings[slots]
+
+    def latest(self, row: int, n: int, other_ids: IdTable) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the n latest ratings of one own row, in any order: other rows and ratings.
+
+        They are chosen by time, then by a checksum of the id, so it does not matter in which order the events
+        arrived.
+
+        Args:
+            row: the own row.
+            n: how many at most.
+            other_ids: the ids of the other side.
+        """
+        if row >= len(self.pairs.newest):
+            return np.empty(0, np.int32), np.empty(0, np.float32)
+        slots = slots_of(self.pairs, row)
+        if len(slots) > n:
+            times = self.pairs.timestamps[slots]
+            oldest = np.partition(times, -n)[-n]
+            later, tied = slots[times > oldest], slots[times == oldest].tolist()
+            tied.sort(key=lambda slot: zlib.crc32(other_ids[int(self.pairs.other[slot])].encode()))
+            slots = np.concatenate([later, np.array(tied[: n - len(later)], np.int64)])
         return self.pairs.other[slots], self.pairs.ratings[slots]
 
     def live(self) -> NDArray[np.int64]:

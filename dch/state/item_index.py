@@ -33,6 +33,7 @@ class ItemColumns(NamedTuple):
     precedence: NDArray[np.int64]  # (n,) breaks ties, larger first: see ``precedence_of``
     is_new: NDArray[np.uint8]  # (n,) 1 where the item is not in the training data of the generation
     vectors: Vectors  # (n, vector_size) ranking vectors, by which candidates are reranked
+    fitted: NDArray[np.int32]  # (n,) row of the item in the training data, UNKNOWN where the item is new
 
 
 class ItemCodes(NamedTuple):
@@ -86,7 +87,9 @@ class ItemIndex:
         self._ids, self._fitted = ids, fitted or IdTable()
         self._store = CodeStore(bits, generation, vector_size)
         self._allowed, self._precedence = np.zeros(0, np.uint8), np.zeros(0, np.int64)
-        self._is_new = np.zeros(0, np.uint8)
+        self._is_new, self._fitted_rows = np.zeros(0, np.uint8), np.zeros(0, np.int32)
+        self.rows_of_fitted = np.full(len(self._fitted), UNKNOWN, np.int32)
+        """(n_fitted,) row of each item of the training data, UNKNOWN where it was not met yet."""
         self._n_known = 0
         self.popular: PopularItems = NOTHING
         """The most popular items as of the last ``refresh_popular``."""
@@ -120,7 +123,7 @@ class ItemIndex:
     def nbytes(self) -> int:
         """Memory of the arrays, in bytes."""
         return self._store.nbytes + sum(
-            column.nbytes for column in (self._allowed, self._precedence, self._is_new)
+            column.nbytes for column in (self._allowed, self._precedence, self._is_new, self._fitted_rows)
         )
 
     def view(self) -> ItemColumns:
@@ -196,15 +199,24 @@ class ItemIndex:
             self._allowed = np.concatenate([self._allowed, np.zeros(missing, np.uint8)])
             self._precedence = np.concatenate([self._precedence, np.zeros(missing, np.int64)])
             self._is_new = np.concatenate([self._is_new, np.zeros(missing, np.uint8)])
+            self._fitted_rows = np.concatenate([self._fitted_rows, np.full(missing, UNKNOWN, np.int32)])
         if n > self._n_known:
             new_ids = self._ids.ids()[self._n_known : n]
-            is_new = self._fitted.rows(new_ids) == UNKNOWN
-            self._is_new[self._n_known : n] = is_new
+            fitted = self._fitted.rows(new_ids)
+            is_new = fitted == UNKNOWN
+            self._is_new[self._n_known : n], self._fitted_rows[self._n_known : n] = is_new, fitted
+            known_rows = self._n_known + np.flatnonzero(~is_new).astype(np.int32)
+            self.rows_of_fitted[fitted[~is_new]] = known_rows
             new_rows = self._n_known + np.flatnonzero(is_new).astype(np.int32)
             self.new_rows = np.concatenate([self.new_rows, new_rows])
             self._precedence[self._n_known : n] = [precedence_of(id_, 0) for id_ in new_ids]
             self._n_known = n
         # One assignment, last: a reader gets the old arrays or the new ones, always all of one length.
         self._view = ItemColumns(
-            columns.words[:n], self._allowed[:n], self._precedence[:n], self._is_new[:n], columns.vectors[:n]
+            columns.words[:n],
+            self._allowed[:n],
+            self._precedence[:n],
+            self._is_new[:n],
+            columns.vectors[:n],
+            self._fitted_rows[:n],
         )

@@ -110,14 +110,14 @@ def _best_settings(default: DchConfig, open_choices: list[str], train: Ratings) 
         "rating_weights" in open_choices
     ):  # binary weights, unless graded weights are better by two standard errors
         binary = with_best_alpha(replace(default, rating_weights="binary"))
-        best = best if _is_clear(quality(best) - quality(binary)) else binary
+        best = best if is_clear(quality(best) - quality(binary)) else binary
     if "teacher_factors" in open_choices:
         more = replace(best, teacher_factors=CHOICES["teacher_factors"][1])
-        best = more if _is_clear(quality(more) - quality(best)) else best
+        best = more if is_clear(quality(more) - quality(best)) else best
     return best
 
 
-def _is_clear(gains: Floats) -> bool:
+def is_clear(gains: Floats) -> bool:
     """Return whether the mean gain over users, (n,), is more than MIN_GAIN_ERRORS standard errors."""
     return bool(gains.mean() > MIN_GAIN_ERRORS * gains.std(ddof=1) / np.sqrt(len(gains)))
 

@@ -19,10 +19,11 @@ from dch.training.initial_weights import (
     weights_from_teacher,
 )
 from dch.training.loop import EarlyStopping, ObjectiveSteps, peak_rate, run_steps, torch_threads
+from dch.training.neighbour_choice import with_neighbours
 from dch.training.ranking_steps import RankingSteps
 from dch.training.rating_steps import RatingSteps
 from dch.training.tower_net import TowerNet
-from dch.training.training_data import TrainingData, make_training_data
+from dch.training.training_data import TrainingData, make_training_data, stops_early
 from dch.training.validation import make_measure
 
 STEPS = {"ranking": 700, "rating": 300}
@@ -92,11 +93,12 @@ def fit_model(
             early_stopping.check()  # the old weights stay if no step improves on them
         config, steps = _schedule(training_data, config, start, len(ratings))
         done = run_steps(both_nets, objective, config, steps, early_stopping, report)
-    metrics = {"steps": float(done), FITTED_RATINGS: _fitted_ratings(ratings, start)}
-    metrics |= {"validation_ndcg@20": early_stopping.best_score} if early_stopping else {}
-    return freeze_model(
-        nets, training_data, feature_weight=config.feature_weight, generation=generation, metrics=metrics
-    )
+        metrics = {"steps": float(done), FITTED_RATINGS: _fitted_ratings(ratings, start)}
+        metrics |= {"validation_ndcg@20": early_stopping.best_score} if early_stopping else {}
+        model = freeze_model(
+            nets, training_data, feature_weight=config.feature_weight, generation=generation, metrics=metrics
+        )
+        return with_neighbours(model, nets, training_data, config, n_threads=config.threads or 1)
 
 
 def has_shape(model: Model, config: DchConfig) -> bool:
@@ -161,7 +163,7 @@ def _objective_steps(
 def _early_stopping(
     nets: tuple[TowerNet, TowerNet], both_nets: nn.ModuleList, training_data: TrainingData, config: DchConfig
 ) -> EarlyStopping | None:
-    if training_data.validation is None:
+    if training_data.validation is None or not stops_early(config):
         return None
     return EarlyStopping(both_nets, make_measure(nets, training_data.bags, training_data.validation, config))
 

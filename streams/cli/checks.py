@@ -24,6 +24,19 @@ def parse_seeds(text: str) -> list[int]:
     return found
 
 
+def parse_neighbours(text: str) -> int | None:
+    """Return the number of neighbours; None for ``auto``.
+
+    Raises:
+        SettingsError: it is neither a whole number nor ``auto``.
+    """
+    if text == "auto":
+        return None
+    if not text.isascii() or not text.isdecimal():
+        raise SettingsError(f"--neighbours must be a whole number or auto, got {text!r}")
+    return int(text)
+
+
 def require_input(path: Path) -> None:
     """Check that a file or folder to read exists.
 

@@ -10,7 +10,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from streams.cli.checks import PIPED_WIDTH, parse_seeds, require_input, require_model_folder, require_writable
+from streams.cli.checks import (
+    PIPED_WIDTH,
+    parse_neighbours,
+    parse_seeds,
+    require_input,
+    require_model_folder,
+    require_writable,
+)
 from streams.cli.file_options import with_file_options
 from streams.errors import SettingsError
 
@@ -19,6 +26,10 @@ if TYPE_CHECKING:
     from dch.evaluation import Report
 
 PROTOCOLS = ("holdout", "prequential")
+
+NEIGHBOURS_HELP = (
+    "Items whose ratings speak for an item, beside its code: a number, 0 for none; auto: 32 if they help."
+)
 
 EVALUATE_EXAMPLES = (
     "Examples: dch evaluate ratings.csv.gz --seeds 0,1,2 --json out.json; "
@@ -47,6 +58,7 @@ def train(
             "OMP_WAIT_POLICY is PASSIVE."
         ),
     ] = 1,
+    neighbours: Annotated[str, typer.Option(metavar="K|auto", help=NEIGHBOURS_HELP)] = "0",
     *,
     file_options: Mapping[str, Any],
 ) -> None:
@@ -54,7 +66,13 @@ def train(
     from dch import Ratings, Recommender
     from dch.config import DchConfig
 
-    config = DchConfig(bits=bits, objective=objective, seed=seed, threads=threads)  # type: ignore[arg-type] # DchConfig checks it
+    config = DchConfig(
+        bits=bits,
+        objective=objective,  # type: ignore[arg-type] # DchConfig checks it
+        seed=seed,
+        threads=threads,
+        neighbours=parse_neighbours(neighbours),
+    )
     require_input(ratings)
     found, console = Ratings.read(ratings, **file_options), Console(soft_wrap=True, highlight=False)
     console.print(f"{len(found):,} ratings of {found.n_items:,} items by {found.n_users:,} users")
@@ -83,6 +101,7 @@ def evaluate(
     bits: Annotated[int, typer.Option(help="Code length in bits; a multiple of 8.")] = 64,
     seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Random seeds; one fit for each.")] = "0,1,2",
     objective: Annotated[str, typer.Option(help="Objective of the fit: ranking or rating.")] = "ranking",
+    neighbours: Annotated[str, typer.Option(metavar="K|auto", help=NEIGHBOURS_HELP)] = "0",
     protocol: Annotated[str, typer.Option(help="How to split RATINGS: holdout or prequential.")] = PROTOCOLS[
         0
     ],
@@ -99,12 +118,16 @@ def evaluate(
 ) -> None:
     """Fit a model, recommend, and measure hit rate, NDCG and recall at 20.
 
-    It measures three kinds of lists: by codes, by reranked codes, and by popularity.
+    It measures lists by codes, by reranked codes, by popularity, and with neighbours if the model has them.
     """
     from dch.config import DchConfig
     from dch.errors import RatingsError
 
-    config = DchConfig(bits=bits, objective=objective)  # type: ignore[arg-type] # DchConfig checks it
+    config = DchConfig(
+        bits=bits,
+        objective=objective,  # type: ignore[arg-type] # DchConfig checks it
+        neighbours=parse_neighbours(neighbours),
+    )
     numbers = parse_seeds(seeds)
     if json is not None:
         require_writable(json)  # before the fit, not after it

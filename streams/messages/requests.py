@@ -9,7 +9,7 @@ from streams.kafka.records import Record
 from streams.messages.envelope import DECODE_ERRORS, open_record
 from streams.messages.fields import MAX_RATING, MAX_TIME_MS, Fields, is_plain_id, short_repr
 
-STRATEGIES = ("codes+rerank", "codes", "popular")
+STRATEGIES = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours")
 DEFAULT_K = 20  # length of a list if the request does not name one
 MAX_K = 1000
 MAX_IDS = 10_000  # longest list of ids in a request; more would exceed the largest record
@@ -57,7 +57,9 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """Item ids to choose from; None means all items."""
 
     include_rated: bool = False
-    strategy: str = STRATEGIES[0]
+    strategy: str | None = None
+    """One of STRATEGIES; None: ``codes+rerank+neighbours``, or ``codes+rerank`` without neighbours."""
+
     deadline: int | None = None
     """Milliseconds since 1970 after which the client no longer waits."""
 
@@ -139,7 +141,7 @@ def decode_request(record: Record, limits: RequestLimits = NO_LIMITS) -> Recomme
         exclude=fields.ids("exclude", at_most=MAX_IDS),
         only=fields.ids("only", at_most=MAX_IDS) if "only" in fields else None,
         include_rated=fields.flag("include_rated"),
-        strategy=fields.choice("strategy", STRATEGIES),
+        strategy=fields.choice("strategy", STRATEGIES) if "strategy" in fields else None,
         deadline=fields.integer("deadline", low=0, high=MAX_TIME_MS) if "deadline" in fields else None,
     )
 

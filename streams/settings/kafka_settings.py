@@ -205,5 +205,5 @@ def _expected(field: FieldInfo, fault: str) -> str:
     if fault == "literal_error":
         return "one of " + ", ".join(get_args(field.annotation))
     if fault == "string_pattern_mismatch":
-        return "host:port"
+        return str(field.examples[0]) if field.examples else "host:port"
     return KINDS.get(field.annotation, "a list of strings")

@@ -39,6 +39,12 @@ class TrainerSettings(RoleSettings):
     objective: Literal["ranking", "rating"] = Field(
         default="ranking", description="Objective of a fit: ranking or rating"
     )
+    neighbours: str = Field(
+        default="0",
+        pattern=r"^(auto|[0-9]{1,3}|1000)$",
+        examples=["auto or 0 to 1000"],
+        description="Items whose ratings speak for an item, beside its code; 0: none; auto: 32 if they help",
+    )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Random seed of a fit")
     threads: int = Field(
         default=1,

@@ -238,6 +238,7 @@ def _fit_config(settings: TrainerSettings) -> DchConfig:
         bits=settings.bits,
         objective=settings.objective,
         seed=settings.seed,
+        neighbours=None if settings.neighbours == "auto" else int(settings.neighbours),
         device=settings.device,
         threads=settings.threads,
     )

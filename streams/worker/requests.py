@@ -246,7 +246,8 @@ class Requests:
         self._served.note_list(recommender.state, asked.record, reply)
         count_events(self._settings, asked.record.topic, applied=1)
         outcome = "ok" if isinstance(reply, RecommendReply) else "error"
-        _observe(asked.record, asked.request.strategy, outcome, started)
+        used = reply.strategy if isinstance(reply, RecommendReply) else asked.request.strategy
+        _observe(asked.record, used or "default", outcome, started)
 
     def _to_answer(self, record: Record, started: float) -> Asked | None:
         """Return a request to answer; None if it was refused or dropped."""
@@ -288,7 +289,7 @@ class Requests:
             self._refuse(record, BadRecord(f"header {REPARTITIONED_HEADER}", fault, reason="header"), started)
         else:
             self._outbox.repartition(record, owner, record.key)
-            _observe(record, asked.request.strategy, "forwarded", started)
+            _observe(record, asked.request.strategy or "default", "forwarded", started)
         return False
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from dch.data.ids import IdTable
 from dch.models.codes import from_words
 from dch.models.model import Model
+from dch.models.neighbours import NO_NEIGHBOURS, from_columns
 from dch.models.towers import TowerWeights
 
 KNOTS = np.array([[1, 0.1], [2, 0.2], [3, 0.5], [4, 1], [5, 1.5]], np.float32)
@@ -60,6 +61,7 @@ def random_model(
     item_tokens=(),
     knots=KNOTS,
     vector_size=12,
+    neighbours=NO_NEIGHBOURS,
 ):
     """Users are u0, u1, ..., items i0, i1, ...; the recommender may meet others."""
     rng = np.random.default_rng(seed)
@@ -72,4 +74,13 @@ def random_model(
         user_tokens=IdTable(user_tokens),
         item_tokens=IdTable(item_tokens),
         rating_knots=knots,
+        neighbours=neighbours,
     )
+
+
+def random_neighbours(n_items=8, k=3, seed=0, share=1.0):
+    """Each item has at most k neighbours among the items i0, i1, ..., some of them against it."""
+    rng = np.random.default_rng(seed)
+    rows = np.array([rng.permutation(n_items)[:k] for _ in range(n_items)], np.int32)
+    rows[rows == np.arange(n_items)[:, None]] = -1  # an item does not speak for itself
+    return from_columns(rows, rng.normal(0.1, 0.1, rows.shape).astype(np.float32), share)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_models import random_model
+from random_models import random_model, random_neighbours
 
 from dch import Recommender
 from dch.answers import STRATEGIES, query_history, query_item, query_user
@@ -19,7 +19,8 @@ NEW = {f"i{row}" for row in range(N_OLD, N_OLD + N_NEW)}
 
 def filled(events=(), n_new=N_NEW, bits=8, **settings):
     """Return a recommender in which every item has a code."""
-    recommender = Recommender(random_model(n_items=N_OLD, bits=bits), **settings)
+    neighbours = random_neighbours(N_OLD, 5, share=3e-6)
+    recommender = Recommender(random_model(n_items=N_OLD, bits=bits, neighbours=neighbours), **settings)
     for item in range(N_OLD + n_new):
         recommender.fold_in(f"u{item % 6}", f"i{item}", 3.0 + item % 3, 1)
     for user, item, rating in events:
@@ -37,6 +38,7 @@ def order_of(recommender, strategy):
         return {
             "codes": (hit.distance, own),
             "codes+rerank": (-hit.score, hit.distance, own),
+            "codes+rerank+neighbours": (-hit.score, hit.distance, own),
             "popular": (own,),
         }[strategy]
 

@@ -23,6 +23,7 @@ def test_the_defaults_are_valid():
         ({"validation_users": 0.0}, "validation_users must be above 0"),
         ({"temperature": float("nan")}, "temperature must be a positive number, got nan"),
         ({"vector_size": 1025}, "vector_size must be from 0 to 1024, got 1025"),
+        ({"neighbours": -1}, "neighbours must be from 0 to 1000, or None, got -1"),
         ({"seed": -1}, "seed must be zero or more"),
         ({"positive_from": float("inf")}, "positive_from must be a finite number"),
         ({"rating_knots": ()}, "rating_knots must be in ascending order"),

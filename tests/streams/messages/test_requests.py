@@ -39,7 +39,7 @@ options = st.fixed_dictionaries(
         "exclude": st.lists(ids, max_size=3).map(tuple),
         "only": st.lists(ids, min_size=1, max_size=3).map(tuple),
         "include_rated": st.booleans(),
-        "strategy": st.sampled_from(["codes", "codes+rerank", "popular"]),
+        "strategy": st.sampled_from(["codes", "codes+rerank", "popular", "codes+rerank+neighbours"]),
         "deadline": st.integers(0, 10**13),
     },
 )
@@ -98,8 +98,8 @@ def test_a_reply_of_an_older_or_a_newer_worker_decodes():
     assert decode_reply(older[:-1] + b', "ratings": 3, "not known yet": 1}').ratings == 3
 
 
-def test_by_default_a_request_asks_for_twenty_reranked_items():
-    assert decode_request(record('{"user": 7}')) == RecommendRequest(user="7", k=20, strategy="codes+rerank")
+def test_by_default_a_request_asks_for_twenty_items_by_the_default_strategy():
+    assert decode_request(record('{"user": 7}')) == RecommendRequest(user="7", k=20, strategy=None)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_by_default_a_request_asks_for_twenty_reranked_items():
         ('{"user": "u", "k": 0}', "k: expected a whole number, 1 to 1000, got 0"),
         (
             '{"user": "u", "strategy": "best"}',
-            "strategy: expected one of codes.rerank, codes, popular, got 'best'",
+            "strategy: expected one of codes.rerank, codes, popular, codes.rerank.neighbours, got 'best'",
         ),
         ('{"user": "u", "only": "i"}', "only: expected a list, got 'i'"),
         ('{"user": "u", "exclude": ["i", {}]}', r"exclude\[1\]: expected a string or a number, got dict"),

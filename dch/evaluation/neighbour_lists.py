@@ -1,0 +1,94 @@
+"""Lists with neighbours for many users, equal to the recommender's answers."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.answers import Query, rated_by, with_neighbours
+from dch.data.ratings import ItemSets
+from dch.models.neighbours import NOTHING_RATED
+from dch.models.towers import Floats, Ints
+from dch.search import CANDIDATES, Nearest, nearest_many
+from dch.search.reserved_positions import reserve
+from dch.state.item_index import ItemColumns
+from dch.state.state import State
+
+
+class Task(Protocol):
+    """The part of a ``RankingTask`` that lists need."""
+
+    @property
+    def users(self) -> Ints:
+        """Rows of the users, (n,)."""
+        ...
+
+    @property
+    def given(self) -> ItemSets:
+        """Items that are never listed."""
+        ...
+
+    @property
+    def candidates(self) -> NDArray[np.bool_]:
+        """Items that may be listed, (n_items,)."""
+        ...
+
+
+def neighbour_lists(
+    state: State, task: Task, relaxed: Floats, vectors: Floats, k: int, *, n_new: int, n_threads: int | None
+) -> Ints:
+    """Return the lists of strategy ``codes+rerank+neighbours``, (n_users, k), -1 past the end.
+
+    Args:
+        state: the state that answers; nothing writes to it meanwhile.
+        task: the users and the candidates.
+        relaxed: (n_users, bits) relaxed codes of the users.
+        vectors: (n_users, vector_size) ranking vectors of the users.
+        k: length of the lists.
+        n_new: how many positions are reserved for items that the fit has not seen.
+        n_threads: threads of the search; None for the number of cores.
+    """
+    items = state.snapshot.item_index.view()
+    items = items._replace(allowed=items.allowed & task.candidates)
+    new = items._replace(allowed=items.allowed & items.is_new)
+    nearest = _nearest(items, task, relaxed, vectors, max(k, CANDIDATES), n_threads)
+    n_candidates_new = max(n_new, CANDIDATES) if n_new else 0
+    nearest_new = _nearest(new, task, relaxed, vectors, n_candidates_new, n_threads)
+    lists = np.full((len(task.users), k), -1, np.int32)
+    for i, user in enumerate(task.users.tolist()):
+        rated = rated_by(state, state.snapshot, user)
+        query = Query(state.snapshot, relaxed[i], vectors[i], rated=rated)
+        skip = task.given.columns[task.given.starts[i] : task.given.starts[i + 1]]
+        found = with_neighbours(query, _present(nearest[i]), items, k, skip)
+        if n_new:
+            unrated = query._replace(rated=NOTHING_RATED)
+            best_new = with_neighbours(unrated, _present(nearest_new[i]), new, n_new, skip)
+            _reserve(found, best_new, items)
+        lists[i, : len(found.rows)] = found.rows
+    return lists
+
+
+def _nearest(
+    items: ItemColumns, task: Task, relaxed: Floats, vectors: Floats, k: int, n_threads: int | None
+) -> Ints:
+    return nearest_many(
+        items.words,
+        k,
+        skip_starts=task.given.starts,
+        skip_columns=task.given.columns,
+        eligible=items.allowed.view(np.bool_),
+        popularity=items.precedence,
+        relaxed=relaxed,
+        item_vectors=items.vectors,
+        vectors=vectors,
+        n_threads=n_threads,
+    )
+
+
+def _present(rows: Ints) -> Ints:
+    present: Ints = rows[rows >= 0]
+    return present
+
+
+def _reserve(found: Nearest, new: Nearest, items: ItemColumns) -> None:
+    reserve(True, len(found.rows), *found, *new, items.is_new, items.precedence)

@@ -1,0 +1,236 @@
+"""Lists by ranking vectors and neighbours together: strategy ``codes+rerank+neighbours``.
+
+The candidates are the nearest codes and the strongest neighbours of the user's ratings. The score is
+
+    FIXED * (rounded vector of the user . vector of the item) + factor * (sum over the user's ratings)
+
+in 64-bit integers. The factor makes the share of the neighbours comparable for short and long histories; it
+depends on the user alone, so the score of an item never depends on which other candidates were found.
+"""
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.jit import kernel
+from dch.models.codes import Vectors, Words
+from dch.models.neighbours import Neighbours, Rated
+from dch.models.towers import Floats, Ints
+from dch.search.distances import popcount
+from dch.search.nearest import CANDIDATES, Nearest
+from dch.search.order import Integers, keep_nearest, sort_results
+from dch.search.scores import round_query
+
+FIXED = 1 << 26
+"""The factor of the product of vectors; the factor of the neighbours is relative to it."""
+
+LARGEST_PART = 1 << 62
+"""Bound of the part of the neighbours in a score. That of the vectors is far smaller; both fit in 63 bits."""
+
+LARGEST_WEIGHT = 127 * 65535
+"""Largest weight between two items: int8 times uint16."""
+
+LISTED = 2
+"""Marks a touched item that is already among the candidates."""
+
+
+class Items(NamedTuple):
+    """What is read of the items; the first five by row of the index, the last by row of the fit."""
+
+    words: Words  # (n, n_words)
+    vectors: Vectors  # (n, vector_size)
+    allowed: NDArray[np.uint8]  # (n,)
+    precedence: Integers  # (n,)
+    fitted: Ints  # (n,) row of the item in the fit, negative where the fit never saw it
+    rows: Ints  # (n_fitted,) row of a fitted item, negative where none is known
+
+
+class _Scratch(threading.local):
+    """Arrays over the fitted items that are zero between calls; one pair for each thread."""
+
+    def __init__(self) -> None:
+        self.sums, self.is_touched = np.zeros(0, np.int64), np.zeros(0, np.uint8)
+
+    def of(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        if len(self.sums) < n:
+            self.sums, self.is_touched = np.zeros(n, np.int64), np.zeros(n, np.uint8)
+        return self.sums[:n], self.is_touched[:n]
+
+
+_scratch = _Scratch()
+
+
+def rerank_with_neighbours(
+    candidates: Ints,
+    k: int,
+    items: Items,
+    neighbours: Neighbours,
+    rated: Rated,
+    query: Words,
+    vector: Floats,
+    skip: Ints,
+) -> Nearest:
+    """Add the neighbours of a history to the nearest codes, and return the best k of both.
+
+    Order: score descending, then distance, then popularity descending, then row.
+
+    Args:
+        candidates: (m,) rows of the nearest codes.
+        k: list length.
+        items: the items.
+        neighbours: the weights between the items of the fit.
+        rated: the history.
+        query: (n_words,) the user code.
+        vector: (vector_size,) the ranking vector of the user.
+        skip: (n_skipped,) rows that must not be found, in any order.
+    """
+    sums, is_touched = _scratch.of(len(neighbours.scales))
+    size = len(candidates) + max(k, CANDIDATES)
+    found = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
+    n = _rerank(
+        candidates, k, items, neighbours, rated, query, vector, np.sort(skip), sums, is_touched, *found
+    )
+    return found.head(min(n, k))
+
+
+@kernel
+def _rerank(
+    candidates: Ints,
+    k: int,
+    items: Items,
+    neighbours: Neighbours,
+    rated: Rated,
+    query: Words,
+    vector: Floats,
+    skip: Ints,
+    sums: NDArray[np.int64],
+    is_touched: NDArray[np.uint8],
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
+) -> int:
+    """Write the candidates and the neighbours, best first, and return how many there are."""
+    touched = add_up(neighbours, rated, sums, is_touched)
+    size = len(rows) - len(candidates)
+    n = _strongest(touched, sums, size, items, neighbours, skip, rows, distances, scores)
+    for row in rows[:n]:
+        is_touched[items.fitted[row]] = LISTED
+    for row in candidates:
+        fitted = items.fitted[row]
+        if not (0 <= fitted < len(sums) and is_touched[fitted] == LISTED):
+            rows[n] = row
+            n += 1
+    rounded = np.empty(len(vector), np.int16)
+    step = round_query(vector, rounded)
+    factor = factor_of(neighbours.share[0], rated.weights, step)
+    for i in range(n):
+        distances[i] = _distance(items.words[rows[i]], query)
+        total = FIXED * _product(items.vectors[rows[i]], rounded)
+        fitted = items.fitted[rows[i]]
+        if 0 <= fitted < len(sums):
+            total += factor * sums[fitted]
+        scores[i] = np.float32(total) * (step / np.float32(FIXED))
+    for item in touched:
+        sums[item] = 0
+        is_touched[item] = 0
+    sort_results(True, n, rows, distances, scores, items.precedence)
+    return n
+
+
+@kernel
+def add_up(
+    neighbours: Neighbours, rated: Rated, sums: NDArray[np.int64], is_touched: NDArray[np.uint8]
+) -> Ints:
+    """Write the sum over a history for each item that it speaks for; return these items, each once.
+
+    Args:
+        neighbours: the weights.
+        rated: the history.
+        sums: (n_fitted,) zeros; written.
+        is_touched: (n_fitted,) zeros; 1 where a sum was written.
+    """
+    room = 0
+    for item in rated.items:
+        if item < len(neighbours.scales):
+            room += neighbours.starts[item + 1] - neighbours.starts[item]
+    touched = np.empty(min(room, len(sums)), np.int32)
+    n = 0
+    for i in range(len(rated.items)):
+        item, weight = rated.items[i], rated.weights[i]
+        if item >= len(neighbours.scales):
+            continue
+        for at in range(neighbours.starts[item], neighbours.starts[item + 1]):
+            other = neighbours.items[at]
+            sums[other] += weight * np.int64(neighbours.weights[at])
+            if not is_touched[other]:
+                is_touched[other] = 1
+                touched[n] = other
+                n += 1
+    for other in touched[:n]:
+        sums[other] *= np.int64(neighbours.scales[other])
+    return touched[:n]
+
+
+@kernel
+def _strongest(
+    touched: Ints,
+    sums: NDArray[np.int64],
+    size: int,
+    items: Items,
+    neighbours: Neighbours,
+    skip: Ints,
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
+) -> int:
+    """Write the rows with the largest sums above 0 that may be listed; return how many there are."""
+    n = 0
+    for fitted in touched:
+        row = items.rows[fitted]
+        if sums[fitted] <= 0 or row < 0 or row >= len(items.allowed) or not items.allowed[row]:
+            continue
+        at = np.searchsorted(skip, row)
+        if at == len(skip) or skip[at] != row:
+            strength = np.float32(sums[fitted])
+            n = keep_nearest(size, n, row, 0, strength, rows, distances, scores, items.precedence)
+    return n
+
+
+@kernel
+def factor_of(share: np.float32, weights: NDArray[np.int64], step: np.float32) -> int:
+    """Return the integer factor of the sum over a history, relative to FIXED.
+
+    The sum over a history grows with its length. Its typical size, the root of the sum of squared weights,
+    is divided out.
+
+    Args:
+        share: part of the neighbours in a score.
+        weights: (n,) of the history.
+        step: what 1 in the rounded vector of the user stands for.
+    """
+    total, squares = np.int64(0), np.int64(0)
+    for weight in weights:
+        total += weight
+        squares += weight * weight
+    if squares == 0:
+        return 0
+    factor = np.rint(FIXED * (share / np.sqrt(np.float64(squares))) / step)
+    return int(min(max(factor, 0.0), float(LARGEST_PART // (LARGEST_WEIGHT * total))))
+
+
+@kernel
+def _distance(code: Words, query: Words) -> int:
+    distance = 0
+    for word in range(len(query)):
+        distance += int(popcount(code[word] ^ query[word]))
+    return distance
+
+
+@kernel
+def _product(vector: NDArray[np.int8], rounded: NDArray[np.int16]) -> int:
+    product = np.int64(0)
+    for j in range(len(rounded)):
+        product += np.int64(np.int32(vector[j]) * np.int32(rounded[j]))
+    return int(product)

@@ -1,0 +1,145 @@
+"""Neighbours: the solver against plain ridge regressions, and the choice on held-out ratings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dch import Recommender
+from dch.config import DchConfig
+from dch.data.ratings import Ratings
+from dch.training import fit_model, neighbour_solver
+from dch.training.neighbour_solver import fit_neighbours, history_matrix, inner_products
+from dch.training.rating_weights import infer_scale
+from dch.training.training_bags import make_training_bags
+from tests.dch.training.data import clusters
+
+CONFIG = DchConfig(bits=16, hidden=32, teacher_factors=8, vector_size=8, steps=20, threads=1, neighbours=None)
+
+
+def random_bags(n_users=80, n_items=25, seed=0):
+    rng = np.random.default_rng(seed)
+    users, items = np.nonzero(rng.random((n_users, n_items)) < 0.5)  # so that each pair has a user
+    values = rng.integers(1, 6, len(users)).astype(np.float32)
+    ratings = Ratings.from_events([f"u{u}" for u in users], [f"i{i}" for i in items], values)
+    scale = infer_scale(ratings.values, DchConfig(), graded=True, users=ratings.users)
+    return make_training_bags(ratings, scale, min_token_count=3)[0]
+
+
+def expected_weights(x, k, support, penalty):
+    """Regress each column on its support, keep the k largest weights, and regress on these again."""
+    gram, n = x.T @ x, x.shape[1]
+    weights = np.zeros((n, n))
+
+    def ridge(item, chosen):
+        square = gram[np.ix_(chosen, chosen)] + penalty * np.eye(len(chosen))
+        return np.linalg.inv(square) @ gram[chosen, item]
+
+    for item in range(n):
+        gains = {j: gram[j, item] ** 2 / (gram[j, j] + penalty) for j in range(n) if j != item}
+        chosen = sorted(gains, key=lambda j: -gains[j])[:support]
+        solved = ridge(item, chosen)
+        chosen = [chosen[at] for at in np.argsort(-np.abs(solved))[:k]]
+        weights[chosen, item] = ridge(item, chosen)
+    return weights
+
+
+@pytest.mark.parametrize(("k", "support"), [(4, 9), (4, 4), (30, 30)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_weights_are_those_of_ridge_regressions_on_a_support(monkeypatch, k, support, n_threads):
+    monkeypatch.setattr(neighbour_solver, "SUPPORT", support)
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 7.0)
+    bags = random_bags()
+    rows, weights = fit_neighbours(bags, k, n_threads=n_threads)
+    found = np.zeros((bags.n_other, bags.n_other))
+    for item in range(bags.n_other):
+        for row, weight in zip(rows[item], weights[item], strict=True):
+            if row >= 0:
+                found[row, item] = weight
+    wanted = expected_weights(history_matrix(bags).toarray().astype(np.float64), k, support, 7.0)
+    assert found == pytest.approx(wanted, abs=1e-5)
+    assert (np.diagonal(found) == 0).all()
+
+
+def test_with_all_items_as_support_it_is_ease(monkeypatch):
+    from dch.training.ease_solver import solve_ease
+
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 20.0)
+    bags = random_bags()
+    rows, weights = fit_neighbours(bags, 24)
+    found = np.zeros((bags.n_other, bags.n_other))
+    np.put_along_axis(found.T, rows, weights, axis=1)
+    assert found == pytest.approx(solve_ease(history_matrix(bags), 20.0), abs=1e-4)
+
+
+def test_inner_products_are_those_of_the_matrix():
+    bags = random_bags()
+    x, products = history_matrix(bags).toarray(), inner_products(bags)
+    dense = np.zeros((bags.n_other, bags.n_other))
+    for item in range(bags.n_other):
+        cut = slice(products.starts[item], products.starts[item + 1])
+        dense[item, products.items[cut]] = products.values[cut]
+    assert dense == pytest.approx(x.T @ x, abs=1e-4)
+    assert products.squares == pytest.approx(np.diagonal(dense))
+
+
+def chains(n_users=400, n_items=120, seed=0):
+    """Return ratings in which 60 pairs of items go together, more than 8 numbers an item can hold."""
+    rng = np.random.default_rng(seed)
+    users, items = [], []
+    for user in range(n_users):
+        for pair in rng.permutation(n_items // 2)[:6]:
+            users += [f"u{user}"] * 2
+            items += [f"i{2 * pair}", f"i{2 * pair + 1}"]
+    return Ratings.from_events(users, items, np.ones(len(users), np.float32))
+
+
+def test_neighbours_are_kept_where_they_help(monkeypatch):
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    model = fit_model(chains(), CONFIG)
+    assert not model.neighbours.is_empty
+    before, after = (model.metrics[f"held_out_ndcg@20 {what} neighbours"] for what in ("without", "with"))
+    assert after > before + 0.2
+    recommender = Recommender.from_model(model, chains())
+    # the user has one item of a pair, so the other one comes first
+    assert recommender.recommend_history([("i4", 1.0)], 1)[0].item == "i5"
+
+
+def test_neighbours_are_left_out_where_they_do_not_help():
+    rng = np.random.default_rng(0)
+    users, items = np.nonzero(rng.random((200, 40)) < 0.25)
+    noise = Ratings.from_events(
+        [f"u{u}" for u in users], [f"i{i}" for i in items], np.ones(len(users), np.float32)
+    )
+    model = fit_model(noise, CONFIG)
+    assert model.neighbours.is_empty
+    assert "held_out_ndcg@20 with neighbours" in model.metrics
+    assert not fit_model(noise, replace(CONFIG, neighbours=3)).neighbours.is_empty
+
+
+def test_without_neighbours_nothing_is_held_out_and_the_model_is_as_before():
+    ratings = clusters()
+    config = replace(CONFIG, neighbours=0)
+    one, other = fit_model(ratings, config), fit_model(ratings, replace(config, validation_users=0.5))
+    assert one.neighbours.is_empty
+    assert one.user_tower.bag.tobytes() == other.user_tower.bag.tobytes()
+
+
+def test_each_item_has_at_most_as_many_neighbours_as_asked_for(monkeypatch):
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    model = fit_model(clusters(), replace(CONFIG, neighbours=3))
+    counts = np.bincount(model.neighbours.items, minlength=len(model.item_ids))
+    assert 0 < counts.max() <= 3
+
+
+def test_the_rating_objective_has_no_neighbours():
+    config = replace(CONFIG, objective="rating", neighbours=5)
+    assert fit_model(clusters(), config).neighbours.is_empty
+
+
+def test_a_refit_learns_new_neighbours(monkeypatch):
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    first = fit_model(clusters(), replace(CONFIG, neighbours=3))
+    again = fit_model(clusters(seed=1), replace(CONFIG, neighbours=3), generation=2, start=first)
+    assert not again.neighbours.is_empty
+    assert again.neighbours.items.tobytes() != first.neighbours.items.tobytes()
