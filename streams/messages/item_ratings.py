@@ -51,11 +51,19 @@ def decode_item_ratings(records: Iterable[Record]) -> list[ItemRating | BadRecor
 
 
 def decode_item_rating(record: Record) -> ItemRating:
-    """Parse a record of ``item-ratings`` in any allowed form: also with long ids, or in an envelope.
+    """Parse a record of ``item-ratings``.
 
     Raises:
         BadRecord: it names the invalid field and its value.
     """
+    (event,) = decode_item_ratings([record])
+    if isinstance(event, BadRecord):
+        raise event
+    return event
+
+
+def _decode_any(record: Record) -> ItemRating:
+    """Parse any allowed form: also with long ids, or in an envelope."""
     found, _ = open_record(record)
     fields = Fields(found)
     return ItemRating(
@@ -69,6 +77,6 @@ def decode_item_rating(record: Record) -> ItemRating:
 
 def _decode_slowly(record: Record) -> ItemRating | BadRecord:
     try:
-        return decode_item_rating(record)
+        return _decode_any(record)
     except BadRecord as reason:
         return reason

@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
-from streams.messages.item_ratings import ItemRating, decode_item_ratings, encode_item_rating
+from streams.messages.item_ratings import (
+    ItemRating,
+    decode_item_rating,
+    decode_item_ratings,
+    encode_item_rating,
+)
 from tests.streams.messages.records import json_values, objects, record
 
 ids = st.text(min_size=1, max_size=80).filter(lambda text: len(text.encode()) <= 256)
@@ -34,3 +39,9 @@ def test_a_bad_record_names_the_invalid_field():
     assert str(found) == "offset: missing"
     (found,) = decode_item_ratings([record(None)])
     assert found.reason == "tombstone"
+
+
+def test_one_record_is_judged_as_it_is_among_many():
+    unreadable_name = b'{"user": "u", "item": "i", "rating": 1, "timestamp": 5, "offset": 2, "\xff": 0}'
+    found = record(unreadable_name)
+    assert decode_item_ratings([found]) == [decode_item_rating(found)]
