@@ -17,7 +17,7 @@ BROKERS = (
 )
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
     """Compile the kernels before any deadline of a test begins; of several test processes, one compiles."""
     base = tmp_path_factory.getbasetemp()
@@ -27,14 +27,14 @@ def kernels(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory):
+def embedded(tmp_path_factory, kernels):
     """Address of the embedded broker."""
     with embedded_broker(tmp_path_factory.mktemp("embedded") / "data") as process:
         yield process.address
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
+def kafka(tmp_path_factory, kernels):
     """Address of a real Apache Kafka."""
     with real_broker(tmp_path_factory.mktemp("kafka")) as address:
         yield address
