@@ -60,7 +60,7 @@ class Plan:
             of_baseline: whether the outcome is of a baseline alone, so that DCH settings do not count.
         """
         size = size_of(self.data[name]) if name is not None else 0
-        config = {} if of_baseline else _without_threads(self.config)
+        config = {} if of_baseline else _decisive(self.config)
         return digest_of({"config": config, "quick": self.quick, "bytes": size})
 
     def tuned(self, name: str, key: str, search: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
@@ -97,9 +97,7 @@ class Plan:
         """
         hidden = max(self.config.hidden, bits)
         config = replace(self.config, bits=bits, hidden=hidden, objective=objective, seed=seed)
-        folder = (
-            self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(_without_threads(config))}"
-        )
+        folder = self.out / "models" / f"{name}-{objective}-{bits}-{seed}-{digest_of(_decisive(config))}"
         before = read_json(folder / "seconds.json", float)
         if before is not None:
             with suppress(ArtifactError):  # fit it again
@@ -113,9 +111,17 @@ class Plan:
         return model, seconds
 
 
-def _without_threads(config: DchConfig) -> dict[str, object]:
-    """Return the settings without the number of threads, which changes only times and rounding."""
-    return on_disk({name: value for name, value in asdict(config).items() if name != "threads"})
+def _decisive(config: DchConfig) -> dict[str, object]:
+    """Return the settings that an outcome depends on.
+
+    The number of threads changes only times and rounding. A fit without neighbours is that of versions which
+    did not have the setting, so their results stay valid.
+    """
+    found = asdict(config)
+    del found["threads"]
+    if not found["neighbours"]:
+        del found["neighbours"]
+    return on_disk(found)
 
 
 @lru_cache(maxsize=1)
