@@ -1,4 +1,4 @@
-"""Build the dashboards of Grafana as JSON from panels.py: python deploy/grafana/build.py.
+"""Build the dashboards of Grafana as JSON from pages/: python deploy/grafana/build.py.
 
 Needs grafana-foundation-sdk==0.0.21: later and earlier releases write another schema.
 """
@@ -20,7 +20,8 @@ from grafana_foundation_sdk.models.common import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from panels import DASHBOARDS, SELECTORS, Dashboard, Panel
+from pages import DASHBOARDS
+from panels import SELECTORS, Dashboard, Panel
 
 FOLDER = Path(__file__).resolve().parent / "dashboards"
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")

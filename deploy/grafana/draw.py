@@ -22,7 +22,8 @@ from matplotlib.axes import Axes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from panels import DASHBOARDS, SELECTORS, Dashboard, Panel
+from pages import DASHBOARDS
+from panels import SELECTORS, Dashboard, Panel
 
 COLUMNS = 24
 N_LINES = 8
