@@ -236,10 +236,7 @@ def _answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
 
 def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer:
     query, item_index = asked.query, asked.query.snapshot.item_index
-    popular, new_rows = (
-        item_index.popular,
-        item_index.new_rows,
-    )  # before the view, which then holds their rows
+    popular, new_rows = item_index.popular, item_index.new_rows  # before the view, which holds their rows
     items = item_index.view()
     if candidates is not None:
         found = _ranked(asked, candidates, items, asked.k)
