@@ -33,6 +33,7 @@ def run_ingest(context: WorkerContext) -> None:
     first = _first_model(context)
     if first is None:
         return
+    log.info("loading kernels; the first start after an installation compiles them, for about a minute")
     warm_up(first.model)
     recommender = Recommender(first.model, new_item_share=context.settings.new_item_share)
     context.newest_published_ms = first.pointer.trained_at
