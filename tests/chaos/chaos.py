@@ -11,10 +11,7 @@ sample of users have to equal the library's own fold of the topics, bit for bit.
 
 import argparse
 import contextlib
-import json
 import math
-import re
-import subprocess
 import sys
 import tempfile
 import threading
@@ -33,27 +30,24 @@ from random_models import random_model  # noqa: E402
 from streams import topics  # noqa: E402
 from streams.client import RecommendClient  # noqa: E402
 from streams.errors import BadRecord, StreamError  # noqa: E402
-from streams.kafka import Consumer, Partition, Producer  # noqa: E402
+from streams.kafka import Producer  # noqa: E402
 from streams.kafka.records import Output, Record  # noqa: E402
 from streams.messages import (  # noqa: E402
-    DECODERS,
     RatingEvent,
     RecommendReply,
     RecommendRequest,
     decode_item_code,
-    decode_rating,
-    decode_user,
     encode_rating,
 )
 from streams.settings import ClientSettings, WorkerSettings  # noqa: E402
 from tests.chaos.mutations import mutated  # noqa: E402
-from tests.streams.brokers import free_ports, kafka_home  # noqa: E402
-from tests.streams.world import Expected, World, environ, is_ready  # noqa: E402
+from tests.chaos.oracle import Fold, is_bad, original_position  # noqa: E402
+from tests.chaos.processes import Cluster, Log, Role  # noqa: E402
+from tests.streams.brokers import free_ports  # noqa: E402
+from tests.streams.world import World, is_ready  # noqa: E402
 
 N_WORKERS, N_BROKERS = 2, 3
 N_ASKED = 300
-REAL_ITEM = re.compile(r"i\d+")
-"""Ids of items that no mutated record names."""
 PATIENCE_S = 900
 """How long anything may take before the run counts as failed."""
 
@@ -83,56 +77,6 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Cluster:
-    """An Apache Kafka of one or three brokers."""
-
-    def __init__(self, folder: Path, n_brokers: int) -> None:
-        self.folder = folder
-        port = str(free_ports(200))
-        try:
-            found = self.insist("start", "--brokers", str(n_brokers), "--port", port)
-        except subprocess.CalledProcessError:
-            self.call("stop")
-            raise
-        self.address = json.loads(found)["bootstrap.servers"]
-
-    def call(self, action: str, *rest: str) -> str:
-        command = [kafka_home() / "bin" / "cluster", action, self.folder, *rest]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
-
-    def insist(self, action: str, *rest: str) -> str:
-        """Start something; on a busy machine a broker needs longer than the script waits."""
-        for _ in range(3):
-            with contextlib.suppress(subprocess.CalledProcessError):
-                return self.call(action, *rest)
-        return self.call(action, *rest)
-
-    def quota(self, alter: str, value: str) -> None:
-        script = kafka_home() / "bin" / "kafka-configs.sh"
-        command = [script, "--bootstrap-server", self.address, "--alter", alter, value]
-        entity = ["--entity-type", "clients", "--entity-default"]
-        subprocess.run([*command, *entity], check=True, capture_output=True, timeout=120)
-
-
-class Log:
-    """All records of a topic. Each call of ``records`` reads only what was added since the last one."""
-
-    def __init__(self, settings: WorkerSettings, name: str) -> None:
-        group = settings.prefix + "chaos"
-        self._consumer = Consumer(settings, group=group, start="earliest", fill_s=0.05)
-        n_partitions = 1 if name.split("-dlt")[0] == "models" else settings.partitions
-        self._places = [Partition(settings.topic(name), number) for number in range(n_partitions)]
-        self._consumer.assign(dict.fromkeys(self._places, 0))
-        self._records: list[Record] = []
-
-    def records(self) -> list[Record]:
-        """Return the records up to the present end."""
-        ends = self._consumer.end_offsets(self._places)
-        while any((self._consumer.position(one) or 0) < end for one, end in ends.items()):
-            self._records += self._consumer.poll(1)
-        return self._records
-
-
 @dataclass
 class Row:
     """One line of the table: what was done, how often, and the seconds to recover each time."""
@@ -140,29 +84,6 @@ class Row:
     what: str
     times: int = 0
     seconds: list[float] = field(default_factory=list)
-
-
-class Role:
-    """A role as a process, started again after a kill; ending by itself is a failure."""
-
-    def __init__(self, name: str, settings: WorkerSettings, folder: Path) -> None:
-        self.name, self.settings = name, settings
-        self.log = folder / f"{name}.log"
-        self.start()
-
-    def start(self) -> None:
-        with self.log.open("a") as errors:
-            command = [sys.executable, "-m", "streams", self.name.split("-")[0]]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environ(self.settings), stderr=errors)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.start()
-
-    def end(self) -> int:
-        self.process.terminate()
-        return self.process.wait(60)
 
 
 class Chaos:
@@ -421,7 +342,9 @@ class Chaos:
         """Wait until everything is applied and published, and the last model is in service."""
         self.wait("all workers are ready", self.are_ready)
         self.wait("everything is applied", self.is_applied)
-        self.expected = Fold(self, self.model(1 if "store" in self.options.skip else 2))
+        model = self.model(1 if "store" in self.options.skip else 2)
+        logs = self.read_all("users"), self.read_all("ratings")
+        self.expected = Fold(model, *logs, self.world.owner_of)
         self.wait("the codes of all items are those of the fold", self.items_are_equal)
 
     def items_are_equal(self) -> bool:
@@ -453,7 +376,7 @@ class Chaos:
                 )
         client.close()
         self.compare_letters()
-        self.compare_item_ratings()
+        self.count_repeated()
         for kind in ("incomplete", "empty"):
             if self.replies[kind]:
                 self.failures.append(f"{self.replies[kind]} replies were {kind}")
@@ -479,8 +402,8 @@ class Chaos:
                 self.letters.update(map(original_position, letters))
         return self.bad <= self.letters.keys()
 
-    def compare_item_ratings(self) -> None:
-        """Each applied rating is on `item-ratings`, some of them more than once."""
+    def count_repeated(self) -> None:
+        """Count repeated records of `item-ratings`; the item codes show that none is missing."""
         values = Counter(record.value for record in self.read_all("item-ratings"))
         self.n_repeated = sum(values.values()) - len(values)
 
@@ -527,57 +450,6 @@ class Chaos:
 
     def say(self, what: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {self.n_published:>8,} {what}", file=sys.stderr, flush=True)
-
-
-class Fold:
-    """What the library alone makes of the topics `ratings` and `users`."""
-
-    def __init__(self, chaos: Chaos, model) -> None:
-        self.recommender = Expected(model)
-        state = self.recommender.state
-        forgotten: dict[str, int] = {}
-        for record in chaos.read_all("users"):
-            with contextlib.suppress(BadRecord):
-                user = decode_user(record)
-                if user.features is None:
-                    forgotten[user.id] = max(record.timestamp_ms, forgotten.get(user.id, -1))
-        pairs = []
-        for record in chaos.read_all("ratings"):
-            with contextlib.suppress(BadRecord):
-                event = decode_rating(record)
-                is_kept = event.timestamp > forgotten.get(event.user, -1)
-                if is_kept and chaos.world.owner_of(event.user) == record.partition:
-                    pairs.append((event, record.offset))
-        events = state.events(
-            [event.user for event, _ in pairs],
-            [event.item for event, _ in pairs],
-            [math.nan if event.rating is None else event.rating for event, _ in pairs],
-            [event.timestamp for event, _ in pairs],
-            [offset for _, offset in pairs],
-        )
-        state.fold_in_users(events)
-        state.fold_in_items(events)
-        state.refresh_items()
-
-    def item_codes(self):
-        """Return generation, code and number of positive ratings of every real item with a code."""
-        return {id_: code for id_, code in self.recommender.item_codes().items() if REAL_ITEM.fullmatch(id_)}
-
-
-def original_position(letter) -> str:
-    """Return the position of the record that a dead letter is about."""
-    headers = dict(letter.headers)
-    partition = int.from_bytes(headers["kafka_dlt-original-partition"])
-    offset = int.from_bytes(headers["kafka_dlt-original-offset"])
-    return f"{headers['kafka_dlt-original-topic'].decode()}[{partition}]@{offset}"
-
-
-def is_bad(name: str, record) -> bool:
-    try:
-        DECODERS[name](record)
-    except BadRecord:
-        return True
-    return False
 
 
 def trainer_settings(settings: WorkerSettings):

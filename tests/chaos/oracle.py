@@ -1,0 +1,70 @@
+"""What is right: the fold of the library, and which records deserve a dead letter."""
+
+import contextlib
+import math
+import re
+
+from streams.errors import BadRecord
+from streams.messages import DECODERS, decode_rating, decode_user
+from tests.streams.world import Expected
+
+REAL_ITEM = re.compile(r"i\d+")
+"""Ids of items that no mutated record names."""
+
+
+class Fold:
+    """What the library alone makes of the topics `ratings` and `users`.
+
+    Args:
+        model: the model in service.
+        users: all records of `users`.
+        ratings: all records of `ratings`.
+        owner_of: from a user id to the partition that owns it.
+    """
+
+    def __init__(self, model, users, ratings, owner_of) -> None:
+        self.recommender = Expected(model)
+        state = self.recommender.state
+        forgotten: dict[str, int] = {}
+        for record in users:
+            with contextlib.suppress(BadRecord):
+                user = decode_user(record)
+                if user.features is None:
+                    forgotten[user.id] = max(record.timestamp_ms, forgotten.get(user.id, -1))
+        pairs = []
+        for record in ratings:
+            with contextlib.suppress(BadRecord):
+                event = decode_rating(record)
+                is_kept = event.timestamp > forgotten.get(event.user, -1)
+                if is_kept and owner_of(event.user) == record.partition:
+                    pairs.append((event, record.offset))
+        events = state.events(
+            [event.user for event, _ in pairs],
+            [event.item for event, _ in pairs],
+            [math.nan if event.rating is None else event.rating for event, _ in pairs],
+            [event.timestamp for event, _ in pairs],
+            [offset for _, offset in pairs],
+        )
+        state.fold_in_users(events)
+        state.fold_in_items(events)
+        state.refresh_items()
+
+    def item_codes(self):
+        """Return generation, code and number of positive ratings of every real item with a code."""
+        return {id_: code for id_, code in self.recommender.item_codes().items() if REAL_ITEM.fullmatch(id_)}
+
+
+def original_position(letter) -> str:
+    """Return the position of the record that a dead letter is about."""
+    headers = dict(letter.headers)
+    partition = int.from_bytes(headers["kafka_dlt-original-partition"])
+    offset = int.from_bytes(headers["kafka_dlt-original-offset"])
+    return f"{headers['kafka_dlt-original-topic'].decode()}[{partition}]@{offset}"
+
+
+def is_bad(name: str, record) -> bool:
+    try:
+        DECODERS[name](record)
+    except BadRecord:
+        return True
+    return False
