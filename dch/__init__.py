@@ -20,6 +20,7 @@ from dch.errors import (
     UnknownIdError,
 )
 from dch.models.model import Model
+from dch.reasons import Reason
 from dch.recommender import Recommender
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Model",
     "Ratings",
     "RatingsError",
+    "Reason",
     "Recommender",
     "UnknownIdError",
     "__version__",

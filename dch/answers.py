@@ -13,6 +13,7 @@ from dch.errors import ConfigError, UnknownIdError
 from dch.models.codes import from_words, pack, to_words, unpack
 from dch.models.neighbours import LATEST, NOTHING_RATED, Rated, rated
 from dch.models.towers import Floats, Ints
+from dch.reasons import Evidence, Reason, evidence_of_history, evidence_of_user, reasons_of
 from dch.search import CANDIDATES, Nearest, nearest, nearest_of_each, rerank
 from dch.search.neighbour_scores import Items, rerank_with_neighbours
 from dch.search.reserved_positions import reserve, reserved_positions
@@ -39,6 +40,7 @@ class Query(NamedTuple):
     seen: Ints = NO_ROWS  # rows of the items already rated, newest first
     rated: Rated = NOTHING_RATED  # the latest ratings that neighbours may know
     ratings: int | None = None  # number of ratings that the query rests on; None for an item
+    evidence: Evidence | None = None  # what reasons are found from; None if none are asked for
 
     @property
     def code(self) -> bytes | None:
@@ -57,6 +59,10 @@ class Hit(NamedTuple):
     """Larger is better. ``codes``: number of equal bits minus number of different bits. ``codes+rerank``:
     product of the ranking vectors, or of the relaxed code and the item's signs; with neighbours, plus their
     part. ``popular``: number of positive ratings of the item."""
+
+    because: tuple[Reason, ...] = ()
+    """At most three rated items that speak for this one, strongest first. Empty unless they were asked for,
+    in the popular list, and where no rated item speaks for this one."""
 
 
 class Answer(NamedTuple):
@@ -79,8 +85,14 @@ class Answer(NamedTuple):
     """Tells models of one generation apart; see ``Model.generation_hash``."""
 
 
-def query_user(state: State, user: str) -> Query:
-    """Return the query for a user, with a copy of the user's data, all of it as at one moment."""
+def query_user(state: State, user: str, *, explain: bool = False) -> Query:
+    """Return the query for a user, with a copy of the user's data, all of it as at one moment.
+
+    Args:
+        state: the state.
+        user: the id.
+        explain: also take what the reasons for the hits are found from.
+    """
     row = state.history.user_ids.row(user)
     if row == UNKNOWN:
         return Query(state.snapshot, ratings=0)
@@ -91,7 +103,8 @@ def query_user(state: State, user: str) -> Query:
             return Query(snapshot, seen=seen, ratings=len(seen))
         relaxed, vectors = snapshot.users.encode(rows)
         ratings_of_user = rated_by(state, snapshot, row)
-    return Query(snapshot, relaxed[0], vectors[0], seen, ratings_of_user, len(seen))
+        evidence = evidence_of_user(state, snapshot, row) if explain else None
+    return Query(snapshot, relaxed[0], vectors[0], seen, ratings_of_user, len(seen), evidence)
 
 
 def rated_by(state: State, snapshot: Snapshot, row: int) -> Rated:
@@ -105,11 +118,15 @@ def rated_by(state: State, snapshot: Snapshot, row: int) -> Rated:
 
 
 def query_history(
-    state: State, history: Sequence[tuple[str, float]], features: Features | None = None
+    state: State,
+    history: Sequence[tuple[str, float]],
+    features: Features | None = None,
+    *,
+    explain: bool = False,
 ) -> Query:
     """Return the query for an inline history of (item, rating), with optional user features.
 
-    Of several ratings of one item, the last one counts.
+    Of several ratings of one item, the last one counts. See ``query_user`` for ``explain``.
     """
     snapshot = state.snapshot
     latest = dict(history)
@@ -130,7 +147,11 @@ def query_history(
         rows.values[-LATEST:],
         snapshot.model.rating_knots,
     )
-    return Query(snapshot, relaxed[0], vectors[0], seen, last, len(latest))
+    evidence = None
+    if explain:
+        bag = snapshot.model.bags_of_users(rows, ids, [features])
+        evidence = evidence_of_history(state, snapshot.model, ids, rows.values, bag)
+    return Query(snapshot, relaxed[0], vectors[0], seen, last, len(latest), evidence)
 
 
 def query_item(state: State, item: str) -> Query:
@@ -250,6 +271,12 @@ def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer
         new = _best_among(unrated, rows, items, asked.n_new)
         reserve(asked.strategy in BY_SCORE, len(found.rows), *found, *new, items.is_new, items.precedence)
     hits, model = _hits(found, items, ids, asked.strategy), query.snapshot.model
+    if query.evidence is not None and asked.strategy != "popular":
+        by_code, by_neighbours = asked.strategy == "codes", asked.strategy == "codes+rerank+neighbours"
+        because = reasons_of(
+            query.evidence, model, items, found.rows, ids, by_code=by_code, by_neighbours=by_neighbours
+        )
+        hits = [hit._replace(because=of_hit) for hit, of_hit in zip(hits, because, strict=True)]
     return Answer(hits, asked.strategy, model.generation, query.code, query.ratings, model.generation_hash)
 
 

@@ -122,6 +122,7 @@ class Recommender:
         only: Collection[object] | None = None,
         include_rated: bool = False,
         new_item_share: float | None = None,
+        explain: bool = False,
     ) -> list[Hit]:
         """Return the k best items that the user has not rated, best first.
 
@@ -136,13 +137,15 @@ class Recommender:
             only: item ids to choose from; None means all.
             include_rated: also return items that the user has rated.
             new_item_share: minimum share of new items; None takes that of the recommender.
+            explain: give each hit the rated items that speak for it, in ``Hit.because``. Where neighbours do
+                not speak, this takes one pass of the user tower for each of the latest 50 ratings.
 
         Raises:
             ConfigError: k, the strategy or the share is out of range.
             RatingsError: an id is neither text nor a number.
         """
         return self.answer(
-            query_user(self.state, event_id(user, "user")),
+            query_user(self.state, event_id(user, "user"), explain=explain),
             k,
             strategy=strategy,
             exclude=exclude,
@@ -152,16 +155,23 @@ class Recommender:
         ).hits
 
     def recommend_history(
-        self, history: Iterable[tuple[object, float]], k: int = 20, *, strategy: Strategy | None = None
+        self,
+        history: Iterable[tuple[object, float]],
+        k: int = 20,
+        *,
+        strategy: Strategy | None = None,
+        explain: bool = False,
     ) -> list[Hit]:
         """Return the k best items for an inline history of (item, rating), best first; store nothing.
+
+        See ``recommend`` for ``explain``.
 
         Raises:
             RatingsError: a value is no id or no finite rating.
         """
         events = [(event_id(item, "item"), rating_number(rating)) for item, rating in history]
         rated = [(item, rating) for item, rating in events if rating == rating]  # NaN withdraws
-        return self.answer(query_history(self.state, rated), k, strategy=strategy).hits
+        return self.answer(query_history(self.state, rated, explain=explain), k, strategy=strategy).hits
 
     def similar_items(self, item: object, k: int = 20) -> list[Hit]:
         """Return the k items whose codes are nearest to the code of an item, nearest first.

@@ -20,6 +20,7 @@ DCH = [
     {"state"},
     {"tensors"},
     {"artifact", "training"},
+    {"reasons"},
     {"answers"},
     {"recommender"},
     {"evaluation"},

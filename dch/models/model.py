@@ -134,13 +134,20 @@ class Model:
         self, histories: Rows, item_ids: IdTable, features: Sequence[Features | None] = ()
     ) -> tuple[Floats, Floats]:
         """Return relaxed codes, (n, bits), and ranking vectors, (n, vector_size), as ``encode_users``."""
+        sums, tower = self.bags_of_users(histories, item_ids, features), self.user_tower
+        rows = np.arange(len(histories), dtype=np.int32)
+        outputs = encode_rows(rows, sums.sums, sums.squares, sums.n_ratings, tower.head())
+        return outputs[:, : self.bits], outputs[:, self.bits :]
+
+    def bags_of_users(
+        self, histories: Rows, item_ids: IdTable, features: Sequence[Features | None] = ()
+    ) -> RunningSums:
+        """Return the bags of users, whether or not the fit saw them; see ``encode_users``."""
         tower, vocabulary = self.user_tower, self.user_vocabulary
         sums = sums_of(histories, vocabulary.of_others(item_ids), tower.bag, self.rating_knots)
         for row, record in enumerate(features):
             self.add_features(sums, row, tower, vocabulary.of_features(record))
-        rows = np.arange(len(histories), dtype=np.int32)
-        outputs = encode_rows(rows, sums.sums, sums.squares, sums.n_ratings, tower.head())
-        return outputs[:, : self.bits], outputs[:, self.bits :]
+        return sums
 
     def add_features(
         self, sums: RunningSums, row: int, tower: TowerWeights, feature_tokens: Ints, sign: int = 1

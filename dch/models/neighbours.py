@@ -121,7 +121,12 @@ def rated(items: Ints, ratings: Floats, knots: Floats) -> Rated:
         ratings: (n,).
         knots: (m, 2) [rating, weight] of the model.
     """
-    weights = np.rint(np.interp(ratings, knots[:, 0], knots[:, 1]) * RATING_STEPS).astype(np.int64)
-    weights = np.minimum(weights, MAX_STEPS)
+    weights = rating_steps(ratings, knots)
     kept = (items >= 0) & (weights > 0)
     return Rated(np.ascontiguousarray(items[kept], np.int32), weights[kept])
+
+
+def rating_steps(ratings: Floats, knots: Floats) -> NDArray[np.int64]:
+    """Return the weights of ratings in RATING_STEPS, (n,)."""
+    weights = np.rint(np.interp(ratings, knots[:, 0], knots[:, 1]) * RATING_STEPS).astype(np.int64)
+    return np.minimum(weights, MAX_STEPS)

@@ -44,6 +44,17 @@ def grow_sums(sums: RunningSums, n: int) -> RunningSums:
     return larger
 
 
+def one_bag(sums: RunningSums, row: int) -> RunningSums:
+    """Return a copy of the bag of one row."""
+    cut = slice(row, row + 1)
+    return RunningSums(
+        sums.sums[cut].copy(),
+        sums.squares[cut].copy(),
+        sums.n_ratings[cut].copy(),
+        sums.n_positive[cut].copy(),
+    )
+
+
 @kernel
 def interpolate(knots: Floats, rating: float) -> float:
     """Return the weight of a rating: linear between knots (m, 2) of [rating, weight], constant outside."""

@@ -133,8 +133,25 @@ class Histories:
             n: how many at most.
             other_ids: the ids of the other side.
         """
+        slots = self._latest_slots(row, n, other_ids)
+        return self.pairs.other[slots], self.pairs.ratings[slots]
+
+    def latest_first(
+        self, row: int, n: int, other_ids: IdTable
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+        """Return the same ratings as ``latest``, latest first: other rows, ratings and times in ms."""
+        slots, pairs = self._latest_slots(row, n, other_ids), self.pairs
+        ids = [other_ids[other] for other in pairs.other[slots].tolist()]
+        key = [
+            (-time, zlib.crc32(id_.encode()), id_)
+            for time, id_ in zip(pairs.timestamps[slots], ids, strict=True)
+        ]
+        slots = slots[sorted(range(len(slots)), key=key.__getitem__)]
+        return pairs.other[slots], pairs.ratings[slots], pairs.timestamps[slots]
+
+    def _latest_slots(self, row: int, n: int, other_ids: IdTable) -> NDArray[np.int64]:
         if row >= len(self.pairs.newest):
-            return np.empty(0, np.int32), np.empty(0, np.float32)
+            return np.empty(0, np.int64)
         slots = slots_of(self.pairs, row)
         if len(slots) > n:
             times = self.pairs.timestamps[slots]
@@ -142,7 +159,7 @@ class Histories:
             later, tied = slots[times > oldest], slots[times == oldest].tolist()
             tied.sort(key=lambda slot: zlib.crc32(other_ids[int(self.pairs.other[slot])].encode()))
             slots = np.concatenate([later, np.array(tied[: n - len(later)], np.int64)])
-        return self.pairs.other[slots], self.pairs.ratings[slots]
+        return slots
 
     def live(self) -> NDArray[np.int64]:
         """Return the slots of all pairs that have a rating, ordered by when the pair was first seen."""

@@ -153,6 +153,9 @@ def recommend(
     ],
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Length of the list.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also show the rated items that speak for each item.")
+    ] = False,
     *,
     settings: ClientSettings,
 ) -> None:
@@ -161,20 +164,22 @@ def recommend(
     from streams.messages import ErrorReply, RecommendRequest, encode_reply
 
     with RecommendClient(settings) as client:
-        reply = client.ask(RecommendRequest(user=user, k=k))
+        reply = client.ask(RecommendRequest(user=user, k=k, explain=explain))
     if isinstance(reply, ErrorReply):
         raise StreamError(f"the worker refused the request: {reply.error}")
     if json:
         typer.echo(encode_reply(reply))
     else:
-        _print(reply)
+        _print(reply, explain=explain)
 
 
-def _print(reply: "RecommendReply") -> None:
-    table = Table("", "item", "title", "distance", "score")
+def _print(reply: "RecommendReply", *, explain: bool) -> None:
+    table = Table("", "item", "title", "distance", "score", *(["because you rated"] if explain else []))
     for rank, item in enumerate(reply.items, start=1):
         distance = "-" if item.distance is None else str(item.distance)
-        table.add_row(str(rank), item.item, item.title or "", distance, f"{item.score:.2f}")
+        reasons = [f"{one.title or one.item} ({one.share:.0%})" for one in item.because]
+        because = [", ".join(reasons)] if explain else []
+        table.add_row(str(rank), item.item, item.title or "", distance, f"{item.score:.2f}", *because)
     console = Console(highlight=False)
     console.print(table)
     counted = "" if reply.ratings is None else f"ratings of this user {reply.ratings}, "

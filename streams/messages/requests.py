@@ -63,10 +63,23 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     deadline: int | None = None
     """Milliseconds since 1970 after which the client no longer waits."""
 
+    explain: bool = False
+    """Whether each item comes with the rated items that speak for it."""
+
     @property
     def work(self) -> int:
         """How many ids it names and asks for: what it costs beside the search grows with them."""
         return self.k + len(self.history or ()) + len(self.exclude) + len(self.only or ())
+
+
+class RatedReason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rated item that speaks for a recommended one."""
+
+    item: str
+    share: float
+    """Above 0, at most 1: its part of what all rated items that speak for the recommended item add."""
+
+    title: str | None = None
 
 
 class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,6 +91,8 @@ class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     score: float
     title: str | None = None
+    because: tuple[RatedReason, ...] = ()
+    """At most three, strongest first. Empty unless the request asked for an explanation."""
 
 
 class RecommendReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -143,6 +158,7 @@ def decode_request(record: Record, limits: RequestLimits = NO_LIMITS) -> Recomme
         include_rated=fields.flag("include_rated"),
         strategy=fields.choice("strategy", STRATEGIES) if "strategy" in fields else None,
         deadline=fields.integer("deadline", low=0, high=MAX_TIME_MS) if "deadline" in fields else None,
+        explain=fields.flag("explain"),
     )
 
 

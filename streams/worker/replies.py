@@ -1,18 +1,20 @@
 """Make the reply to a request, and find its reply topic. Nothing here sends records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
-from dch.answers import Answer, Query, Question, query_history, query_item, query_user
+from dch.answers import Answer, Hit, Query, Question, query_history, query_item, query_user
 from dch.errors import DchError
 from dch.recommender import Recommender
+from dch.state.state import State
 from streams import topics
 from streams.errors import BadRecord
 from streams.kafka.records import Output, Record
 from streams.messages import (
     ErrorReply,
+    RatedReason,
     RecommendedItem,
     RecommendReply,
     RecommendRequest,
@@ -60,13 +62,9 @@ def _question(recommender: Recommender, request: RecommendRequest) -> Question |
 def _reply(
     recommender: Recommender, request: RecommendRequest, found: Answer, staleness_s: float
 ) -> RecommendReply:
-    state = recommender.state
     return RecommendReply(
         user=request.user,
-        items=tuple(
-            RecommendedItem(item, distance, score, _title(state.item_features(item)))
-            for item, distance, score in found.hits
-        ),
+        items=tuple(_item(recommender.state, hit) for hit in found.hits),
         generation=found.generation,
         strategy=found.strategy,
         staleness_s=staleness_s,
@@ -74,6 +72,11 @@ def _reply(
         ratings=found.ratings,
         generation_hash=found.generation_hash or None,
     )
+
+
+def _item(state: State, hit: Hit) -> RecommendedItem:
+    because = tuple(RatedReason(item, share, _title(state, item)) for item, share in hit.because)
+    return RecommendedItem(hit.item, hit.distance, hit.score, _title(state, hit.item), because)
 
 
 def address_of(settings: WorkerSettings, request: Record) -> ReplyAddress:
@@ -107,9 +110,9 @@ def reply_record(address: ReplyAddress, request: Record, reply: RecommendReply |
 
 
 def smaller(address: ReplyAddress, request: Record, reply: RecommendReply) -> Output:
-    """Return the record of a reply that is too large for its topic: without titles, or else an error."""
-    if any(hit.title for hit in reply.items):
-        items = tuple(msgspec.structs.replace(hit, title=None) for hit in reply.items)
+    """Return the record of a reply that is too large for its topic: with ids and scores only, or an error."""
+    if any(hit.title or hit.because for hit in reply.items):
+        items = tuple(msgspec.structs.replace(hit, title=None, because=()) for hit in reply.items)
         return reply_record(address, request, msgspec.structs.replace(reply, items=items))
     fault = f"the reply with {len(reply.items)} items is too large for its topic; ask for a smaller k"
     return reply_record(address, request, ErrorReply(fault))
@@ -129,13 +132,14 @@ def error_record(settings: WorkerSettings, request: Record, reason: BadRecord) -
 
 def _query(recommender: Recommender, request: RecommendRequest) -> Query:
     if request.user is not None:
-        return query_user(recommender.state, request.user)
+        return query_user(recommender.state, request.user, explain=request.explain)
     if request.similar_to is not None:
         return query_item(recommender.state, request.similar_to)
-    return query_history(recommender.state, [(one.item, one.rating) for one in request.history or ()])
+    history = [(one.item, one.rating) for one in request.history or ()]
+    return query_history(recommender.state, history, explain=request.explain)
 
 
-def _title(features: Mapping[str, object] | None) -> str | None:
-    known = features or {}
+def _title(state: State, item: str) -> str | None:
+    known = state.item_features(item) or {}
     found = known.get("title") or known.get("name")
     return found if isinstance(found, str) else None

@@ -13,6 +13,7 @@ import numpy as np
 from random_models import random_model
 
 from dch import Recommender
+from dch.models.neighbours import NO_NEIGHBOURS
 from dch.state.item_index import ItemCodes
 
 FITTED, CENTRES, FLIPPED = 3_700, 500, 0.2  # FLIPPED: share of bits in which a code differs from its centre
@@ -21,16 +22,35 @@ HIDDEN, BITS, VECTOR_SIZE = 256, 64, 64  # as of a fit with default settings
 AVAILABLE = 0.95
 
 
-def made_recommender(n_items, seed=0):
-    """Return a recommender of n_items items with codes and 64 users, u0 to u63, of 200 ratings each."""
-    rng = np.random.default_rng(seed)
-    model = random_model(
-        n_users=USERS, n_items=FITTED, bits=BITS, hidden=HIDDEN, vector_size=VECTOR_SIZE, seed=seed
+def made_model(n_fitted=FITTED, seed=0, neighbours=NO_NEIGHBOURS):
+    """Return a model of the size of a fit with default settings."""
+    return random_model(
+        n_users=USERS,
+        n_items=n_fitted,
+        bits=BITS,
+        hidden=HIDDEN,
+        vector_size=VECTOR_SIZE,
+        seed=seed,
+        neighbours=neighbours,
     )
+
+
+def made_recommender(n_items, seed=0, *, model=None, draw=None):
+    """Return a recommender of n_items items with codes and 64 users, u0 to u63, of 200 ratings each.
+
+    Args:
+        n_items: size of the catalogue.
+        seed: of everything that is drawn.
+        model: the model; None makes one.
+        draw: returns the rows that a user has rated; None draws evenly from the fitted items.
+    """
+    rng = np.random.default_rng(seed)
+    model = model or made_model(seed=seed)
+    draw = draw or (lambda: rng.choice(FITTED, RATED, replace=False))
     recommender = Recommender(model)
     rows = recommender.state.intern_items([f"i{row}" for row in range(n_items)])
     for user in range(USERS):
-        items = [f"i{row}" for row in rng.choice(FITTED, RATED, replace=False)]
+        items = [f"i{row}" for row in draw()]
         ratings = rng.choice([3.0, 4.0, 5.0], RATED)
         recommender.state.fold_in_users(
             recommender.state.events([f"u{user}"] * RATED, items, ratings, range(1, RATED + 1))

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from streams.messages import RecommendReply
+from streams.messages import RatedReason, RecommendedItem, RecommendReply
 from tests.streams.cli.running import dch
 
 __all__ = ["dch"]
@@ -20,6 +20,7 @@ class Client:
         return nullcontext(self)
 
     def ask(self, request):
+        self.request = request
         return self.reply
 
 
@@ -44,3 +45,17 @@ def test_a_printed_reply_says_how_many_ratings_it_rests_on(dch, monkeypatch, str
     assert ran.code == 0, ran.err
     assert [sentence for sentence in sentences if sentence not in ran.out] == []
     assert ("so these are" in ran.out) == (strategy == "popular")
+
+
+def test_reasons_are_asked_for_and_shown_with_their_shares_only_if_wanted(dch, monkeypatch):
+    because = (RatedReason("i3", 0.75, "Aliens"), RatedReason("i4", 0.2))
+    items = (RecommendedItem("i2", 2, 0.5, "Alien", because), RecommendedItem("i5", 2, 0.5))
+    client = Client(RecommendReply(items=items, generation=1, strategy="codes", staleness_s=0.5))
+    monkeypatch.setattr("streams.client.RecommendClient", client)
+    monkeypatch.setenv("COLUMNS", "200")
+    explained = dch("recommend", "u1", "--explain").out
+    assert client.request.explain
+    assert "because you rated" in explained
+    assert "Aliens (75%), i4 (20%)" in explained
+    assert "because" not in dch("recommend", "u1").out
+    assert not client.request.explain

@@ -11,6 +11,7 @@ from streams.errors import BadRecord, RequestTooHeavy
 from streams.messages import (
     ErrorReply,
     RatedItem,
+    RatedReason,
     RecommendedItem,
     RecommendReply,
     RecommendRequest,
@@ -41,6 +42,7 @@ options = st.fixed_dictionaries(
         "include_rated": st.booleans(),
         "strategy": st.sampled_from(["codes", "codes+rerank", "popular", "codes+rerank+neighbours"]),
         "deadline": st.integers(0, 10**13),
+        "explain": st.booleans(),
     },
 )
 replies = st.builds(ErrorReply, error=st.text(max_size=5)) | st.builds(
@@ -52,6 +54,9 @@ replies = st.builds(ErrorReply, error=st.text(max_size=5)) | st.builds(
             distance=st.integers(0, 256),
             score=st.floats(-64, 64),
             title=st.none() | ids,
+            because=st.lists(
+                st.builds(RatedReason, item=ids, share=st.floats(0, 1), title=st.none() | ids), max_size=3
+            ).map(tuple),
         ),
         max_size=3,
     ).map(tuple),
@@ -77,7 +82,7 @@ def test_decode_returns_the_reply_that_was_encoded(reply):
 
 @given(
     st.binary(max_size=30)
-    | objects("user", "history", "similar_to", "k", "only", "exclude", "deadline", "strategy"),
+    | objects("user", "history", "similar_to", "k", "only", "exclude", "deadline", "strategy", "explain"),
     headers,
 )
 def test_any_bytes_decode_or_raise_a_bad_record(value, headers):
@@ -90,6 +95,24 @@ def test_the_number_of_ratings_is_a_key_of_the_reply_even_at_0_and_absent_where_
     reply = RecommendReply(items=(), generation=1, strategy="popular", staleness_s=0.5, ratings=0)
     assert json.loads(encode_reply(reply))["ratings"] == 0
     assert "ratings" not in json.loads(encode_reply(msgspec.structs.replace(reply, ratings=None)))
+
+
+def test_reasons_are_a_key_of_an_item_only_where_there_are_some():
+    plain = RecommendedItem("i1", 1, 1.0)
+    explained = RecommendedItem(
+        "i2", 2, 0.5, "Alien", (RatedReason("i3", 0.75, "Aliens"), RatedReason("i4", 0.25))
+    )
+    reply = RecommendReply(items=(plain, explained), generation=1, strategy="codes", staleness_s=0.5)
+    assert json.loads(encode_reply(reply))["items"] == [
+        {"item": "i1", "distance": 1, "score": 1.0},
+        {
+            "item": "i2",
+            "distance": 2,
+            "score": 0.5,
+            "title": "Alien",
+            "because": [{"item": "i3", "share": 0.75, "title": "Aliens"}, {"item": "i4", "share": 0.25}],
+        },
+    ]
 
 
 def test_a_reply_of_an_older_or_a_newer_worker_decodes():
@@ -117,6 +140,7 @@ def test_by_default_a_request_asks_for_twenty_items_by_the_default_strategy():
         ('{"history": [{"item": "i"}]}', r"history\[0\].rating: missing"),
         ('{"history": ["i"]}', r"history\[0\]: expected an object, got 'i'"),
         ('{"user": "u", "include_rated": 1}', "include_rated: expected true or false, got 1"),
+        ('{"user": "u", "explain": "yes"}', "explain: expected true or false, got 'yes'"),
         ('{"user": "u", "deadline": -1}', "deadline: expected a whole number"),
     ],
 )

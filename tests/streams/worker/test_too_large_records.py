@@ -9,7 +9,7 @@ from confluent_kafka import Producer as ForeignProducer
 from random_models import random_model
 
 from streams.kafka.records import Record
-from streams.messages import RecommendedItem, RecommendReply, decode_reply
+from streams.messages import RatedReason, RecommendedItem, RecommendReply, decode_reply
 from streams.messages.headers import ReplyAddress
 from streams.worker.replies import reply_record
 from tests.streams.brokers import eventually
@@ -66,16 +66,17 @@ def test_a_worker_goes_on_after_records_that_are_too_large_to_pass_on(world):
     assert b"not repartitioned" in dict(letter.headers)["kafka_dlt-exception-message"]
 
 
-def test_a_reply_that_is_too_large_loses_its_titles_and_then_becomes_an_error():
+def test_a_reply_that_is_too_large_loses_its_titles_and_reasons_and_then_becomes_an_error():
     request = Record("requests", 0, 1, b"u1", b"{}", 1)
-    hits = tuple(RecommendedItem(f"i{n}", 1, 1.0, "T" * 1000) for n in range(3))
+    reason = RatedReason("i9", 0.5, "T" * 1000)
+    hits = tuple(RecommendedItem(f"i{n}", 1, 1.0, "T" * 1000, (reason,)) for n in range(3))
     reply = RecommendReply(
         user="u1", items=hits, generation=1, strategy="codes", staleness_s=0.0, code="00", ratings=1
     )
     record = reply_record(ReplyAddress("recommendations", 2, [("traceparent", b"t")]), request, reply)
     without_titles = record.if_refused()
     found = decode_reply(without_titles.value)
-    assert [(hit.item, hit.title) for hit in found.items] == [("i0", None), ("i1", None), ("i2", None)]
+    assert found.items == tuple(RecommendedItem(f"i{n}", 1, 1.0) for n in range(3))
     error = without_titles.if_refused()
     assert "ask for a smaller k" in decode_reply(error.value).error
     assert (error.partition, error.headers) == (2, [("traceparent", b"t")])
