@@ -22,7 +22,7 @@ from dch.models.model import Model
 from streams import topics
 from streams.kafka import Patience, Producer
 from streams.kafka.records import Output
-from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
+from streams.messages import ModelPointer, encode_model_pointer, model_key
 from streams.settings import RoleSettings
 
 
@@ -72,8 +72,14 @@ def publish_pointer(settings: RoleSettings, pointer: ModelPointer, patience: Pat
         DeliveryError: it was not acknowledged.
     """
     producer = Producer(settings, patience=patience)
-    producer.send(Output(settings.topic(topics.MODELS.name), MODEL_KEY, encode_model_pointer(pointer)))
+    producer.send(pointer_output(settings, pointer))
     producer.flush()
+
+
+def pointer_output(settings: RoleSettings, pointer: ModelPointer) -> Output:
+    """Return the record of ``models`` that announces a model."""
+    topic = settings.topic(topics.MODELS.name)
+    return Output(topic, model_key(pointer.generation), encode_model_pointer(pointer))
 
 
 def location_of(artifacts: str, generation: int, sha256: str) -> str:
@@ -249,6 +255,22 @@ def load(location: str, sha256: str) -> Model:
         is_content = isinstance(error, ArtifactError) and not isinstance(error.__cause__, OSError)
         if is_content or isinstance(error, MissingExtraError):
             raise
+        raise StoreError(f"{location} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def exists(location: str) -> bool:
+    """Tell whether an artifact is in the store, by its manifest.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    try:
+        system, path = open_store(location)
+        system.invalidate_cache()
+        return bool(system.exists(f"{path}/{MANIFEST}"))
+    except (MissingExtraError, ConfigError):
+        raise
+    except Exception as error:
         raise StoreError(f"{location} cannot be read ({type(error).__name__}: {error})") from error
 
 

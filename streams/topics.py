@@ -97,7 +97,7 @@ ITEM_RATINGS = Topic(
 )
 ITEM_CODES = Topic(name="item-codes", key="item id", holds="codes of items", config=COMPACT)
 MODELS = Topic(
-    name="models", key='"model"', holds="pointers to model artifacts", config=COMPACT, is_sharded=False
+    name="models", key="generation", holds="pointers to model artifacts", config=COMPACT, is_sharded=False
 )
 REQUESTS = Topic(name="requests", key="user id", holds="requests for recommendations", config=DELETE)
 RECOMMENDATIONS = Topic(

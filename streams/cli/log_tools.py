@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,16 +124,11 @@ def _model_line(pointer: "ModelPointer | None") -> str:
 def _newest(consumer: "Consumer", topic: str, n_partitions: int, n: int) -> Iterator["Record"]:
     """Yield at least the n newest records, if there are so many; the records of a partition are in order."""
     from streams.kafka import Partition
-    from streams.kafka.replay import ReplayProgress
+    from streams.kafka.replay import read_to_end
 
     places = [Partition(topic, number) for number in range(n_partitions)]
     begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
-    starts: Mapping[Partition, int] = {one: max(begins[one], ends[one] - n) for one in places}
-    progress = ReplayProgress()
-    progress.begin(consumer, starts)
-    while not progress.is_done():
-        yield from (one for one in consumer.poll() if one.offset < ends[Partition(one.topic, one.partition)])
-        progress.note(consumer)
+    yield from read_to_end(consumer, {one: max(begins[one], ends[one] - n) for one in places})
 
 
 def _reader(settings: KafkaSettings, group: str = "") -> "Consumer":

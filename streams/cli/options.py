@@ -36,6 +36,8 @@ FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
     "publish": (KafkaSettings, (*TOPICS, "linger_ms", "broker_patience_s")),
     "topics create": (KafkaSettings, TOPICS),
     "topics check": (KafkaSettings, TOPICS),
+    "models list": (TrainerSettings, (*CONNECTION, "artifacts")),
+    "models rollback": (TrainerSettings, (*CONNECTION, "partitions", "artifacts", "group")),
     "tail": (KafkaSettings, (*CONNECTION, "partitions")),
     "status": (WorkerSettings, (*CONNECTION, "partitions", "group")),
 }

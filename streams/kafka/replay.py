@@ -4,10 +4,10 @@ The position of the consumer decides, never the time: a silent broker is not the
 end is that of what the consumer may read: the first open transaction, unless it reads uncommitted records.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
-from streams.kafka.records import Partition
+from streams.kafka.records import Partition, Record
 
 
 class Reading(Protocol):
@@ -31,6 +31,13 @@ class Assignable(Reading, Protocol):
 
     def assign(self, starts: Mapping[Partition, int | None]) -> None:
         """Read the given partitions."""
+
+
+class Readable(Assignable, Protocol):
+    """What ``read_to_end`` needs of a consumer."""
+
+    def poll(self) -> list[Record]:
+        """Return the next records."""
 
 
 class ReplayProgress:
@@ -87,3 +94,19 @@ class ReplayProgress:
     def is_done(self) -> bool:
         """Tell whether every partition has reached its target."""
         return not self._targets
+
+
+def read_to_end(consumer: Readable, starts: Mapping[Partition, int | None]) -> Iterator[Record]:
+    """Yield the records of partitions up to the ends that they have now; those of one are in order.
+
+    Args:
+        consumer: a consumer without a group; what it read before is assigned to it no more.
+        starts: where to begin, by partition: an offset or BEGINNING.
+    """
+    ends, progress = consumer.end_offsets(starts), ReplayProgress()
+    progress.begin(consumer, starts)
+    while not progress.is_done():
+        for record in consumer.poll():
+            if record.offset < ends[Partition(record.topic, record.partition)]:
+                yield record
+        progress.note(consumer)

@@ -13,11 +13,11 @@ from streams.messages.item_codes import ItemCode, decode_item_code, encode_item_
 from streams.messages.item_ratings import decode_item_rating
 from streams.messages.keys import encode_key
 from streams.messages.models import (
-    MODEL_KEY,
     ModelPointer,
     decode_model_pointer,
     encode_model_pointer,
     is_followed,
+    model_key,
 )
 from streams.messages.ratings import RatingEvent, decode_rating, decode_ratings, encode_rating
 from streams.messages.requests import (
@@ -45,7 +45,6 @@ from streams.messages.served import (
 
 __all__ = [
     "DECODERS",
-    "MODEL_KEY",
     "STRATEGIES",
     "ErrorReply",
     "FeatureRecord",
@@ -83,6 +82,7 @@ __all__ = [
     "encode_request",
     "encode_served",
     "is_followed",
+    "model_key",
     "request_headers",
     "size_of",
 ]

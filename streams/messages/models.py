@@ -12,9 +12,6 @@ from streams.messages.envelope import open_record
 from streams.messages.fields import MAX_GENERATION, MAX_OFFSET, Fields, short_repr
 from streams.messages.times import latest_ms, own_time
 
-MODEL_KEY = b"model"
-"""The one key of the topic, so that compaction keeps the newest pointer."""
-
 MAX_FOLLOWED = 10**9
 """The largest generation that is followed at once. A pointer may name any number, and its artifact may be
 missing; up to the largest that a pointer may have, this leaves room for a billion fits."""
@@ -25,7 +22,7 @@ _PARTITION = re.compile(r"0|[1-9][0-9]{0,3}", re.ASCII)
 _LOCATION = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^:\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
 
 
-class ModelPointer(msgspec.Struct, frozen=True, kw_only=True):
+class ModelPointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The location of a generation, and the ratings it was fitted on."""
 
     generation: int
@@ -40,6 +37,15 @@ class ModelPointer(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds since 1970."""
 
     metrics: Mapping[str, object]
+
+    rolled_back_from: int | None = None
+    """Of a rollback: the generation that was in service before. None: a trainer fitted this generation."""
+
+    rolled_back_to: int | None = None
+    """Of a rollback: the generation of which this one is a copy."""
+
+    counted_from: Mapping[str, int] = msgspec.field(default_factory=dict)
+    """Of a rollback: the first offset of ``ratings`` that counts towards the next refit, by partition."""
 
     @property
     def generation_hash(self) -> str:
@@ -56,6 +62,11 @@ def is_followed(generation: int, newest: int) -> bool:
     return generation <= max(MAX_FOLLOWED, newest + 1)
 
 
+def model_key(generation: int) -> bytes:
+    """Return the key of a pointer: compaction keeps the last pointer of every generation."""
+    return str(generation).encode()
+
+
 def decode_model_pointer(record: Record) -> ModelPointer:
     """Parse a record of ``models``.
 
@@ -67,10 +78,17 @@ def decode_model_pointer(record: Record) -> ModelPointer:
         generation=fields.integer("generation", low=0, high=MAX_GENERATION),
         location=_location(fields),
         sha256=fields.hexadecimal("sha256", 1, 32),
-        watermarks=_watermarks(fields),
+        watermarks=_offsets(fields, "watermarks"),
         trained_at=fields.integer("trained_at", low=0, high=latest_ms(own_time(record))),
         metrics=fields.mapping("metrics"),
+        rolled_back_from=_generation(fields, "rolled_back_from"),
+        rolled_back_to=_generation(fields, "rolled_back_to"),
+        counted_from=_offsets(fields, "counted_from"),
     )
+
+
+def _generation(fields: Fields, name: str) -> int | None:
+    return fields.integer(name, low=0, high=MAX_GENERATION) if name in fields else None
 
 
 def _location(fields: Fields) -> str:
@@ -82,14 +100,15 @@ def _location(fields: Fields) -> str:
     return location
 
 
-def _watermarks(fields: Fields) -> Mapping[str, int]:
-    found = fields.mapping("watermarks")
-    watermarks = Fields(found, "watermarks.")
+def _offsets(fields: Fields, field: str) -> Mapping[str, int]:
+    """Return offsets by the number of the partition as text; empty if the field is absent."""
+    found = fields.mapping(field)
+    offsets = Fields(found, f"{field}.")
     for name in found:
         if not _PARTITION.fullmatch(name):
             fault = f"expected partitions from 0 to {MAX_PARTITIONS - 1}, got {short_repr(name)}"
-            raise BadRecord("watermarks", fault)
-    return {name: watermarks.integer(name, low=0, high=MAX_OFFSET) for name in found}
+            raise BadRecord(field, fault)
+    return {name: offsets.integer(name, low=0, high=MAX_OFFSET) for name in found}
 
 
 def encode_model_pointer(pointer: ModelPointer) -> bytes:

@@ -27,6 +27,9 @@ log = logging.getLogger("streams.trainer")
 NEWEST_NDCG = f"newest_ndcg@{K} before the last update"
 """Name of the metric in a model that holds the figure with which it was accepted."""
 
+IN_SERVICE_NDCG = f"newest_ndcg@{K} of the model in service"
+"""Name of the metric in a model that holds the figure of the model before, on the same ratings."""
+
 TERMINATE_S = 3.0
 """Seconds that a child process may take to end after SIGTERM, before it is killed."""
 
@@ -130,8 +133,9 @@ def fit(request: FitRequest, folder: Path) -> FitResult:
     start = current if is_warm else None
     model = fit_model(request.ratings, request.config, generation=request.generation, start=start)
     result = _judge(request, model, current)
-    if result.candidate is not None:
-        model = replace(model, metrics={**model.metrics, NEWEST_NDCG: result.candidate})
+    if result.candidate is not None and result.in_service is not None:
+        figures = {NEWEST_NDCG: result.candidate, IN_SERVICE_NDCG: result.in_service}
+        model = replace(model, metrics={**model.metrics, **figures})
     if result.outcome == PUBLISHED and request.newest is not None:
         model = _learn(model, request.ratings, request.newest, request.config)
     save_model(folder, model)

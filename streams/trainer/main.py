@@ -23,7 +23,7 @@ from streams.trainer.publisher import Publisher
 from streams.trainer.rating_log import UnseenRatings, Watermarks
 from streams.trainer.refit_metrics import RefitMetrics
 from streams.trainer.schedule import Schedule
-from streams.trainer.source import Source, watermarks_of
+from streams.trainer.source import Source, counted_from, watermarks_of
 
 log = logging.getLogger("streams.trainer")
 
@@ -134,7 +134,8 @@ class Trainer:
         """Run one iteration; return whether the fit of ``once`` is done."""
         source = self._source
         if source.read():
-            self._unseen.restart(watermarks_of(source.in_service))
+            self._unseen.restart(counted_from(source.in_service))
+            self._publisher.note(source.in_service)
         self._follow_ownership()
         if not self._is_active or not source.is_caught_up:
             return False
@@ -156,7 +157,7 @@ class Trainer:
             return
         log.info("active trainer group=%s", self._publisher.group)
         self._source.require_models()  # the trainer before may have published until now
-        self._unseen.restart(watermarks_of(self._source.in_service))
+        self._unseen.restart(counted_from(self._source.in_service))
 
     def _end_fit(self) -> None:
         if self._running is not None:

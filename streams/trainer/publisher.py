@@ -3,7 +3,7 @@
 The active trainer is the owner of the partition of `models` in the consumer group of the trainers. It writes
 pointers by a transactional producer, whose id is that of the group. A trainer that becomes active creates a
 new one. From then on, the broker refuses the pointers of the trainer before, even if it does not know yet
-that it lost the ownership.
+that it lost the ownership. A rollback has the same id, see ``rollback``.
 """
 
 import logging
@@ -13,9 +13,8 @@ from streams import artifacts, topics
 from streams.errors import DeliveryError
 from streams.kafka import Patience
 from streams.kafka.ownership import Ownership
-from streams.kafka.records import Output
 from streams.kafka.transactional_producer import TransactionalProducer
-from streams.messages import MODEL_KEY, ModelPointer, encode_model_pointer
+from streams.messages import ModelPointer
 from streams.metrics import TRAINER_ACTIVE
 from streams.settings import TrainerSettings
 from streams.trainer.rating_log import Watermarks
@@ -33,21 +32,29 @@ class Publisher:
         self.group = settings.group_of("trainer")
         self._ownership = Ownership(settings, self._topic, self.group, self._patience)
         self._producer: TransactionalProducer | None = None
-        self._has_failed = False
+        self._published = ""  # checksum of the last model that this trainer published
+        self._must_begin_again = False
 
     def poll(self) -> bool:
         """Return whether this trainer is the active one; call it often.
 
         Once it returns True, no earlier trainer can publish: all that they published is on the topic.
         """
-        is_owner = self._ownership.poll() and not self._has_failed
-        self._has_failed = False
+        is_owner = self._ownership.poll() and not self._must_begin_again
+        self._must_begin_again = False
         if not is_owner:
             self._producer = None
         elif self._producer is None:
             self._producer = TransactionalProducer(self._settings, self.group, self._patience)
         TRAINER_ACTIVE.set(is_owner)
         return is_owner
+
+    def note(self, pointer: ModelPointer | None) -> None:
+        """Begin again as a standby if another process, such as a rollback, has published this model.
+
+        It has fenced this trainer, which would else learn of it only when it publishes its next fit.
+        """
+        self._must_begin_again |= pointer is not None and pointer.sha256 != self._published
 
     def publish(self, folder: Path, watermarks: Watermarks) -> None:
         """Upload an artifact, publish its pointer, and remove artifacts that are no longer needed.
@@ -60,6 +67,7 @@ class Publisher:
             raise DeliveryError("this trainer is not the active one any more")
         pointer = artifacts.upload_model(self._settings.artifacts, folder, watermarks)
         self._send(self._producer, pointer)
+        self._published = pointer.sha256
         log.info("generation published generation=%d location=%s", pointer.generation, pointer.location)
         remove_old(self._settings.artifacts, pointer, self._settings.keep_generations)
 
@@ -70,7 +78,7 @@ class Publisher:
 
     def _send(self, producer: TransactionalProducer, pointer: ModelPointer) -> None:
         try:
-            producer.send_all([Output(self._topic, MODEL_KEY, encode_model_pointer(pointer))])
+            producer.send_all([artifacts.pointer_output(self._settings, pointer)])
         except DeliveryError:
-            self._has_failed = True  # begin again as a standby: another trainer may have published
+            self._must_begin_again = True  # begin again as a standby: another trainer may have published
             raise

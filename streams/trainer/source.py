@@ -5,7 +5,7 @@ Every trainer reads all partitions, whether it is the active one or stands by.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -127,5 +127,13 @@ class Source:
 
 def watermarks_of(pointer: ModelPointer | None) -> Watermarks:
     """Return the watermarks of a pointer by partition number."""
-    watermarks = {} if pointer is None else pointer.watermarks
-    return {int(partition): offset for partition, offset in watermarks.items() if partition.isdecimal()}
+    return {} if pointer is None else _by_number(pointer.watermarks)
+
+
+def counted_from(pointer: ModelPointer | None) -> Watermarks:
+    """Return from where ratings count towards the next refit: after a rollback, those that came since."""
+    return {} if pointer is None else _by_number(pointer.counted_from or pointer.watermarks)
+
+
+def _by_number(offsets: Mapping[str, int]) -> Watermarks:
+    return {int(partition): offset for partition, offset in offsets.items()}

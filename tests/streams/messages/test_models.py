@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,15 @@ def test_decode_returns_the_pointer_that_was_encoded():
     assert decode_model_pointer(record(encode_model_pointer(POINTER))) == POINTER
 
 
+def test_a_rollback_is_told_from_a_fit_and_a_fit_says_nothing_of_it():
+    assert b"roll" not in encode_model_pointer(POINTER)
+    assert b"counted" not in encode_model_pointer(POINTER)
+    found = msgspec.structs.replace(
+        POINTER, rolled_back_from=2, rolled_back_to=1, counted_from={"0": 9, "3": 1}
+    )
+    assert decode_model_pointer(record(encode_model_pointer(found))) == found
+
+
 def test_an_invalid_watermark_is_a_bad_record_that_names_its_partition():
     with pytest.raises(BadRecord, match=r"watermarks\.0: expected a whole number"):
         decode_model_pointer(
@@ -42,6 +52,9 @@ def test_an_invalid_watermark_is_a_bad_record_that_names_its_partition():
         ("watermarks", {"9" * 5000: 1}),
         ("watermarks", {"10000": 1}),
         ("watermarks", {"0": 2**63 - 1}),
+        ("counted_from", {"x": 1}),
+        ("rolled_back_from", -1),
+        ("rolled_back_to", "7"),
         *(
             ("location", bad)
             for bad in ("", "http:", "s3:", "c:", "simplecache::file:///x", "a\0b", "x" * 5000)
@@ -56,7 +69,9 @@ def test_a_number_out_of_bounds_or_a_malformed_location_is_a_bad_record(field, v
 
 
 @given(
-    st.binary(max_size=20) | objects("generation", "location", "sha256", "watermarks", "trained_at"), headers
+    st.binary(max_size=20)
+    | objects("generation", "location", "sha256", "watermarks", "trained_at", "rolled_back_to"),
+    headers,
 )
 def test_any_bytes_decode_or_raise_a_bad_record(value, headers):
     value = json.dumps(value).encode() if isinstance(value, dict) else value

@@ -2,6 +2,7 @@
 
 import threading
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -71,6 +72,9 @@ class Turns:
 
     def poll(self):
         return self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
+
+    def note(self, pointer):
+        pass
 
 
 @pytest.fixture
@@ -191,3 +195,46 @@ def test_a_trainer_that_is_not_the_active_one_any_more_ends_its_fit(started):
     assert started == []
     trainer._step()
     assert len(started) == 1, "the next turn begins again with all ratings"
+
+
+class Active(Turns):
+    """In place of the publisher: as that, it begins again once another process has published."""
+
+    def __init__(self):
+        super().__init__(True)
+
+    def note(self, pointer):
+        self._turns = [False, True]
+
+
+def test_a_rollback_ends_the_fit_that_runs_and_the_next_one_starts_from_it(started):
+    """Ratings count from the rollback on: else a refit on the same ratings would be due at once."""
+    rollback = msgspec.structs.replace(
+        pointer(9, seen=2000),
+        location="/copy-of-7",
+        rolled_back_from=8,
+        rolled_back_to=7,
+        counted_from={"0": 3500},
+    )
+    source = Script(
+        pointer(8, seen=3000),
+        rating_records(0, 3500),
+        rollback,
+        rating_records(3500, 3999),
+        caught_up_after=2,
+    )
+    trainer = main.Trainer(
+        TrainerSettings(refit_ratings=500), source, Active(), threading.Event(), once=False
+    )
+    for _ in range(2):
+        trainer._step()
+    assert [request.generation for request in started] == [9]
+    for _ in range(4):
+        trainer._step()
+    assert source.in_service == rollback
+    assert started == [], "the fit from generation 8 is over, and fewer than 500 ratings came since"
+    source.log.add_ratings(rating_records(3999, 4000))
+    trainer._step()
+    (request,) = started
+    assert (request.generation, request.in_service) == (10, ("/copy-of-7", rollback.sha256))
+    assert len(request.newest) == 200, "of 2000 ratings that the copied model has not seen"

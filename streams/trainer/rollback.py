@@ -1,0 +1,148 @@
+"""Go back to an earlier model: publish its artifact once more, as the next generation.
+
+Generations only grow, so that pointers and item codes of any age can be told apart. A rollback is therefore a
+new generation with the weights of an old one.
+
+It publishes as trainers do, by the transactional id of their group. Whatever can fail comes first: the copy
+is in the store before the id is claimed. The claim fences the active trainer, so that a fit which began
+before cannot undo the rollback. The trainer reads the new pointer, drops that fit, and claims the id again.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from dch.artifact import save_model
+from streams import artifacts, topics
+from streams.errors import DeliveryError, StreamError
+from streams.kafka import Consumer, Partition, Patience
+from streams.kafka.transactional_producer import TransactionalProducer
+from streams.messages import ModelPointer
+from streams.settings import TrainerSettings
+from streams.trainer.published import Published, is_stored, read_published
+
+
+class RollbackError(StreamError):
+    """No rollback was published; the message says why, and what can be done."""
+
+
+def roll_back(settings: TrainerSettings, to: int | None = None) -> ModelPointer:
+    """Publish the artifact of an earlier generation under the next number; return its pointer.
+
+    Ratings count towards the next refit from now on. That refit starts from the copied weights, and learns
+    from all ratings that these have not seen.
+
+    Args:
+        settings: brokers, store, and the group of the trainers.
+        to: the generation to go back to; None takes the one before that in service.
+
+    Raises:
+        RollbackError: there is no such generation, its artifact was removed, or another process published.
+        StoreError: the store cannot be read or written.
+        DchError: the artifact cannot be read.
+        BrokerUnavailableError, BrokerRefusedError: as for ``TransactionalProducer``.
+    """
+    history = read_published(settings)
+    chosen = _require_stored(settings, choose(history, to), history)
+    current = history[-1].pointer
+    copy = _upload_copy(settings, chosen, generation=current.generation + 1)
+    pointer = msgspec.structs.replace(
+        copy,
+        watermarks=chosen.pointer.watermarks,
+        trained_at=chosen.pointer.trained_at,
+        metrics=chosen.pointer.metrics,
+        rolled_back_from=current.generation,
+        rolled_back_to=chosen.original,
+        counted_from=_ends_of_ratings(settings),
+    )
+    _publish(settings, pointer, current)
+    return pointer
+
+
+def choose(history: Sequence[Published], to: int | None) -> Published:
+    """Return the generation to go back to.
+
+    Without ``to`` it is the newest one before that in service, except those that were rolled back from. After
+    a rollback from 8 to 7, that is 6: the model in service is that of 7.
+
+    Args:
+        history: all published generations, oldest first.
+        to: a generation, or None.
+
+    Raises:
+        RollbackError: there is none.
+    """
+    if not history:
+        raise RollbackError("no model was published yet, so there is none to go back to")
+    *earlier, current = history
+    left = {found.pointer.rolled_back_from for found in history}
+    if to is None:
+        before = [found for found in earlier if found.pointer.generation < current.original]
+        good = [found for found in before if found.pointer.generation not in left]
+        if not good:
+            raise RollbackError(
+                f"there is no model before generation {current.original}, which is in service; to choose one "
+                "yourself: dch models rollback --to N"
+            )
+        return good[-1]
+    if to in (current.pointer.generation, current.original):
+        raise RollbackError(f"the model of generation {to} is in service already; see: dch models list")
+    for found in earlier:
+        if found.pointer.generation == to:
+            return found
+    numbers = ", ".join(str(found.pointer.generation) for found in history[-10:])
+    raise RollbackError(f"there is no generation {to} to go back to; the newest ones are {numbers}")
+
+
+def _require_stored(settings: TrainerSettings, chosen: Published, history: Sequence[Published]) -> Published:
+    if is_stored(settings, chosen.pointer):
+        return chosen
+    others = [found.pointer for found in history[:-1] if is_stored(settings, found.pointer)]
+    left = ", ".join(str(pointer.generation) for pointer in others) or "none"
+    raise RollbackError(
+        f"the artifact of generation {chosen.pointer.generation} is not in the store {settings.artifacts}: "
+        "the trainer keeps the newest generations only (--keep-generations); earlier generations that are "
+        f"still there: {left}"
+    )
+
+
+def _upload_copy(settings: TrainerSettings, chosen: Published, generation: int) -> ModelPointer:
+    """Store the model of a pointer under another number; its content and so its checksum change."""
+    location = artifacts.location_within(settings.artifacts, chosen.pointer)
+    model = artifacts.load(location, chosen.pointer.sha256)
+    with tempfile.TemporaryDirectory(prefix="dch-rollback-") as scratch:
+        save_model(folder := Path(scratch) / "artifact", replace(model, generation=generation))
+        return artifacts.upload_model(settings.artifacts, folder, {})
+
+
+def _ends_of_ratings(settings: TrainerSettings) -> Mapping[str, int]:
+    topic, patience = settings.topic(topics.RATINGS.name), Patience(settings.broker_timeout_s)
+    partitions = [Partition(topic, number) for number in range(settings.partitions)]
+    group = f"{settings.prefix}models"
+    with closing(Consumer(settings, group=group, start="earliest", patience=patience)) as consumer:
+        ends = consumer.end_offsets(partitions)
+    return {str(one.partition): end for one, end in ends.items()}
+
+
+def _publish(settings: TrainerSettings, pointer: ModelPointer, current: ModelPointer) -> None:
+    """Publish a pointer unless another one was published since ``current``."""
+    patience = Patience(settings.broker_timeout_s)
+    producer = TransactionalProducer(settings, settings.group_of("trainer"), patience)
+    # From here on no earlier trainer can publish, so what it published is on the topic now.
+    newest = read_published(settings)[-1].pointer
+    if newest.sha256 != current.sha256:
+        raise RollbackError(
+            f"generation {newest.generation} was published meanwhile, so nothing was rolled back; look at it "
+            "with: dch models list, then run the rollback again"
+        )
+    try:
+        producer.send_all([artifacts.pointer_output(settings, pointer)])
+    except DeliveryError as error:
+        raise RollbackError(
+            f"nothing was rolled back: {error}; another trainer or rollback may have published at the same "
+            "moment; see: dch models list"
+        ) from error
