@@ -26,86 +26,134 @@ from pages import DASHBOARDS
 from panels import SELECTORS, Dashboard, Panel
 
 COLUMNS = 24
-N_LINES = 8
+N_LINES = 6
 """Most series of one panel that the legend names."""
 
-UNITS = {
-    "percentunit": "share",
-    "reqps": "requests/s",
-    "wps": "records/s",
-    "short": "",
-    "s": "s",
-    "bytes": "bytes",
-}
+STAT_IN, CHART_IN = 1.5, 3.2
+"""Heights of panels in inches."""
+
+PAGE, CARD, EDGE, TEXT, FAINT = "#111217", "#181b1f", "#2c3235", "#d8d9da", "#8e8e8e"
+GOOD, WARN, ALARM = "#73bf69", "#ff9830", "#f2495c"
+LINES = ("#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0")
+SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 Series = tuple[str, list[float], list[float]]
 """The legend, the times in seconds since the start, and the values."""
 
 
 def draw(page: Dashboard, url: str, start: float, end: float) -> "plt.Figure":
-    """Return a figure with all panels of a dashboard."""
-    heights = [2 if panels[0].kind == "stat" else 4 for _, panels in page.rows]
-    figure = plt.figure(figsize=(16, sum(heights) + 1.2))
-    grid = figure.add_gridspec(len(page.rows), COLUMNS, height_ratios=heights, hspace=0.5, wspace=6)
-    for row, (_, panels) in enumerate(page.rows):
+    """Return a figure with all panels of a dashboard, placed as Grafana places them."""
+    rows = [panels for _, panels in page.rows]
+    heights = [STAT_IN if panels[0].kind == "stat" else CHART_IN for panels in rows]
+    figure = plt.figure(figsize=(16, sum(heights) + 0.8), facecolor=PAGE)
+    grid = figure.add_gridspec(
+        len(rows), COLUMNS, height_ratios=heights, hspace=0.42, wspace=1.6, left=0.03, right=0.985, top=0.93
+    )
+    for row, panels in enumerate(rows):
         left = 0
         for panel in panels:
             axes = figure.add_subplot(grid[row, left : left + panel.width])
             _draw_panel(axes, panel, url, start, end)
             left += panel.width
     told = "drawn by deploy/grafana/draw.py from the queries of the dashboard; not Grafana's screen"
-    figure.suptitle(f"{page.title}: {told}", fontsize=11)
+    figure.suptitle(f"{page.title}: {told}", fontsize=11, color=TEXT)
     return figure
 
 
 def _draw_panel(axes: Axes, panel: Panel, url: str, start: float, end: float) -> None:
-    axes.set_title("\n".join(textwrap.wrap(panel.title, panel.width * 4)), fontsize=9)
+    title = textwrap.shorten(panel.title, panel.width * 7, placeholder=" ...")
+    axes.set_title(title, fontsize=9, loc="left", color=TEXT)
+    axes.set_facecolor(CARD)
+    for spine in axes.spines.values():
+        spine.set_color(EDGE)
     found = [
         series
         for legend, expression in panel.queries
         for series in _series(url, legend, expression, start, end)
     ]
-    if panel.kind == "timeseries":
-        _draw_lines(axes, panel, found)
-        return
-    axes.axis("off")
-    if panel.kind == "stat":
-        value = found[0][2][-1] if found else math.nan
-        axes.text(0.5, 0.4, _text(value, panel.unit), ha="center", va="center", fontsize=20)
-        return
-    rows = [
-        (textwrap.shorten(name, 16 * panel.width // 3, placeholder=" ..."), f"{values[-1]:.4g}")
-        for name, _, values in found
-    ]
+    {"timeseries": _draw_lines, "stat": _draw_number, "table": _draw_table}[panel.kind](axes, panel, found)
+
+
+def _draw_number(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    value = found[0][2][-1] if found else math.nan
     axes.text(
-        0, 1, "\n".join("  ".join(one) for one in rows) or "no data", va="top", fontsize=7, family="monospace"
+        0.5, 0.5, text(value, panel.unit), ha="center", va="center", fontsize=22, color=color(panel, value)
     )
 
 
+def _draw_table(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    rows = [
+        f"{textwrap.shorten(name, 6 * panel.width, placeholder=' ...')}  {text(values[-1], panel.unit)}"
+        for name, _, values in found
+    ]
+    told = "\n".join(rows) or "no data"
+    axes.text(0.01, 0.96, told, va="top", fontsize=7, family="monospace", color=TEXT, clip_on=True)
+
+
 def _draw_lines(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
-    for name, times, values in found:
-        axes.plot(times, values, linewidth=1.1, label=name or "value")
-    for limit, color in ((panel.warn_at, "orange"), (panel.alarm_at, "red")):
-        highest = max((value for _, _, values in found for value in values), default=0)
+    for number, (name, times, values) in enumerate(found):
+        last = f"{name or 'value'}  {text(values[-1], panel.unit)}"
+        axes.plot(times, values, linewidth=1.2, label=last, color=LINES[number % len(LINES)])
+    highest = max((value for _, _, values in found for value in values), default=0)
+    for limit, tone in ((panel.warn_at, WARN), (panel.alarm_at, ALARM)):
         if limit is not None and limit <= 2 * highest:
-            axes.axhline(limit, color=color, linestyle="--", linewidth=0.8)
+            axes.axhline(limit, color=tone, linestyle="--", linewidth=0.8)
     axes.set_ylim(bottom=0)
-    axes.set_ylabel(UNITS[panel.unit], fontsize=7)
-    axes.set_xlabel("seconds", fontsize=7)
-    axes.tick_params(labelsize=7)
-    axes.grid(alpha=0.3)
+    axes.yaxis.set_major_formatter(lambda value, _: text(value, panel.unit))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.3g} min")
+    axes.tick_params(labelsize=7, colors=FAINT, length=0)
+    axes.grid(color=EDGE, linewidth=0.6)
     handles, names = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(handles[:N_LINES], names[:N_LINES], fontsize=6, loc="best", framealpha=0.6)
+    if not handles:
+        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=FAINT)
+        return
+    axes.legend(
+        handles[:N_LINES],
+        names[:N_LINES],
+        fontsize=6.5,
+        loc="upper left",
+        bbox_to_anchor=(0, -0.09),
+        ncols=2,
+        frameon=False,
+        labelcolor=TEXT,
+        borderpad=0,
+        handlelength=1,
+    )
 
 
-def _text(value: float, unit: str) -> str:
+def color(panel: Panel, value: float) -> str:
+    """Return the colour of a number beside the limits of its panel."""
+    if panel.warn_at is None or math.isnan(value):
+        return TEXT if math.isnan(value) else GOOD
+    if panel.falls:
+        return ALARM if value < panel.warn_at else GOOD
+    if panel.alarm_at is not None and value >= panel.alarm_at:
+        return ALARM
+    return WARN if value >= panel.warn_at else GOOD
+
+
+def text(value: float, unit: str) -> str:
+    """Return a number in the unit of its panel, as a reader says it."""
     if math.isnan(value):
         return "no data"
     if unit == "percentunit":
-        return f"{value:.1%}"
-    if unit == "s" and value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.4g}" + (" s" if unit == "s" else "")
+        return f"{value * 100:.3g}%"
+    if unit == "s":
+        return _duration(value)
+    if unit == "bytes":
+        power = min(int(math.log(value, 1024)), len(SIZES) - 1) if value >= 1 else 0
+        return f"{value / 1024**power:.3g} {SIZES[power]}"
+    return f"{value:.3g}" + ("/s" if unit in ("reqps", "wps") else "")
+
+
+def _duration(seconds: float) -> str:
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds * 1e6:.3g} us" if seconds else "0 s"
 
 
 def _series(url: str, legend: str, expression: str, start: float, end: float) -> list[Series]:

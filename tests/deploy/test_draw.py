@@ -48,7 +48,7 @@ def test_every_panel_is_drawn_from_its_queries(draw):
     page = next(one for one in draw.DASHBOARDS if one.uid == "dch-overview")
     figure = draw.draw(page, "http://nowhere", START, END)
     panels = [panel for _, panels in page.rows for panel in panels]
-    assert [axes.get_title().replace("\n", " ") for axes in figure.axes] == [panel.title for panel in panels]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [panel.title for panel in panels]
     (file,) = [one for one in expressions.DASHBOARDS if one.stem == page.uid]
     shown = [target["expr"] for panel in expressions.panels(file) for target in panel["targets"]]
     assert [one.replace("'", '"') for one in draw.asked] == [expressions.plain(one) for one in shown]
@@ -58,12 +58,33 @@ def test_every_panel_is_drawn_from_its_queries(draw):
 def test_lines_are_named_by_the_legend_and_run_over_the_time(draw):
     page = next(one for one in draw.DASHBOARDS if one.uid == "dch-overview")
     figure = draw.draw(page, "http://nowhere", START, END)
-    axes = next(one for one in figure.axes if one.get_title().startswith("Hit rate by cohort"))
-    assert axes.get_legend_handles_labels()[1] == ["a", "b"]
+    axes = next(one for one in figure.axes if one.get_title(loc="left").startswith("Hit rate by cohort"))
+    assert axes.get_legend_handles_labels()[1] == ["a  50%", "b  50%"]
     assert [list(line.get_xdata()) for line in axes.lines] == [[0, 60], [0, 60]]
     assert [list(line.get_ydata()) for line in axes.lines] == [[0.25, 0.5], [0.25, 0.5]]
 
 
-def test_a_number_is_shown_in_its_unit(draw):
-    found = [draw._text(*case) for case in ((0.5, "percentunit"), (0.25, "s"), (90.0, "s"), (3.0, "short"))]
-    assert found == ["50.0%", "250 ms", "90 s", "3"]
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (0.5, "percentunit", "50%"),
+        (0.25, "s", "250 ms"),
+        (0.0002, "s", "200 us"),
+        (90.0, "s", "1.5 min"),
+        (7200.0, "s", "2 h"),
+        (0.0, "s", "0 s"),
+        (3.0, "short", "3"),
+        (1536.0, "bytes", "1.5 KiB"),
+        (120.0, "reqps", "120/s"),
+        (float("nan"), "s", "no data"),
+    ],
+)
+def test_a_number_is_shown_in_its_unit(draw, value, unit, shown):
+    assert draw.text(value, unit) == shown
+
+
+def test_a_number_has_the_colour_of_its_limits(draw):
+    rises = draw.Panel("a", "s", "", (), "stat", warn_at=1, alarm_at=5)
+    falls = draw.Panel("b", "percentunit", "", (), "stat", warn_at=0.5, falls=True)
+    assert [draw.color(rises, value) for value in (0.5, 1, 5)] == [draw.GOOD, draw.WARN, draw.ALARM]
+    assert [draw.color(falls, value) for value in (0.4, 0.5)] == [draw.ALARM, draw.GOOD]
