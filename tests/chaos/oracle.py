@@ -4,12 +4,16 @@ import contextlib
 import math
 import re
 
-from streams.errors import BadRecord
-from streams.messages import DECODERS, decode_rating, decode_user
+from streams.errors import BadRecord, RequestTooHeavy
+from streams.messages import DECODERS, RequestLimits, decode_rating, decode_request, decode_user
+from streams.settings import WorkerSettings
 from tests.streams.world import Expected
 
 REAL_ITEM = re.compile(r"i\d+")
 """Ids of items that no mutated record names."""
+
+LIMITS = RequestLimits(WorkerSettings.max_request_bytes, WorkerSettings.max_request_ids, WorkerSettings.max_k)
+"""The limits of a worker by default."""
 
 
 class Fold:
@@ -63,8 +67,11 @@ def original_position(letter) -> str:
 
 
 def is_bad(name: str, record) -> bool:
+    """Return whether a record deserves a dead letter; a request over a limit gets only an error reply."""
     try:
-        DECODERS[name](record)
+        decode_request(record, LIMITS) if name == "requests" else DECODERS[name](record)
+    except RequestTooHeavy:
+        return False
     except BadRecord:
         return True
     return False
