@@ -36,6 +36,8 @@ FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
     "publish": (KafkaSettings, (*TOPICS, "linger_ms", "broker_patience_s")),
     "topics create": (KafkaSettings, TOPICS),
     "topics check": (KafkaSettings, TOPICS),
+    "inspect user": (ClientSettings, (*CONNECTION, "partitions", "request_timeout_s")),
+    "inspect item": (ClientSettings, (*CONNECTION, "partitions", "request_timeout_s")),
     "models list": (TrainerSettings, (*CONNECTION, "artifacts")),
     "models rollback": (TrainerSettings, (*CONNECTION, "partitions", "artifacts", "group")),
     "tail": (KafkaSettings, (*CONNECTION, "partitions")),
