@@ -36,6 +36,7 @@ from streams.messages import (  # noqa: E402
     RatingEvent,
     RecommendReply,
     RecommendRequest,
+    RequestLimits,
     decode_item_code,
     encode_rating,
 )
@@ -394,10 +395,13 @@ class Chaos:
 
     def letters_are_complete(self) -> bool:
         self.letters, self.bad = Counter(), set()
+        limits = RequestLimits(
+            self.settings.max_request_bytes, self.settings.max_request_ids, self.settings.max_k
+        )
         for topic in topics.TOPICS:
             if topic.has_dead_letters and topic is not topics.SERVED:  # workers do not read it
                 records = self.read_all(topic.name)
-                self.bad |= {record.position for record in records if is_bad(topic.name, record)}
+                self.bad |= {record.position for record in records if is_bad(topic.name, record, limits)}
                 letters = self.read_all(topic.name + topics.DEAD_LETTER_SUFFIX)
                 self.letters.update(map(original_position, letters))
         return self.bad <= self.letters.keys()

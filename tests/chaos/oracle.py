@@ -6,14 +6,10 @@ import re
 
 from streams.errors import BadRecord, RequestTooHeavy
 from streams.messages import DECODERS, RequestLimits, decode_rating, decode_request, decode_user
-from streams.settings import WorkerSettings
 from tests.streams.world import Expected
 
 REAL_ITEM = re.compile(r"i\d+")
 """Ids of items that no mutated record names."""
-
-LIMITS = RequestLimits(WorkerSettings.max_request_bytes, WorkerSettings.max_request_ids, WorkerSettings.max_k)
-"""The limits of a worker by default."""
 
 
 class Fold:
@@ -66,10 +62,10 @@ def original_position(letter) -> str:
     return f"{headers['kafka_dlt-original-topic'].decode()}[{partition}]@{offset}"
 
 
-def is_bad(name: str, record) -> bool:
+def is_bad(name: str, record, limits: RequestLimits) -> bool:
     """Return whether a record deserves a dead letter; a request over a limit gets only an error reply."""
     try:
-        decode_request(record, LIMITS) if name == "requests" else DECODERS[name](record)
+        decode_request(record, limits) if name == "requests" else DECODERS[name](record)
     except RequestTooHeavy:
         return False
     except BadRecord:
