@@ -9,7 +9,8 @@ changelog is read up to its end. The state is in ``Observer``.
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import faust
@@ -36,6 +37,9 @@ MAX_UNACKNOWLEDGED = 2000
 STOP_S = 5.0
 """Longest wait for Faust to stop: while a broker is away, its consumer would wait for it."""
 
+Write = Callable[[], None]
+"""Queues what follows from a record: its changelog record, or its dead letter."""
+
 RAW: dict[str, Any] = {
     "key_type": bytes,
     "value_type": bytes,
@@ -56,7 +60,9 @@ class ObserverApp:
 
     def __init__(self, settings: ObserverSettings, outbox: Outbox, patience: Patience, datadir: str) -> None:
         self._outbox = outbox
-        self._unacknowledged: asyncio.Queue[EventT[Any]] = asyncio.Queue(MAX_UNACKNOWLEDGED)
+        self._unacknowledged: asyncio.Queue[tuple[EventT[Any], Write | None]] = asyncio.Queue(
+            MAX_UNACKNOWLEDGED
+        )
         self._read: dict[int, int] = {}  # by partition: the offset after the last record that was counted
         self._generation, self._owned = 0, list[int]()
         self._is_assigned, self._is_restored = asyncio.Event(), asyncio.Event()
@@ -123,24 +129,34 @@ class ObserverApp:
         await self._is_restored.wait()
         if generation != self._generation or record.partition not in self._owned:
             return  # it is read again by whoever owns its partition now
+        write = None
         try:
             key = self.observer.observe(record)
             if key is not None:
-                self._outbox.send(Output(self._changelog_name, key, record.value, record.partition))
+                output = Output(self._changelog_name, key, record.value, record.partition)
+                write = partial(self._outbox.send, output)
         except BadRecord as reason:
-            self._outbox.dead_letter(record, reason)
+            write = partial(self._outbox.dead_letter, record, reason)
         self._read[record.partition] = record.offset + 1
-        await self._unacknowledged.put(event)
+        await self._unacknowledged.put((event, write))
 
     async def _acknowledge(self) -> None:
-        """Acknowledge records in order, once what follows from them is on the broker."""
+        """Acknowledge records in order, once what follows from them is on the broker.
+
+        A thread writes it: a producer whose queue is full waits, and so would the event loop.
+        """
         while True:
-            events = [await self._unacknowledged.get()]
+            waiting = [await self._unacknowledged.get()]
             while not self._unacknowledged.empty():
-                events.append(self._unacknowledged.get_nowait())
-            await asyncio.to_thread(self._outbox.flush)
-            for event in events:
+                waiting.append(self._unacknowledged.get_nowait())
+            await asyncio.to_thread(self._write, [write for _, write in waiting if write is not None])
+            for event, _ in waiting:
                 event.ack()
+
+    def _write(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            write()
+        self._outbox.flush()
 
     async def _restore(self) -> None:
         """After each rebalance, read the changelog; then let records be counted."""

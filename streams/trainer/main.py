@@ -136,6 +136,7 @@ class Trainer:
         if source.read():
             self._unseen.restart(counted_from(source.in_service))
             self._publisher.note(source.in_service)
+            self._refit_metrics.restore(source.newest_models)
         self._follow_ownership()
         if not self._is_active or not source.is_caught_up:
             return False

@@ -5,6 +5,7 @@ Every trainer reads all partitions, whether it is the active one or stands by.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -24,6 +25,7 @@ log = logging.getLogger("streams.trainer")
 
 POLL_S = 0.2
 LAG_INTERVAL_S = 1.0
+N_KEPT = 5
 
 
 class Source:
@@ -41,6 +43,9 @@ class Source:
 
         self.log = RatingLog()
         self.in_service: ModelPointer | None = None
+        self.newest_models: deque[ModelPointer] = deque(maxlen=N_KEPT)
+        """The last models that were in service, the present one included; oldest first."""
+
         self._ratings, self._users, self._items, self._models = (
             settings.topic(topic.name)
             for topic in (topics.RATINGS, topics.USERS, topics.ITEMS, topics.MODELS)
@@ -123,6 +128,7 @@ class Source:
             return
         if pointer.generation >= newest:
             self.in_service = msgspec.structs.replace(pointer, location=location)
+            self.newest_models.append(self.in_service)
 
 
 def watermarks_of(pointer: ModelPointer | None) -> Watermarks:

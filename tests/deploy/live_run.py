@@ -24,7 +24,9 @@ from tests.streams.brokers import eventually, free_ports, stop
 
 PREFIX = "shop-"
 STREAM = ROOT / "deploy" / "sample_stream.py"
-FIRST_RATINGS, REFIT_RATINGS = 4000, 3000
+FIRST_RATINGS, REFIT_RATINGS = 4000, 1500
+"""The first refit is one from the model in service: with half as many ratings again it were a full fit."""
+
 RATINGS_PER_S, REQUESTS_PER_S, BAD_PER_S = 120, 8, 0.5
 DAY_S = 24 * 3600
 HISTORY_STEP_S = 300

@@ -120,9 +120,9 @@ COLD_START = Dashboard(
                 table(
                     "Last refits: before and after",
                     "percentunit",
-                    "NDCG@20 on the newest ratings: the candidate before its last update, and "
-                    "the model that was in "
-                    "service. A generation appears twice, once for each model.",
+                    "NDCG@20 on the newest ratings: the candidate before its last update, and the model "
+                    "that was in service. A generation appears twice, once for each model. Empty until a "
+                    "refit was measured.",
                     "max by (generation, model) (dch_refit_ndcg_ratio{<prefix>})",
                     width=8,
                 ),

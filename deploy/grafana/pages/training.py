@@ -20,8 +20,14 @@ TRAINING = Dashboard(
                 Panel(
                     "NDCG@20: candidate and model in service",
                     "percentunit",
-                    "On the newest ratings, before the last update of the candidate.",
-                    (("{{generation}} {{model}}", "dch_refit_ndcg_ratio{<prefix>}"),),
+                    "On the newest ratings, before the last update of the candidate. Empty until a refit was "
+                    "measured.",
+                    (
+                        (
+                            "{{generation}} {{model}}",
+                            "max by (generation, model) (dch_refit_ndcg_ratio{<prefix>})",
+                        ),
+                    ),
                 ),
                 Panel(
                     "Duration of fits",

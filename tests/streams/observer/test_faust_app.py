@@ -1,6 +1,7 @@
 """What the observer counts and acknowledges around rebalances, without Kafka: its clients are fakes."""
 
 import asyncio
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -171,6 +172,28 @@ def test_a_record_is_acknowledged_once_its_changelog_record_is_on_the_broker(tmp
     letters = [("t-served-dlt", b"", 0)]
     expected = [("t-observer-changelog", f"list-0-{at}".encode(), 0) for at in range(5)]
     assert with_app(work, tmp_path) == expected + letters
+
+
+@pytest.mark.parametrize("served", [a_list(), b"{}"], ids=["changelog", "dead letter"])
+def test_a_producer_whose_queue_is_full_does_not_stop_the_event_loop(tmp_path, monkeypatch, served):
+    """Heartbeats and readiness come from that loop: the group would take the partitions away."""
+    has_room = threading.Event()
+
+    def send(self, output):
+        assert has_room.wait(5), "the event loop, which makes room here, waits for the producer"
+        self.sent.append(output)
+
+    monkeypatch.setattr(Broker, "send", send)
+
+    async def work(app, broker):
+        await assign(app, 0)
+        await app._count_event(event := FakeEvent(served, broker, 0))
+        assert (broker.sent, event.n_flushed) == ([], None)
+        has_room.set()
+        await until(lambda: event.n_flushed is not None or app.failure is not None)
+        return app.failure, event.n_flushed
+
+    assert with_app(work, tmp_path) == (None, 1)
 
 
 def test_nothing_is_acknowledged_whose_changelog_record_is_lost(tmp_path):

@@ -38,7 +38,7 @@ class Script:
     """In place of the source: each reading takes the next entry, a pointer or rating records."""
 
     def __init__(self, *entries, caught_up_after):
-        self.log, self.in_service = RatingLog(), None
+        self.log, self.in_service, self.newest_models = RatingLog(), None, []
         self._entries, self._left, self._n_read = list(entries), caught_up_after, 0
 
     @property
