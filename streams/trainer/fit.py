@@ -121,10 +121,12 @@ def fit(request: FitRequest, folder: Path) -> FitResult:
     Raises:
         DchError: the ratings do not suffice for a fit, or a package is missing.
     """
+    current = _model_in_service(request)
+    if current is None and request.in_service is not None and not request.accept_unmeasured:
+        return _nothing_to_compare_with(request.in_service[0])  # before a fit of minutes that nobody gets
     # The trainer process never imports torch, which takes seconds.
     from dch.training import fit_model, has_shape, needs_full_fit
 
-    current = _model_in_service(request)
     is_warm = (
         current is not None
         and has_shape(current, request.config)
@@ -146,13 +148,17 @@ def _judge(request: FitRequest, model: Model, current: Model | None) -> FitResul
     if request.in_service is None:
         return FitResult()  # there is nothing to compare with
     if current is None:
-        result = FitResult(UNMEASURED, f"the model in service cannot be read from {request.in_service[0]}")
+        result = _nothing_to_compare_with(request.in_service[0])
     elif request.newest is None:
         result = too_few_new()
     else:
         result = judge(model, current, request.ratings, request.newest, request.margin)
     is_accepted = result.outcome == UNMEASURED and request.accept_unmeasured
     return replace(result, outcome=PUBLISHED) if is_accepted else result
+
+
+def _nothing_to_compare_with(location: str) -> FitResult:
+    return FitResult(UNMEASURED, f"the model in service cannot be read from {location}")
 
 
 def _learn(model: Model, ratings: Ratings, newest: Ratings, config: DchConfig) -> Model:
