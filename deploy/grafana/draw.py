@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.ticker
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -46,8 +47,10 @@ def draw(page: Dashboard, url: str, start: float, end: float) -> "plt.Figure":
     heights = [STAT_IN if panels[0].kind == "stat" else CHART_IN for panels in rows]
     figure = plt.figure(figsize=(16, sum(heights) + 0.8), facecolor=PAGE)
     grid = figure.add_gridspec(
-        len(rows), COLUMNS, height_ratios=heights, hspace=0.42, wspace=1.6, left=0.03, right=0.985, top=0.93
+        len(rows), COLUMNS, height_ratios=heights, hspace=0.42, wspace=2.4, left=0.035, right=0.985
     )
+    inch = 1 / figure.get_figheight()
+    figure.subplots_adjust(top=1 - 0.75 * inch, bottom=0.6 * inch)
     for row, panels in enumerate(rows):
         left = 0
         for panel in panels:
@@ -96,14 +99,16 @@ def _draw_table(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
 def _draw_lines(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
     for number, (name, times, values) in enumerate(found):
         last = f"{name or 'value'}  {text(values[-1], panel.unit)}"
-        axes.plot(times, values, linewidth=1.2, label=last, color=LINES[number % len(LINES)])
+        minutes = [second / 60 for second in times]
+        axes.plot(minutes, values, linewidth=1.2, label=last, color=LINES[number % len(LINES)])
     highest = max((value for _, _, values in found for value in values), default=0)
     for limit, tone in ((panel.warn_at, WARN), (panel.alarm_at, ALARM)):
         if limit is not None and limit <= 2 * highest:
             axes.axhline(limit, color=tone, linestyle="--", linewidth=0.8)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _: text(value, panel.unit))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 60:.3g} min")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} min")
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
     axes.tick_params(labelsize=7, colors=FAINT, length=0)
     axes.grid(color=EDGE, linewidth=0.6)
     handles, names = axes.get_legend_handles_labels()

@@ -60,7 +60,7 @@ def test_lines_are_named_by_the_legend_and_run_over_the_time(draw):
     figure = draw.draw(page, "http://nowhere", START, END)
     axes = next(one for one in figure.axes if one.get_title(loc="left").startswith("Hit rate by cohort"))
     assert axes.get_legend_handles_labels()[1] == ["a  50%", "b  50%"]
-    assert [list(line.get_xdata()) for line in axes.lines] == [[0, 60], [0, 60]]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0, 1], [0, 1]]
     assert [list(line.get_ydata()) for line in axes.lines] == [[0.25, 0.5], [0.25, 0.5]]
 
 
