@@ -31,8 +31,8 @@ def test_each_rating_is_in_the_bag_of_its_user_and_of_its_item():
 
 def test_feature_tokens_come_after_the_other_sides_ids():
     users, items = _bags()
-    assert users.feature_names == ["age=20"]
-    assert users.feature_tokens.tolist() == [2, 2]
+    assert users.feature_names == ["age=20", "age~20"]
+    assert users.feature_tokens.tolist() == [2, 3, 2, 3]
     assert items.feature_names == ["genres=Drama", "genres=War"]
     assert (items.feature_starts.tolist(), items.feature_tokens.tolist()) == ([0, 2, 2], [2, 3])
     assert items.n_tokens == 4
@@ -40,5 +40,5 @@ def test_feature_tokens_come_after_the_other_sides_ids():
 
 def test_rare_feature_tokens_are_left_out():
     users, items = _bags(min_token_count=2)
-    assert (users.feature_names, items.feature_names) == (["age=20"], [])
+    assert (users.feature_names, items.feature_names) == (["age=20", "age~20"], [])
     assert np.array_equal(items.feature_starts, [0, 0, 0])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dch import Ratings
+from dch.data.features import tokens
 from dch.errors import RatingsError
 from streams.errors import BadRecord
 from streams.messages import FeatureRecord, decode_item, decode_user, encode_features
@@ -16,6 +17,18 @@ from tests.streams.messages.records import decoded, headers, objects, record
 def test_decode_returns_the_features_that_were_encoded():
     features = {"genres": ["Drama", "War"], "age": 25, "available": False}
     assert decode_item(record(encode_features(features), key=b"i9")) == FeatureRecord("i9", features)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["age", "title", "x"]),
+        st.integers(-(2**63), 2**63 - 1)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=6),
+    )
+)
+def test_a_record_gives_the_tokens_of_the_features_that_were_encoded(features):
+    assert tokens(decode_item(record(encode_features(features), key=b"i9")).features) == tokens(features)
 
 
 @pytest.mark.parametrize("value", [None, b""])
