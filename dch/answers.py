@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dch.data.features import Features
+from dch.data.features import tokens as tokens_of
 from dch.data.ids import UNKNOWN, IdTable
 from dch.data.ratings import Rows
 from dch.errors import ConfigError, UnknownIdError
@@ -23,10 +24,16 @@ from dch.state.popular_items import EVERYTHING, PopularItems, first_listed, in_o
 from dch.state.snapshot import Snapshot
 from dch.state.state import NO_ROWS, State, known_rows
 
-Strategy = Literal["codes+rerank", "codes", "popular", "codes+rerank+neighbours"]
-STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours")
-BY_SCORE: tuple[Strategy, ...] = ("codes+rerank", "codes+rerank+neighbours")
+Strategy = Literal["codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features"]
+STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features")
+BY_SCORE: tuple[Strategy, ...] = ("codes+rerank", "codes+rerank+neighbours", "features")
 """The strategies whose lists are in the order of the score."""
+
+WITHOUT_CODE: tuple[Strategy, ...] = ("popular", "features")
+"""The strategies that search no codes."""
+
+LIFTED = 500
+"""Popular items that features put in another order."""
 
 NO_VECTOR = np.empty(0, np.float32)
 
@@ -41,6 +48,7 @@ class Query(NamedTuple):
     rated: Rated = NOTHING_RATED  # the latest ratings that neighbours may know
     ratings: int | None = None  # number of ratings that the query rests on; None for an item
     evidence: Evidence | None = None  # what reasons are found from; None if none are asked for
+    tokens: Ints = NO_ROWS  # the user's feature tokens that have lifts, as rows of ``Model.user_tokens``
 
     @property
     def code(self) -> bytes | None:
@@ -53,12 +61,13 @@ class Hit(NamedTuple):
 
     item: str
     distance: int | None
-    """Hamming distance to the query; None in the popular list."""
+    """Hamming distance to the query; None in lists by popularity or by features."""
 
     score: float
     """Larger is better. ``codes``: number of equal bits minus number of different bits. ``codes+rerank``:
     product of the ranking vectors, or of the relaxed code and the item's signs; with neighbours, plus their
-    part. ``popular``: number of positive ratings of the item."""
+    part. ``popular``: number of positive ratings of the item. ``features``: logarithm of that number, plus
+    the lifts of the user's features."""
 
     because: tuple[Reason, ...] = ()
     """At most three rated items that speak for this one, strongest first. Empty unless they were asked for,
@@ -70,12 +79,12 @@ class Answer(NamedTuple):
 
     hits: list[Hit]
     strategy: Strategy
-    """The strategy that was used: ``popular`` if nothing was known to search for, and never one with
-    neighbours if the model has none."""
+    """The strategy that was used: without ratings ``features``, or ``popular`` if no features were known
+    either, and never one with neighbours if the model has none."""
 
     generation: int
     code: bytes | None
-    """The packed code that was searched for; None in the popular list."""
+    """The packed code; None if there is none."""
 
     ratings: int | None
     """How many ratings the list rests on: the live ratings of the user, or the items of an inline history.
@@ -99,12 +108,13 @@ def query_user(state: State, user: str, *, explain: bool = False) -> Query:
     rows = np.array([row], np.int32)
     with state.lock:
         snapshot, seen = state.snapshot, state.history.user_histories.of(row)[0]
+        tokens = snapshot.model.lifts.known(snapshot.users.bags.features_of(row))
         if not snapshot.users.has_code(rows)[0]:
-            return Query(snapshot, seen=seen, ratings=len(seen))
+            return Query(snapshot, seen=seen, ratings=len(seen), tokens=tokens)
         relaxed, vectors = snapshot.users.encode(rows)
         ratings_of_user = rated_by(state, snapshot, row)
         evidence = evidence_of_user(state, snapshot, row) if explain else None
-    return Query(snapshot, relaxed[0], vectors[0], seen, ratings_of_user, len(seen), evidence)
+    return Query(snapshot, relaxed[0], vectors[0], seen, ratings_of_user, len(seen), evidence, tokens)
 
 
 def rated_by(state: State, snapshot: Snapshot, row: int) -> Rated:
@@ -139,8 +149,10 @@ def query_history(
     seen = known_rows(state.history.item_ids.rows(latest))
     weights = np.interp(rows.values, *snapshot.model.rating_knots.T)
     is_known = bool(((snapshot.model.user_vocabulary.of_others(ids) >= 0) & (weights > 0)).any())
+    tokens = snapshot.model.user_tokens.rows(tokens_of(features or {}))
+    tokens = snapshot.model.lifts.known(known_rows(tokens))
     if not is_known:
-        return Query(snapshot, seen=seen, ratings=len(latest))
+        return Query(snapshot, seen=seen, ratings=len(latest), tokens=tokens)
     relaxed, vectors = snapshot.model.encode_users_with_vectors(rows, ids, [features])
     last = rated(
         snapshot.model.user_vocabulary.of_others(ids)[-LATEST:],
@@ -151,7 +163,7 @@ def query_history(
     if explain:
         bag = snapshot.model.bags_of_users(rows, ids, [features])
         evidence = evidence_of_history(state, snapshot.model, ids, rows.values, bag)
-    return Query(snapshot, relaxed[0], vectors[0], seen, last, len(latest), evidence)
+    return Query(snapshot, relaxed[0], vectors[0], seen, last, len(latest), evidence, tokens)
 
 
 def query_item(state: State, item: str) -> Query:
@@ -204,6 +216,7 @@ def question(
     Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k, if that is more)
     by distance, then sorted by score, distance, popularity, id. Of ``codes+rerank+neighbours``: these and the
     200 strongest neighbours of the user's ratings, sorted in the same way by another score. Of ``popular``:
+    popularity, id. Of ``features``: the 500 most popular (or k, if that is more), then sorted by score,
     popularity, id.
 
     New items are those that the fit of this generation never saw. If fewer than ``new_item_share`` of the k
@@ -271,7 +284,7 @@ def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer
         new = _best_among(unrated, rows, items, asked.n_new)
         reserve(asked.strategy in BY_SCORE, len(found.rows), *found, *new, items.is_new, items.precedence)
     hits, model = _hits(found, items, ids, asked.strategy), query.snapshot.model
-    if query.evidence is not None and asked.strategy != "popular":
+    if query.evidence is not None and asked.strategy not in WITHOUT_CODE:
         by_code, by_neighbours = asked.strategy == "codes", asked.strategy == "codes+rerank+neighbours"
         because = reasons_of(
             query.evidence, model, items, found.rows, ids, by_code=by_code, by_neighbours=by_neighbours
@@ -281,8 +294,8 @@ def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer
 
 
 def _used(query: Query, strategy: Strategy | None) -> Strategy:
-    if query.relaxed is None:
-        return "popular"
+    if strategy == "features" or (query.relaxed is None and strategy != "popular"):
+        return "features" if len(query.tokens) else "popular"
     if strategy in (None, "codes+rerank+neighbours"):
         has_none = query.snapshot.model.neighbours.is_empty or not len(query.vector)
         return "codes+rerank" if has_none else "codes+rerank+neighbours"
@@ -299,7 +312,7 @@ def _check(k: int, strategy: str | None, new_item_share: float) -> None:
 
 
 def _searches_all(asked: Question) -> bool:
-    return asked.strategy != "popular" and asked.only is None
+    return asked.strategy not in WITHOUT_CODE and asked.only is None
 
 
 def _nearest_of_each(asked: Sequence[Question]) -> list[Nearest]:
@@ -322,6 +335,8 @@ def _best_among(asked: Question, rows: Ints, items: ItemColumns, k: int) -> Near
     rows = first_listed(rows, items.allowed, np.sort(asked.skip), len(rows))
     if asked.strategy == "popular":
         return _unscored(_in_order(rows, items, k))
+    if asked.strategy == "features":
+        return by_features(asked.query, rows, items, k)
     found = nearest(
         items.words[rows],
         to_words(pack(np.array([asked.query.relaxed])))[0],
@@ -372,13 +387,29 @@ def with_neighbours(query: Query, candidates: Ints, items: ItemColumns, k: int, 
     )
 
 
+def by_features(query: Query, rows: Ints, items: ItemColumns, k: int) -> Nearest:
+    """Return the best k of these rows, by popularity and the lifts of the features of a query."""
+    precedence = items.precedence[rows]
+    lifts = query.snapshot.model.lifts
+    scores = lifts.scores(query.tokens, items.fitted[rows], popularity_of(precedence))
+    best = np.lexsort((-precedence, -scores))[:k]
+    return Nearest(rows[best], np.zeros(len(best), np.int32), scores[best])
+
+
 def _most_popular(asked: Question, popular: PopularItems, items: ItemColumns) -> Nearest:
-    rows = first_listed(popular.rows, items.allowed, np.sort(asked.skip), asked.k)
-    if len(rows) < asked.k and popular.floor != EVERYTHING:  # the user has rated nearly all popular items
+    if asked.strategy == "features":
+        candidates = _popular_rows(asked, popular, items, max(asked.k, LIFTED))
+        return by_features(asked.query, candidates, items, asked.k)
+    return _unscored(_popular_rows(asked, popular, items, asked.k))
+
+
+def _popular_rows(asked: Question, popular: PopularItems, items: ItemColumns, k: int) -> Ints:
+    rows = first_listed(popular.rows, items.allowed, np.sort(asked.skip), k)
+    if len(rows) < k and popular.floor != EVERYTHING:  # the user has rated nearly all popular items
         allowed = items.allowed.copy()
         allowed[asked.skip[asked.skip < len(allowed)]] = 0
-        rows = _in_order(np.flatnonzero(allowed).astype(np.int32), items, asked.k)
-    return _unscored(rows)
+        rows = _in_order(np.flatnonzero(allowed).astype(np.int32), items, k)
+    return rows
 
 
 def _in_order(rows: Ints, items: ItemColumns, k: int) -> Ints:
@@ -398,5 +429,7 @@ def _hits(found: Nearest, items: ItemColumns, ids: IdTable, strategy: Strategy) 
     if strategy == "popular":
         counts = popularity_of(items.precedence[found.rows]).tolist()
         return [Hit(ids[row], None, float(count)) for row, count in zip(rows, counts, strict=True)]
+    if strategy == "features":
+        return [Hit(ids[row], None, score) for row, score in zip(rows, found.scores.tolist(), strict=True)]
     table = (rows, found.distances.tolist(), found.scores.tolist())
     return [Hit(ids[row], distance, score) for row, distance, score in zip(*table, strict=True)]

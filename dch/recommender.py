@@ -126,13 +126,14 @@ class Recommender:
     ) -> list[Hit]:
         """Return the k best items that the user has not rated, best first.
 
-        A user of whom nothing is known gets the most popular items.
+        A user without ratings gets popular items, in an order that features determine if some are known.
 
         Args:
             user: user id, known or not: text, or a number, which becomes text, as all ids here.
             k: list length.
-            strategy: ``codes+rerank+neighbours``, ``codes+rerank``, ``codes`` (plain Hamming distance) or
-                ``popular``. None takes the first one, or the second if the model has no neighbours.
+            strategy: ``codes+rerank+neighbours``, ``codes+rerank``, ``codes`` (plain Hamming distance),
+                ``features`` or ``popular``. None takes the first one, or the second if the model has no
+                neighbours.
             exclude: item ids never to return.
             only: item ids to choose from; None means all.
             include_rated: also return items that the user has rated.

@@ -11,6 +11,7 @@ from safetensors.numpy import load as from_safetensors
 
 from dch.data.features import Features
 from dch.data.ids import IdTable
+from dch.models.lifts import NO_LIFTS, Lifts
 from dch.models.model import Model
 from dch.models.neighbours import NO_NEIGHBOURS, Neighbours
 from dch.models.towers import TowerWeights
@@ -23,6 +24,9 @@ TABLES = ("user_ids", "item_ids", "user_tokens", "item_tokens")
 TOWERS = ("user_tower", "item_tower")
 NEIGHBOURS = "neighbours."
 """Prefix of the names of the arrays of neighbours; a model without neighbours has none of them."""
+
+LIFTS = "lifts."
+"""Prefix of the names of the arrays of lifts; a model without lifts has none of them."""
 
 
 def tensors_of(content: bytes) -> Tensors:
@@ -41,6 +45,8 @@ def model_tensors(model: Model) -> Tensors:
         tensors |= _pack_strings(name, getattr(model, name))
     if not model.neighbours.is_empty:
         tensors |= {NEIGHBOURS + name: column for name, column in model.neighbours._asdict().items()}
+    if len(model.lifts.steps):
+        tensors |= {LIFTS + name: column for name, column in model.lifts._asdict().items()}
     return tensors
 
 
@@ -72,6 +78,7 @@ def model_of(
         item_tower=item_tower,
         **{name: IdTable(_unpack_strings(name, tensors)) for name in TABLES},
         neighbours=_neighbours_of(tensors),
+        lifts=_lifts_of(tensors),
         rating_knots=tensors["rating_knots"].astype(np.float32),
         feature_weight=feature_weight,
         positive_from=positive_from,
@@ -90,6 +97,12 @@ def _neighbours_of(tensors: Tensors) -> Neighbours:
             for name, column in NO_NEIGHBOURS._asdict().items()
         }
     )
+
+
+def _lifts_of(tensors: Tensors) -> Lifts:
+    if LIFTS + "items" not in tensors:
+        return NO_LIFTS
+    return Lifts(tensors[LIFTS + "items"].astype(np.int32), tensors[LIFTS + "steps"].astype(np.int8))
 
 
 def history_tensors(history: History) -> Tensors:

@@ -14,9 +14,10 @@ from dch.data.ratings import Ratings
 from dch.data.splits import Holdout
 from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.metrics import hit_at, relevance
-from dch.evaluation.ranked_lists import make_lists, make_task
+from dch.evaluation.ranked_lists import Lists, RankingTask, make_lists, make_task
 from dch.evaluation.report import DEPTH
 from dch.models.model import Model
+from dch.state.state import State
 
 
 class ColdItems(NamedTuple):
@@ -55,21 +56,33 @@ def measure_cold_items(
         n_threads: threads of the search; None for the number of cores.
     """
     state = serve(model, split.train)
-    ranked = split.new_items & state.snapshot.item_index.view().allowed.view(np.bool_)
-    users = split.train.by_user.counts() > 0
-    tested = tested.subset(ranked[tested.items])  # an item without a code cannot be found
-    task = make_task(users, ranked, given=[split.train], test=tested, relevant_from=relevant_from)
+    task = make_cold_task(state, split, tested, relevant_from)
     if not len(task.users):
         return None
     lists = make_lists(state, task, n_threads=n_threads)
-    n_relevant = np.diff(task.relevant.starts)
-    codes, reranked, popular = (
-        float(hit_at(DEPTH, relevance(lists[strategy], *task.relevant), n_relevant).mean())
-        for strategy in ("codes", "codes+rerank", "popular")
-    )
-    n_items = int(ranked.sum())
-    chance = float(chance_of_hit(n_items, n_relevant).mean())
-    return ColdItems(n_items, len(task.users), codes, reranked, popular, chance)
+    hits = (hit_rate(lists[strategy], task) for strategy in ("codes", "codes+rerank", "popular"))
+    n_items = int(task.candidates.sum())
+    chance = float(chance_of_hit(n_items, np.diff(task.relevant.starts)).mean())
+    return ColdItems(n_items, len(task.users), *hits, chance)
+
+
+def make_cold_task(state: State, split: Holdout, tested: Ratings, relevant_from: float) -> RankingTask:
+    """Return the task of ranking the held-out items that have a code, for existing users.
+
+    Args:
+        state: has folded in the training part, see ``serve``.
+        split: see ``measure_cold_items``, as for the other arguments.
+        tested: an item without a code cannot be found, so its ratings do not count.
+        relevant_from: the lowest relevant rating.
+    """
+    ranked = split.new_items & state.snapshot.item_index.view().allowed.view(np.bool_)
+    users, tested = split.train.by_user.counts() > 0, tested.subset(ranked[tested.items])
+    return make_task(users, ranked, given=[split.train], test=tested, relevant_from=relevant_from)
+
+
+def hit_rate(lists: Lists, task: RankingTask) -> float:
+    """Return the HIT@20 of lists of a task."""
+    return float(hit_at(DEPTH, relevance(lists, *task.relevant), np.diff(task.relevant.starts)).mean())
 
 
 def chance_of_hit(n_items: int, n_relevant: NDArray[np.int64], k: int = DEPTH) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.data.ratings import ItemSets, Ratings
+from dch.evaluation.feature_lists import lists_without_codes
 from dch.evaluation.metrics import METRICS, relevance
 from dch.evaluation.neighbour_lists import neighbour_lists
 from dch.evaluation.report import DEPTH, Measurement, MetricKey
@@ -94,6 +95,7 @@ def make_lists(
     popular = popular_lists(state, task, k, n_new=n_new)
     items, encoder = state.snapshot.item_index.view(), state.snapshot.users
     known = encoder.has_code(task.users)
+    without_code = lists_without_codes(state, task, popular, has_code=known, n_new=n_new)
     relaxed, vectors = encoder.encode(task.users)
     lists = {}
     for strategy, n_candidates in (("codes", 0), ("codes+rerank", CANDIDATES)):
@@ -112,10 +114,10 @@ def make_lists(
             n_reserved=n_new,
             n_threads=n_threads,
         )
-        lists[strategy] = np.where(known[:, None], found, popular)
+        lists[strategy] = np.where(known[:, None], found, without_code)
     if not state.snapshot.model.neighbours.is_empty:
         found = neighbour_lists(state, task, relaxed, vectors, k, n_new=n_new, n_threads=n_threads)
-        lists["codes+rerank+neighbours"] = np.where(known[:, None], found, popular)
+        lists["codes+rerank+neighbours"] = np.where(known[:, None], found, without_code)
     return lists | {"popular": popular}
 
 

@@ -13,6 +13,7 @@ from dch.data.features import Features, tokens
 from dch.data.ids import IdTable
 from dch.data.ratings import Rows
 from dch.errors import CodeShapeError
+from dch.models.lifts import NO_LIFTS, Lifts, check_lifts
 from dch.models.neighbours import NO_NEIGHBOURS, Neighbours, check_neighbours
 from dch.models.running_sums import RunningSums, add_features, sums_of
 from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
@@ -59,6 +60,9 @@ class Model:
     neighbours: Neighbours = NO_NEIGHBOURS
     """Weights between the items of the training data; an update may have added items that have none."""
 
+    lifts: Lifts = NO_LIFTS
+    """Ranks for users of whom only features are known."""
+
     rating_knots: Floats
     """(m, 2) [rating, weight], ratings ascending: the weight of a rating in a bag, linear between knots."""
 
@@ -99,6 +103,7 @@ class Model:
                 )
 
         check_neighbours(self.neighbours, len(self.item_ids), self.item_tower.vector_size)
+        check_lifts(self.lifts, len(self.item_ids), len(self.user_tokens))
 
     @property
     def bits(self) -> int:

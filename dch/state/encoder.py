@@ -19,6 +19,8 @@ from dch.state.fold_in import BagArrays, add_live_ratings
 from dch.state.histories import Histories
 from dch.state.item_index import ItemCodes
 
+NO_TOKENS = np.empty(0, np.int32)
+
 
 class ServingBags:
     """The running sums of one side, by row of an id table. Only one thread may write."""
@@ -70,6 +72,10 @@ class ServingBags:
             self._model.add_features(self.sums, row, self._tower, new)
             self._features[row] = new
 
+    def features_of(self, row: int) -> Ints:
+        """Return the rows of the feature tokens in one bag in the table of feature tokens, (n,)."""
+        return self._features.get(row, NO_TOKENS) - np.int32(len(self._vocabulary.others))
+
     def arrays(self) -> BagArrays:
         """Return what kernels need to add ratings here."""
         model = self._model
@@ -96,8 +102,8 @@ class UserEncoder:
     def has_code(self, rows: Ints) -> NDArray[np.bool_]:
         """Return which users have a rating of an item in the training data, (n,); the others get no code.
 
-        Features alone are not enough: no fit trains users without ratings, and the popular list serves such
-        users better. Rows past the end have no rating.
+        Features alone are not enough: no fit trains users without ratings. The lifts of their features serve
+        such users. Rows past the end have no rating.
         """
         n_ratings = self.bags.sums.n_ratings
         enough: NDArray[np.bool_] = (rows < len(n_ratings)) & (n_ratings.take(rows, mode="clip") > 0)

@@ -17,6 +17,7 @@ from dch.models.codes import LARGEST
 from dch.models.model import Model
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
+from dch.training.lift_table import fit_lifts
 from dch.training.tower_net import TowerNet
 from dch.training.training_data import TrainingData
 
@@ -65,6 +66,7 @@ def freeze_model(
         item_ids=IdTable(items.ids),
         user_tokens=IdTable(users.feature_names),
         item_tokens=IdTable(items.feature_names),
+        lifts=fit_lifts(users),
         rating_knots=training_data.scale.knots,
         feature_weight=feature_weight,
         positive_from=training_data.scale.positive_from,

@@ -190,3 +190,7 @@ def _print(reply: "RecommendReply", *, explain: bool) -> None:
     if reply.strategy == "popular":
         known = "the model can use no rating of this user" if reply.ratings else "this user has no ratings"
         console.print(f"{known} yet, so these are the most popular items")
+    elif reply.strategy == "features" and not reply.code:
+        console.print(
+            "no rating of this user can be used yet, so these are popular items, by the user's features"
+        )

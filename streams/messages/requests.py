@@ -9,7 +9,7 @@ from streams.kafka.records import Record
 from streams.messages.envelope import DECODE_ERRORS, open_record
 from streams.messages.fields import MAX_RATING, MAX_TIME_MS, Fields, is_plain_id, short_repr
 
-STRATEGIES = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours")
+STRATEGIES = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features")
 DEFAULT_K = 20  # length of a list if the request does not name one
 MAX_K = 1000
 MAX_IDS = 10_000  # longest list of ids in a request; more would exceed the largest record
@@ -87,7 +87,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     item: str
     distance: int | None
-    """Hamming distance; None for the strategy ``popular``."""
+    """Hamming distance; None for the strategies ``popular`` and ``features``."""
 
     score: float
     title: str | None = None

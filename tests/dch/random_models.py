@@ -6,6 +6,7 @@ import numpy as np
 
 from dch.data.ids import IdTable
 from dch.models.codes import from_words
+from dch.models.lifts import NO_LIFTS, Lifts
 from dch.models.model import Model
 from dch.models.neighbours import NO_NEIGHBOURS, from_columns
 from dch.models.towers import TowerWeights
@@ -62,6 +63,7 @@ def random_model(
     knots=KNOTS,
     vector_size=12,
     neighbours=NO_NEIGHBOURS,
+    lifts=NO_LIFTS,
 ):
     """Users are u0, u1, ..., items i0, i1, ...; the recommender may meet others."""
     rng = np.random.default_rng(seed)
@@ -75,7 +77,14 @@ def random_model(
         item_tokens=IdTable(item_tokens),
         rating_knots=knots,
         neighbours=neighbours,
+        lifts=lifts,
     )
+
+
+def random_lifts(n_items=8, n_tokens=3, seed=0):
+    """Every second item has lifts, from a half to twice as liked."""
+    items = np.arange(0, n_items, 2, dtype=np.int32)
+    return Lifts(items, np.random.default_rng(seed).integers(-22, 23, (n_tokens, len(items))).astype(np.int8))
 
 
 def random_neighbours(n_items=8, k=3, seed=0, share=1.0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_models import random_model, random_neighbours
+from random_models import random_lifts, random_model, random_neighbours
 
 from dch import Recommender
 from dch.answers import STRATEGIES, query_history, query_item, query_user
@@ -20,7 +20,11 @@ NEW = {f"i{row}" for row in range(N_OLD, N_OLD + N_NEW)}
 def filled(events=(), n_new=N_NEW, bits=8, **settings):
     """Return a recommender in which every item has a code."""
     neighbours = random_neighbours(N_OLD, 5, share=3e-6)
-    recommender = Recommender(random_model(n_items=N_OLD, bits=bits, neighbours=neighbours), **settings)
+    known = {"user_tokens": ["age=25", "age~20", "vip=True"], "lifts": random_lifts(N_OLD)}
+    model = random_model(n_items=N_OLD, bits=bits, neighbours=neighbours, **known)
+    recommender = Recommender(model, **settings)
+    recommender.state.set_user("u0", {"age": 25})
+    recommender.state.set_user("u7", {"age": 25, "vip": True})
     for item in range(N_OLD + n_new):
         recommender.fold_in(f"u{item % 6}", f"i{item}", 3.0 + item % 3, 1)
     for user, item, rating in events:
@@ -39,6 +43,7 @@ def order_of(recommender, strategy):
             "codes": (hit.distance, own),
             "codes+rerank": (-hit.score, hit.distance, own),
             "codes+rerank+neighbours": (-hit.score, hit.distance, own),
+            "features": (-hit.score, own),
             "popular": (own,),
         }[strategy]
 
@@ -54,7 +59,7 @@ def expected(recommender, user, k, strategy, n_positions):
     while sum(hit.item in NEW for hit in listed) < n_positions and others:
         listed.remove([hit for hit in listed if hit.item not in NEW][-1])
         listed.append(others.pop(0))
-    used = "popular" if recommender.user_code(user) is None else strategy
+    used = recommender.answer(query_user(recommender.state, user), k, strategy=strategy).strategy
     return sorted(listed, key=order_of(recommender, used))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_models import random_model
+from random_models import random_lifts, random_model
 
 from dch import Recommender
 from dch.artifact import load_model, manifest_sha256, save_model
@@ -15,7 +15,9 @@ from dch.errors import ArtifactError
 from dch.tensors import model_tensors
 from tests.full_disk import no_room_beyond
 
-MODEL = random_model(user_tokens=["age=25"], item_tokens=["genres=Drama", "ü=ß"])
+MODEL = random_model(
+    user_tokens=["age=25"], item_tokens=["genres=Drama", "ü=ß"], lifts=random_lifts(n_tokens=1)
+)
 
 
 @pytest.fixture
@@ -43,7 +45,9 @@ def test_a_loaded_recommender_gives_the_same_codes_and_lists(tmp_path):
     recommender.fold_in("u1", "i3", float("nan"))
     recommender.save(tmp_path / "saved")
     loaded = Recommender.load(tmp_path / "saved")
-    for user in (*(f"u{n}" for n in range(10)), "a stranger"):
+    recommender.state.set_user("of an age", {"age": 25})
+    loaded.state.set_user("of an age", {"age": 25})
+    for user in (*(f"u{n}" for n in range(10)), "a stranger", "of an age"):
         assert loaded.user_code(user) == recommender.user_code(user)
         assert loaded.recommend(user) == recommender.recommend(user)
 

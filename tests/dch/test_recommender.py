@@ -169,7 +169,7 @@ def test_features_alone_give_a_code_to_an_item_but_not_to_a_user_and_can_be_remo
     recommender.state.set_user("u7", {"age": 25})
     recommender.state.set_item("i9", {"title": "A film", "genres": ["Drama", "Unseen genre"]})
     recommender.state.refresh_items()
-    assert recommender.user_code("u7") is None  # no fit trains users without ratings
+    assert recommender.user_code("u7") is None  # no fit trains users without ratings; this one has no lifts
     assert recommender.recommend("u7", 1)[0].distance is None
     assert "i9" in codes_of(recommender)[1]
     recommender.fold_in("u7", "i1", 5.0, 99)

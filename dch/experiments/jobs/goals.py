@@ -8,10 +8,13 @@ from functools import partial
 import numpy as np
 
 from dch.evaluation.code_collisions import measure_code_collisions
-from dch.evaluation.cold_items import measure_cold_items
+from dch.evaluation.cold_items import hit_rate, make_cold_task, measure_cold_items
+from dch.evaluation.cold_users import measure_cold_users
 from dch.evaluation.exposure import fair_shares, make_exposure_tasks, measure_exposure, state_with_new_items
 from dch.evaluation.fit_and_serve import default_fit, serve, timed_fit, warm_up
+from dch.experiments.baselines.feature_ridge import features_scorer
 from dch.experiments.baselines.rating_matrix import join
+from dch.experiments.baselines.score_lists import precedences, scorer_lists
 from dch.experiments.job import Job, Outcome
 from dch.experiments.jobs.table_protocol import by_case, goal_cases, relevant_from
 from dch.experiments.jobs.tuned_settings import tuned_ials, tuned_settings
@@ -112,16 +115,37 @@ def exposure(plan: Plan, name: str, seed: int) -> Outcome:
     return {"even": fair_shares(state, split, asked)._asdict(), "curves": curves}
 
 
-def cold_items(plan: Plan, name: str, seed: int) -> Outcome:
-    """Measure new items that have features and no rating, on their test ratings and on all their ratings."""
+def cold_users(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure new users that have features and no rating, on their test ratings and on all their ratings."""
     model, _ = plan.model(name, seed)
     split = plan.split(name, seed).holdout
+    found = {}
+    for what, ratings in (("tested", split.user_test), ("all", join(split.user_given, split.user_test))):
+        measured = measure_cold_users(
+            model, split, ratings, relevant_from(split.train), n_threads=plan.config.threads
+        )
+        found[what] = measured._asdict() if measured else {}
+    return found
+
+
+def cold_items(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure new items that have features and no rating, on their test ratings and on all their ratings.
+
+    Beside them stands a ridge regression from the same features to the item factors of tuned iALS.
+    """
+    model, _ = plan.model(name, seed)
+    split = plan.split(name, seed).holdout
+    scorer = features_scorer(tuned_ials(plan, name, seed), split.train, seed)
+    state, positive_from = serve(model, split.train), relevant_from(split.train)
+    order = precedences(split.train, positive_from)
     found = {}
     for what, ratings in (("tested", split.item_test), ("all", join(split.item_given, split.item_test))):
         measured = measure_cold_items(
             model, split, ratings, relevant_from(split.train), n_threads=plan.config.threads
         )
-        found[what] = measured._asdict() if measured else {}
+        task = make_cold_task(state, split, ratings, positive_from)
+        ridge = hit_rate(scorer_lists(scorer, task, precedence=order), task) if len(task.users) else 0.0
+        found[what] = {**measured._asdict(), "ridge": ridge} if measured else {}
     return found
 
 
@@ -131,6 +155,7 @@ EVERYWHERE: Mapping[str, Measure] = {"ials": ials, "codes": codes, "collapse": c
 IN_DEPTH: Mapping[str, Measure] = {
     "exposure": exposure,
     "unrated": cold_items,
+    "unrated-users": cold_users,
     "128-bits": long_codes,
     "refit": refit,
 }

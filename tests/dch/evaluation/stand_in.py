@@ -1,11 +1,13 @@
 """Random ratings, and a fit that returns random weights, for tests that need no torch and no good model."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from dch.data.ids import IdTable
 from dch.data.ratings import Ratings
 from dch.models.model import Model
-from tests.dch.random_models import KNOTS, random_tower
+from tests.dch.random_models import KNOTS, random_lifts, random_tower
 
 
 def random_ratings(n=300, *, n_users=20, n_items=15, seed=0, timed=True, **features):
@@ -33,3 +35,10 @@ def random_fit(ratings, config, *, progress=False):
         item_ids=item_ids,
         rating_knots=KNOTS,
     )
+
+
+def with_lifts(model):
+    """Return the model with lifts of an age and its range."""
+    tower = random_tower(np.random.default_rng(9), len(model.item_ids) + 2, 24, model.bits)
+    tokens = IdTable(["age=25", "age~20"])
+    return replace(model, user_tower=tower, user_tokens=tokens, lifts=random_lifts(len(model.item_ids), 2))

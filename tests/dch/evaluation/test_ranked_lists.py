@@ -7,15 +7,16 @@ from dch.config import DchConfig
 from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.ranked_lists import RankingTask, make_lists, make_task, measure_lists, rated_items
 from dch.recommender import Recommender
-from tests.dch.evaluation.stand_in import random_fit, random_ratings
+from tests.dch.evaluation.stand_in import random_fit, random_ratings, with_lifts
 
 
 @pytest.mark.parametrize("bits", [8, 64, 72])
 @pytest.mark.parametrize(("k", "share"), [(1, 0), (5, 0), (30, 0), (1, 0.1), (5, 0.5), (5, 1.0), (30, 0.3)])
 def test_each_list_equals_the_answer_of_the_recommender(bits, k, share):
-    ratings = random_ratings(user_features={"nothing known": {}})
+    ratings = random_ratings(user_features={"nothing known": {}, "known": {"age": 25}, "u3": {"age": 25}})
     old = ratings.subset(np.flatnonzero(ratings.items[:100] % 2))  # half of the items are new
-    recommender = Recommender(random_fit(old, DchConfig(bits=bits, hidden=bits)), new_item_share=share)
+    model = with_lifts(random_fit(old, DchConfig(bits=bits, hidden=bits)))
+    recommender = Recommender(model, new_item_share=share)
     recommender.state = serve(recommender.model, ratings)
     candidates = np.arange(ratings.n_items) % 3 > 0
     only = [item for item, may in zip(ratings.item_ids, candidates, strict=True) if may]

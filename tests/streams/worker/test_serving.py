@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer as ForeignProducer
-from random_models import random_model
+from random_models import random_lifts, random_model
 
 from streams.client import RecommendClient
 from streams.errors import ReplyTimeout
@@ -24,7 +24,13 @@ from tests.streams.brokers import ROOT, eventually, free_ports
 from tests.streams.world import BASE_MS, SETTINGS, World, worker
 
 ITEMS = [f"i{row}" for row in range(8)]
-MODEL = random_model(bits=64, hidden=64, item_tokens=["genres=a"])
+MODEL = random_model(
+    bits=64,
+    hidden=64,
+    item_tokens=["genres=a"],
+    user_tokens=["age=25", "age~20", "age=60"],
+    lifts=random_lifts(),
+)
 TITLES = {item: {"title": f"The {item}", "genres": ["a"]} for item in ITEMS}
 
 
@@ -71,6 +77,26 @@ def test_a_new_users_list_changes_with_each_rating(world):
     wait_for(world, "new", not_code=code)
     assert sorted(world.items_for("new", k=8)) == ITEMS[2:]
     assert sorted(world.items_for("new", k=8, include_rated=True)) == ITEMS
+
+
+def test_newcomers_of_different_age_get_the_lists_of_the_library_until_they_rate(world):
+    ages = {"young": {"age": 25}, "old": {"age": "60"}}
+    world.describe("users", ages)
+    lists = {
+        user: eventually(lambda user=user: (reply := world.ask(user, k=8)).strategy == "features" and reply)
+        for user in ages
+    }
+    library = world.expected(MODEL, TITLES)
+    for user, features in ages.items():
+        library.state.set_user(user, features)
+        hits = [(hit.item, hit.distance, hit.score) for hit in library.recommend(user, 8)]
+        assert [(hit.item, hit.distance, hit.score) for hit in lists[user].items] == hits
+        assert (lists[user].code, lists[user].ratings) == (None, 0)
+    assert [hit.item for hit in lists["young"].items] != [hit.item for hit in lists["old"].items]
+    world.rate(("young", "i0", 5))
+    wait_for(world, "young")
+    assert world.ask("young").strategy == "codes+rerank"
+    assert world.ask("young", strategy="features").strategy == "features"
 
 
 def test_a_reply_has_every_field_of_the_contract(world):
