@@ -60,10 +60,12 @@ def measure_cold_items(
     if not len(task.users):
         return None
     lists = make_lists(state, task, n_threads=n_threads)
-    hits = (hit_rate(lists[strategy], task) for strategy in ("codes", "codes+rerank", "popular"))
+    codes, reranked, popular = (
+        hit_rate(lists[strategy], task) for strategy in ("codes", "codes+rerank", "popular")
+    )
     n_items = int(task.candidates.sum())
     chance = float(chance_of_hit(n_items, np.diff(task.relevant.starts)).mean())
-    return ColdItems(n_items, len(task.users), *hits, chance)
+    return ColdItems(n_items, len(task.users), codes, reranked, popular, chance)
 
 
 def make_cold_task(state: State, split: Holdout, tested: Ratings, relevant_from: float) -> RankingTask:

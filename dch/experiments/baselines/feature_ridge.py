@@ -71,5 +71,5 @@ def _best_regularization(x: NDArray[np.float64], y: NDArray[np.float64], rng: np
 
 
 def _ridge(x: NDArray[np.float64], y: NDArray[np.float64], regularization: float) -> NDArray[np.float64]:
-    solved: NDArray[np.float64] = np.linalg.solve(x.T @ x + regularization * np.eye(x.shape[1]), x.T @ y)
-    return solved
+    gram = x.T @ x + regularization * np.eye(x.shape[1])
+    return np.linalg.solve(gram, x.T @ y).astype(np.float64)
