@@ -1,35 +1,14 @@
 """Lists by features for the users without a code, equal to the recommender's answers."""
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.answers import LIFTED, Query, by_features
-from dch.data.ratings import ItemSets
+from dch.evaluation.neighbour_lists import Task
 from dch.models.towers import Ints
 from dch.search.reserved_positions import reserve
 from dch.state.popular_items import first_listed, in_order
 from dch.state.state import State
-
-
-class Task(Protocol):
-    """The part of a ``RankingTask`` that lists need."""
-
-    @property
-    def users(self) -> Ints:
-        """Rows of the users, (n,)."""
-        ...
-
-    @property
-    def given(self) -> ItemSets:
-        """Items that are never listed."""
-        ...
-
-    @property
-    def candidates(self) -> NDArray[np.bool_]:
-        """Items that may be listed, (n_items,)."""
-        ...
 
 
 def lists_without_codes(
