@@ -123,26 +123,26 @@ MEMORY_BYTES = gauge(
     "dch_memory_bytes",
     "Memory of the container without reclaimable file cache; outside of one, of this process.",
     jump="Up for a while during a fit or a swap; steady growth ends in an out-of-memory kill.",
-    roles="worker trainer",
+    roles="worker trainer observer",
 )
 MEMORY_LIMIT_BYTES = gauge(
     "dch_memory_limit_bytes",
     "Memory limit of the container; without one, the memory of the machine.",
     jump="The role runs with other limits.",
-    roles="worker trainer",
+    roles="worker trainer observer",
 )
 BUILD_INFO = gauge(
     "dch_build_info",
     "The version that runs has the value 1.",
     jump="A new version was started. Two versions at once: an upgrade is under way.",
-    roles="worker trainer",
+    roles="worker trainer observer",
     labels={"version": ANY, "python": ANY},
 )
 READY = gauge(
     "dch_ready",
     "Each check of /readyz: 1 if it is met, otherwise 0.",
     jump="0: the role does not answer requests from complete state; the check says what is missing.",
-    roles="worker trainer",
+    roles="worker trainer observer",
     labels={"check": ANY},
 )
 MODEL_INFO = gauge(

@@ -195,7 +195,8 @@ def _hit_rates(total: CohortCounts) -> str:
 
 def _keep_running(cluster: DemoCluster, data: DemoData, worker_url: str, console: Console) -> None:
     servers, prefix = cluster.settings.bootstrap_servers, cluster.settings.prefix
-    exports = f"DCH_BOOTSTRAP_SERVERS={servers}" + (f" DCH_PREFIX={prefix}" if prefix else "")
+    exports = f"DCH_BOOTSTRAP_SERVERS={servers} DCH_ARTIFACTS={cluster.settings.artifacts}"
+    exports += f" DCH_PREFIX={prefix}" if prefix else ""
     _heading(console, "The service runs until Ctrl-C. Try in another terminal:")
     liked, topic = data.liked[0], cluster.settings.topic(topics.RATINGS.name)
     for line in (
@@ -203,6 +204,8 @@ def _keep_running(cluster: DemoCluster, data: DemoData, worker_url: str, console
         "dch recommend me -k 5",
         f"""echo 'me|{{"user":"me","item":"{liked}","rating":5}}' | kcat -P -b {servers} -t {topic} -K '|'""",
         "dch recommend me -k 5",
+        "dch inspect user me",
+        "dch models list",
         f"curl -s {worker_url}/metrics | grep ^dch_prequential",
     ):
         console.print(f"    {line}", soft_wrap=True)

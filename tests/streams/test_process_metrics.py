@@ -2,6 +2,8 @@
 
 import pytest
 
+from streams.metric_types import CATALOGUE
+from streams.metrics import BUILD_INFO, MEMORY_BYTES, MEMORY_LIMIT_BYTES, READY
 from streams.process_metrics import machine_bytes, memory_bytes, memory_limit_bytes
 
 MIB = 2**20
@@ -49,3 +51,13 @@ def test_without_a_limit(tmp_path, files):
     write(tmp_path, files)
     assert memory_limit_bytes(tmp_path) == machine_bytes()
     assert MIB < memory_bytes(tmp_path) < machine_bytes()
+
+
+def test_every_role_shows_the_metrics_of_its_process():
+    """Every role serves them, so the page of metrics must say so of each."""
+    names = {
+        family.name
+        for metric in (MEMORY_BYTES, MEMORY_LIMIT_BYTES, BUILD_INFO, READY)
+        for family in metric.collect()
+    }
+    assert {CATALOGUE[name].roles for name in names} == {("worker", "trainer", "observer")}
