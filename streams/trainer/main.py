@@ -233,6 +233,7 @@ class Trainer:
 
     def _publish(self, running: Running) -> None:
         self._publisher.publish(running.process.folder, running.watermarks)
+        self._source.require_models()  # the next fit begins from this model, with the next number
 
 
 def _fit_config(settings: TrainerSettings) -> DchConfig:

@@ -54,7 +54,8 @@ class Publisher:
 
         It has fenced this trainer, which would else learn of it only when it publishes its next fit.
         """
-        self._must_begin_again |= pointer is not None and pointer.sha256 != self._published
+        is_own = pointer is None or pointer.sha256 == self._published
+        self._must_begin_again |= self._producer is not None and not is_own
 
     def publish(self, folder: Path, watermarks: Watermarks) -> None:
         """Upload an artifact, publish its pointer, and remove artifacts that are no longer needed.

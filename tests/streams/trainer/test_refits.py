@@ -9,6 +9,7 @@ import pytest
 from streams.messages import ModelPointer, RatingEvent, encode_rating
 from streams.settings import TrainerSettings
 from streams.trainer import main
+from streams.trainer.gate import FitResult
 from streams.trainer.rating_log import RatingLog, UnseenRatings
 from tests.streams.messages.records import record
 
@@ -238,3 +239,38 @@ def test_a_rollback_ends_the_fit_that_runs_and_the_next_one_starts_from_it(start
     (request,) = started
     assert (request.generation, request.in_service) == (10, ("/copy-of-7", rollback.sha256))
     assert len(request.newest) == 200, "of 2000 ratings that the copied model has not seen"
+
+
+def test_after_a_publication_the_next_fit_waits_until_its_pointer_was_read(monkeypatch):
+    """A slow broker gives it late; a fit that began before would have the same generation once more."""
+    requests = []
+
+    class Done:
+        """A fit that is done at once."""
+
+        folder = "/folder"
+
+        def __init__(self, request):
+            requests.append(request.generation)
+
+        def result(self):
+            return FitResult()
+
+        def close(self):
+            pass
+
+    class Publishing(Turns):
+        def publish(self, folder, watermarks):
+            source.require_models = lambda: setattr(source, "_left", 3)
+
+    source = Script(
+        rating_records(0, 2500), [], rating_records(2500, 3500), [], pointer(1, seen=2500), caught_up_after=1
+    )
+    monkeypatch.setattr(main, "FitProcess", Done)
+    settings = TrainerSettings(refit_ratings=500)
+    trainer = main.Trainer(settings, source, Publishing(True), threading.Event(), once=False)
+    for _ in range(4):
+        trainer._step()
+    assert requests == [1], "1000 ratings are new, but the pointer was not read yet"
+    trainer._step()
+    assert requests == [1, 2]
