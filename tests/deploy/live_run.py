@@ -8,8 +8,9 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -80,21 +81,37 @@ class Run:
     quick: Prometheus
     """A second Prometheus with the same rules, all durations divided by ``FACTOR``."""
 
+    of_role: Mapping[str, Mapping[str, str]]
+    """Variables of one role."""
+
+    stream: subprocess.Popen | None = None
+    """The sample stream."""
+
     def kill(self, name):
         """Kill a process, as in a crash."""
-        next(child for child in self.processes.children if child.name == name).process.kill()
+        child = next(child for child in self.processes.children if child.name == name)
+        self.processes.children.remove(child)
+        child.process.kill()
+        child.process.wait()
 
     def start(self, name, role, **changes):
         """Start a role under a name of its own, at the port that Prometheus scrapes; return its process."""
         environment = (
             outer_environ() | self.settings.replace(metrics_port=self.ports[name], **changes).variables()
         )
-        return self.processes.start(name, [role], environment | OF_ROLE.get(role, {}))
+        return self.processes.start(name, [role], environment | self.of_role.get(role, {}))
 
 
 @contextmanager
-def live_run(broker, folder, *, ratings_per_s=RATINGS_PER_S):
-    """Run the service on a broker until the first refit was measured; yield the run, which goes on."""
+def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE):
+    """Run the service on a broker with a stream of ratings and requests; yield the run, which goes on.
+
+    Args:
+        broker: its address.
+        folder: for all files.
+        bad_per_s: records a second that no worker can read.
+        of_role: variables of one role.
+    """
     settings = TrainerSettings(
         bootstrap_servers=broker,
         prefix=PREFIX,
@@ -114,13 +131,13 @@ def live_run(broker, folder, *, ratings_per_s=RATINGS_PER_S):
             prometheus(folder / "watch", ports, "prometheus") as watch,
             prometheus(folder / "quick", ports, "quick", rules=quick_rules(folder / "quick")) as quick,
         ):
-            found = Run(watch, processes, settings, time.time(), ports, folder, quick)
+            found = Run(watch, processes, settings, time.time(), ports, folder, quick, of_role)
             for name in ("worker-1", "worker-2", "trainer", "observer"):
                 processes.wait_ready(found.start(name, name.partition("-")[0]))
-            rates = ("--ratings-per-s", ratings_per_s, "--requests-per-s", REQUESTS_PER_S)
-            more = ("--first-ratings", 0, "--bad-per-s", BAD_PER_S, "--seed", 1)
-            with _streaming(settings, *rates, *more) as stream:
-                yield found, stream
+            rates = ("--ratings-per-s", RATINGS_PER_S, "--requests-per-s", REQUESTS_PER_S)
+            more = ("--first-ratings", 0, "--bad-per-s", bad_per_s, "--seed", 1)
+            with streaming(settings, *rates, *more) as stream:
+                yield replace(found, stream=stream)
 
 
 @contextmanager
@@ -220,7 +237,8 @@ def _stream(settings, *arguments):
 
 
 @contextmanager
-def _streaming(settings, *arguments):
+def streaming(settings, *arguments):
+    """Run the sample stream with these arguments; yield its process."""
     command = [sys.executable, str(STREAM), *map(str, arguments)]
     process = subprocess.Popen(command, env=_environment(settings), text=True)
     try:
@@ -228,6 +246,11 @@ def _streaming(settings, *arguments):
     finally:
         process.kill()
         process.wait()
+
+
+def firing(prometheus):
+    """Return the alerts that fire now."""
+    return {one["metric"]["alertname"] for one in prometheus.value('ALERTS{alertstate="firing"}')}
 
 
 def write_page(path: Path, lines, head):
