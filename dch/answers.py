@@ -19,10 +19,11 @@ from dch.search import CANDIDATES, Nearest, nearest, nearest_of_each, rerank
 from dch.search.neighbour_scores import Items, rerank_with_neighbours
 from dch.search.reserved_positions import reserve, reserved_positions
 from dch.search.scores import make_scorer
+from dch.state.changed_rows import NO_ROWS
 from dch.state.item_index import ItemColumns, popularity_of
 from dch.state.popular_items import EVERYTHING, PopularItems, first_listed, in_order
 from dch.state.snapshot import Snapshot
-from dch.state.state import NO_ROWS, State, known_rows
+from dch.state.state import State, known_rows
 
 Strategy = Literal["codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features"]
 STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features")

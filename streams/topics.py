@@ -93,7 +93,10 @@ ITEMS = Topic(
     config=COMPACT | KEEP_TOMBSTONES | NOT_AHEAD,
 )
 ITEM_RATINGS = Topic(
-    name="item-ratings", key="item id", holds="the rating events, keyed by item", config=DELETE | KEEP_FOREVER
+    name="item-ratings",
+    key="none",
+    holds="the rating events, by the partitions of their items",
+    config=DELETE | KEEP_FOREVER,
 )
 ITEM_CODES = Topic(name="item-codes", key="item id", holds="codes of items", config=COMPACT)
 MODELS = Topic(

@@ -130,7 +130,5 @@ class IdTable:
         """Return the rows of ids, (n,) int32; new ids are added in the order given."""
         rows = list(map(self._row_of.get, ids))
         if None in rows:
-            for id_ in dict.fromkeys(ids):
-                self.intern(id_)
-            rows = list(map(self._row_of.__getitem__, ids))
+            rows = [self.intern(id_) if row is None else row for id_, row in zip(ids, rows, strict=True)]
         return np.array(rows, np.int32)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dch.data.ratings import Rows
 from dch.jit import kernel
+from dch.models.growing_array import GrowingArray
 from dch.models.towers import Floats, add_token, square_of
 
 
@@ -33,15 +34,19 @@ def empty_sums(n: int, hidden: int) -> RunningSums:
     )
 
 
-def grow_sums(sums: RunningSums, n: int) -> RunningSums:
-    """Return room for at least n bags; the size at least doubles, so that growing is rare."""
-    size, hidden = sums.sums.shape
-    if n <= size:
-        return sums
-    larger = empty_sums(max(n, 2 * size), hidden)
-    larger.sums[:size], larger.squares[:size] = sums.sums, sums.squares
-    larger.n_ratings[:size], larger.n_positive[:size] = sums.n_ratings, sums.n_positive
-    return larger
+class GrowingSums:
+    """Bags of which any number of first ones can be had, empty until something is added."""
+
+    def __init__(self, hidden: int) -> None:
+        """Take the length of an embedding."""
+        self._sums, self._squares = GrowingArray(np.int64, hidden), GrowingArray(np.int64)
+        self._n_ratings, self._n_positive = GrowingArray(np.int32), GrowingArray(np.int32)
+
+    def first(self, n: int) -> RunningSums:
+        """Return the first n bags, as views."""
+        return RunningSums(
+            self._sums.first(n), self._squares.first(n), self._n_ratings.first(n), self._n_positive.first(n)
+        )
 
 
 def one_bag(sums: RunningSums, row: int) -> RunningSums:
@@ -88,6 +93,20 @@ def add_features(sums: RunningSums, row: int, bag: Floats, tokens: NDArray[np.in
     for token in tokens:
         add_token(sums.sums[row], bag[token], weight)
         sums.squares[row] += square_of(weight) if weight > 0 else -square_of(weight)
+
+
+@kernel
+def add_many_features(
+    sums: RunningSums,
+    rows: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    tokens: NDArray[np.int32],
+    weights: NDArray[np.float64],
+    bag: Floats,
+) -> None:
+    """Add the feature tokens of change i, ``tokens[starts[i]:starts[i + 1]]``, to the bag of ``rows[i]``."""
+    for i in range(len(rows)):
+        add_features(sums, rows[i], bag, tokens[starts[i] : starts[i + 1]], weights[i])
 
 
 @kernel

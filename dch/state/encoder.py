@@ -4,7 +4,7 @@
 it is made: that of a user when a list needs it, that of an item when it changes, for the item index.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from dch.data.features import Features
 from dch.data.ids import IdTable
 from dch.models.codes import pack, quantize, to_words
 from dch.models.model import Model, Vocabulary
-from dch.models.running_sums import empty_sums, grow_sums
+from dch.models.running_sums import GrowingSums, add_many_features
 from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
 from dch.state.fold_in import BagArrays, add_live_ratings
 from dch.state.histories import Histories
@@ -39,7 +39,8 @@ class ServingBags:
         """
         self._model, self._tower, self._vocabulary = model, tower, vocabulary
         self._own_ids, self._other_ids = own_ids, other_ids
-        self.sums = empty_sums(max(8, len(own_ids)), tower.hidden)
+        self._sums = GrowingSums(tower.hidden)
+        self.sums = self._sums.first(max(8, len(own_ids)))
         self.token_of = vocabulary.of_others(other_ids)
         self._features: dict[int, Ints] = {}
 
@@ -50,7 +51,8 @@ class ServingBags:
 
     def reserve(self) -> None:
         """Make room for every id of both tables; kernels never grow arrays."""
-        self.sums = grow_sums(self.sums, len(self._own_ids))
+        if len(self._own_ids) > len(self.sums.squares):
+            self.sums = self._sums.first(len(self._own_ids))
         if len(self._other_ids) > len(self.token_of):
             new = self._vocabulary.of_others(self._other_ids, len(self.token_of))
             self.token_of = np.concatenate([self.token_of, new])
@@ -59,18 +61,39 @@ class ServingBags:
         """Add whole histories and feature records to empty bags."""
         self.reserve()
         add_live_ratings(histories.pairs, self.arrays(), histories.live())
-        for row, record in features.items():
-            self.set_features(row, record)
+        self.set_features(list(features), list(features.values()))
 
-    def set_features(self, row: int, features: Features | None) -> None:
-        """Replace the feature tokens in one bag; None removes them."""
+    def set_features(self, rows: Sequence[int], records: Sequence[Features | None]) -> None:
+        """Replace the feature tokens in bags, one after the other; None removes them.
+
+        Args:
+            rows: (n,) rows, which may repeat.
+            records: (n,).
+        """
         self.reserve()
-        old, new = self._features.pop(row, None), self._vocabulary.of_features(features)
-        if old is not None:
-            self._model.add_features(self.sums, row, self._tower, old, -1)
-        if len(new):
-            self._model.add_features(self.sums, row, self._tower, new)
-            self._features[row] = new
+        changes: list[tuple[int, Ints, float]] = []
+        for row, record in zip(rows, records, strict=True):
+            old, new = self._features.pop(row, None), self._vocabulary.of_features(record)
+            if old is not None:
+                changes.append((row, old, -self._model.feature_weight))
+            if len(new):
+                changes.append((row, new, self._model.feature_weight))
+                self._features[row] = new
+        if changes:
+            self._add(changes)
+
+    def _add(self, changes: Sequence[tuple[int, Ints, float]]) -> None:
+        rows, tokens, weights = zip(*changes, strict=True)
+        starts = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(part) for part in tokens], out=starts[1:])
+        add_many_features(
+            self.sums,
+            np.array(rows, np.int32),
+            starts,
+            np.concatenate(tokens),
+            np.array(weights, np.float64),
+            self._tower.bag,
+        )
 
     def features_of(self, row: int) -> Ints:
         """Return the rows of the feature tokens in one bag in the table of feature tokens, (n,)."""

@@ -89,6 +89,7 @@ def forget(pairs: Pairs, bags: BagArrays, own: int, until: int) -> Ints:
         if pairs.timestamps[slot] <= until:
             apply_rating(bags, own, pairs.other[slot], pairs.ratings[slot], -1)
             pairs.ratings[slot] = np.nan
+            pairs.n_live[own] -= 1
             others[n] = pairs.other[slot]
             n += 1
     return others[:n]
@@ -100,6 +101,7 @@ def release(pairs: Pairs, bags: BagArrays, rows: Ints) -> None:
     for own in rows:
         for slot in slots_of(pairs, own):
             apply_rating(bags, own, pairs.other[slot], pairs.ratings[slot], -1)
+        pairs.n_live[own] = 0
         slot = pairs.newest[own]
         while slot != NONE:
             pairs.ratings[slot] = np.nan

@@ -66,6 +66,7 @@ class Pairs(NamedTuple):
     following: NDArray[np.int32]  # (slots,) the next older slot of the same own row, or NONE
     newest: NDArray[np.int32]  # (own rows,) the newest slot of each own row, or NONE
     forgotten_before: NDArray[np.int64]  # (own rows,) time in ms up to which events are ignored
+    n_live: NDArray[np.int32]  # (own rows,) number of ratings that are not withdrawn
     used: NDArray[np.int64]  # (1,) number of slots in use
 
 
@@ -83,6 +84,7 @@ class Histories:
             following=np.empty(8, np.int32),
             newest=np.full(8, NONE, np.int32),
             forgotten_before=np.full(8, NEVER, np.int64),
+            n_live=np.zeros(8, np.int32),
             used=np.zeros(1, np.int64),
         )
 
@@ -112,6 +114,7 @@ class Histories:
             pairs = pairs._replace(
                 newest=_grown(pairs.newest, size, NONE),
                 forgotten_before=_grown(pairs.forgotten_before, size, NEVER),
+                n_live=_grown(pairs.n_live, size),
             )
         self.pairs = pairs
 
@@ -160,6 +163,12 @@ class Histories:
             tied.sort(key=lambda slot: zlib.crc32(other_ids[int(self.pairs.other[slot])].encode()))
             slots = np.concatenate([later, np.array(tied[: n - len(later)], np.int64)])
         return slots
+
+    def n_live(self, rows: Ints) -> Ints:
+        """Return the number of ratings of each own row, (n,), without withdrawn ones."""
+        found = self.pairs.n_live.take(rows, mode="clip")
+        found[rows >= len(self.pairs.n_live)] = 0
+        return found
 
     def live(self) -> NDArray[np.int64]:
         """Return the slots of all pairs that have a rating, ordered by when the pair was first seen."""
@@ -258,6 +267,7 @@ def put(pairs: Pairs, own: int, other: int, rating: float, timestamp: int, offse
         latest = pairs.timestamps[slot]
         if timestamp < latest or (timestamp == latest and offset <= pairs.offsets[slot]):
             return False, old
+    pairs.n_live[own] += (not np.isnan(rating)) - (not np.isnan(old))
     pairs.ratings[slot] = rating
     pairs.timestamps[slot] = timestamp
     pairs.offsets[slot] = offset

@@ -1,5 +1,6 @@
 """The data of one side, users or items, and what a feature record or a change of owner does to its rows."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dch.data.features import Features
@@ -19,14 +20,21 @@ class SideData(NamedTuple):
     histories: Histories
     features: dict[int, Features]
 
-    def describe(self, row: int, features: Features | None, timestamp_ms: int) -> list[int]:
-        """Set the features of a row, or forget the row; return the other rows of the forgotten ratings."""
-        self.bags.set_features(row, features)
-        if features is not None:
-            self.features[row] = features
-            return []
-        self.features.pop(row, None)
-        gone: list[int] = forget(self.histories.pairs, self.bags.arrays(), row, timestamp_ms).tolist()
+    def describe_all(self, rows: Sequence[int], records: Sequence[tuple[Features | None, int]]) -> list[int]:
+        """Set the features of rows, or forget rows; return the other rows of the forgotten ratings.
+
+        Args:
+            rows: (n,) rows, which may repeat.
+            records: (n,) features, or None to forget the row, and time in ms up to which it is forgotten.
+        """
+        self.bags.set_features(rows, [features for features, _ in records])
+        gone: list[int] = []
+        for row, (features, timestamp_ms) in zip(rows, records, strict=True):
+            if features is not None:
+                self.features[row] = features
+                continue
+            self.features.pop(row, None)
+            gone += forget(self.histories.pairs, self.bags.arrays(), row, timestamp_ms).tolist()
         return gone
 
     def release_ratings(self, rows: Ints) -> None:
@@ -37,4 +45,4 @@ class SideData(NamedTuple):
         """Drop the features of rows."""
         for row in rows.tolist():
             self.features.pop(row, None)
-            self.bags.set_features(row, None)
+        self.bags.set_features(rows.tolist(), [None] * len(rows))

@@ -16,6 +16,7 @@ from dch.data.ids import UNKNOWN
 from dch.models.model import Model
 from dch.models.towers import Ints
 from dch.search.scan import no_work
+from dch.state.changed_rows import ChangedRows
 from dch.state.fold_in import fold_in_all
 from dch.state.histories import Events, History
 from dch.state.item_index import ItemCodes, popularity_of
@@ -23,13 +24,11 @@ from dch.state.prequential import NOT_TRIED, Ranks, UsersBefore, copy_then_fold_
 from dch.state.side_data import SideData
 from dch.state.snapshot import Snapshot, prepare
 
-EVENTS_PER_LOCK = 64
+EVENTS_PER_LOCK = 256
 """Events folded in before the lock is released: about a millisecond, so that no reader waits longer."""
 
 ROWS_PER_LOCK = 256
 """Codes made or put before the lock is released: also about a millisecond."""
-
-NO_ROWS = np.empty(0, np.int32)
 
 
 class State:
@@ -45,7 +44,7 @@ class State:
         """How many codes trials have compared so far."""
         self.trial_seconds = 0.0
         """Processor time that ranking trials has taken so far."""
-        self._changed_items: list[Ints] = []
+        self._changed_items = ChangedRows()
         self._next_offset = 0
 
     @property
@@ -126,13 +125,13 @@ class State:
             recommended; OUTSIDE where the item is not among the candidates.
         """
         n = len(events)
+        self._reserve_locked(n)
         ranks = Ranks(np.full(n, NOT_TRIED, np.int32), np.full(n, NOT_TRIED, np.int32))
         for start in range(0, n, EVENTS_PER_LOCK):
             stop = start + EVENTS_PER_LOCK
             part, cut = events.part(start, stop), slice(start, stop)
             before = None
             with self.lock:
-                self._reserve(len(part))
                 bags, pairs = self.snapshot.users.bags, self.history.user_histories.pairs
                 columns = (part.users, part.items, part.ratings, part.timestamps, part.offsets)
                 if trials is None or not trials[cut].any():
@@ -156,19 +155,32 @@ class State:
 
     def fold_in_items(self, events: Events) -> None:
         """Fold events into the item side; ``refresh_items`` then encodes the items that changed."""
+        self._reserve_locked(len(events))
+        changed = np.zeros(len(events), np.bool_)
         for start in range(0, len(events), EVENTS_PER_LOCK):
-            part = events.part(start, start + EVENTS_PER_LOCK)
+            stop = start + EVENTS_PER_LOCK
+            part = events.part(start, stop)
             with self.lock:
-                self._reserve(len(part))
                 bags, pairs = self.snapshot.items.bags, self.history.item_histories.pairs
                 columns = (part.items, part.users, part.ratings, part.timestamps, part.offsets)
-                changed = fold_in_all(pairs, bags.arrays(), *columns)
-            self._changed_items.append(part.items[changed])
+                changed[start:stop] = fold_in_all(pairs, bags.arrays(), *columns)
+        self._changed_items.add(events.items[changed])
 
-    def refresh_items(self) -> Ints:
-        """Encode and serve every item that changed since the last call; return their rows, (n,) ascending."""
-        rows = np.unique(np.concatenate([NO_ROWS, *self._changed_items]))
-        self._changed_items.clear()
+    @property
+    def n_changed_items(self) -> int:
+        """The number of items that changed and wait for ``refresh_items``."""
+        return len(self._changed_items)
+
+    def refresh_items(self, at_most: int | None = None) -> Ints:
+        """Encode and serve the items that changed since they were encoded, oldest change first.
+
+        Args:
+            at_most: number of items; None takes all.
+
+        Returns:
+            Their rows, (n,) ascending.
+        """
+        rows = self._changed_items.take(at_most)
         items, item_index = self.snapshot.items, self.snapshot.item_index
         for start in range(0, len(rows), ROWS_PER_LOCK):
             part = rows[start : start + ROWS_PER_LOCK]
@@ -209,7 +221,7 @@ class State:
         with self.lock:
             row = self.history.user_ids.intern(user)
             self._reserve(0)
-            gone = self._users().describe(row, features, timestamp_ms)
+            gone = self._users().describe_all([row], [(features, timestamp_ms)])
         return [self.history.item_ids[item] for item in gone]
 
     def set_item(self, item: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
@@ -221,14 +233,33 @@ class State:
         Returns:
             The users whose ratings were removed from the history of the item. The user side is not changed.
         """
-        with self.lock:
-            row = self.history.item_ids.intern(item)
-            self._reserve(0)
-            is_hidden = features is not None and availability(features) is False
-            (self.history.unavailable.add if is_hidden else self.history.unavailable.discard)(row)
-            gone = self._items().describe(row, features, timestamp_ms)
-        self._changed_items.append(np.array([row], np.int32))
+        gone = self.set_items([(item, features, timestamp_ms)])
         return [self.history.user_ids[user] for user in gone]
+
+    def set_items(self, records: Sequence[tuple[str, Features | None, int]]) -> list[int]:
+        """Replace the features of many items, in order, as ``set_item`` does.
+
+        Args:
+            records: item id, features and time in ms of each.
+
+        Returns:
+            The rows of the users whose ratings were removed from the history of an item.
+        """
+        gone: list[int] = []
+        for start in range(0, len(records), ROWS_PER_LOCK):
+            part = records[start : start + ROWS_PER_LOCK]
+            with self.lock:
+                rows = self.history.item_ids.intern_many([item for item, _, _ in part])
+                self._reserve(0)
+                self._note_unavailable(rows, [features for _, features, _ in part])
+                gone += self._items().describe_all(rows.tolist(), [(found, at) for _, found, at in part])
+            self._changed_items.add(rows)
+        return gone
+
+    def _note_unavailable(self, rows: Ints, features: Sequence[Features | None]) -> None:
+        for row, found in zip(rows.tolist(), features, strict=True):
+            is_hidden = found is not None and availability(found) is False
+            (self.history.unavailable.add if is_hidden else self.history.unavailable.discard)(row)
 
     def release_users(self, users: Sequence[str]) -> None:
         """Drop everything known of users whom another worker serves from now on."""
@@ -255,6 +286,10 @@ class State:
     def known_items(self) -> Sequence[str]:
         """Return the ids of all items met so far, by row."""
         return self.history.item_ids.ids()
+
+    def user_rows(self, users: Sequence[str]) -> Ints:
+        """Return the rows of users, (n,), UNKNOWN for those that are not known."""
+        return self.history.user_ids.rows(users)
 
     def item_rows(self, items: Sequence[str]) -> Ints:
         """Return the rows of those items that are known, at most (n,)."""
@@ -296,9 +331,9 @@ class State:
         """Return the time in ms up to which the ratings of each user row are forgotten, (n,)."""
         return self.history.user_histories.forgotten_before(users)
 
-    def n_raters(self, item: int) -> int:
-        """Return how many users have a rating in the history of an item row."""
-        return len(self.history.item_histories.of(item)[0])
+    def n_raters(self, items: Ints) -> Ints:
+        """Return how many users have a rating in the history of each item row, (n,)."""
+        return self.history.item_histories.n_live(items)
 
     def cohorts(self, events: Events) -> NDArray[np.int64]:
         """Return the cohort of each event by the model in service, (n,) positions in ``COHORTS``."""
@@ -314,6 +349,10 @@ class State:
 
     def _items(self) -> SideData:
         return SideData(self.snapshot.items.bags, self.history.item_histories, self.history.item_features)
+
+    def _reserve_locked(self, n_events: int) -> None:
+        with self.lock:
+            self._reserve(n_events)
 
     def _reserve(self, n_events: int) -> None:
         self.history.reserve(n_events)

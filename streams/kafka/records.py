@@ -4,7 +4,7 @@ The meaning of a record is in ``streams.messages``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Message, TopicPartition
@@ -89,12 +89,13 @@ def to_topic_partition(partition: Partition, offset: int | None = None) -> Topic
 
 def to_record(message: Message) -> Record:
     """Convert a message without error to a record."""
-    return Record(
-        cast(str, message.topic()),
-        cast(int, message.partition()),
-        cast(int, message.offset()),
+    time_ms = message.timestamp()[1]
+    return Record(  # a message without error has all of these; a cast of each would cost as much as the call
+        message.topic(),  # type: ignore[arg-type]
+        message.partition(),  # type: ignore[arg-type]
+        message.offset(),  # type: ignore[arg-type]
         message.key(),
         message.value(),
-        max(message.timestamp()[1], 0),
-        cast(Headers, message.headers() or ()),
+        time_ms if time_ms > 0 else 0,
+        message.headers() or (),  # type: ignore[arg-type]
     )

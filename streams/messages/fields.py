@@ -81,6 +81,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return self._found.get(name) is not None
 
+    def is_null(self, name: str) -> bool:
+        """Return whether the field is there and null."""
+        return name in self._found and self._found[name] is None
+
     def length(self, name: str) -> int:
         """Return the number of entries of a list, unchecked; 0 if the field is absent or no list."""
         found = self._found.get(name)

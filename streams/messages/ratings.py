@@ -1,13 +1,16 @@
 """Records of ``ratings``: one user rated one item once, at a time.
 
-The fast decoder parses the usual form in one call: plain JSON, short string ids, milliseconds. The slow
-decoder takes what the fast one refuses: it accepts every allowed form and names the invalid field.
+The fast decoder parses a whole batch of the usual form in one call: plain JSON, short string ids,
+milliseconds. The slow decoder takes what the fast one refuses: it accepts every allowed form and names the
+invalid field.
 """
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from dch.data.times import END_MS, FIRST_MS
 from streams.errors import BadRecord
@@ -35,6 +38,8 @@ class RatingEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 _fast = msgspec.json.Decoder(RatingEvent).decode
+_fast_lines: Callable[[bytes], list[RatingEvent | BadRecord]]
+_fast_lines = msgspec.json.Decoder(RatingEvent).decode_lines  # type: ignore[assignment] # it yields no bad ones
 _encode = msgspec.json.Encoder().encode
 
 
@@ -50,20 +55,42 @@ def decode_rating(record: Record) -> RatingEvent:
     return event
 
 
-def decode_ratings(records: Iterable[Record]) -> list[RatingEvent | BadRecord]:
-    """Parse many records, about 1 us each; a bad record yields its ``BadRecord``."""
-    events: list[RatingEvent | BadRecord] = []
-    fast, append, day_ms, end_ms = _fast, events.append, DAY_MS, END_MS  # locals are faster
-    for record in records:
-        try:
-            event = fast(record.value)  # type: ignore[arg-type] # None raises TypeError
-            if event.timestamp - day_ms <= record.timestamp_ms < end_ms:
-                append(event)
-                continue
-            append(_decode_slowly(record))
-        except (TypeError, *DECODE_ERRORS):
-            events.append(_decode_slowly(record))
+def decode_ratings(records: Sequence[Record]) -> list[RatingEvent | BadRecord]:
+    """Parse many records, about 0.5 us each; a bad record yields its ``BadRecord``."""
+    events = _decode_together(records)
+    if events is None:
+        return [_decode_alone(record) for record in records]
+    for at in np.flatnonzero(~_are_on_time(events, records)).tolist():
+        events[at] = _decode_slowly(records[at])
     return events
+
+
+def _decode_together(records: Sequence[Record]) -> list[RatingEvent | BadRecord] | None:
+    """Parse records in one call, each as one line; None if any is not of the usual form."""
+    try:
+        lines = b"\n".join([record.value for record in records])  # type: ignore[misc] # None raises TypeError
+        events = _fast_lines(lines)
+    except (TypeError, *DECODE_ERRORS):
+        return None
+    # A value with a line break, or an empty one, would shift the events of all records after it.
+    return events if len(events) == len(records) == lines.count(b"\n") + 1 else None
+
+
+def _are_on_time(events: Sequence[Any], records: Sequence[Record]) -> NDArray[np.bool_]:
+    """Return which events are at most a day ahead of their records, (n,)."""
+    times = np.array([event.timestamp for event in events], np.int64)
+    sent = np.array([record.timestamp_ms for record in records], np.int64)
+    on_time: NDArray[np.bool_] = (times - DAY_MS <= sent) & (sent < END_MS)
+    return on_time
+
+
+def _decode_alone(record: Record) -> RatingEvent | BadRecord:
+    try:
+        event = _fast(record.value or b"")
+    except DECODE_ERRORS:
+        return _decode_slowly(record)
+    is_on_time = event.timestamp - DAY_MS <= record.timestamp_ms < END_MS
+    return event if is_on_time else _decode_slowly(record)
 
 
 def encode_rating(event: RatingEvent) -> bytes:

@@ -137,7 +137,13 @@ class Assignment:
             return np.zeros(0, np.bool_)
         partitions = np.array([record.partition for record in records], np.int64)
         offsets = np.array([record.offset for record in records], np.int64)
-        live: NDArray[np.bool_] = offsets >= self._committed[records[0].topic][partitions]
+        return self.are_live_at(records[0].topic, partitions, offsets)
+
+    def are_live_at(
+        self, topic: str, partitions: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return which records of one topic are live by their partitions and offsets, (n,)."""
+        live: NDArray[np.bool_] = offsets >= self._committed[topic][partitions]
         return live
 
     def is_live(self, record: Record) -> bool:

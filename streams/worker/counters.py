@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dch.state.state import State
 from streams.kafka import Consumer, Partition
@@ -25,10 +26,10 @@ def count_events(settings: WorkerSettings, topic: str, **outcomes: int) -> None:
             EVENTS.labels(topic.removeprefix(settings.prefix), outcome).inc(count)
 
 
-def observe_ages(histogram: BatchHistogram, records: Sequence[Record], *, at_ms: int | None = None) -> None:
-    """Observe the age of each record, in seconds: from its own time until ``at_ms`` (default: now)."""
+def observe_ages(histogram: BatchHistogram, times: NDArray[np.int64], *, at_ms: int | None = None) -> None:
+    """Observe the ages of records of these times in ms, (n,), in seconds, until ``at_ms`` (default: now)."""
     at = now_ms() if at_ms is None else at_ms
-    histogram.observe_many(np.array([max(at - record.timestamp_ms, 0) for record in records]) / 1000)
+    histogram.observe_many(np.maximum(at - times, 0) / 1000)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dch.recommender import Recommender
 from streams.kafka import Consumer, Partition, Producer, Starts
 from streams.kafka.outbox import Outbox
-from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.worker.assignment import Assignment
 from streams.worker.context import FetchedModel, TableBatch, WorkerContext
@@ -93,15 +92,11 @@ class Ingest:
         self._has_item_codes = self._state.n_codes()[1] > 0
         self._consumer.subscribe(self._assignment.topics, on_assign=self._assigned, on_revoke=self._revoked)
         while not stop.is_set():
-            records = self._consumer.poll(POLL_S)
+            records = self._consumer.poll(0.0 if self._is_encoding_due() else POLL_S)
             self._apply_queued_tables()
             self.process(records)
             if self._is_encoding_due():
-                self._encoded_at = time.monotonic()
-                if self._has_complete_items():
-                    self._publish_item_codes()
-                    self._has_item_codes |= self._assignment.is_caught_up()
-                    self._models.swap_when_ready()
+                self.encode_items()
             self._gauges.update(records, self._assignment.partitions())
 
     def process(self, records: Sequence[Record]) -> None:
@@ -127,6 +122,19 @@ class Ingest:
         self._assignment.await_the_group(self._consumer)
         self._share_progress()
 
+    def encode_items(self) -> None:
+        """Encode and publish some of the items that changed; it stays due until none is left."""
+        if not self._has_complete_items():
+            self._encoded_at = time.monotonic()
+            return
+        with timed("item-codes"):
+            for output in self._item_codes.refresh():
+                self._outbox.send(output)  # flushed with the outputs of the next poll
+        if not self._item_codes.n_waiting:
+            self._encoded_at = time.monotonic()
+            self._has_item_codes |= self._assignment.is_caught_up()
+            self._models.swap_when_ready()
+
     def _commit(self) -> None:
         self._consumer.commit(skip=self._assignment.replaying())
 
@@ -150,12 +158,6 @@ class Ingest:
         """Return whether the histories of the owned items are complete, so that their codes are final."""
         return bool(self._assignment.owned) and not self._assignment.is_replaying_item_ratings()
 
-    def _publish_item_codes(self) -> None:
-        """Encode the items that changed and publish the codes that differ from those on the topic."""
-        with timed("item-codes"):
-            changed = self._item_codes.refresh()
-        self._outbox.send_all(changed)
-
     def _apply_tables_read_at_start(self) -> None:
         context = self._context
         while not context.stop.is_set() and not (
@@ -177,8 +179,7 @@ class Ingest:
                 self._apply_table_batch(found)
 
     def _apply_table_batch(self, batch: TableBatch) -> None:
-        for features, timestamp_ms in batch.items:
-            self._state.set_item(features.id, features.features, timestamp_ms)
+        self._state.set_items([(one.id, one.features, timestamp_ms) for one, timestamp_ms in batch.items])
         self._item_codes.update(batch.codes)
 
     def _assigned(self, partitions: list[Partition]) -> Starts:
@@ -193,9 +194,7 @@ class Ingest:
     def _release(self, lost: frozenset[int]) -> None:
         """Drop the histories of the users and items that other workers own from now on."""
         if lost:
-            count = self._context.settings.partitions
-            known = self._state.known_users()
-            self._state.release_users([id_ for id_ in known if partition_for(id_.encode(), count) in lost])
+            self._state.release_users(self._ratings.users_of(lost))
             self._state.release_items(self._item_codes.items_of(lost))
 
     def _revoked(self, partitions: list[Partition]) -> None:

@@ -8,6 +8,7 @@ hash, or of another shape. The owner of an item whose code they replaced on the 
 
 from collections.abc import Iterable
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,10 @@ from dch.state.item_index import ItemCodes
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 from streams import topics
-from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output
 from streams.messages import ItemCode, encode_item_code
 from streams.settings import WorkerSettings
+from streams.worker.owners import Owners
 
 Rows = NDArray[np.int32]
 CodeRecords = Iterable[tuple[str, int, ItemCode | None]]
@@ -32,6 +33,10 @@ Shape = tuple[int, str, int, int]
 """Generation, its hash, bits and ranking vector size. Only codes of one shape are served together."""
 
 MAX_POPULARITY = 2**31 - 1
+
+ITEMS_PER_REFRESH = 2000
+"""Items that are encoded and published at once: about a twentieth of a second. Ratings are applied, and the
+wish to stop is noticed, before the next ones."""
 
 
 class ItemCodeTable:
@@ -45,7 +50,7 @@ class ItemCodeTable:
         self._state = state
         self._next: Shape | None = None  # of the model that is to be served next
         self._published: dict[Shape, ItemCodeStore] = {}  # the codes on the topic, of known models
-        self._owners = np.empty(0, np.int32)  # (n_items,) partition of each item, as far as computed
+        self._owners = Owners(state.known_items, settings.partitions)
 
     def expect(self, model: Model) -> None:
         """Keep the codes of this model from now on, too, and no longer those of an earlier next one."""
@@ -63,9 +68,14 @@ class ItemCodeTable:
             if shape in self._known():
                 self._put(shape, codes)
 
+    @property
+    def n_waiting(self) -> int:
+        """Number of items that changed and were not encoded since."""
+        return self._state.n_changed_items
+
     def refresh(self) -> list[Output]:
-        """Encode the items that changed; return records of the owned codes that differ from the topic."""
-        rows = self._state.refresh_items()
+        """Encode some of the items that changed; return records of owned codes that differ from the topic."""
+        rows = self._state.refresh_items(ITEMS_PER_REFRESH)
         owned = self._is_owned(rows)
         self._serve_published(rows[~owned])
         return self._changed_records(rows[owned])
@@ -94,9 +104,7 @@ class ItemCodeTable:
 
     def items_of(self, partitions: frozenset[int]) -> list[str]:
         """Return the ids of the items that belong to these partitions."""
-        rows = np.flatnonzero(np.isin(self._owner_partitions(), list(partitions)))
-        ids = self._state.known_items()
-        return [ids[row] for row in rows.tolist()]
+        return self._owners.ids_of(partitions)
 
     @property
     def nbytes(self) -> int:
@@ -159,7 +167,7 @@ class ItemCodeTable:
         codes = self._state.item_codes(changed, snapshot)
         self._note_replaced(_shape_of_model(model), changed)
         published.put(changed, codes)
-        return [self._record(model, row, codes.part(at, at + 1)) for at, row in enumerate(changed.tolist())]
+        return self._records(model, changed, codes)
 
     def _have_code(self, rows: Rows) -> NDArray[np.bool_]:
         """Return whether the topic holds a code of any known model, (n,)."""
@@ -168,21 +176,30 @@ class ItemCodeTable:
             found |= store.has_code(rows)
         return found
 
-    def _record(self, model: Model, row: int, code: ItemCodes) -> Output:
-        value = None
-        if code.present[0]:
-            value = encode_item_code(
-                ItemCode(
-                    generation=model.generation,
-                    code=from_words(code.words, model.bits).tobytes().hex(),
-                    ratings=self._state.n_raters(row),
-                    positives=int(code.popularity[0]),
-                    vector=code.vectors.tobytes().hex(),
-                    generation_hash=model.generation_hash,
-                )
+    def _records(self, model: Model, rows: Rows, codes: ItemCodes) -> list[Output]:
+        """Return the records of codes; the columns are converted at once, not row by row."""
+        topic, ids = self._settings.topic(topics.ITEM_CODES.name), self._state.known_items()
+        digits = _hexadecimal(from_words(codes.words, model.bits)), _hexadecimal(codes.vectors)
+        columns = (
+            rows.tolist(),
+            self._owners.all()[rows].tolist(),
+            codes.present.tolist(),
+            self._state.n_raters(rows).tolist(),
+            codes.popularity.tolist(),
+            *digits,
+        )
+        generation, hash_ = model.generation, model.generation_hash
+        return [
+            Output(
+                topic,
+                ids[row].encode(),
+                encode_item_code(ItemCode(generation, code, n_raters, n_positive, vector, hash_))
+                if is_present
+                else None,
+                owner,
             )
-        topic, owner = self._settings.topic(topics.ITEM_CODES.name), int(self._owner_partitions()[row])
-        return Output(topic, self._state.known_items()[row].encode(), value, owner)
+            for row, owner, is_present, n_raters, n_positive, code, vector in zip(*columns, strict=True)
+        ]
 
     def _store(self, shape: Shape) -> ItemCodeStore:
         """Return the published codes of one shape."""
@@ -197,16 +214,17 @@ class ItemCodeTable:
         return np.arange(len(self._state.known_items()), dtype=np.int32)
 
     def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:
-        return np.isin(self._owner_partitions()[rows], list(self.owned))
+        return np.isin(self._owners.all()[rows], list(self.owned))
 
-    def _owner_partitions(self) -> NDArray[np.int32]:
-        """Return the partition that each item belongs to, (n_items,)."""
-        new = self._state.known_items()[len(self._owners) :]
-        if new:
-            count = self._settings.partitions
-            owners = np.array([partition_for(id_.encode(), count) for id_ in new], np.int32)
-            self._owners = np.concatenate([self._owners, owners])
-        return self._owners
+
+def _hexadecimal(columns: NDArray[Any]) -> list[str]:
+    """Return the bytes of each row of (n, width) as hexadecimal digits, (n,)."""
+    width, text = 2 * columns.shape[1] * columns.itemsize, columns.tobytes().hex()
+    return (
+        [text[at : at + width] for at in range(0, len(columns) * width, width)]
+        if width
+        else [""] * len(columns)
+    )
 
 
 def _columns_of(codes: Iterable[ItemCode], shape: Shape) -> ItemCodes:

@@ -287,6 +287,8 @@ def warm_up(model: Model) -> None:
     recommender.recommend("a stranger")
     recommender.recommend_history([(item, model.positive_from)])
     state.prepare(model)
+    name, _, value = next(iter(model.item_tokens), "").partition("=")
+    state.set_item(item, {name: value})
     state.set_user("a", None, 1)
     state.release_users(["a"])
     state.release_items([item])

@@ -28,8 +28,9 @@ run of consecutive offsets is sampled in the same share."""
 BUDGET = 0.05
 """Share of a core that trials may take."""
 
-INTERVAL_S = 10.0
-"""How long the time that trials take is measured before the share changes."""
+INTERVAL_S = 2.0
+"""How long the time that trials take is measured before the share changes. While a backlog is applied, trials
+take their time from it until then."""
 
 
 class TrialShare:

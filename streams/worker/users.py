@@ -11,10 +11,10 @@ from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
 from streams.messages import FeatureRecord, RatingEvent, decode_user, encode_rating
 from streams.messages.fields import MAX_OFFSET
+from streams.messages.item_ratings import ItemRatings, encode_item_ratings
 from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 from streams.worker.counters import count_events
-from streams.worker.ratings import item_rating
 
 
 class UserProcessor:
@@ -99,5 +99,13 @@ def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int
         value=encode_rating(event),
         partition=partition_for(key, settings.partitions),
         timestamp_ms=timestamp_ms or None,
-        if_refused=partial(item_rating, settings, event, MAX_OFFSET),
+        if_refused=partial(_item_rating, settings, event),
     )
+
+
+def _item_rating(settings: WorkerSettings, event: RatingEvent) -> Output:
+    """Return the record of `item-ratings` that tells one event to the owner of its item."""
+    columns = ItemRatings([event.user], [event.item], [event.rating], [event.timestamp], [MAX_OFFSET])
+    (value,) = encode_item_ratings(columns)
+    owner = partition_for(event.item.encode(), settings.partitions)
+    return Output(settings.topic(topics.ITEM_RATINGS.name), None, value, owner)

@@ -1,14 +1,16 @@
-"""Measure ingest: one worker reads, applies, re-keys and commits ratings from a topic of a real Apache Kafka.
+"""Measure one worker on a real Apache Kafka: its start, its memory, ingest, and its end under load.
 
-    python tests/bench/bench_ingest.py [number of ratings]
+    python tests/bench/bench_ingest.py [--items 3700 100000 1000000] [--ratings 200000]
 
-The time runs from the assignment of the partitions to the commit of the last rating's offset. Prequential
-trials are on, as by default: every positive rating is tested before it is folded in.
+Made-up catalogues with features, ranking vectors and items that are not available; default settings, so
+positive ratings are tried before they are folded in. All ratings of a round become visible at once; its time
+runs until the worker has committed them as `ratings`, and until also the last of `item-ratings`. Medians of
+three rounds.
 """
 
-import os
+import argparse
+import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,59 +18,81 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "dch"))
 
-import numpy as np
-from kafka_setup import data, model_for, start_worker, world_on
+from made_service import LONG_S, SIZES, made_service, n_committed, publish_at_once, running_worker
 from record import record
 
-from streams.kafka import Consumer, Partition
-from streams.publish import Pace, publish_ratings
-from tests.streams.brokers import eventually, real_broker
+from tests.streams.brokers import eventually
 
-N_RATINGS = 500_000
+ROUNDS, N_RATINGS = 3, 200_000
 
 
-def main(n=N_RATINGS):
-    """Measure, print, and append to the results."""
-    ratings = data("ml-1m")
-    part = ratings.subset(np.arange(len(ratings)) < n)
-    with tempfile.TemporaryDirectory() as folder, real_broker(Path(folder) / "kafka") as address:
-        world = world_on(address, Path(folder))
-        publish_ratings(part, world.producer, world.settings, pace=Pace(None))
-        world.publish(model_for(ratings))
-        seconds, item_seconds = measure(world, len(part))
-    for side, duration in (("user side", seconds), ("both sides", item_seconds)):
-        per_s = len(part) / duration
-        print(f"{len(part):,} ratings, {side}: {duration:.2f} s to the last commit, {per_s:,.0f}/s")
-    record("ingest, real Kafka, record to committed offset", n=len(part), bits=64, median_ms=1000 * seconds)
-    record("ingest, real Kafka, both sides committed", n=len(part), bits=64, median_ms=1000 * item_seconds)
+def measure(world, n, meanwhile=lambda: None):
+    """Measure, print and record; the world has no ratings yet. ``meanwhile`` is called after ingest."""
+    with running_worker(world) as worker:
+        show(world, "first start of a worker, until it is ready, s", worker.wait_until_ready())
+        eventually(lambda: sum(world.ends("item-codes").values()) >= world.n_items, LONG_S, every_s=0.5)
+        seconds = time.perf_counter() - worker.started
+        show(world, "first start of a worker, until all item codes are published, s", seconds)
+        show(world, "stop of an idle worker, s", worker.terminate()[0])
+    with running_worker(world) as worker:
+        show(
+            world,
+            "start of a worker with published item codes, until it is ready, s",
+            worker.wait_until_ready(),
+        )
+        show(world, "memory of a worker, MiB", worker.memory_mib())
+        show(world, "memory of a worker, MiB, largest so far", worker.memory_mib("VmHWM"))
+        before, rounds = worker.cpu_seconds(), [one_round(world, n, seed) for seed in range(1, ROUNDS + 1)]
+        for at, side in enumerate(("record to committed offset", "both sides committed")):
+            seconds = statistics.median(found[at] for found in rounds)
+            show(world, f"ingest, real Kafka, {side}, ms", 1000 * seconds, n=n)
+            print(f"{'':12} that is {n / seconds:,.0f} ratings/s")
+        cpu = (worker.cpu_seconds() - before) / ROUNDS / n
+        print(f"{'':12} {1e6 * cpu:.1f} us of processor time a rating, all threads")
+        show(world, "memory of a worker, MiB, after ingest", worker.memory_mib())
+        meanwhile()
+        stop_under_load(world, worker, n)
 
 
-def measure(world, n):
+def one_round(world, n, seed):
     """Return the seconds until the user side is committed, and until both sides are committed."""
-    settings = world.settings
-    partitions = range(settings.partitions)
-    watcher = Consumer(settings, group=settings.group_of("worker"), start="earliest")
-
-    def committed(name):
-        return sum(watcher.committed(Partition(world.topic(name), number) for number in partitions).values())
-
-    with start_worker(settings) as worker:
-        while "partitions assigned" not in worker.stderr.readline():
-            pass
-        started = time.perf_counter()
-        eventually(lambda: committed("ratings") >= n, 300, every_s=0.05)
-        seconds = time.perf_counter() - started
-        eventually(lambda: committed("item-ratings") >= n, 300, every_s=0.05)
-        item_seconds = time.perf_counter() - started
-        print(f"the worker used {cpu_seconds(worker.pid):.1f} s of processor time, including its start")
-        return seconds, item_seconds
+    goal = n_committed(world) + n
+    publish_at_once(world, n, seed)
+    started = time.perf_counter()
+    eventually(lambda: n_committed(world) >= goal, LONG_S, every_s=0.02)
+    seconds, end = time.perf_counter() - started, sum(world.ends("item-ratings").values())
+    eventually(lambda: n_committed(world, "item-ratings") >= end, LONG_S, every_s=0.02)
+    return seconds, time.perf_counter() - started
 
 
-def cpu_seconds(pid):
-    """Return the processor time that a process has used so far, user and system, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def stop_under_load(world, worker, n):
+    """Stop the worker while it applies a backlog; show how long that takes and what was committed."""
+    before = n_committed(world)
+    publish_at_once(world, n, ROUNDS + 1)
+    eventually(lambda: n_committed(world) > before + n // 10, LONG_S, every_s=0.02)
+    seconds, code = worker.terminate()
+    done = n_committed(world) - before
+    show(world, "stop of a worker under load, s", seconds)
+    print(f"{'':12} exit code {code}; {done:,} of {n:,} ratings committed")
+    assert code == 0, worker.log.read_text()
+
+
+def show(world, case, value, *, n=0):
+    """Print and record one figure."""
+    print(f"{world.n_items:>10,} items: {case:68} {value:10.2f}", flush=True)
+    record(case, n=n or world.n_items, items=world.n_items, bits=64, median_ms=value)
+
+
+def options():
+    """Return the sizes and the number of ratings that the command line gives."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--items", type=int, nargs="+", default=SIZES, help="sizes of the catalogue")
+    parser.add_argument("--ratings", type=int, default=N_RATINGS, help="ratings of a round")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else N_RATINGS)
+    asked = options()
+    for size in asked.items:
+        with made_service(size) as service:
+            measure(service, asked.ratings)

@@ -1,15 +1,19 @@
-"""Measure the time from request to reply through a broker: p50 and p99, idle and while ingesting ratings.
+"""Measure requests through a real Apache Kafka beside a bare echo: idle, and while ratings arrive.
 
-    python tests/bench/bench_requests.py [embedded | kafka]
+    python tests/bench/bench_requests.py [--items 3700 100000 1000000] [--requests 500]
 
-Requests are sent one at a time by the client of ``dch recommend``. "While ingesting" lasts from a backlog of
-ratings on the topic to the commit of the last one: the worker processes full batches all that time.
+Made-up catalogues with features, ranking vectors and items that are not available; default settings. Each
+request to the worker is followed by one to a bare echo on the same broker, whose reply is a reply of the
+worker: what the worker adds is the difference. Requests are sent one at a time, by the client of
+``dch recommend``. While ratings arrive, another process publishes 10,000 a second.
 """
 
+import argparse
+import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -17,86 +21,101 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "dch"))
 
 import numpy as np
-from kafka_setup import data, model_for, world_on
+from made_catalogue import RATERS
+from made_service import SIZES, feeding, made_service, n_committed, publish_at_once, running_worker
 from record import record
 
+from streams import topics
 from streams.client import RecommendClient
-from streams.messages import RecommendRequest
-from streams.publish import Pace, publish_ratings
+from streams.kafka import Admin
+from streams.messages import RecommendRequest, encode_reply
 from streams.settings import ClientSettings
-from tests.streams.brokers import embedded_broker, eventually, real_broker
-from tests.streams.world import worker_process
+from tests.streams.brokers import eventually
 
-HISTORY = 50_000
-BACKLOG = {"embedded": 100_000, "kafka": 400_000}  # the embedded broker takes fewer than 300,000 records
-IDLE_REQUESTS = 1000
-CHECK_EVERY = 20
-"""Requests between two checks for the last commit."""
+HISTORY, PER_S, N_REQUESTS, WARM_UP = 200_000, 10_000, 500, 50
+
+
+def measure(world, n):
+    """Measure, print and record; the worker must be ready."""
+    asking = world.settings.as_role(ClientSettings, request_timeout_s=60.0)
+    with RecommendClient(asking) as client, bare_echo(world, client) as echo:
+        ask_both(client, echo, WARM_UP)
+        report(world, "idle", ask_both(client, echo, n))
+        with feeding(world, PER_S):
+            ask_both(client, echo, WARM_UP)
+            before, started = n_committed(world), time.perf_counter()
+            found = ask_both(client, echo, n)
+            rate = (n_committed(world) - before) / (time.perf_counter() - started)
+            report(world, f"while {PER_S:,} ratings/s arrive", found)
+            print(f"{'':12} {rate:,.0f} ratings/s were committed meanwhile")
 
 
 @contextmanager
-def embedded(folder):
-    """Yield the address of the embedded broker."""
-    with embedded_broker(folder) as process:
-        yield process.address
+def bare_echo(world, client):
+    """Yield a client of a bare echo, which answers with a reply of the worker."""
+    settings = world.settings.replace(prefix=world.settings.prefix + "echo-")
+    topics.create(Admin(settings), settings)
+    reply, file = client.ask(RecommendRequest(user="u0")), world.folder / "reply"
+    file.write_bytes(encode_reply(reply))
+    program = Path(__file__).with_name("echo.py")
+    command = [sys.executable, program, settings.bootstrap_servers, settings.topic("requests"), file]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "echo\n"
+        with RecommendClient(settings.as_role(ClientSettings, request_timeout_s=60.0)) as echo:
+            yield echo
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
 
 
-BROKERS = {"embedded": embedded, "kafka": real_broker}
+USERS = count()
 
 
-def main(name):
-    """Measure, print, and append to the results."""
-    ratings = data("ml-1m")
-    users = [ratings.user_ids[row] for row in np.unique(ratings.users[:HISTORY]).tolist()]
-    with tempfile.TemporaryDirectory() as folder, BROKERS[name](Path(folder) / "broker") as address:
-        world = world_on(address, Path(folder))
-        settings = world.settings
-        asking = settings.as_role(ClientSettings, request_timeout_s=60.0)
-        world.publish(model_for(ratings))
-        publish(world, ratings, 0, HISTORY)
-        with worker_process(settings, Path(folder) / "worker.log"), RecommendClient(asking) as client:
-            eventually(lambda: n_committed(world) >= HISTORY, 120, every_s=0.5)
-            request_while(client, users, lambda n: n < 50)
-            report(name, "idle", request_while(client, users, lambda n: n < IDLE_REQUESTS))
-            end = HISTORY + BACKLOG[name]
-            publish(world, ratings, HISTORY, end)
-            report(
-                name,
-                "while ingesting",
-                request_while(client, users, lambda n: n % CHECK_EVERY or n_committed(world) < end),
-            )
-
-
-def publish(world, ratings, start, stop):
-    """Publish the ratings from start to stop."""
-    which = np.zeros(len(ratings), np.bool_)
-    which[start:stop] = True
-    publish_ratings(ratings.subset(which), world.producer, world.settings, pace=Pace(None))
-
-
-def n_committed(world):
-    """Return the number of ratings that the worker has committed."""
-    return sum(world.committed("ratings").values())
-
-
-def request_while(client, users, condition):
-    """Send requests one by one while the condition on their number holds; return each one's milliseconds."""
-    durations = []
-    while condition(len(durations)):
-        start = time.perf_counter()
-        client.ask(RecommendRequest(user=users[len(durations) % len(users)]))
-        durations.append(1000 * (time.perf_counter() - start))
+def ask_both(client, echo, n):
+    """Ask for the lists of n users, each of the worker and of the echo; return (n, 2) milliseconds."""
+    durations = np.empty((n, 2))
+    for at in range(n):
+        request = RecommendRequest(user=f"u{next(USERS) * 7919 % RATERS}")
+        for which, asked in enumerate((client, echo)):
+            start = time.perf_counter()
+            asked.ask(request)
+            durations[at, which] = 1000 * (time.perf_counter() - start)
     return durations
 
 
-def report(name, when, durations):
-    """Print and record the percentiles."""
-    p50, p99 = np.percentile(durations, (50, 99)).tolist()
-    print(f"{name}, {when}: p50 {p50:.2f} ms, p99 {p99:.2f} ms over {len(durations):,} requests")
-    for percentile, value in (("p50", p50), ("p99", p99)):
-        record(f"request to reply, {name}, {when}, {percentile}", n=len(durations), bits=64, median_ms=value)
+def report(world, when, durations):
+    """Print and record the percentiles of both."""
+    for percentile in (50, 99):
+        ours, echo = np.percentile(durations, percentile, axis=0).tolist()
+        print(
+            f"{world.n_items:>10,} items: request to reply, {when}, p{percentile}: {ours:8.2f} ms, bare echo "
+            f"{echo:8.2f} ms, {ours - echo:+.2f} ms, {ours / echo:.2f} x",
+            flush=True,
+        )
+        for name, value in (("", ours), (", bare echo", echo)):
+            case = f"request to reply, kafka, {when}, p{percentile}{name}"
+            record(case, n=len(durations), items=world.n_items, bits=64, median_ms=value)
+
+
+def with_history(world, worker):
+    """Publish ratings of every user, and wait until the worker has applied them."""
+    worker.wait_until_ready()
+    publish_at_once(world, HISTORY, seed=1)
+    eventually(lambda: n_committed(world) >= HISTORY, 900, every_s=0.2)
+
+
+def options():
+    """Return the sizes and the number of requests that the command line gives."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--items", type=int, nargs="+", default=SIZES, help="sizes of the catalogue")
+    parser.add_argument("--requests", type=int, default=N_REQUESTS, help="requests of each measurement")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or BROKERS:
-        main(chosen)
+    asked = options()
+    for size in asked.items:
+        with made_service(size) as service, running_worker(service) as running:
+            with_history(service, running)
+            measure(service, asked.requests)

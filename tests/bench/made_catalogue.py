@@ -1,18 +1,22 @@
-"""A recommender with a catalogue of any size: a seeded generator makes model, codes and ratings, no fit.
+"""A catalogue of any size: a seeded generator makes model, codes, features and ratings, no fit.
 
-Codes lie around random centres, so that distances spread as those of fitted codes do. The tower knows the
-first 3,700 items; the others are new to it, as items are that arrived after a fit.
+For searches, ``made_recommender``: codes lie around random centres, so that distances spread as those of
+fitted codes do. The tower knows the first 3,700 items; the others are new to it, as items are that arrived
+after a fit. For a service, ``service_model``: its towers know every item, user and feature.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "dch"))
 
 import numpy as np
-from random_models import random_model
+from random_models import KNOTS, random_model, random_tower
 
 from dch import Recommender
+from dch.data.ids import IdTable
+from dch.models.model import Model
 from dch.models.neighbours import NO_NEIGHBOURS
 from dch.state.item_index import ItemCodes
 
@@ -20,6 +24,8 @@ FITTED, CENTRES, FLIPPED = 3_700, 500, 0.2  # FLIPPED: share of bits in which a 
 USERS, RATED = 64, 200
 HIDDEN, BITS, VECTOR_SIZE = 256, 64, 64  # as of a fit with default settings
 AVAILABLE = 0.95
+RATERS, GENRES, YEARS = 20_000, 20, 60  # of a service: users who rate, and what features items have
+FIRST_MS = 1_700_000_000_000
 
 
 def made_model(n_fitted=FITTED, seed=0, neighbours=NO_NEIGHBOURS):
@@ -68,3 +74,41 @@ def made_codes(rng, n):
     vectors = rng.integers(-127, 128, (n, VECTOR_SIZE)).astype(np.int8)
     popularity = (1000 * rng.random(n) ** 20).astype(np.int32)
     return ItemCodes(words[:, None], vectors, popularity, np.ones(n, np.bool_))
+
+
+def service_model(n_items, seed=0):
+    """Return a model of the size of a fit to n_items items and 20,000 users, with ranking vectors."""
+    rng = np.random.default_rng(seed)
+    tokens = [f"genres=g{one}" for one in range(GENRES)] + [f"year={one}" for one in range(YEARS)]
+    return Model(
+        generation=1,
+        user_tower=_made_tower(rng, n_items),
+        item_tower=_made_tower(rng, RATERS + len(tokens)),
+        user_ids=IdTable(f"u{row}" for row in range(RATERS)),
+        item_ids=IdTable(f"i{row}" for row in range(n_items)),
+        item_tokens=IdTable(tokens),
+        rating_knots=KNOTS,
+    )
+
+
+def _made_tower(rng, n_tokens):
+    bag = rng.standard_normal((n_tokens, HIDDEN), np.float32) / 2
+    return replace(random_tower(rng, 1, HIDDEN, BITS, VECTOR_SIZE, 10.0), bag=bag)
+
+
+def made_features(row):
+    """Return the features of an item: a title, two genres, a year; one in twenty is not available."""
+    found = {"title": f"Item {row}", "genres": [f"g{row % GENRES}", f"g{row // GENRES % GENRES}"]}
+    return found | {"year": row % YEARS} | ({"available": False} if row % 20 == 7 else {})
+
+
+def made_ratings(n, n_items, seed=0):
+    """Return n ratings as columns: user and item numbers, values 1 to 5, and times in ms.
+
+    Users come in any order. Some rate much more than others, and a few items get most of the ratings.
+    """
+    rng = np.random.default_rng(seed)
+    users = (RATERS * rng.random(n) ** 2).astype(np.int32)
+    items = (n_items * rng.random(n) ** 3).astype(np.int32)
+    values = rng.choice([1, 2, 3, 4, 4, 4, 5, 5], n)
+    return users, items, values, FIRST_MS + 1000 * (seed * 1_000_000 + np.arange(n))

@@ -38,6 +38,7 @@ from streams.messages import (  # noqa: E402
     RecommendRequest,
     RequestLimits,
     decode_item_code,
+    decode_item_rating,
     encode_rating,
 )
 from streams.settings import ClientSettings, WorkerSettings  # noqa: E402
@@ -407,8 +408,10 @@ class Chaos:
         return self.bad <= self.letters.keys()
 
     def count_repeated(self) -> None:
-        """Count repeated records of `item-ratings`; the item codes show that none is missing."""
-        values = Counter(record.value for record in self.read_all("item-ratings"))
+        """Count repeated events of `item-ratings`; the item codes show that none is missing."""
+        records = [one for one in self.read_all("item-ratings") if not is_bad("item-ratings", one)]
+        parts = [decode_item_rating(record).as_tuple() for record in records]
+        values = Counter(event for columns in parts for event in zip(*columns, strict=True))
         self.n_repeated = sum(values.values()) - len(values)
 
     def print_table(self) -> None:
@@ -429,7 +432,7 @@ class Chaos:
             ("of these with another code", len(getattr(self, "different", ()))),
             ("users compared with the fold", self.n_users),
             ("of these with another code", self.n_different_users),
-            ("records of `item-ratings` repeated", getattr(self, "n_repeated", 0)),
+            ("events of `item-ratings` repeated", getattr(self, "n_repeated", 0)),
             ("bad records", len(getattr(self, "bad", ()))),
             ("of these without a dead letter", len(getattr(self, "bad", set()) - letters.keys())),
             ("dead letters repeated", letters.total() - len(letters)),

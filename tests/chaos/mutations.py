@@ -80,7 +80,8 @@ def _valid(name: str, id_: str, rng: random.Random) -> tuple[bytes, bytes]:
     }
     found = {
         "ratings": rating,
-        "item-ratings": rating | {"offset": rng.randrange(10**6)},
+        "item-ratings": {name + "s": [value] for name, value in rating.items()}
+        | {"offsets": [rng.randrange(10**6)]},
         "users": {"age": rng.randrange(99)},
         "items": {"title": id_, "available": True},
         "item-codes": code,

@@ -26,10 +26,12 @@ from streams.messages import (
     RatingEvent,
     RecommendRequest,
     decode_item_code,
+    decode_item_rating,
     decode_rating,
     encode_features,
     encode_rating,
 )
+from streams.messages.item_ratings import joined
 from streams.settings import ClientSettings
 from streams.worker import serve
 from tests.streams.brokers import ROOT, eventually
@@ -122,6 +124,11 @@ class World:
             return records
         finally:
             consumer.close()
+
+    def item_ratings(self):
+        """Return every event on `item-ratings`: user, item, rating, time and offset."""
+        columns = joined(map(decode_item_rating, self.read_all("item-ratings"))).as_tuple()
+        return list(zip(*columns, strict=True))
 
     def committed(self, name, group=""):
         """Return the committed offset of every partition of a topic; ``group`` is what follows "worker"."""

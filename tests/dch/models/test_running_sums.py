@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from random_models import KNOTS, random_tower
 
 from dch.data.ratings import Rows
-from dch.models.running_sums import add_features, add_rating, empty_sums, grow_sums, interpolate, sums_of
+from dch.models.running_sums import GrowingSums, add_features, add_rating, empty_sums, interpolate, sums_of
 
 
 @given(st.floats(-10, 10, width=32))
@@ -48,10 +48,11 @@ def test_features_can_be_added_and_subtracted_and_do_not_count_as_ratings():
     assert sums.squares[0] == 0
 
 
-def test_growing_keeps_the_sums_and_at_least_doubles_the_size():
-    sums = empty_sums(4, 8)
+def test_growing_keeps_the_sums_and_copies_nothing():
+    growing = GrowingSums(8)
+    sums = growing.first(4)
     sums.sums[3], sums.squares[3], sums.n_ratings[3], sums.n_positive[3] = 7, 8, 9, 10
-    grown = grow_sums(sums, 5)
-    assert len(grown.squares) == 8
+    grown = growing.first(5)
     assert [column[3].max() for column in grown] == [7, 8, 9, 10]
-    assert grow_sums(grown, 8) is grown
+    assert [column[4].max() for column in grown] == [0, 0, 0, 0]
+    assert all(map(np.shares_memory, sums, grown))

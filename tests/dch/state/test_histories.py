@@ -42,12 +42,17 @@ def state(histories):
     }
 
 
+def n_live(histories):
+    return histories.n_live(np.arange(6, dtype=np.int32)).tolist()
+
+
 @given(st.lists(EVENT, max_size=40), st.randoms(use_true_random=False))
 def test_the_latest_rating_of_each_pair_counts_in_any_order_and_with_repeats(sampled, random):
     events = [(offset, *event) for offset, event in enumerate(sampled)]
     histories = Histories()
     apply(histories, events)
     assert state(histories) == oracle(events)
+    assert n_live(histories) == [sum(own == row for own, _ in oracle(events)) for row in range(6)]
 
     again = events + random.sample(events, len(events) // 2)
     random.shuffle(again)

@@ -94,7 +94,7 @@ def test_a_state_knows_its_users_the_raters_of_an_item_and_what_is_forgotten():
     (item,) = state.item_rows(["i0", "i9"])
     assert (list(state.known_users()), list(state.known_items())) == (["u0", "u1"], ["i0"])
     assert state.intern_items(["i1", "i0"]).tolist() == [1, 0]
-    assert (state.n_raters(item), state.n_raters(99)) == (1, 0)
+    assert state.n_raters(np.array([item, 99], np.int32)).tolist() == [1, 0]
     state.set_user("u0", None, 7)
     assert state.forgotten_before(np.array([0, 1, 99], np.int32)).tolist() == [7, NEVER, NEVER]
 

@@ -83,8 +83,8 @@ def test_a_tombstone_however_far_ahead_withdraws_the_ratings_of_its_user(produce
     record = Record(topic, 0, 0, key, value, at)
     if ahead_ms:
         found = decode_item_rating(record)
-        assert (topic, key, found.user, found.item) == ("item-ratings", b"i", "u", "i")
-        assert (found.rating, found.timestamp) == (None, time_ms)
+        assert (topic, key, found.users, found.items) == ("item-ratings", None, ["u"], ["i"])
+        assert (found.ratings, found.timestamps) == ([None], [time_ms])
     else:
         assert (topic, decode_rating(record)) == ("ratings", RatingEvent("u", "i", None, time_ms))
 

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
@@ -35,6 +35,22 @@ def test_an_invalid_code_is_a_bad_record_that_names_the_field():
 def test_a_code_of_an_earlier_version_has_no_hash():
     _, code = decode_item_code(record('{"generation": 1, "code": "00", "ratings": 1, "positives": 1}'))
     assert code.generation_hash == ""
+
+
+digits, counts = st.text("0aF ", max_size=6), st.integers(-1, 2**31)
+
+
+@given(
+    st.builds(ItemCode, *[st.integers(-1, 2**31)] * 1, digits, *[st.integers(-1, 2**31)] * 2, digits, digits)
+)
+@example(CODE)
+@example(ItemCode(1, "0" * 66, 1, 1))
+@example(ItemCode(1, "0", 1, 1, "0"))
+@example(ItemCode(1, "00", 1, 1, "", "AB"))
+def test_the_fast_decoder_judges_as_the_slow_one(code):
+    found = record(encode_item_code(code), key=b"i")
+    framed = record(b"\0\0\0\0\x07" + found.value, key=b"i")  # only the slow decoder opens an envelope
+    assert str(decoded(decode_item_code, found)) == str(decoded(decode_item_code, framed))
 
 
 @given(

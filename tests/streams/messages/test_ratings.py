@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from streams.errors import BadRecord
 from streams.messages import RatingEvent, decode_rating, decode_ratings, decode_user, encode_rating
+from streams.messages.times import DAY_MS
 from tests.streams.messages.records import decoded, headers, objects, record
 
 EVENT = RatingEvent("u1", "i9", 4.5, 1_700_000_000_000)
@@ -58,6 +59,25 @@ def test_a_batch_decodes_like_single_records(values):
     alone = [decoded(decode_rating, record(value)) for value in values]
     many = decode_ratings([record(value) for value in values])
     assert [str(one) for one in many] == [str(one) for one in alone]
+
+
+def test_no_record_takes_the_event_of_another_one_in_its_batch():
+    """A batch is parsed as lines, so a value that is no line must not shift the others."""
+    two = PLAIN + b"\n" + PLAIN.replace(b"u1", b"u2")
+    for values in ([two, b""], [b"", two], [two, PLAIN], [PLAIN, b"\n"], [PLAIN + b"\n", b""], [b"", b""]):
+        alone = [decoded(decode_rating, record(value)) for value in values]
+        assert [str(one) for one in decode_ratings([record(value) for value in values])] == list(
+            map(str, alone)
+        )
+    pretty = PLAIN.replace(b", ", b",\n")
+    assert decode_ratings([record(pretty), record(PLAIN)]) == [EVENT, EVENT]
+
+
+def test_an_event_that_is_ahead_of_its_record_is_found_in_a_batch():
+    ahead = PLAIN.replace(b"1700000000000", b"1700000000001")
+    a_day_before = {"timestamp_ms": 1_700_000_000_000 - DAY_MS}
+    found = decode_ratings([record(value, **a_day_before) for value in (PLAIN, ahead, PLAIN)])
+    assert [type(one) for one in found] == [RatingEvent, BadRecord, RatingEvent]
 
 
 @pytest.mark.parametrize(

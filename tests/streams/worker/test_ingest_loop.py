@@ -9,7 +9,7 @@ from streams.kafka import Partition
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import ModelPointer, RatingEvent, encode_rating
-from streams.messages.item_ratings import decode_item_ratings
+from streams.messages.item_ratings import decode_item_ratings, joined
 from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, WorkerContext
 from streams.worker.ingest_loop import Ingest
@@ -95,10 +95,51 @@ def test_a_rating_from_before_its_user_was_forgotten_is_withdrawn_from_its_item(
     clients.sent.clear()
     old, new = RatingEvent(USER, "i1", 5.0, T + 8), RatingEvent(USER, "i2", 5.0, T + 10)
     ingest.process([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate((old, new))])
-    item_ratings = {found.item: found for found in decode_item_ratings(as_records(clients.sent))}
-    assert (item_ratings["i1"].rating, item_ratings["i1"].timestamp) == (None, T + 9)
-    assert (item_ratings["i2"].rating, item_ratings["i2"].timestamp) == (5.0, T + 10)
+    found = joined(decode_item_ratings(as_records(clients.sent)))
+    events = set(zip(found.items, found.ratings, found.timestamps, strict=True))
+    assert events == {("i1", None, T + 9), ("i2", 5.0, T + 10)}
 
 
 def as_records(outputs):
     return [Record(output.topic, 0, at, output.key, output.value, 0) for at, output in enumerate(outputs)]
+
+
+def test_a_batch_of_ratings_is_written_as_a_few_records():
+    clients = Clients({})
+    ingest = ingest_on(clients)
+    ingest._assigned(partitions(0))
+    ratings = [RatingEvent(USER, f"i{at % 8}", 5.0, T + at) for at in range(640)]
+    ingest.process([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate(ratings)])
+    written = [output for output in clients.sent if output.topic == "item-ratings"]
+    found = joined(decode_item_ratings(as_records(written)))
+    assert sorted(zip(found.items, found.timestamps, found.offsets, strict=True)) == sorted(
+        (event.item, event.timestamp, at) for at, event in enumerate(ratings)
+    )
+    assert all(partition_for(item.encode(), 3) == one.partition for one in written for item in items_of(one))
+    assert len(written) <= 3 + 640 // 64
+
+
+def items_of(output):
+    (found,) = decode_item_ratings(as_records([output]))
+    return found.items
+
+
+def test_a_large_catalogue_is_encoded_in_parts_and_lists_wait_for_the_last(monkeypatch):
+    """The thread looks at the wish to stop, and at new ratings, between two parts."""
+    monkeypatch.setattr("streams.worker.item_codes.ITEMS_PER_REFRESH", 3)
+    clients = Clients({})
+    ingest = ingest_on(clients)
+    ingest._assigned(partitions(0, 1, 2))
+    ingest.process([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate(eight_items())])
+    item_ratings = [output for output in clients.sent if output.topic == "item-ratings"]
+    clients.sent.clear()
+    ingest._ratings.apply_item_ratings(as_records(item_ratings))
+    n_written = []
+    for _ in range(4):
+        ingest.encode_items()
+        n_written.append((len(clients.sent), ingest._has_item_codes))
+    assert n_written == [(3, False), (6, False), (8, True), (8, True)]
+
+
+def eight_items():
+    return [RatingEvent(USER, f"i{at}", 5.0, T + at) for at in range(8)]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from random_models import random_model
@@ -10,8 +11,8 @@ from dch.state.state import State
 from streams.errors import BadRecord
 from streams.kafka.partitioner import partition_for
 from streams.messages import RatingEvent, decode_rating, encode_rating
-from streams.messages.item_ratings import ItemRating, encode_item_rating
-from streams.worker.ratings import split_item_ratings, split_ratings, to_events
+from streams.messages.item_ratings import ItemRatings, encode_item_ratings
+from streams.worker.ratings import columns_of, split_item_ratings, split_ratings, to_events
 from tests.streams.messages.records import decoded, record
 
 N = 3
@@ -28,7 +29,7 @@ records = st.lists(
 
 @given(records)
 def test_every_record_is_applied_repartitioned_or_sent_to_the_dead_letters(found):
-    batch = split_ratings(found, N)
+    batch = split_ratings(found, lambda users: np.array([partition_for(user.encode(), N) for user in users]))
     bad = [one for one in found if isinstance(decoded(decode_rating, one), BadRecord)]
     good = [one for one in found if one not in bad]
     ours = [one for one in good if owner_of(one) == one.partition]
@@ -45,14 +46,16 @@ def owner_of(one):
 
 
 def test_item_ratings_are_applied_in_whatever_partition_they_are():
-    rating = ItemRating("u", "i", None, 5, 7)
-    good, bad = split_item_ratings([record(encode_item_rating(rating), partition=2), record("{}")])
-    assert good == [rating]
+    ratings = ItemRatings(["u", "v"], ["i", "i"], [None, 2.0], [5, 6], [7, 8])
+    (value,) = encode_item_ratings(ratings)
+    good, bad = split_item_ratings([record(value, partition=2), record("{}")])
+    assert good == ratings
     assert [str(reason) for _, reason in bad] == ["user: missing"]
 
 
 def test_a_withdrawn_rating_is_nan():
     ratings = [RatingEvent("u", "i", None, 1), RatingEvent("u", "i", 2.0, 1)]
-    values = to_events(State(random_model()), ratings, [0, 1]).ratings.tolist()
+    columns = columns_of(ratings, np.array([0, 1]))
+    values = to_events(State(random_model()), columns).ratings.tolist()
     assert math.isnan(values[0])
     assert values[1] == 2.0

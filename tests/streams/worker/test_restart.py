@@ -52,11 +52,11 @@ def test_sigterm_stops_a_worker_within_seconds_with_everything_applied_committed
     with worker_process(world.settings, tmp_path / "log") as worker:
         world.rate(*some_ratings(500))
         wait_until_committed(world, 500)
-        wait_until_committed(world, 500, "item-ratings")
+        eventually(lambda: world.committed("item-ratings") == world.ends("item-ratings"))
         assert worker.terminate(within_s=8) == 0
         assert worker.last_log_line("worker stopped")
     assert n_committed(world) == 500
-    assert len(world.read_all("item-ratings")) == 500
+    assert len(world.item_ratings()) == 500
 
 
 def test_a_failing_worker_does_not_commit_and_the_next_worker_repeats_the_records(world, monkeypatch):

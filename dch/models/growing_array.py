@@ -1,0 +1,56 @@
+"""Arrays that grow in place: address space is reserved, and memory is taken only where rows are written.
+
+Copying a million bags to a larger array takes a second, in which nobody is answered. Where the system refuses
+so much address space, the array is copied after all, to twice its size.
+"""
+
+import mmap
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+RESERVED_BYTES = 1 << 38
+"""Address space of one array: 134 million rows of 2 kB. It is a limit of nothing but of growing for free."""
+
+NO_RESERVE = 0x4000
+"""MAP_NORESERVE of Linux: the kernel does not count the mapping as memory until it is written to."""
+
+FIRST_ROWS = 8
+
+
+class GrowingArray:
+    """An array of zeros of which any number of first rows can be had. Only one thread may grow it."""
+
+    def __init__(self, dtype: DTypeLike, *row_shape: int) -> None:
+        """Take the type of the elements, and the shape of a row; none for single elements."""
+        self._dtype, self._row_shape = np.dtype(dtype), row_shape
+        self._rows = self._reserve(FIRST_ROWS)
+
+    def first(self, n: int) -> NDArray[Any]:
+        """Return the first n rows, as a view; earlier views stay valid, and mostly show the same memory."""
+        if n > len(self._rows):
+            larger = self._reserve(max(n, 2 * len(self._rows)))
+            larger[: len(self._rows)] = self._rows
+            self._rows = larger
+        return self._rows[:n]
+
+    def _reserve(self, n_rows: int) -> NDArray[Any]:
+        row_bytes = self._dtype.itemsize * int(np.prod(self._row_shape, dtype=np.int64))
+        reserved = _address_space(max(RESERVED_BYTES, n_rows * row_bytes))
+        if reserved is None:
+            return np.zeros((n_rows, *self._row_shape), self._dtype)
+        n_rows = len(reserved) // row_bytes
+        found = np.frombuffer(reserved, self._dtype, n_rows * row_bytes // self._dtype.itemsize)
+        return found.reshape(n_rows, *self._row_shape)
+
+
+def _address_space(n_bytes: int) -> mmap.mmap | None:
+    """Return zeros that take memory only where they are written; None where the system refuses."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return mmap.mmap(-1, n_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE)
+    except (OSError, OverflowError, ValueError):  # a limit of the process, or strict accounting of memory
+        return None

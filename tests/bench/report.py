@@ -1,0 +1,192 @@
+"""Print the tables of README.md's section "Speed", and draw docs/growth.png, both from results.csv.
+
+    python tests/bench/report.py
+
+Figures are those of the newest commit in the file; of a case that was measured twice, the last.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from dch.experiments.reports.plots import COLOURS, MARKERS, RC, require_matplotlib
+
+RESULTS = Path(__file__).with_name("results.csv")
+PICTURE = Path(__file__).parents[2] / "docs" / "growth.png"
+FAISS = "search, top 20, faiss IndexBinaryFlat"
+SERVED, TOGETHER = "list as served, 20 of 200 candidates", "list as served, of 32 requests that wait"
+TRIAL, ENCODE = "prequential trial", "encode one row"
+USER_SIDE, BOTH_SIDES = (
+    f"ingest, real Kafka, {side}, ms" for side in ("record to committed offset", "both sides committed")
+)
+IDLE, BUSY = "request to reply, kafka, idle", "request to reply, kafka, while 10,000 ratings/s arrive"
+SERVICE = (
+    ("first start until ready, s", "first start of a worker, until it is ready, s"),
+    (
+        "the same until all item codes are published, s",
+        "first start of a worker, until all item codes are published, s",
+    ),
+    ("restart until ready, s", "start of a worker with published item codes, until it is ready, s"),
+    ("memory after ingest, MiB", "memory of a worker, MiB, after ingest"),
+    ("SIGTERM under load until the process ended, s", "stop of a worker under load, s"),
+)
+
+
+def newest():
+    """Return the newest figures by case and number of items: (value, n), and the commit."""
+    with RESULTS.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    commit = lines[-1]["commit"]
+    found = {}
+    for line in lines:
+        if line["commit"] == commit and line["bits"] == "64":
+            found[line["case"], int(line["items"])] = float(line["median_ms"]), int(line["n"])
+    return found, commit, lines[-1]["date"]
+
+
+class Figures:
+    """The newest figures, as text for tables and as numbers for the picture."""
+
+    def __init__(self):
+        self.found, self.commit, self.date = newest()
+        self.sizes = sorted({items for _, items in self.found})
+
+    def value(self, case, items):
+        """Return a figure, or None."""
+        return self.found.get((case, items), (None, 0))[0]
+
+    def per_s(self, case, items):
+        """Return how many a second a figure in milliseconds for n of them is."""
+        value, n = self.found.get((case, items), (None, 0))
+        return None if value is None else 1000 * n / value
+
+    def row(self, title, cell):
+        """Return a row of a Markdown table; ``cell`` gives the text for a number of items, or None."""
+        cells = [cell(items) for items in self.sizes]
+        return f"| {title} | " + " | ".join("-" if one is None else one for one in cells) + " |"
+
+
+def tables(figures):
+    """Return the tables as Markdown."""
+    head = "| items | " + " | ".join(f"{items:,}" for items in figures.sizes) + " |"
+    rule = "|---|" + "---:|" * len(figures.sizes)
+    service = [figures.row(f"ratings/s, {name}", _rate(figures, case)) for name, case in RATES]
+    for when, case in (("idle", IDLE), ("while 10,000 ratings/s arrive", BUSY)):
+        service.append(figures.row(f"request {when}, p50 / p99, ms", _pair(figures, case, "")))
+        service.append(figures.row("the same of a bare echo", _pair(figures, case, ", bare echo")))
+    service += [figures.row(name, _plain(figures, case)) for name, case in SERVICE]
+    searches = [
+        figures.row("one list as served, x Faiss's bare top 20", _ratio(figures, SERVED)),
+        figures.row("a list of 32 requests that wait, x Faiss", _ratio(figures, TOGETHER)),
+        figures.row("Faiss `IndexBinaryFlat`, bare top 20, ms", _plain(figures, FAISS, 3)),
+        figures.row("prequential trial with its rating, us", _micro(figures, TRIAL)),
+        figures.row("encode one row, us", _micro(figures, ENCODE)),
+    ]
+    return "\n".join([head, rule, *service, "", head, rule, *searches])
+
+
+RATES = (("users committed", USER_SIDE), ("users and items committed", BOTH_SIDES))
+
+
+def _rate(figures, case):
+    def cell(items):
+        found = figures.per_s(case, items)
+        return None if found is None else f"{found:,.0f}"
+
+    return cell
+
+
+def _pair(figures, case, suffix):
+    def cell(items):
+        both = [figures.value(f"{case}, p{one}{suffix}", items) for one in (50, 99)]
+        return None if None in both else f"{both[0]:.1f} / {both[1]:.1f}"
+
+    return cell
+
+
+def _plain(figures, case, digits=1):
+    def cell(items):
+        found = figures.value(case, items)
+        return None if found is None else f"{found:,.{digits}f}"
+
+    return cell
+
+
+def _ratio(figures, case):
+    def cell(items):
+        found, faiss = figures.value(case, items), figures.value(FAISS, items)
+        return None if found is None or not faiss else f"{found / faiss:.2f}"
+
+    return cell
+
+
+def _micro(figures, case):
+    def cell(items):
+        found = figures.value(case, items)
+        return None if found is None else f"{1000 * found:.0f}"
+
+    return cell
+
+
+def draw(figures):
+    """Draw how search, request, ingest and trial grow with the number of items."""
+    require_matplotlib()
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    panels = (
+        (
+            "search",
+            "ms of processor time",
+            {"one list": SERVED, "of 32 that wait": TOGETHER, "Faiss, bare": FAISS},
+            1,
+        ),
+        (
+            "request, p99",
+            "ms",
+            {
+                "idle": f"{IDLE}, p99",
+                "echo, idle": f"{IDLE}, p99, bare echo",
+                "with 10,000 ratings/s": f"{BUSY}, p99",
+                "echo, with these": f"{BUSY}, p99, bare echo",
+            },
+            1,
+        ),
+        ("ingest", "ratings/s", {"users": USER_SIDE, "users and items": BOTH_SIDES}, None),
+        (
+            "trial, encoding",
+            "us of processor time",
+            {"trial with its rating": TRIAL, "encode one row": ENCODE},
+            1000,
+        ),
+    )
+    with rc_context(RC):
+        figure = Figure(figsize=(16, 4.2), layout="constrained")
+        for axes, (title, unit, lines, factor) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+            for at, (label, case) in enumerate(lines.items()):
+                points = [(items, _number(figures, case, items, factor)) for items in figures.sizes]
+                if known := [point for point in points if point[1] is not None]:
+                    axes.plot(*zip(*known, strict=True), label=label, color=COLOURS[at], marker=MARKERS[at])
+            axes.set(title=title, xlabel="items", ylabel=unit)
+            if axes.lines:
+                axes.set(xscale="log", yscale="log")
+                axes.legend(fontsize=9)
+        figure.suptitle(
+            f"How costs grow with the catalogue (commit {figures.commit}, {figures.date})", fontsize=12
+        )
+        figure.savefig(PICTURE, format="png", dpi=110)
+
+
+def _number(figures, case, items, factor):
+    if factor is None:
+        return figures.per_s(case, items)
+    value = figures.value(case, items)
+    return None if value is None else factor * value
+
+
+if __name__ == "__main__":
+    newest_figures = Figures()
+    print(f"commit {newest_figures.commit}, {newest_figures.date}\n\n{tables(newest_figures)}")
+    draw(newest_figures)
