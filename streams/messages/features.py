@@ -55,7 +55,7 @@ def _decode(record: Record, id_field: str) -> FeatureRecord:
     features = dict(open_record(record)[0])
     named = features.pop(id_field, None)
     if named is None:
-        return FeatureRecord(the_id(record.key, id_field), features)
+        return FeatureRecord(ids[0] if len(ids) == 1 else the_id(record.key, id_field), features)
     id_ = id_text(named, id_field)
     if ids and id_ not in ids:
         expected = " or ".join(map(short_repr, ids))

@@ -184,6 +184,25 @@ def test_features_alone_give_a_code_to_an_item_but_not_to_a_user_and_can_be_remo
     assert codes_of(recommender) == before
 
 
+FEATURES = st.none() | st.fixed_dictionaries(
+    {}, optional={"genres": st.lists(st.sampled_from(["Drama", "War"])), "available": st.booleans()}
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(ITEMS), FEATURES, st.integers(0, 3)), max_size=12))
+def test_features_of_many_items_at_once_are_those_of_one_after_the_other(records):
+    model = random_model(item_tokens=["genres=Drama", "genres=War"])
+    together, alone = folded(EVENTS, model), folded(EVENTS, model)
+    gone = together.state.set_items(records)
+    expected = [user for record in records for user in alone.state.set_item(*record)]
+    assert [together.state.history.user_ids[row] for row in gone] == expected
+    for one in (together, alone):
+        one.state.refresh_items()
+    assert codes_of(together) == codes_of(alone)
+    assert together.state.history.unavailable == alone.state.history.unavailable
+    assert together.state.history.item_features == alone.state.history.item_features
+
+
 def test_an_unavailable_item_keeps_its_code_and_is_never_recommended():
     recommender = folded(EVENTS)
     _, codes = codes_of(recommender)
