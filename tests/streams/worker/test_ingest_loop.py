@@ -9,7 +9,7 @@ from streams.kafka import Partition
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.messages import ModelPointer, RatingEvent, encode_rating
-from streams.messages.item_ratings import decode_item_ratings, joined
+from streams.messages.item_ratings import ItemRatings, decode_item_ratings, encode_item_ratings, joined
 from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, WorkerContext
 from streams.worker.ingest_loop import Ingest
@@ -130,16 +130,11 @@ def test_a_large_catalogue_is_encoded_in_parts_and_lists_wait_for_the_last(monke
     clients = Clients({})
     ingest = ingest_on(clients)
     ingest._assigned(partitions(0, 1, 2))
-    ingest.process([record(RATINGS_0, at, encode_rating(event)) for at, event in enumerate(eight_items())])
-    item_ratings = [output for output in clients.sent if output.topic == "item-ratings"]
-    clients.sent.clear()
-    ingest._ratings.apply_item_ratings(as_records(item_ratings))
+    columns = ItemRatings(["u0"] * 8, [f"i{at}" for at in range(8)], [5.0] * 8, [T] * 8, list(range(8)))
+    ingest.process([Record("item-ratings", 0, 0, None, value, T) for value in encode_item_ratings(columns)])
+    ingest._assignment.is_caught_up = lambda: True
     n_written = []
     for _ in range(4):
         ingest.encode_items()
         n_written.append((len(clients.sent), ingest._has_item_codes))
     assert n_written == [(3, False), (6, False), (8, True), (8, True)]
-
-
-def eight_items():
-    return [RatingEvent(USER, f"i{at}", 5.0, T + at) for at in range(8)]

@@ -17,7 +17,7 @@ from streams.metrics import (
     PREQUENTIAL_TRIALS,
 )
 from streams.settings import WorkerSettings
-from streams.worker.prequential import Trials, TrialShare
+from streams.worker.prequential import INTERVAL_S, Trials, TrialShare
 
 MODEL = random_model()  # users u0 to u5, items i0 to i7; positive from 4
 
@@ -81,10 +81,10 @@ def test_the_share_is_halved_while_trials_take_over_five_percent_of_a_core_and_g
     share = TrialShare(0.8, now=clock)
     share.adjust(seconds)
     for used in (0.04, 0.06, 0.21, 0.01, 0.02, 0.0, 0.0, 0.0, 0.0):
-        clock.now += 5
-        share.adjust(seconds + 4)  # before the interval is over nothing changes
-        clock.now += 5
-        seconds += 10 * used
+        clock.now += INTERVAL_S / 2
+        share.adjust(seconds + 1)  # before the interval is over nothing changes
+        clock.now += INTERVAL_S / 2
+        seconds += INTERVAL_S * used
         share.adjust(seconds)
         shares.append(share.value)
         assert PREQUENTIAL_SHARE_RATIO.collect()[0].samples[0].value == share.value
