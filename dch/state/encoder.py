@@ -4,7 +4,7 @@
 it is made: that of a user when a list needs it, that of an item when it changes, for the item index.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dch.data.features import Features
 from dch.data.ids import IdTable
 from dch.models.codes import pack, quantize, to_words
+from dch.models.growing_array import GrowingArray
 from dch.models.model import Model, Vocabulary
 from dch.models.running_sums import GrowingSums, add_many_features
 from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
@@ -20,6 +21,16 @@ from dch.state.histories import Histories
 from dch.state.item_index import ItemCodes
 
 NO_TOKENS = np.empty(0, np.int32)
+
+Pause = Callable[[], None]
+"""Called between two parts of long work; it may raise to give up."""
+
+RATINGS_PER_PART, ROWS_PER_PART = 200_000, 20_000
+"""About a quarter of a second of work each."""
+
+
+def go_on() -> None:
+    """Do nothing between two parts."""
 
 
 class ServingBags:
@@ -41,8 +52,10 @@ class ServingBags:
         self._own_ids, self._other_ids = own_ids, other_ids
         self._sums = GrowingSums(tower.hidden)
         self.sums = self._sums.first(max(8, len(own_ids)))
-        self.token_of = vocabulary.of_others(other_ids)
+        self._tokens = GrowingArray(np.int32)
+        self.token_of: Ints = self._tokens.first(0)
         self._features: dict[int, Ints] = {}
+        self.reserve()
 
     @property
     def nbytes(self) -> int:
@@ -53,15 +66,23 @@ class ServingBags:
         """Make room for every id of both tables; kernels never grow arrays."""
         if len(self._own_ids) > len(self.sums.squares):
             self.sums = self._sums.first(len(self._own_ids))
-        if len(self._other_ids) > len(self.token_of):
-            new = self._vocabulary.of_others(self._other_ids, len(self.token_of))
-            self.token_of = np.concatenate([self.token_of, new])
+        n_known, n = len(self.token_of), len(self._other_ids)
+        if n > n_known:
+            tokens = self._tokens.first(n)
+            tokens[n_known:] = self._vocabulary.of_others(self._other_ids, n_known)
+            self.token_of = tokens
 
-    def fill(self, histories: Histories, features: Mapping[int, Features]) -> None:
-        """Add whole histories and feature records to empty bags."""
+    def fill(self, histories: Histories, features: Mapping[int, Features], pause: Pause = go_on) -> None:
+        """Add whole histories and feature records to empty bags; ``pause`` is called now and then."""
         self.reserve()
-        add_live_ratings(histories.pairs, self.arrays(), histories.live())
-        self.set_features(list(features), list(features.values()))
+        live, described = histories.live(), list(features)
+        for start in range(0, len(live), RATINGS_PER_PART):
+            add_live_ratings(histories.pairs, self.arrays(), live[start : start + RATINGS_PER_PART])
+            pause()
+        for start in range(0, len(described), ROWS_PER_PART):
+            rows = described[start : start + ROWS_PER_PART]
+            self.set_features(rows, [features[row] for row in rows])
+            pause()
 
     def set_features(self, rows: Sequence[int], records: Sequence[Features | None]) -> None:
         """Replace the feature tokens in bags, one after the other; None removes them.

@@ -6,7 +6,7 @@ import numpy as np
 
 from dch.errors import GenerationMismatchError
 from dch.models.model import Model
-from dch.state.encoder import ItemEncoder, UserEncoder
+from dch.state.encoder import ROWS_PER_PART, ItemEncoder, Pause, UserEncoder, go_on
 from dch.state.histories import History
 from dch.state.item_index import ItemIndex
 
@@ -38,13 +38,19 @@ class Snapshot:
         return self.users.nbytes + self.items.nbytes + self.item_index.nbytes
 
 
-def prepare(model: Model, history: History) -> Snapshot:
-    """Sum the bags of all users and items of a history with a model, and encode the items."""
+def prepare(model: Model, history: History, pause: Pause = go_on) -> Snapshot:
+    """Sum the bags of all users and items of a history with a model, and encode the items.
+
+    Args:
+        model: the model.
+        history: the ratings and features.
+        pause: called now and then; it may raise to give up.
+    """
     history.reserve(0)
     users = UserEncoder(model, history.user_ids, history.item_ids)
-    users.bags.fill(history.user_histories, history.user_features)
+    users.bags.fill(history.user_histories, history.user_features, pause)
     items = ItemEncoder(model, history.item_ids, history.user_ids)
-    items.bags.fill(history.item_histories, history.item_features)
+    items.bags.fill(history.item_histories, history.item_features, pause)
     item_index = ItemIndex(
         history.item_ids,
         generation=model.generation,
@@ -52,7 +58,9 @@ def prepare(model: Model, history: History) -> Snapshot:
         vector_size=model.item_tower.vector_size,
         fitted=model.item_ids,
     )
-    rows = np.arange(len(history.item_ids), dtype=np.int32)
-    item_index.put(rows, items.encode(rows), history.unavailable)
+    for start in range(0, len(history.item_ids), ROWS_PER_PART):
+        rows = np.arange(start, min(start + ROWS_PER_PART, len(history.item_ids)), dtype=np.int32)
+        item_index.put(rows, items.encode(rows), history.unavailable)
+        pause()
     item_index.refresh_popular()
     return Snapshot(model, users, items, item_index)

@@ -17,6 +17,7 @@ from dch.models.model import Model
 from dch.models.towers import Ints
 from dch.search.scan import no_work
 from dch.state.changed_rows import ChangedRows
+from dch.state.encoder import Pause, go_on
 from dch.state.fold_in import fold_in_all
 from dch.state.histories import Events, History
 from dch.state.item_index import ItemCodes, popularity_of
@@ -71,12 +72,12 @@ class State:
         """The model of the generation in service."""
         return self.snapshot.model
 
-    def prepare(self, model: Model) -> Snapshot:
+    def prepare(self, model: Model, pause: Pause = go_on) -> Snapshot:
         """Encode everything known with another model, while the one in service goes on answering.
 
-        For the writing thread.
+        For the writing thread. ``pause`` is called several times a second; it may raise to give up.
         """
-        return prepare(model, self.history)
+        return prepare(model, self.history, pause)
 
     def swap(self, snapshot: Snapshot) -> None:
         """Serve the new snapshot from the next request on."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from dch.recommender import Recommender
+from streams.errors import StoppedError
 from streams.kafka import Consumer, Partition, Producer, Starts
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
@@ -133,7 +134,7 @@ class Ingest:
         if not self._item_codes.n_waiting:
             self._encoded_at = time.monotonic()
             self._has_item_codes |= self._assignment.is_caught_up()
-            self._models.swap_when_ready()
+            self._models.swap_when_ready(self._stop_if_told)
 
     def _commit(self) -> None:
         self._consumer.commit(skip=self._assignment.replaying())
@@ -153,6 +154,10 @@ class Ingest:
 
     def _is_encoding_due(self) -> bool:
         return time.monotonic() - self._encoded_at >= self._context.settings.encode_interval_s
+
+    def _stop_if_told(self) -> None:
+        if self._context.stop.is_set():
+            raise StoppedError("stopped while a model was prepared, which a later start does again")
 
     def _has_complete_items(self) -> bool:
         """Return whether the histories of the owned items are complete, so that their codes are final."""

@@ -6,7 +6,7 @@ are ignored, however many there are: of other generations, of another model of t
 hash, or of another shape. The owner of an item whose code they replaced on the topic publishes it again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -80,10 +80,12 @@ class ItemCodeTable:
         self._serve_published(rows[~owned])
         return self._changed_records(rows[owned])
 
-    def changes(self, snapshot: Snapshot) -> list[Output]:
-        """Return records of all owned codes in a snapshot that differ from the topic."""
+    def changes(self, snapshot: Snapshot) -> Iterator[list[Output]]:
+        """Yield records of all owned codes in a snapshot that differ from the topic, in parts."""
         rows = self._all_rows()
-        return self._changed_records(rows[self._is_owned(rows)], snapshot)
+        owned = rows[self._is_owned(rows)]
+        for start in range(0, len(owned), ITEMS_PER_REFRESH):
+            yield self._changed_records(owned[start : start + ITEMS_PER_REFRESH], snapshot)
 
     def n_missing(self, model: Model) -> int:
         """Count the items of other workers that have a code in service and none of this model yet."""

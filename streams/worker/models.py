@@ -198,19 +198,22 @@ class ModelSwapper:
         self._republish_at, self._republish_s = self._now(), FIRST_REPUBLISH_S
         self._item_codes.expect(new.model)
 
-    def swap_when_ready(self) -> None:
+    def swap_when_ready(self, pause: Callable[[], None] = lambda: None) -> None:
         """Swap in the next model once its item codes are complete. Item histories must be complete.
 
         Each worker first publishes its own item codes of the next generation. Then it waits for those of the
         other workers, while the current generation stays in service. So no items are missing after a swap.
         It waits as long as they live: the partitions of a worker that is gone get another owner. While it
         waits, it publishes again now and then, because there may be new items that another one waits for.
+        ``pause`` is called several times a second; it may raise to give up: then nothing has changed here.
         """
         new = self._next
         if new is None or (self._n_awaited(new) and self._now() < self._republish_at):
             return
-        snapshot = self._state.prepare(new.model)
-        self._outbox.send_all(self._item_codes.changes(snapshot))
+        snapshot = self._state.prepare(new.model, pause)
+        for part in self._item_codes.changes(snapshot):
+            self._outbox.send_all(part)
+            pause()
         if n_awaited := self._n_awaited(new):
             self._wait(new, n_awaited)
         else:

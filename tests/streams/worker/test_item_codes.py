@@ -150,7 +150,11 @@ def test_an_item_that_loses_its_ratings_is_removed_from_the_topic_and_from_lists
 
 def codes_of_all(recommender):
     recommender.state.refresh_items()
-    return codes(recommender, owned=(0, 1)).changes(recommender.state.snapshot)
+    return changes(codes(recommender, owned=(0, 1)), recommender.state.snapshot)
+
+
+def changes(found, snapshot):
+    return [output for part in found.changes(snapshot) for output in part]
 
 
 def test_codes_of_the_next_generation_wait_for_the_swap_and_those_of_the_previous_one_are_ignored(
@@ -193,7 +197,7 @@ def test_the_next_generation_may_have_another_shape(recommender, sizes):
     rate(other, ITEMS)
     snapshot = recommender.state.prepare(other.model)
     found.expect(other.model)
-    assert [id_ for id_, _, _ in read(found.changes(snapshot))] == OURS
+    assert [id_ for id_, _, _ in read(changes(found, snapshot))] == OURS
     assert found.n_missing(other.model) == 0  # the topic shows no items of other workers yet
     found.update(read(codes_of_all(other)))
     found.complete(snapshot)
@@ -216,7 +220,7 @@ def test_codes_without_vectors_from_an_earlier_version_are_published_again(recom
     found.update(published)
     assert served(recommender) == set(ITEMS)
     found.update(earlier)  # as if a worker of an earlier version had owned the items for a while
-    assert [id_ for id_, _, _ in read(found.changes(recommender.state.snapshot))] == OURS
+    assert [id_ for id_, _, _ in read(changes(found, recommender.state.snapshot))] == OURS
 
 
 def test_items_that_moved_to_another_worker_keep_their_codes_and_titles(recommender):
@@ -269,7 +273,7 @@ def test_no_more_than_the_codes_of_two_models_are_kept_over_many_generations(rec
         found.expect(other.model)
         found.update(read(codes_of_all(other)))
         snapshot = recommender.state.prepare(other.model)
-        found.changes(snapshot)
+        changes(found, snapshot)
         sizes.append(found.nbytes)
         found.complete(snapshot)
         recommender.swap(snapshot)
@@ -289,7 +293,7 @@ def test_codes_of_another_model_of_the_same_generation_are_never_served(recommen
     found.update(published)
     assert served(recommender) == set(OURS)
     assert {item: code_of(recommender, item) for item in OURS} == before
-    again = read(found.changes(recommender.state.snapshot))
+    again = read(changes(found, recommender.state.snapshot))
     assert [id_ for id_, _, _ in again] == OURS, "the rival replaced them on the topic"
 
 
@@ -299,13 +303,13 @@ def test_an_owned_code_that_the_topic_does_not_hold_any_more_is_published_at_the
     rate(recommender, OURS)
     found.refresh()
     found.expect(following)
-    of_next = read(found.changes(recommender.state.prepare(following)))
+    of_next = read(changes(found, recommender.state.prepare(following)))
     assert [id_ for id_, _, _ in of_next] == OURS
     rate(recommender, OURS[:1], rating=1.0, time=2)
     in_service = read(found.refresh())
     assert [id_ for id_, _, _ in in_service] == OURS[:1]
     found.update([*of_next, *in_service])  # reads back its own records
-    again = read(found.changes(recommender.state.prepare(following)))
+    again = read(changes(found, recommender.state.prepare(following)))
     assert [id_ for id_, _, _ in again] == OURS[:1]
 
 
@@ -318,6 +322,6 @@ def test_other_workers_do_not_wait_for_an_item_that_the_next_model_gives_no_code
     snapshot = recommender.state.prepare(following)
     row = recommender.state.history.item_ids.row(OURS[0])
     snapshot.item_index.remove(np.array([row], np.int32))
-    records = read(found.changes(snapshot))
+    records = read(changes(found, snapshot))
     assert (OURS[0], 0, None) in records
     assert len(records) == len(OURS)
