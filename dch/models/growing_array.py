@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-RESERVED_BYTES = 1 << 38
-"""Address space of one array: 134 million rows of 2 kB. It is a limit of nothing but of growing for free."""
+RESERVED_ROWS = 1 << 27
+"""Rows whose addresses an array reserves: 134 million. A larger one is copied, as without addresses."""
 
 NO_RESERVE = 0x4000
 """MAP_NORESERVE of Linux: the kernel does not count the mapping as memory until it is written to."""
@@ -38,7 +38,7 @@ class GrowingArray:
 
     def _reserve(self, n_rows: int) -> NDArray[Any]:
         row_bytes = self._dtype.itemsize * int(np.prod(self._row_shape, dtype=np.int64))
-        reserved = _address_space(max(RESERVED_BYTES, n_rows * row_bytes))
+        reserved = _address_space(max(RESERVED_ROWS, n_rows) * row_bytes)
         if reserved is None:
             return np.zeros((n_rows, *self._row_shape), self._dtype)
         n_rows = len(reserved) // row_bytes

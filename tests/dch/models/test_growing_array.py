@@ -28,7 +28,7 @@ def test_rows_that_nobody_writes_take_no_memory():
 
 
 def test_a_limit_of_the_process_is_no_error(monkeypatch):
-    monkeypatch.setattr(growing_array, "RESERVED_BYTES", 1 << 62)
+    monkeypatch.setattr(growing_array, "RESERVED_ROWS", 1 << 58)
     assert GrowingArray(np.int64, 2).first(20).tolist() == [[0, 0]] * 20
 
 
