@@ -1,4 +1,4 @@
-"""Print the tables of README.md's section "Speed", and draw docs/growth.png, both from results.csv.
+"""Write the tables of README.md's section "Speed", and draw docs/growth.png, both from results.csv.
 
     python tests/bench/report.py
 
@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from dch.experiments.reports.plots import COLOURS, MARKERS, RC, require_matplotlib
 
 RESULTS = Path(__file__).with_name("results.csv")
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- written by tests/bench/report.py -->", "<!-- end -->"
 PICTURE = Path(__file__).parents[2] / "docs" / "growth.png"
 FAISS = "search, top 20, faiss IndexBinaryFlat"
 SERVED, TOGETHER = "list as served, 20 of 200 candidates", "list as served, of 32 requests that wait"
@@ -35,7 +37,7 @@ SERVICE = (
 
 
 def newest():
-    """Return the newest figures by case and number of items: (value, n), and the commit."""
+    """Return the newest figures by case and number of items: (value, n), and the last line of the file."""
     with RESULTS.open(newline="") as file:
         lines = list(csv.DictReader(file))
     commit = lines[-1]["commit"]
@@ -43,14 +45,15 @@ def newest():
     for line in lines:
         if line["commit"] == commit and line["bits"] == "64":
             found[line["case"], int(line["items"])] = float(line["median_ms"]), int(line["n"])
-    return found, commit, lines[-1]["date"]
+    return found, lines[-1]
 
 
 class Figures:
     """The newest figures, as text for tables and as numbers for the picture."""
 
     def __init__(self):
-        self.found, self.commit, self.date = newest()
+        self.found, last = newest()
+        self.commit, self.date, self.machine = last["commit"], last["date"], last["machine"]
         self.sizes = sorted({items for _, items in self.found})
 
     def value(self, case, items):
@@ -186,7 +189,17 @@ def _number(figures, case, items, factor):
     return None if value is None else factor * value
 
 
+def write(figures):
+    """Put the tables in their place in the README."""
+    before, _, rest = README.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    source = f"Commit {figures.commit}, {figures.date}, {figures.machine}, two cores."
+    picture = "![How costs grow with the number of items](docs/growth.png)"
+    README.write_text(f"{before}{BEGIN}\n{source}\n\n{tables(figures)}\n\n{picture}\n{END}{after}")
+
+
 if __name__ == "__main__":
     newest_figures = Figures()
-    print(f"commit {newest_figures.commit}, {newest_figures.date}\n\n{tables(newest_figures)}")
+    print(tables(newest_figures))
+    write(newest_figures)
     draw(newest_figures)

@@ -6,6 +6,7 @@ import pytest
 from random_models import random_model
 
 from dch.recommender import Recommender
+from streams.errors import StoppedError
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.messages import ModelPointer
@@ -159,3 +160,32 @@ def test_a_worker_that_takes_over_the_partitions_of_a_lost_one_swaps_alone(worke
     rate(first.recommender, second.items, rating=1.0 + second.round % 5, time=second.round)  # the replay
     steps([first], 1)
     assert first.generation == 2
+
+
+def test_a_swap_that_is_given_up_changes_nothing_and_is_made_later(workers):
+    """A worker that is told to stop does not first encode a whole catalogue."""
+    for one in workers:
+        one.load(2)
+    first, _ = workers
+    n_written, n_pauses = len(first.topic), 0
+
+    def pause():
+        nonlocal n_pauses
+        n_pauses += 1
+        raise StoppedError("told to stop")
+
+    with pytest.raises(StoppedError):
+        first.swapper.swap_when_ready(pause)
+    assert (n_pauses, first.generation, len(first.topic)) == (1, 1, n_written)
+    assert served(first.recommender) == set(ITEMS)
+    steps(workers, 3)
+    assert [one.generation for one in workers] == [2, 2]
+
+
+def test_preparing_a_model_pauses_between_parts_of_its_work(workers, monkeypatch):
+    monkeypatch.setattr("dch.state.snapshot.ROWS_PER_PART", 2)
+    monkeypatch.setattr("dch.state.encoder.RATINGS_PER_PART", 3)
+    state, pauses = workers[0].recommender.state, []
+    n_ratings = len(state.history.item_histories.live())
+    state.prepare(random_model(generation=2, seed=2), lambda: pauses.append(1))
+    assert len(pauses) == -(-len(ITEMS) // 2) + -(-n_ratings // 3)
