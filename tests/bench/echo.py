@@ -6,9 +6,10 @@ request names, with its correlation id. The producer has the guarantees of the w
 
 import signal
 import sys
+import time
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 
 def main(address, topic, file):
@@ -21,7 +22,7 @@ def main(address, topic, file):
     producer = Producer(base | {"linger.ms": 0, "enable.idempotence": True})
     partitions = consumer.list_topics(topic, 10).topics[topic].partitions
     places = [TopicPartition(topic, number) for number in partitions]
-    ends = [consumer.get_watermark_offsets(place, 10)[1] for place in places]
+    ends = [end_of(consumer, place) for place in places]
     consumer.assign(
         [TopicPartition(topic, place.partition, end) for place, end in zip(places, ends, strict=True)]
     )
@@ -37,6 +38,17 @@ def main(address, topic, file):
         producer.poll(0)
     producer.flush(5)
     consumer.close()
+
+
+def end_of(consumer, place):
+    """Return the end of a partition, which may not have a leader yet."""
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, 10)[1]
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":
