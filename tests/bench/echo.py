@@ -41,12 +41,13 @@ def main(address, topic, file):
 
 
 def end_of(consumer, place):
-    """Return the end of a partition, which may not have a leader yet."""
+    """Return the end of a partition; one of a new topic may not have a leader yet."""
+    give_up_at = time.monotonic() + 30
     while True:
         try:
             return consumer.get_watermark_offsets(place, 10)[1]
-        except KafkaException as error:
-            if not error.args[0].retriable():
+        except KafkaException:
+            if time.monotonic() > give_up_at:
                 raise
             time.sleep(0.1)
 

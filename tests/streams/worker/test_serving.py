@@ -82,16 +82,17 @@ def test_a_new_users_list_changes_with_each_rating(world):
 def test_newcomers_of_different_age_get_the_lists_of_the_library_until_they_rate(world):
     ages = {"young": {"age": 25}, "old": {"age": "60"}}
     world.describe("users", ages)
-    lists = {
-        user: eventually(lambda user=user: (reply := world.ask(user, k=8)).strategy == "features" and reply)
-        for user in ages
-    }
-    library = world.expected(MODEL, TITLES)
+    library, lists = world.expected(MODEL, TITLES), {}
     for user, features in ages.items():
         library.state.set_user(user, features)
         hits = [(hit.item, hit.distance, hit.score) for hit in library.recommend(user, 8)]
-        assert [(hit.item, hit.distance, hit.score) for hit in lists[user].items] == hits
-        assert (lists[user].code, lists[user].ratings) == (None, 0)
+
+        def has_features_and_the_newest_popularity(user=user, hits=hits):
+            lists[user] = world.ask(user, k=8)
+            return [(hit.item, hit.distance, hit.score) for hit in lists[user].items] == hits
+
+        eventually(has_features_and_the_newest_popularity)
+        assert (lists[user].strategy, lists[user].code, lists[user].ratings) == ("features", None, 0)
     assert [hit.item for hit in lists["young"].items] != [hit.item for hit in lists["old"].items]
     world.rate(("young", "i0", 5))
     wait_for(world, "young")
