@@ -36,6 +36,9 @@ from streams.settings import ClientSettings
 from streams.worker import serve
 from tests.streams.brokers import ROOT, eventually
 
+READY_S = 240
+"""A first worker may have to compile its kernels, on a busy machine."""
+
 BASE_MS = 1_700_000_000_000
 """The time from which the timestamps of ``World.rate`` count."""
 
@@ -285,7 +288,7 @@ def worker_process(settings, log, *, ready=True):
     found = Process(settings, log)
     try:
         if ready:
-            eventually(found.is_ready, 60)
+            eventually(found.is_ready, READY_S)
         yield found
     finally:
         if found.process.poll() is None:
@@ -321,7 +324,7 @@ def worker(settings, *, ready=True):
     running = Running(settings)
     try:
         if ready:
-            eventually(running.is_ready, 60)
+            eventually(running.is_ready, READY_S)
         yield running
     finally:
         running.end()

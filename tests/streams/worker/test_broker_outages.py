@@ -14,7 +14,7 @@ from random_models import random_model
 from streams.settings import TrainerSettings, WorkerSettings
 from tests.streams.brokers import ROOT, eventually, free_ports, own_cluster
 from tests.streams.worker.test_restart import USERS, expect_codes_as_without_failures, some_ratings
-from tests.streams.world import SETTINGS, World, environ, is_ready, worker_process
+from tests.streams.world import READY_S, SETTINGS, World, environ, is_ready, worker_process
 
 pytestmark = [pytest.mark.real_broker, pytest.mark.broker, pytest.mark.prove]
 
@@ -42,7 +42,7 @@ def trainer_process(settings, log):
         command = [sys.executable, "-m", "streams", "trainer"]
         process = subprocess.Popen(command, cwd=ROOT, env=environ(own), stderr=errors)
     try:
-        eventually(lambda: is_ready(own.metrics_port), 60)
+        eventually(lambda: is_ready(own.metrics_port), READY_S)
         yield own
         assert process.poll() is None, log.read_text()
     finally:
@@ -104,7 +104,7 @@ def expect_as_undisturbed(world):
     expected = world.expected(MODEL)
     for user in USERS[:10]:
         hits = [(hit.item, hit.distance) for hit in world.ask(user, k=10).items]
-        assert hits == [(item, distance) for item, distance, _ in expected.recommend(user, 10)]
+        assert hits == [(hit.item, hit.distance) for hit in expected.recommend(user, 10)]
 
 
 def test_a_broker_killed_for_ten_seconds_ends_no_role_and_changes_no_code(tmp_path, prefix):
@@ -122,7 +122,7 @@ def test_a_broker_killed_for_ten_seconds_ends_no_role_and_changes_no_code(tmp_pa
                 eventually(lambda: n_problems(logs[0]) >= n_lines, 120)
                 assert n_errors(port, "unreachable") >= 10
                 cluster.restart()
-                eventually(worker.is_ready, 60)
+                eventually(worker.is_ready, READY_S)
             expect_as_undisturbed(world)
             assert worker.process.poll() is None
         assert all(most_lines_of_a_cause_in_a_second(log) <= 2 for log in logs)
