@@ -84,8 +84,9 @@ def _records(topic: "Topic", settings: ClientSettings) -> Iterator["Record"]:
     with closing(Consumer(settings, group=group, start="earliest", fill_s=0, patience=patience)) as consumer:
         total = sum(consumer.end_offsets(places).values()) - sum(consumer.beginning_offsets(places).values())
         records = read_to_end(consumer, dict.fromkeys(places, BEGINNING))
+        bar = Console(stderr=True)
         yield from track(
-            records, topic.name, total=total, console=Console(stderr=True), transient=True, update_period=0.5
+            records, topic.name, total=total, console=bar, transient=True, disable=not bar.is_terminal
         )
 
 

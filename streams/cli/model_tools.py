@@ -100,7 +100,8 @@ def _row(found: "Published", *, is_newest: bool, is_stored: bool) -> dict[str, A
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("generation", "hash", "published (UTC)", "ratings", "NDCG@20", "", "location")
+    table = Table("generation", "hash", "published (UTC)", "ratings", "NDCG@20", "")
+    table.add_column("location", overflow="fold")
     for row in rows:
         before, after = (_text(row[name]) for name in ("ndcg_before", "ndcg_after"))
         table.add_row(

@@ -85,8 +85,8 @@ def choose(history: Sequence[Published], to: int | None) -> Published:
         good = [found for found in before if found.pointer.generation not in left]
         if not good:
             raise RollbackError(
-                f"there is no model before generation {current.original}, which is in service; to choose one "
-                "yourself: dch models rollback --to N"
+                f"there is no model before that of generation {current.original}, which is in service; to "
+                "choose one yourself: dch models rollback --to N"
             )
         return good[-1]
     if to in (current.pointer.generation, current.original):

@@ -248,9 +248,14 @@ def streaming(settings, *arguments):
         process.wait()
 
 
+def alerts(prometheus, expression="ALERTS"):
+    """Return the alerts that fire now or are about to."""
+    return {one["metric"]["alertname"] for one in prometheus.value(expression)}
+
+
 def firing(prometheus):
     """Return the alerts that fire now."""
-    return {one["metric"]["alertname"] for one in prometheus.value('ALERTS{alertstate="firing"}')}
+    return alerts(prometheus, 'ALERTS{alertstate="firing"}')
 
 
 def write_page(path: Path, lines, head):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.live_run import FACTOR, OF_ROLE, firing, live_run, streaming
+from tests.deploy.live_run import FACTOR, OF_ROLE, alerts, firing, live_run, streaming
 from tests.deploy.prometheus_tools import tool
 from tests.streams.brokers import eventually, kafka_home, own_cluster
 
@@ -67,6 +67,8 @@ FAULTS = [
 
 ON_MADE_UP_RATINGS = {"HitRateDropped"}
 """It compares with a week that was filled in, and lists of a few hundred made-up items with popular ones."""
+
+RATINGS_ARRIVE = 'sum(rate(dch_events_total{topic="ratings",outcome="applied"}[20s])) > 10'
 
 LASTING = {"RefitsRejected"}
 """Refits are counted over a day."""
@@ -144,6 +146,7 @@ def live(tmp_path_factory):
         own_cluster(folder / "kafka") as cluster,
         live_run(cluster.address, folder, bad_per_s=0, of_role=of_role) as run,
     ):
+        eventually(lambda: run.quick.value(RATINGS_ARRIVE), WAIT_S, 0.5)
         yield Live(run, cluster)
 
 
@@ -151,7 +154,7 @@ def live(tmp_path_factory):
 def test_a_fault_makes_the_alert_fire_that_is_meant_for_it(live, fault):
     """Nothing else fires than was expected. Once the fault is mended the alert ends, if it is not LASTING."""
     quick = live.run.quick
-    eventually(lambda: fault.alert not in firing(quick), WAIT_S, 0.5)  # the fault before is over
+    eventually(lambda: fault.alert not in alerts(quick), WAIT_S, 0.5)  # the fault before is over
     before = firing(quick)
     with live.broken(fault.name):
         started = time.monotonic()

@@ -52,8 +52,8 @@ def test_a_rollback_goes_to_the_model_before_that_in_service_which_nobody_left(f
     ("found", "to", "words"),
     [
         ([], None, "no model was published yet"),
-        ([7], None, "no model before generation 7"),
-        ([7, 8, (9, 8, 7)], None, "no model before generation 7"),
+        ([7], None, "no model before that of generation 7"),
+        ([7, 8, (9, 8, 7)], None, "no model before that of generation 7"),
         ([7, 8], 8, "generation 8 is in service already"),
         ([7, 8, (9, 8, 7)], 7, "generation 7 is in service already"),
         ([7, 8], 5, "no generation 5 to go back to; the newest ones are 7, 8"),
