@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -11,12 +11,13 @@ from dch.data.features import tokens as tokens_of
 from dch.data.ids import UNKNOWN, IdTable
 from dch.data.ratings import Rows
 from dch.errors import ConfigError, UnknownIdError
-from dch.models.codes import from_words, pack, to_words, unpack
+from dch.models.codes import Words, from_words, pack, unpack
 from dch.models.neighbours import LATEST, NOTHING_RATED, Rated, rated
 from dch.models.towers import Floats, Ints
 from dch.reasons import Evidence, Reason, evidence_of_history, evidence_of_user, reasons_of
 from dch.search import CANDIDATES, Nearest, nearest, nearest_of_each, rerank
 from dch.search.neighbour_scores import Items, rerank_with_neighbours
+from dch.search.queries import make_queries
 from dch.search.reserved_positions import reserve, reserved_positions
 from dch.search.scores import make_scorer
 from dch.state.changed_rows import NO_ROWS
@@ -25,8 +26,13 @@ from dch.state.popular_items import EVERYTHING, PopularItems, first_listed, in_o
 from dch.state.snapshot import Snapshot
 from dch.state.state import State, known_rows
 
-Strategy = Literal["codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features"]
-STRATEGIES: tuple[Strategy, ...] = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features")
+Strategy = Literal[
+    "codes+rerank", "codes", "codes-weighted", "popular", "codes+rerank+neighbours", "features"
+]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+BY_CODE: tuple[Strategy, ...] = ("codes", "codes-weighted")
+"""The strategies whose lists are in the order of the distance."""
+
 BY_SCORE: tuple[Strategy, ...] = ("codes+rerank", "codes+rerank+neighbours", "features")
 """The strategies whose lists are in the order of the score."""
 
@@ -56,19 +62,25 @@ class Query(NamedTuple):
         """The packed code; None if nothing is known."""
         return None if self.relaxed is None else pack(self.relaxed[None])[0].tobytes()
 
+    @property
+    def has_heavy_bits(self) -> bool:
+        """Whether bits differ in how clearly they are decided: those of an item are given as signs."""
+        return self.ratings is not None
+
 
 class Hit(NamedTuple):
     """One recommended item."""
 
     item: str
     distance: int | None
-    """Hamming distance to the query; None in lists by popularity or by features."""
+    """Hamming distance to the query, weighted if the search was; None for ``popular`` and ``features``."""
 
     score: float
-    """Larger is better. ``codes``: number of equal bits minus number of different bits. ``codes+rerank``:
-    product of the ranking vectors, or of the relaxed code and the item's signs; with neighbours, plus their
-    part. ``popular``: number of positive ratings of the item. ``features``: logarithm of that number, plus
-    the lifts of the user's features."""
+    """Larger is better. ``codes``: number of equal bits minus number of different bits; ``codes-weighted``:
+    weight of the equal bits minus weight of the different bits. ``codes+rerank``: product of the ranking
+    vectors, or of the relaxed code and the item's signs; with neighbours, plus their part. ``popular``:
+    number of positive ratings of the item. ``features``: logarithm of that number, plus the lifts of the
+    user's features."""
 
     because: tuple[Reason, ...] = ()
     """At most three rated items that speak for this one, strongest first. Empty unless they were asked for,
@@ -200,7 +212,21 @@ class Question(NamedTuple):
     @property
     def n_candidates(self) -> int:
         """How many of the nearest codes the list is made from."""
-        return self.k if self.strategy == "codes" else max(self.k, CANDIDATES)
+        return self.k if self.strategy in BY_CODE else max(self.k, CANDIDATES)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether the nearest codes are searched by weighted distance."""
+        if self.strategy in BY_CODE:
+            return self.strategy == "codes-weighted"
+        return self.query.snapshot.model.is_weighted and self.query.has_heavy_bits
+
+    @property
+    def words(self) -> Words:
+        """What is searched for: see ``dch.search.queries``. Only for a query with a code."""
+        assert self.query.relaxed is not None
+        words: Words = make_queries(self.query.relaxed[None], is_weighted=self.is_weighted)[0]
+        return words
 
 
 def question(
@@ -214,8 +240,10 @@ def question(
 ) -> Question:
     """Ask for the k best items that are available and not skipped; fewer only if fewer exist.
 
-    Order of ``codes``: distance, popularity, id. Of ``codes+rerank``: the nearest 200 (or k, if that is more)
-    by distance, then sorted by score, distance, popularity, id. Of ``codes+rerank+neighbours``: these and the
+    Order of ``codes``: distance, popularity, id. Of ``codes-weighted``: the same by weighted distance, where
+    the half of the bits that the query decides most clearly counts twice; for an item it is ``codes``. Of
+    ``codes+rerank``: the nearest 200 (or k, if that is more) by distance, weighted if ``Model.is_weighted``,
+    then sorted by score, distance, popularity, id. Of ``codes+rerank+neighbours``: these and the
     200 strongest neighbours of the user's ratings, sorted in the same way by another score. Of ``popular``:
     popularity, id. Of ``features``: the 500 most popular (or k, if that is more), then sorted by score,
     popularity, id.
@@ -263,7 +291,9 @@ def _answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
             same = [
                 other
                 for other in range(at, len(questions))
-                if _searches_all(questions[other]) and questions[other].query.snapshot is asked.query.snapshot
+                if _searches_all(questions[other])
+                and questions[other].query.snapshot is asked.query.snapshot
+                and questions[other].is_weighted == asked.is_weighted
             ]
             candidates |= zip(same, _nearest_of_each([questions[other] for other in same]), strict=True)
     return [_answer(asked, candidates.get(at), ids) for at, asked in enumerate(questions)]
@@ -286,7 +316,7 @@ def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer
         reserve(asked.strategy in BY_SCORE, len(found.rows), *found, *new, items.is_new, items.precedence)
     hits, model = _hits(found, items, ids, asked.strategy), query.snapshot.model
     if query.evidence is not None and asked.strategy not in WITHOUT_CODE:
-        by_code, by_neighbours = asked.strategy == "codes", asked.strategy == "codes+rerank+neighbours"
+        by_code, by_neighbours = asked.strategy in BY_CODE, asked.strategy == "codes+rerank+neighbours"
         because = reasons_of(
             query.evidence, model, items, found.rows, ids, by_code=by_code, by_neighbours=by_neighbours
         )
@@ -300,6 +330,8 @@ def _used(query: Query, strategy: Strategy | None) -> Strategy:
     if strategy in (None, "codes+rerank+neighbours"):
         has_none = query.snapshot.model.neighbours.is_empty or not len(query.vector)
         return "codes+rerank" if has_none else "codes+rerank+neighbours"
+    if strategy == "codes-weighted" and not query.has_heavy_bits:
+        return "codes"
     return strategy
 
 
@@ -319,15 +351,14 @@ def _searches_all(asked: Question) -> bool:
 def _nearest_of_each(asked: Sequence[Question]) -> list[Nearest]:
     """Return the candidates of questions about one snapshot."""
     items = asked[0].query.snapshot.item_index.view()
-    relaxed = np.array([one.query.relaxed for one in asked])
     return nearest_of_each(
         items.words,
-        to_words(pack(relaxed)),
+        np.array([one.words for one in asked]),
         [one.n_candidates for one in asked],
         skips=[one.skip for one in asked],
         eligible=items.allowed.view(np.bool_),
         popularity=items.precedence,
-        bits=relaxed.shape[1],
+        bits=asked[0].query.snapshot.item_index.bits,
     )
 
 
@@ -340,7 +371,7 @@ def _best_among(asked: Question, rows: Ints, items: ItemColumns, k: int) -> Near
         return by_features(asked.query, rows, items, k)
     found = nearest(
         items.words[rows],
-        to_words(pack(np.array([asked.query.relaxed])))[0],
+        asked.words,
         asked._replace(k=k).n_candidates,
         popularity=items.precedence[rows],
         bits=asked.query.snapshot.item_index.bits,
@@ -354,26 +385,24 @@ def _best_among(asked: Question, rows: Ints, items: ItemColumns, k: int) -> Near
 
 def _ranked(asked: Question, candidates: Nearest, items: ItemColumns, k: int) -> Nearest:
     """Return the best k candidates by the strategy."""
-    if asked.strategy == "codes" or asked.query.relaxed is None:
+    if asked.strategy in BY_CODE or asked.query.relaxed is None:
         return candidates.head(k)
     if asked.strategy == "codes+rerank+neighbours":
-        return with_neighbours(asked.query, candidates.rows, items, k, asked.skip)
+        return with_neighbours(asked, candidates.rows, items, k)
     scorer = make_scorer(items.words, items.vectors, asked.query.relaxed, asked.query.vector)
     return rerank(candidates, k, scorer, popularity=items.precedence)
 
 
-def with_neighbours(query: Query, candidates: Ints, items: ItemColumns, k: int, skip: Ints) -> Nearest:
+def with_neighbours(asked: Question, candidates: Ints, items: ItemColumns, k: int) -> Nearest:
     """Return the best k of the candidates and of the neighbours of a query that has a code.
 
     Args:
-        query: what to search for.
+        asked: what to search for, and the rows that are never added.
         candidates: (m,) rows of the nearest codes.
         items: the columns of the index; only allowed rows are added as neighbours.
         k: list length.
-        skip: item rows never to add.
     """
-    assert query.relaxed is not None
-    index = query.snapshot.item_index
+    query, index = asked.query, asked.query.snapshot.item_index
     return rerank_with_neighbours(
         candidates,
         k,
@@ -382,9 +411,9 @@ def with_neighbours(query: Query, candidates: Ints, items: ItemColumns, k: int, 
         ),
         query.snapshot.model.neighbours,
         query.rated,
-        to_words(pack(query.relaxed[None]))[0],
+        asked.words,
         query.vector,
-        skip,
+        asked.skip,
     )
 
 

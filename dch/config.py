@@ -128,6 +128,13 @@ class DchConfig:
     item_dropout: float = 0.6
     """Largest share of an item's raters that is dropped; drawn uniformly from 0 to this."""
 
+    relaxed_users: bool = True
+    """Compare relaxed codes of users with codes of items in training, instead of codes with codes.
+
+    The relaxed code then tells how much each bit of a user counts, so candidates of reranked lists are found
+    by weighted distance. A refit keeps what its start was fitted with. Only for ``ranking``.
+    """
+
     teacher_share: float = 0.5
     """Share of the teacher's distribution in the target; the dropped ratings have the rest."""
 

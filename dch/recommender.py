@@ -131,9 +131,9 @@ class Recommender:
         Args:
             user: user id, known or not: text, or a number, which becomes text, as all ids here.
             k: list length.
-            strategy: ``codes+rerank+neighbours``, ``codes+rerank``, ``codes`` (plain Hamming distance),
-                ``features`` or ``popular``. None takes the first one, or the second if the model has no
-                neighbours.
+            strategy: ``codes+rerank+neighbours``, ``codes+rerank``, ``codes-weighted``, ``codes`` (plain
+                Hamming distance), ``features`` or ``popular``. None takes the first one, or the second if the
+                model has no neighbours.
             exclude: item ids never to return.
             only: item ids to choose from; None means all.
             include_rated: also return items that the user has rated.

@@ -1,11 +1,12 @@
 """Lists with neighbours for many users, equal to the recommender's answers."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.answers import Query, rated_by, with_neighbours
+from dch.answers import Query, Question, rated_by, with_neighbours
 from dch.data.ratings import ItemSets
 from dch.models.neighbours import NOTHING_RATED
 from dch.models.towers import Floats, Ints
@@ -51,25 +52,27 @@ def neighbour_lists(
     items = state.snapshot.item_index.view()
     items = items._replace(allowed=items.allowed & task.candidates)
     new = items._replace(allowed=items.allowed & items.is_new)
-    nearest = _nearest(items, task, relaxed, vectors, max(k, CANDIDATES), n_threads)
+    options = {"is_weighted": state.snapshot.model.is_weighted, "n_threads": n_threads}
+    nearest = _nearest(items, task, relaxed, vectors, max(k, CANDIDATES), options)
     n_candidates_new = max(n_new, CANDIDATES) if n_new else 0
-    nearest_new = _nearest(new, task, relaxed, vectors, n_candidates_new, n_threads)
+    nearest_new = _nearest(new, task, relaxed, vectors, n_candidates_new, options)
     lists = np.full((len(task.users), k), -1, np.int32)
     for i, user in enumerate(task.users.tolist()):
         rated = rated_by(state, state.snapshot, user)
-        query = Query(state.snapshot, relaxed[i], vectors[i], rated=rated)
+        query = Query(state.snapshot, relaxed[i], vectors[i], rated=rated, ratings=len(rated.items))
         skip = task.given.columns[task.given.starts[i] : task.given.starts[i + 1]]
-        found = with_neighbours(query, _present(nearest[i]), items, k, skip)
+        asked = Question(query, k, "codes+rerank+neighbours", skip, None, n_new)
+        found = with_neighbours(asked, _present(nearest[i]), items, k)
         if n_new:
-            unrated = query._replace(rated=NOTHING_RATED)
-            best_new = with_neighbours(unrated, _present(nearest_new[i]), new, n_new, skip)
+            unrated = asked._replace(query=query._replace(rated=NOTHING_RATED))
+            best_new = with_neighbours(unrated, _present(nearest_new[i]), new, n_new)
             _reserve(found, best_new, items)
         lists[i, : len(found.rows)] = found.rows
     return lists
 
 
 def _nearest(
-    items: ItemColumns, task: Task, relaxed: Floats, vectors: Floats, k: int, n_threads: int | None
+    items: ItemColumns, task: Task, relaxed: Floats, vectors: Floats, k: int, options: Mapping[str, Any]
 ) -> Ints:
     return nearest_many(
         items.words,
@@ -81,7 +84,7 @@ def _nearest(
         relaxed=relaxed,
         item_vectors=items.vectors,
         vectors=vectors,
-        n_threads=n_threads,
+        **options,
     )
 
 

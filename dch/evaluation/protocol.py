@@ -45,8 +45,11 @@ def describe(name: str, ratings: Ratings, config: DchConfig, seeds: Sequence[int
         "k": DEPTH,
         "strategies": {
             "codes": "Hamming distance, ties by popularity, then by a checksum of the id",
-            "codes+rerank": f"the nearest {CANDIDATES} codes, ordered by the product of ranking vectors; by "
-            "relaxed user output . item bits where the model makes none",
+            "codes-weighted": "the same by weighted distance: the half of the user's bits that is decided "
+            "most clearly counts twice",
+            "codes+rerank": f"the nearest {CANDIDATES} codes (by weighted distance with relaxed_users), "
+            "ordered by the product of ranking vectors; by relaxed user output . item bits where the model "
+            "makes none",
             **(WITH_NEIGHBOURS if config.neighbours != 0 else {}),
             "popular": "number of positive ratings so far",
         },

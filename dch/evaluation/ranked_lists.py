@@ -98,7 +98,11 @@ def make_lists(
     without_code = lists_without_codes(state, task, popular, has_code=known, n_new=n_new)
     relaxed, vectors = encoder.encode(task.users)
     lists = {}
-    for strategy, n_candidates in (("codes", 0), ("codes+rerank", CANDIDATES)):
+    for strategy, n_candidates, is_weighted in (
+        ("codes", 0, False),
+        ("codes-weighted", 0, True),
+        ("codes+rerank", CANDIDATES, state.snapshot.model.is_weighted),
+    ):
         found = nearest_many(
             items.words,
             k,
@@ -110,6 +114,7 @@ def make_lists(
             item_vectors=items.vectors,
             vectors=vectors,
             n_candidates=n_candidates,
+            is_weighted=is_weighted,
             marked=items.is_new,
             n_reserved=n_new,
             n_threads=n_threads,

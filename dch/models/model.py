@@ -73,7 +73,7 @@ class Model:
     """Ratings of at least this value are positive."""
 
     settings: Mapping[str, object] = field(default_factory=dict)
-    """Settings of the fit, for information only."""
+    """Settings of the fit, for information only, but for those that ``is_weighted`` reads."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Measurements of the fit, for information only."""
@@ -109,6 +109,14 @@ class Model:
     def bits(self) -> int:
         """Length of a code, in bits."""
         return self.user_tower.bits
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether candidates are the nearest by weighted distance: codes were trained with relaxed users.
+
+        False for models of versions that had no such training.
+        """
+        return self.settings.get("objective") == "ranking" and self.settings.get("relaxed_users") is True
 
     @property
     def user_vocabulary(self) -> Vocabulary:

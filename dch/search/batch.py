@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.jit import kernel
-from dch.models.codes import Vectors, Words, pack, to_words
+from dch.models.codes import Vectors, Words
 from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
+from dch.search.queries import make_queries
 from dch.search.reserved_positions import reserve
 from dch.search.scan import Criteria, Kept, no_work, room_for, scan
 from dch.search.scores import make_scorer, score_rows
@@ -140,6 +141,7 @@ def nearest_many(
     item_vectors: Vectors,
     vectors: Floats,
     n_candidates: int = 0,
+    is_weighted: bool = False,
     marked: NDArray[np.uint8] | None = None,
     n_reserved: int = 0,
     n_threads: int | None = None,
@@ -157,6 +159,7 @@ def nearest_many(
         item_vectors: (n, vector_size) int8.
         vectors: (n_queries, vector_size) float32; vector_size is 0 to score by the relaxed codes.
         n_candidates: how many of the nearest codes to rerank; 0 means none.
+        is_weighted: whether to search by weighted distance.
         marked: (n,) uint8, 1 where a row may take a reserved position.
         n_reserved: how many positions are reserved, 0 to k; see ``reserve``.
         n_threads: threads to search on; None means one per core. The result does not depend on it.
@@ -164,7 +167,7 @@ def nearest_many(
     Returns:
         (n_queries, k) int32 rows, best first, -1 where fewer than k are eligible.
     """
-    queries = to_words(pack(relaxed))
+    queries = make_queries(relaxed, is_weighted=is_weighted)
     ranked = np.empty((len(queries), k), np.int32)
     relaxed, vectors = np.ascontiguousarray(relaxed), np.ascontiguousarray(vectors)
     allowed = np.ascontiguousarray(eligible).view(np.uint8)

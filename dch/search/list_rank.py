@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from dch.jit import kernel
 from dch.models.codes import Vectors, Words
 from dch.models.towers import Floats, Ints
-from dch.search.distances import Distances, block_distances, count_below, fits_bytes, popcount
+from dch.search.distances import Distances, block_distances, count_below, distance_of, fits_bytes
 from dch.search.nearest import CANDIDATES
 from dch.search.order import Integers
+from dch.search.queries import write_query
 from dch.search.scan import BLOCK, Criteria, Work, room_for, scan
 from dch.search.scores import make_scorer, score_of, score_rows
 
@@ -28,6 +29,7 @@ def list_rank(
     popularity: Integers,
     relaxed: Floats,
     vector: Floats,
+    is_weighted: bool,
     skip: Ints,
     row: int,
     work: Work,
@@ -41,12 +43,13 @@ def list_rank(
         popularity: (n,) breaks ties, larger first.
         relaxed: (bits,) relaxed code of the query.
         vector: (vector_size,) ranking vector of the query; empty: score by the relaxed code.
+        is_weighted: whether the candidates are the nearest by weighted distance.
         skip: rows never listed, distinct and ascending.
         row: an allowed row that is not in ``skip``.
         work: counters, increased.
     """
-    query = np.zeros(words.shape[1], np.uint64)
-    sign_words(relaxed, query)
+    query = np.zeros(words.shape[1] * (2 if is_weighted else 1), np.uint64)
+    write_query(relaxed, query)
     if _is_outside(words, query, allowed, skip, row, work):
         return OUTSIDE
     sizes, starts = np.array([min(CANDIDATES, len(words))]), np.array([0, len(skip)])
@@ -55,23 +58,12 @@ def list_rank(
     rows, distances = kept.rows[0, : kept.found[0]], kept.distances[0]
     scorer, scores = make_scorer(words, vectors, relaxed, vector), kept.scores[0]
     score_rows(rows, scorer, scores)
-    own, own_score, is_candidate, before = distance_to(words, query, row), score_of(row, scorer), False, 0
+    own, own_score, is_candidate, before = distance_of(words[row], query), score_of(row, scorer), False, 0
     for at in range(len(rows)):
         is_candidate = is_candidate or rows[at] == row
         nearer = distances[at] < own or (distances[at] == own and precedes(popularity, rows[at], row))
         before += int(scores[at] > own_score or (scores[at] == own_score and nearer))
     return before if is_candidate else OUTSIDE
-
-
-@kernel
-def sign_words(relaxed: Floats, words: NDArray[np.uint64]) -> None:
-    """Write the packed code of one relaxed code, as ``codes.pack`` and ``codes.to_words`` do."""
-    words[:] = 0
-    for b in range(len(relaxed)):
-        if relaxed[b] > 0:
-            # First bit highest within a byte, bytes in memory order within a little-endian word.
-            bit = 8 * (b // 8 % 8) + 7 - b % 8
-            words[b // 64] |= np.uint64(1) << np.uint64(bit)
 
 
 @kernel
@@ -81,25 +73,16 @@ def precedes(popularity: Integers, row: int, other: int) -> bool:
 
 
 @kernel
-def distance_to(words: Words, query: Words, row: int) -> int:
-    """Return the distance of one row."""
-    total = np.uint64(0)
-    for j in range(len(query)):
-        total += popcount(words[row, j] ^ query[j])
-    return int(total)
-
-
-@kernel
 def _is_outside(
     words: Words, query: Words, allowed: NDArray[np.uint8], skip: Ints, row: int, work: Work
 ) -> bool:
     """Return whether so many rows are nearer that this one cannot be a candidate."""
-    own, n_skipped = distance_to(words, query, row), 0
+    own, n_skipped = distance_of(words[row], query), 0
     for other in skip:
-        if other < len(words) and allowed[other] and distance_to(words, query, other) < own:
+        if other < len(words) and allowed[other] and distance_of(words[other], query) < own:
             n_skipped += 1
     enough = CANDIDATES + n_skipped
-    if fits_bytes(words.shape[1]):
+    if fits_bytes(words.shape[1], len(query)):
         return _has_nearer(words, query, allowed, own, enough, work, np.empty(BLOCK, np.uint8))
     return _has_nearer(words, query, allowed, own, enough, work, np.empty(BLOCK, np.uint16))
 
@@ -120,7 +103,7 @@ def _has_nearer(
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
         block = scratch[: stop - start]
-        block_distances(flat[start * n_words : stop * n_words], query, allowed[start:stop], block)
+        block_distances(flat[start * n_words : stop * n_words], n_words, query, allowed[start:stop], block)
         work.compared[0] += len(block)
         n_nearer += count_below(block, distance)
         if n_nearer >= enough:

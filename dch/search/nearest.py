@@ -1,4 +1,4 @@
-"""Exact searches: the k nearest codes by Hamming distance, and their reranking by a finer score.
+"""Exact searches: the k nearest codes by Hamming distance, plain or weighted, and their reranking.
 
 The kernels release the interpreter lock.
 """
@@ -53,7 +53,7 @@ def nearest(
 
     Args:
         words: (n, n_words) uint64.
-        query: (n_words,) uint64.
+        query: (n_words,) uint64, or (2 * n_words,) for weighted distances; see ``dch.search.queries``.
         k: list length, 0 or more.
         skip: (m,) int32 rows never to return, in any order.
         eligible: (n,) bool.
@@ -61,7 +61,8 @@ def nearest(
         bits: length of a code; only the score depends on it; default 64 * n_words.
 
     Returns:
-        min(k, n eligible) results. The score is bits - 2 * distance.
+        min(k, n eligible) results. The score is bits - 2 * distance: the number of equal bits minus that of
+        different bits. With weights, it is the same in weights, so 3 / 2 * bits - 2 * distance.
 
     Raises:
         CodeShapeError: query, eligible or popularity do not fit the words.
@@ -87,7 +88,7 @@ def nearest_of_each(
 
     Args:
         words: (n, n_words) uint64.
-        queries: (n_queries, n_words) uint64.
+        queries: (n_queries, n_words) or (n_queries, 2 * n_words) uint64.
         sizes: list length of each query.
         skips: for each query int32 rows never to return, in any order.
         eligible: (n,) bool.
@@ -108,7 +109,9 @@ def nearest_of_each(
         np.concatenate([_NO_ROWS, *skips]).astype(np.int32, copy=False),
         _NO_ROWS if popularity is None else popularity,
     )
-    scores = ((bits or WORD_BITS * n_words) - 2 * distances).astype(np.float32)
+    total = bits or WORD_BITS * n_words
+    total += total // 2 if queries.shape[1] > n_words else 0
+    scores = (total - 2 * distances).astype(np.float32)
     columns = zip(rows, distances, scores, found.tolist(), strict=True)
     return [Nearest(*result).head(size) for *result, size in columns]
 
@@ -181,7 +184,7 @@ def _check_shapes(
     eligible: NDArray[np.bool_] | None,
     popularity: Integers | None,
 ) -> None:
-    if queries.shape[1:] != (n_words,):
+    if queries.shape[1] not in (n_words, 2 * n_words):
         raise CodeShapeError(f"codes have {n_words} words, but the query has shape {queries.shape[1:]}")
     for name, column in (("eligible", eligible), ("popularity", popularity)):
         if column is not None and column.shape != (n,):

@@ -18,7 +18,7 @@ from dch.jit import kernel
 from dch.models.codes import Vectors, Words
 from dch.models.neighbours import Neighbours, Rated
 from dch.models.towers import Floats, Ints
-from dch.search.distances import popcount
+from dch.search.distances import distance_of
 from dch.search.nearest import CANDIDATES, Nearest
 from dch.search.order import Integers, keep_nearest, sort_results
 from dch.search.scores import round_query
@@ -82,7 +82,7 @@ def rerank_with_neighbours(
         items: the items.
         neighbours: the weights between the items of the fit.
         rated: the history.
-        query: (n_words,) the user code.
+        query: (n_words,) the user code; (2 * n_words,) with its heavy bits, for weighted distances.
         vector: (vector_size,) the ranking vector of the user.
         skip: (n_skipped,) rows that must not be found, in any order.
     """
@@ -126,7 +126,7 @@ def _rerank(
     step = round_query(vector, rounded)
     factor = factor_of(neighbours.share[0], rated.weights, step)
     for i in range(n):
-        distances[i] = _distance(items.words[rows[i]], query)
+        distances[i] = distance_of(items.words[rows[i]], query)
         total = FIXED * _product(items.vectors[rows[i]], rounded)
         fitted = items.fitted[rows[i]]
         if 0 <= fitted < len(sums):
@@ -218,14 +218,6 @@ def factor_of(share: np.float32, weights: NDArray[np.int64], step: np.float32) -
         return 0
     factor = np.rint(FIXED * (share / np.sqrt(np.float64(squares))) / step)
     return int(min(max(factor, 0.0), float(LARGEST_PART // (LARGEST_WEIGHT * total))))
-
-
-@kernel
-def _distance(code: Words, query: Words) -> int:
-    distance = 0
-    for word in range(len(query)):
-        distance += int(popcount(code[word] ^ query[word]))
-    return distance
 
 
 @kernel

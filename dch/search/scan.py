@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.jit import kernel
-from dch.models.codes import WORD_BITS, Words
+from dch.models.codes import Words
 from dch.models.towers import Floats, Ints
-from dch.search.distances import Distances, block_distances, fits_bytes, least
+from dch.search.distances import Distances, block_distances, farthest, fits_bytes, least
 from dch.search.order import Integers, keep_nearest, sort_results
 
 BLOCK = 1024  # rows; the codes and distances of a block stay in the first-level cache
@@ -76,12 +76,12 @@ def scan(words: Words, queries: Words, criteria: Criteria, kept: Kept, work: Wor
 
     Args:
         words: (n, n_words) uint64, contiguous.
-        queries: (n_queries, n_words) uint64.
+        queries: (n_queries, n_words) uint64, or (n_queries, 2 * n_words) for weighted distances.
         criteria: for n rows and n_queries queries.
         kept: written; ``found`` is the size asked for, or the number of rows allowed if these are fewer.
         work: counters, increased.
     """
-    if fits_bytes(words.shape[1]):
+    if fits_bytes(words.shape[1], queries.shape[1]):
         _scan(words, queries, criteria, kept, work, np.empty(BLOCK, np.uint8))
     else:
         _scan(words, queries, criteria, kept, work, np.empty(BLOCK, np.uint16))
@@ -99,13 +99,13 @@ def sort_kept(kept: Kept, popularity: Integers) -> None:
 def _scan(
     words: Words, queries: Words, criteria: Criteria, kept: Kept, work: Work, scratch: Distances
 ) -> None:
-    farthest = WORD_BITS * words.shape[1]
+    no_limit = farthest(words.shape[1], queries.shape[1])
     limits = _estimate_limits(words, queries, criteria, work, scratch)
     kept.found[:] = 0
     _pass_over(words, queries, criteria, limits, kept, work, scratch)
     for i in range(len(queries)):
-        is_short = kept.found[i] < criteria.sizes[i] and limits[i] < farthest
-        limits[i] = farthest if is_short else DONE
+        is_short = kept.found[i] < criteria.sizes[i] and limits[i] < no_limit
+        limits[i] = no_limit if is_short else DONE
         if is_short:
             kept.found[i] = 0
     if np.any(limits != DONE):
@@ -117,9 +117,8 @@ def _estimate_limits(
     words: Words, queries: Words, criteria: Criteria, work: Work, scratch: Distances
 ) -> NDArray[np.int64]:
     """Return a distance for each query within which it most likely finds as many rows as it keeps."""
-    n, n_words = words.shape
-    farthest = WORD_BITS * n_words
-    counts = np.zeros((len(queries), farthest + 1), np.int64)
+    n, largest = len(words), farthest(words.shape[1], queries.shape[1])
+    counts = np.zeros((len(queries), largest + 1), np.int64)
     n_chunks = min(MAX_CHUNKS, -(-n // CHUNK))
     n_sampled = 0
     for chunk in range(n_chunks):
@@ -129,7 +128,7 @@ def _estimate_limits(
         for i in range(len(queries)):
             _block_of(words, queries[i], criteria.allowed, start, block)
             for distance in block:
-                if distance <= farthest:
+                if distance <= largest:
                     counts[i, distance] += 1
     work.compared[0] += n_sampled * len(queries)
     limits = np.empty(len(queries), np.int64)
@@ -158,7 +157,7 @@ def _block_of(
     """Write the distances of the rows from start on, as many as there is room for."""
     stop, n_words = start + len(distances), words.shape[1]
     block = words.reshape(-1)[start * n_words : stop * n_words]
-    block_distances(block, query, allowed[start:stop], distances)
+    block_distances(block, n_words, query, allowed[start:stop], distances)
 
 
 @kernel

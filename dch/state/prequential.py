@@ -96,6 +96,7 @@ def copy_then_fold_in(
 def rank_trials(
     before: UsersBefore,
     head: Head,
+    is_weighted: bool,
     items: ItemColumns,
     popular_rows: Ints,
     popular_floor: int,
@@ -108,6 +109,7 @@ def rank_trials(
     Args:
         before: the users.
         head: see ``TowerWeights.head``.
+        is_weighted: see ``Model.is_weighted``.
         items: what may be listed.
         popular_rows: see ``PopularItems``.
         popular_floor: see ``PopularItems``.
@@ -130,7 +132,8 @@ def rank_trials(
             squares, n_ratings = bags.squares[trial], bags.n_ratings[trial]
             encode_row(bags.sums[trial], squares, n_ratings, head, scratch, outputs)
             columns = (items.words, items.vectors, items.allowed, items.precedence)
-            ranks.codes[event] = list_rank(*columns, outputs[:bits], outputs[bits:], seen, item, work)
+            outputs_of_user = (outputs[:bits], outputs[bits:], is_weighted)
+            ranks.codes[event] = list_rank(*columns, *outputs_of_user, seen, item, work)
 
 
 @kernel

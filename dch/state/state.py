@@ -147,11 +147,10 @@ class State:
     def _rank(self, before: UsersBefore, items: Ints, ranks: Ranks) -> None:
         """Rank the items of trials. No lock is needed: only this thread changes the item index."""
         started = time.thread_time()
-        item_index, tower = self.snapshot.item_index, self.snapshot.users.tower
+        item_index, model = self.snapshot.item_index, self.snapshot.model
         item_index.refresh_popular()
-        rank_trials(
-            before, tower.head(), item_index.view(), *item_index.popular, items, ranks, self.trial_work
-        )
+        users = (before, model.user_tower.head(), model.is_weighted)
+        rank_trials(*users, item_index.view(), *item_index.popular, items, ranks, self.trial_work)
         self.trial_seconds += time.thread_time() - started
 
     def fold_in_items(self, events: Events) -> None:

@@ -69,8 +69,8 @@ def fit_model(
         ratings: the training data, with the features of users and items.
         config: the settings.
         generation: number of the new model.
-        start: a previous model, for a refit: its rows are kept by id, its rating scale is kept, and the refit
-            takes fewer steps than a fit.
+        start: a previous model, for a refit: its rows are kept by id, its rating scale and its kind of codes
+            (``relaxed_users``) are kept, and the refit takes fewer steps than a fit.
         progress: True shows a bar with the loss and the time left; a function is called after each step with
             the steps done, the steps planned and the loss.
 
@@ -82,6 +82,8 @@ def fit_model(
     """
     _check_start(start, config)
     _check_device(config.device)
+    if start is not None:
+        config = replace(config, relaxed_users=start.is_weighted)
     rng = np.random.default_rng(config.seed)
     with torch_threads(config.threads or 1), report_progress(progress) as report:
         training_data = make_training_data(ratings, config, start)

@@ -12,6 +12,7 @@ from dch.config import DchConfig
 from dch.models.model import Model
 from dch.models.neighbours import Neighbours, from_columns
 from dch.search import CANDIDATES
+from dch.search.queries import weights_of_bits
 from dch.training.auto_settings import is_clear
 from dch.training.batches import whole_bags
 from dch.training.neighbour_solver import fit_neighbours, history_matrix
@@ -104,6 +105,8 @@ def _score_parts(
             for net, of, rows in zip(nets, bags, everything, strict=True)
         )
     signs, item_signs = (np.where(part > 0, 1, -1).astype(np.float32) for part in (codes, item_codes))
+    if config.relaxed_users:
+        signs *= weights_of_bits(codes)
     histories = history_matrix(bags[0])[validation.users]
     lengths = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=1))).clip(1e-6)
     matrix = _as_matrix(neighbours)

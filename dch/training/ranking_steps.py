@@ -26,6 +26,9 @@ INITIAL_LOGIT = 8.0
 """Largest logit at the start of a fit: products of codes are scaled by this / bits. Values from 14 up lowered
 NDCG@20."""
 
+RELAXED_FACTOR = 1.5
+"""Factor of INITIAL_LOGIT with relaxed users, whose numbers are below 1."""
+
 MIN_TYPICAL_SCORE = 1e-3
 """Lower limit of the teacher's typical score: keeps its softmax finite when all its scores are near 0."""
 
@@ -55,7 +58,8 @@ class RankingSteps:
         self._teacher_users = torch.from_numpy(teacher.users / np.float32(temperature)).to(device)
         self._teacher_items = torch.from_numpy(teacher.items).to(device)
         self._users = shuffled_batches(len(bags[0]), config.batch, rng)
-        self.scale = nn.Parameter(torch.tensor(INITIAL_LOGIT / config.bits, device=device))
+        logit = INITIAL_LOGIT * (RELAXED_FACTOR if config.relaxed_users else 1.0)
+        self.scale = nn.Parameter(torch.tensor(logit / config.bits, device=device))
 
     def slow_parameters(self) -> list[nn.Parameter]:
         """Return the scale of the logits, which is learned at a tenth of the learning rate."""
@@ -75,8 +79,9 @@ class RankingSteps:
             )
         user_relaxed, user_vectors = self._nets[0].codes_and_vectors(user_batch)
         item_relaxed, item_vectors = self._nets[1].codes_and_vectors(item_batch)
-        user_signs, item_signs = hard_sign(user_relaxed), hard_sign(item_relaxed)
-        loss = ranking_loss(self.scale * user_signs @ item_signs.T, target, kept)
+        item_signs = hard_sign(item_relaxed)
+        user_codes = user_relaxed if self._config.relaxed_users else hard_sign(user_relaxed)
+        loss = ranking_loss(self.scale * user_codes @ item_signs.T, target, kept)
         if self._config.uniformity_weight:
             loss = loss + self._config.uniformity_weight * uniformity_loss(item_signs)
         if self._config.vector_size:

@@ -87,9 +87,10 @@ def update_model(
 
 
 def _update_settings(config: DchConfig, model: Model) -> DchConfig:
-    """Return the settings of the steps; the sizes are those of the model."""
+    """Return the settings of the steps; the sizes and the kind of codes are those of the model."""
     return replace(
         config,
+        relaxed_users=model.is_weighted,
         bits=model.bits,
         hidden=model.user_tower.hidden,
         vector_size=model.user_tower.vector_size,

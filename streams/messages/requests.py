@@ -9,7 +9,7 @@ from streams.kafka.records import Record
 from streams.messages.envelope import DECODE_ERRORS, open_record
 from streams.messages.fields import MAX_RATING, MAX_TIME_MS, Fields, is_plain_id, short_repr
 
-STRATEGIES = ("codes+rerank", "codes", "popular", "codes+rerank+neighbours", "features")
+STRATEGIES = ("codes+rerank", "codes", "codes-weighted", "popular", "codes+rerank+neighbours", "features")
 DEFAULT_K = 20  # length of a list if the request does not name one
 MAX_K = 1000
 MAX_IDS = 10_000  # longest list of ids in a request; more would exceed the largest record

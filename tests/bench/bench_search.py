@@ -2,15 +2,17 @@
 
     python tests/bench/bench_search.py [number of items ...]
 
-Bare: the nearest 20 of random codes. As served: default settings, so 200 candidates that are reranked by
-vectors, 5% of the items unavailable, the 200 items that the user has rated skipped, ties by popularity. All
-calls of a round alternate, so that a busy machine slows all of them; each figure is the median of five
-rounds, in processor time of the one thread that searches. Distances of bare searches are compared.
+Bare: the nearest 20 of random codes, by plain and by weighted distance; Faiss has no weights. As served:
+default settings, so 200 candidates that are reranked by vectors, 5% of the items unavailable, the 200 items
+that the user has rated skipped, ties by popularity. All calls of a round alternate, so that a busy machine
+slows all of them; each figure is the median of five rounds, in processor time of the one thread that
+searches. Distances of bare searches are compared.
 """
 
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import faiss
@@ -24,9 +26,11 @@ from record import record
 from dch.answers import query_user
 from dch.models.towers import encode_rows
 from dch.search import nearest
+from dch.search.queries import make_queries
 
 SIZES = (3_700, 100_000, 1_000_000)
 K, BATCH, ROUNDS = 20, 32, 5
+WEIGHTED = "weighted distance: "
 FAISS = f"search, top {K}, faiss IndexBinaryFlat"
 
 
@@ -55,15 +59,22 @@ def bare(n, bits):
     """Return the milliseconds of bare searches of ours and of Faiss, after comparing their distances."""
     rng = np.random.default_rng(0)
     words = rng.integers(2**64, size=(n, bits // 64), dtype=np.uint64)
-    queries = rng.integers(2**64, size=(8, bits // 64), dtype=np.uint64)
+    relaxed = rng.uniform(-1, 1, size=(8, bits)).astype(np.float32)
+    queries, weighted = (make_queries(relaxed, is_weighted=which) for which in (False, True))
     index = faiss_index(words)
     for query in queries:
         expected = np.sort(index.search(query[None].view(np.uint8), K)[0][0])
+        assert np.array_equal(nearest(words, query, K).distances, expected)
+    for query in weighted:
+        code, heavy = np.split(query, 2)
+        counted = np.bitwise_count(words ^ code) + np.bitwise_count((words ^ code) & heavy)
+        expected = np.sort(counted.sum(axis=1))[:K]
         assert np.array_equal(nearest(words, query, K).distances, expected)
     n_calls = calls_for(n)
     return medians_ms(
         {
             f"search, top {K}": (lambda at: nearest(words, queries[at % 8], K), n_calls),
+            f"{WEIGHTED}search, top {K}": (lambda at: nearest(words, weighted[at % 8], K), n_calls),
             FAISS: (lambda at: index.search(queries[at % 8][None].view(np.uint8), K), n_calls),
         }
     )
@@ -82,29 +93,33 @@ def served(n):
     head, some = state.snapshot.users.tower.head(), np.arange(USERS, dtype=np.int32)
     n_calls = calls_for(n)
 
-    def answer(at, **options):
-        return recommender.answer(queries[at % USERS], K, **options)
+    model = replace(recommender.model, settings={"objective": "ranking", "relaxed_users": True})
+    snapshot = replace(state.snapshot, model=model)
+    weighted = [query._replace(snapshot=snapshot) for query in queries]
 
-    def answer_together(_):
-        questions = [recommender.question(query, K) for query in queries[:BATCH]]
-        return recommender.answer_all(questions)
+    def answer(at, of=queries, **options):
+        return recommender.answer(of[at % USERS], K, **options)
+
+    def answer_together(_, of=queries):
+        return recommender.answer_all([recommender.question(query, K) for query in of[:BATCH]])
 
     cases = {
         FAISS: (lambda at: index.search(codes[at % USERS], K), n_calls),
         f"list as served, {K} of 200 candidates": (answer, n_calls),
+        f"{WEIGHTED}list as served, {K} of 200 candidates": (lambda at: answer(at, weighted), n_calls),
         "list of 10 chosen items": (lambda at: answer(at, only=only), 50),
         "list of popular items": (lambda at: answer(at, strategy="popular"), 50),
         "prequential trial": (lambda at: trial(state, at, n), 20),
         "encode one row": (lambda _: encode_rows(some, *sums[:3], head), 20),
     }
     together = f"list as served, of {BATCH} requests that wait"
-    if hasattr(recommender, "answer_all"):  # an earlier version answers one after the other
-        cases[together] = (answer_together, max(1, n_calls // BATCH))
+    cases[together] = (answer_together, max(1, n_calls // BATCH))
+    cases[f"{WEIGHTED}{together}"] = (lambda at: answer_together(at, weighted), max(1, n_calls // BATCH))
     found = medians_ms(cases)
     found["encode one row"] /= USERS
     found["prequential trial"] /= TRIALS
-    if together in found:
-        found[together] /= BATCH
+    for name in (together, f"{WEIGHTED}{together}"):
+        found[name] /= BATCH
     return found
 
 
@@ -143,7 +158,7 @@ def show(found, n, bits):
     for name, median_ms in found.items():
         record(name, n=n, items=n, bits=bits, median_ms=median_ms)
         ratio = f"{median_ms / found[FAISS]:6.2f} x Faiss"
-        print(f"{n:>10,} items, {bits} bits: {name:42} {median_ms:9.4f} ms, {ratio}")
+        print(f"{n:>10,} items, {bits} bits: {name:55} {median_ms:9.4f} ms, {ratio}")
 
 
 def main(sizes):

@@ -19,6 +19,7 @@ BEGIN, END = "<!-- written by tests/bench/report.py -->", "<!-- end -->"
 PICTURE = Path(__file__).parents[2] / "docs" / "growth.png"
 FAISS = "search, top 20, faiss IndexBinaryFlat"
 SERVED, TOGETHER = "list as served, 20 of 200 candidates", "list as served, of 32 requests that wait"
+WEIGHTED = "weighted distance: "
 TRIAL, ENCODE = "prequential trial", "encode one row"
 USER_SIDE, BOTH_SIDES = (
     f"ingest, real Kafka, {side}, ms" for side in ("record to committed offset", "both sides committed")
@@ -82,7 +83,9 @@ def tables(figures):
     service += [figures.row(name, _plain(figures, case)) for name, case in SERVICE]
     searches = [
         figures.row("one list as served, x Faiss's bare top 20", _ratio(figures, SERVED)),
+        figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + SERVED)),
         figures.row("a list of 32 requests that wait, x Faiss", _ratio(figures, TOGETHER)),
+        figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + TOGETHER)),
         figures.row("Faiss `IndexBinaryFlat`, bare top 20, ms", _plain(figures, FAISS, 3)),
         figures.row("prequential trial with its rating, us", _micro(figures, TRIAL)),
         figures.row("encode one row, us", _micro(figures, ENCODE)),

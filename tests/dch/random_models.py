@@ -19,6 +19,20 @@ def hamming(codes, query):
     return np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.int32)
 
 
+def heavy_bits(relaxed):
+    """Return the weight of each bit of a relaxed code, (bits,): 2 for the clearest half, otherwise 1."""
+    clearest = sorted(range(len(relaxed)), key=lambda bit: (-abs(float(relaxed[bit])), bit))
+    weights = np.ones(len(relaxed), np.int32)
+    weights[clearest[: len(relaxed) // 2]] = 2
+    return weights
+
+
+def weighted_hamming(codes, relaxed):
+    """Add up the weights of the bits in which each packed code, (n, width), differs from a relaxed code."""
+    differing = np.unpackbits(codes, axis=1) != (relaxed > 0)
+    return (differing * heavy_bits(relaxed)).sum(axis=1, dtype=np.int32)
+
+
 def encode_items(model, histories, user_ids, features=()):
     """Return the relaxed codes of items: those of users for the model with its sides exchanged."""
     exchanged = replace(
@@ -64,6 +78,7 @@ def random_model(
     vector_size=12,
     neighbours=NO_NEIGHBOURS,
     lifts=NO_LIFTS,
+    relaxed_users=False,
 ):
     """Users are u0, u1, ..., items i0, i1, ...; the recommender may meet others."""
     rng = np.random.default_rng(seed)
@@ -78,6 +93,7 @@ def random_model(
         rating_knots=knots,
         neighbours=neighbours,
         lifts=lifts,
+        settings={"objective": "ranking", "relaxed_users": relaxed_users},
     )
 
 

@@ -17,10 +17,11 @@ EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_OLD + N_NEW - 1), st.sampl
 NEW = {f"i{row}" for row in range(N_OLD, N_OLD + N_NEW)}
 
 
-def filled(events=(), n_new=N_NEW, bits=8, **settings):
+def filled(events=(), n_new=N_NEW, bits=8, *, relaxed_users=False, **settings):
     """Return a recommender in which every item has a code."""
     neighbours = random_neighbours(N_OLD, 5, share=3e-6)
     known = {"user_tokens": ["age=25", "age~20", "vip=True"], "lifts": random_lifts(N_OLD)}
+    known["relaxed_users"] = relaxed_users
     model = random_model(n_items=N_OLD, bits=bits, neighbours=neighbours, **known)
     recommender = Recommender(model, **settings)
     recommender.state.set_user("u0", {"age": 25})
@@ -41,6 +42,7 @@ def order_of(recommender, strategy):
         own = -int(precedence[row(hit.item)])
         return {
             "codes": (hit.distance, own),
+            "codes-weighted": (hit.distance, own),
             "codes+rerank": (-hit.score, hit.distance, own),
             "codes+rerank+neighbours": (-hit.score, hit.distance, own),
             "features": (-hit.score, own),
@@ -115,6 +117,17 @@ def test_an_item_is_new_until_a_generation_is_fitted_on_it():
     assert np.flatnonzero(recommender.state.snapshot.item_index.view().is_new).tolist() == [row]
 
 
+def test_an_item_has_no_heavy_bits_so_its_nearest_codes_are_the_plain_ones():
+    recommender = filled(relaxed_users=True)
+    query = query_item(recommender.state, "i1")
+    weighted, plain = (recommender.answer(query, 9, strategy=name) for name in ("codes-weighted", "codes"))
+    assert weighted == plain
+    assert weighted.strategy == "codes"
+    reranked = recommender.answer(query, 9, strategy="codes+rerank").hits
+    assert [hit.distance for hit in reranked] == [hit.distance for hit in plain.hits]
+    assert [hit.score for hit in plain.hits] == [8 - 2 * hit.distance for hit in plain.hits]
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_out_of_range_is_refused(share):
     with pytest.raises(ConfigError, match="new_item_share must be from 0 to 1"):
@@ -181,9 +194,12 @@ def test_an_inline_history_counts_its_items_and_an_item_counts_nothing():
     st.lists(st.integers(0, N_OLD + N_NEW + 2), max_size=12),
     st.sampled_from(STRATEGIES),
     st.integers(1, 6),
+    st.booleans(),
 )
-def test_a_list_of_chosen_items_is_the_whole_list_without_the_others(events, chosen, strategy, k):
-    recommender, only = filled(events), [f"i{item}" for item in chosen]
+def test_a_list_of_chosen_items_is_the_whole_list_without_the_others(
+    events, chosen, strategy, k, relaxed_users
+):
+    recommender, only = filled(events, relaxed_users=relaxed_users), [f"i{item}" for item in chosen]
     for user in ("u0", "u7", "a stranger"):
         everything = recommender.recommend(user, 1000, strategy=strategy)
         expected = [hit for hit in everything if hit.item in only][:k]
@@ -204,9 +220,11 @@ def test_a_list_of_chosen_items_compares_their_codes_only(strategy, monkeypatch)
     assert compared == [3]
 
 
-@given(st.lists(EVENT, max_size=20), st.lists(st.sampled_from(STRATEGIES), max_size=6), SHARES)
-def test_questions_answered_together_get_the_answers_that_each_gets_alone(events, strategies, share):
-    recommender = filled(events)
+@given(st.lists(EVENT, max_size=20), st.lists(st.sampled_from(STRATEGIES), max_size=6), SHARES, st.booleans())
+def test_questions_answered_together_get_the_answers_that_each_gets_alone(
+    events, strategies, share, relaxed_users
+):
+    recommender = filled(events, relaxed_users=relaxed_users)
     questions = [
         recommender.question(
             query_user(recommender.state, f"u{at}"),

@@ -136,6 +136,12 @@ def test_a_loaded_model_has_ranking_vectors_of_the_same_length(tmp_path, vector_
     assert load_model(tmp_path / "saved").item_tower.vector_output.shape == (24, vector_size)
 
 
+@pytest.mark.parametrize("relaxed_users", [False, True])
+def test_a_loaded_model_searches_by_the_distance_that_it_was_trained_for(tmp_path, relaxed_users):
+    save_model(tmp_path / "saved", random_model(relaxed_users=relaxed_users))
+    assert load_model(tmp_path / "saved").is_weighted == relaxed_users
+
+
 def test_saving_replaces_an_artifact_but_never_other_files(folder, tmp_path):
     before = manifest_sha256(folder)
     save_model(folder, random_model(generation=2))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_models import random_model, random_neighbours
+from random_models import random_model, random_neighbours, weighted_hamming
 
 from dch import Recommender
 from dch.answers import query_user
@@ -28,6 +28,8 @@ STRATEGY = "codes+rerank+neighbours"
 MODEL = random_model(
     n_items=N_FITTED, n_users=9, bits=16, neighbours=random_neighbours(N_FITTED, 5, share=3e-6)
 )
+WEIGHTED = replace(MODEL, settings={**MODEL.settings, "relaxed_users": True})
+MODELS = st.sampled_from([MODEL, WEIGHTED])
 EVENT = st.tuples(st.integers(0, 8), st.integers(0, N_ITEMS - 1), st.sampled_from([1.0, 3.5, 5.0, np.nan]))
 
 
@@ -78,7 +80,10 @@ def expected(recommender, user, k, n_candidates):
     scores, sums = scores_of(recommender, user)
     code = np.frombuffer(recommender.user_code(user), np.uint8)
     own = state.snapshot.item_index.view().words.view(np.uint8).reshape(len(index.words), -1)[:, : len(code)]
-    distance = {id_: int(np.unpackbits(own[row] ^ code).sum()) for row, id_ in enumerate(ids)}
+    distances = np.unpackbits(own ^ code, axis=1).sum(axis=1)
+    if recommender.model.is_weighted:
+        distances = weighted_hamming(own, query_user(state, user).relaxed)
+    distance = {id_: int(distances[row]) for row, id_ in enumerate(ids)}
     precedence = {id_: int(index.precedence[row]) for row, id_ in enumerate(ids)}
     seen = {ids[int(row)] for row in state.history.user_histories.of(state.history.user_ids.row(user))[0]}
     listed = [id_ for row, id_ in enumerate(ids) if index.allowed[row] and id_ not in seen]
@@ -91,19 +96,19 @@ def expected(recommender, user, k, n_candidates):
     return [(id_, distance[id_], float(scores[id_])) for id_ in order[:k]]
 
 
-@given(st.lists(EVENT, max_size=40), st.integers(1, 12))
-def test_a_list_is_that_of_sorting_all_candidates(events, k):
-    recommender = filled(events)
+@given(st.lists(EVENT, max_size=40), st.integers(1, 12), MODELS)
+def test_a_list_is_that_of_sorting_all_candidates(events, k, model):
+    recommender = filled(events, model)
     for user in ("u0", "u3"):
         if recommender.user_code(user) is not None:
             hits = recommender.recommend(user, k)
             assert [hit[:3] for hit in hits] == expected(recommender, user, k, CANDIDATES)
 
 
-@given(st.lists(EVENT, max_size=40), st.integers(1, 6))
-def test_neighbours_are_listed_although_their_codes_are_far(events, k):
+@given(st.lists(EVENT, max_size=40), st.integers(1, 6), MODELS)
+def test_neighbours_are_listed_although_their_codes_are_far(events, k, model):
     """With 3 candidates of each kind, most of the list depends on where candidates come from."""
-    recommender = filled(events)
+    recommender = filled(events, model)
     with patch("dch.answers.CANDIDATES", 3), patch.object(neighbours_of_lists, "CANDIDATES", 3):
         for user in ("u0", "u3"):
             if recommender.user_code(user) is not None:
@@ -111,7 +116,9 @@ def test_neighbours_are_listed_although_their_codes_are_far(events, k):
                 assert [hit[:3] for hit in hits] == expected(recommender, user, k, 3)
 
 
-def test_live_folded_loaded_inline_and_batched_lists_are_equal(tmp_path):
+@pytest.mark.parametrize("model", [MODEL, WEIGHTED], ids=["plain", "weighted"])
+@pytest.mark.parametrize("strategy", [STRATEGY, "codes+rerank", "codes-weighted", "codes"])
+def test_live_folded_loaded_inline_and_batched_lists_are_equal(model, strategy, tmp_path):
     rng = np.random.default_rng(5)
     events = [
         (int(user), int(item), float(rating))
@@ -120,11 +127,12 @@ def test_live_folded_loaded_inline_and_batched_lists_are_equal(tmp_path):
         )
     ]
     latest = {(user, item): rating for user, item, rating in events}
-    live = filled(events)
+    live = filled(events, model)
     shuffled = [(user, item, rating) for (user, item), rating in latest.items()]
     rng.shuffle(shuffled)
     folded = filled(
         [(int(user), int(item), float(rating)) for user, item, rating in shuffled],
+        model,
         order=rng.permutation(N_ITEMS).tolist(),
     )
     live.save(tmp_path / "saved")
@@ -134,16 +142,17 @@ def test_live_folded_loaded_inline_and_batched_lists_are_equal(tmp_path):
     seen = ItemSets.of([state.history.user_histories.of(int(user))[0] for user in users])
     everything = np.ones(N_ITEMS, np.bool_)
     task = RankingTask(users, seen, everything, ItemSets.of([seen.columns[:0]] * 3))
-    batched = make_lists(state, task, k=10, n_threads=1)[STRATEGY]
+    batched = make_lists(state, task, k=10, n_threads=1)[strategy]
     for user in range(3):
-        hits = live.recommend(f"u{user}", 10)
-        assert hits == folded.recommend(f"u{user}", 10) == loaded.recommend(f"u{user}", 10)
+        hits = live.recommend(f"u{user}", 10, strategy=strategy)
+        assert hits == folded.recommend(f"u{user}", 10, strategy=strategy)
+        assert hits == loaded.recommend(f"u{user}", 10, strategy=strategy)
         assert [ids[row] for row in batched[user].tolist()] == [hit.item for hit in hits]
         history = [
             (ids[int(item)], float(rating))
             for item, rating in zip(*state.history.user_histories.of(int(users[user])), strict=True)
         ]
-        assert live.recommend_history(history, 10) == hits
+        assert live.recommend_history(history, 10, strategy=strategy) == hits
 
 
 def test_the_strategy_is_named_and_is_the_default():

@@ -118,13 +118,14 @@ def test_where_neighbours_speak_reasons_are_the_largest_parts_of_their_sum(event
 
 
 @settings(max_examples=25)
-@given(EVENTS, st.sampled_from(["codes", "codes+rerank"]))
+@given(EVENTS, st.sampled_from(["codes", "codes-weighted", "codes+rerank"]))
 def test_where_only_codes_speak_reasons_are_the_ratings_without_which_the_score_falls_most(events, strategy):
     recommender = filled(events, model=CODES_ALONE)
     for user in users_with_a_code(recommender):
         for hit in recommender.recommend(user, 8, strategy=strategy, explain=True):
-            drops = drops_of(recommender, user, hit.item, by_code=strategy == "codes")
-            assert_strongest(hit.because, drops, 1e-5 if strategy == "codes" else 1e-3)
+            by_code = strategy != "codes+rerank"
+            drops = drops_of(recommender, user, hit.item, by_code=by_code)
+            assert_strongest(hit.because, drops, 1e-5 if by_code else 1e-3)
 
 
 @pytest.mark.parametrize("model", [MODEL, CODES_ALONE], ids=["neighbours", "codes alone"])
@@ -159,7 +160,7 @@ def test_live_folded_loaded_inline_and_batched_reasons_are_equal(tmp_path, model
 
 def test_to_explain_changes_nothing_else():
     recommender = filled()
-    for strategy in (None, "codes", "codes+rerank", "popular"):
+    for strategy in (None, "codes", "codes-weighted", "codes+rerank", "popular"):
         explained = recommender.recommend("u1", 9, strategy=strategy, explain=True)
         plain = recommender.recommend("u1", 9, strategy=strategy)
         assert [hit._replace(because=()) for hit in explained] == plain

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_models import hamming, item_codes, random_model
+from random_models import hamming, item_codes, random_model, weighted_hamming
 
 from dch import Ratings, Recommender
 from dch.answers import query_user
@@ -87,6 +87,8 @@ def full_sort(recommender, user, strategy):
             continue
         code = np.frombuffer(packed, np.uint8)[None]
         distance = int(hamming(code, pack(relaxed[None])[0])[0])
+        if strategy == "codes-weighted" or (strategy == "codes+rerank" and state.model.is_weighted):
+            distance = int(weighted_hamming(code, relaxed)[0])
         score = float(vectors[item_row].astype(int) @ whole)
         if not len(vector):
             score = float(unpack(code, bits)[0].astype(float) @ relaxed)
@@ -98,12 +100,13 @@ def full_sort(recommender, user, strategy):
 
 @given(
     st.lists(EVENT, min_size=1, max_size=40),
-    st.sampled_from(["codes", "codes+rerank"]),
+    st.sampled_from(["codes", "codes-weighted", "codes+rerank"]),
     st.integers(1, 12),
     st.sampled_from([0, 12]),
+    st.booleans(),
 )
-def test_a_list_is_the_head_of_the_full_sort(events, strategy, k, vector_size):
-    recommender = folded(events, random_model(vector_size=vector_size))
+def test_a_list_is_the_head_of_the_full_sort(events, strategy, k, vector_size, relaxed_users):
+    recommender = folded(events, random_model(vector_size=vector_size, relaxed_users=relaxed_users))
     for user in USERS:
         if recommender.user_code(user) is not None:
             hits = recommender.recommend(user, k, strategy=strategy)

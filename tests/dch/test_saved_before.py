@@ -33,6 +33,10 @@ def test_a_list_has_exactly_the_same_items_and_scores(recommender, question):
     assert [[hit.item, hit.distance, hit.score] for hit in hits] == EXPECTED["lists"][question]
 
 
+def test_its_candidates_are_the_nearest_by_plain_distance(recommender):
+    assert not recommender.model.is_weighted
+
+
 def test_similar_items_are_the_same(recommender):
     hits = recommender.similar_items("i0", k=5)
     assert [[hit.item, hit.distance, hit.score] for hit in hits] == EXPECTED["similar to i0"]

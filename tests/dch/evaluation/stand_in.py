@@ -34,6 +34,7 @@ def random_fit(ratings, config, *, progress=False):
         user_ids=user_ids,
         item_ids=item_ids,
         rating_knots=KNOTS,
+        settings={"objective": "ranking", "relaxed_users": config.relaxed_users},
     )
 
 

@@ -1,13 +1,15 @@
-"""Distances of a block of codes, for every number of words, against the signs that differ."""
+"""Distances of a block of codes, for every number of words, against the bits that differ."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from random_models import hamming
+from random_models import hamming, weighted_hamming
 
 from dch.models.codes import to_words, unpack
-from dch.search.distances import block_distances, count_below, fits_bytes, least
+from dch.search.distances import block_distances, count_below, distance_of, farthest, fits_bytes, least
+from dch.search.queries import make_queries
 
 NO_MASK = np.empty(0, np.uint8)
 
@@ -20,10 +22,16 @@ def code_arrays(draw, n):
 
 
 def distances_to(codes, query, allowed=NO_MASK):
-    words = to_words(codes)
-    distances = np.empty(len(codes), np.uint8 if fits_bytes(words.shape[1]) else np.uint16)
-    block_distances(words.reshape(-1), to_words(query[None])[0], allowed, distances)
+    return distances_by(to_words(codes), to_words(query[None])[0], allowed)
+
+
+def distances_by(words, query, allowed=NO_MASK):
+    n_words = words.shape[1]
+    distances = np.empty(len(words), np.uint8 if fits_bytes(n_words, len(query)) else np.uint16)
+    block_distances(words.reshape(-1), n_words, query, allowed, distances)
     assert least(distances) == distances.min()
+    if not len(allowed):
+        assert distances.tolist() == [distance_of(word, query) for word in words]
     return distances.tolist()
 
 
@@ -42,6 +50,30 @@ def test_the_distance_is_the_number_of_signs_that_differ(codes):
     expected = (signs != signs[0]).sum(axis=1).tolist()
     assert distances_to(codes, codes[0]) == expected
     assert hamming(codes, codes[0]).tolist() == expected
+
+
+@given(code_arrays(st.integers(1, 5)), st.data())
+def test_the_weighted_distance_is_the_weight_of_the_bits_that_differ(codes, data):
+    values = st.sampled_from([-0.5, -0.25, 0.25, 0.5]) | st.floats(-1, 1, width=32)
+    relaxed = data.draw(hnp.arrays(np.float32, 8 * codes.shape[1], elements=values))
+    (query,) = make_queries(relaxed[None], is_weighted=True)
+    expected = weighted_hamming(codes, relaxed).tolist()
+    assert distances_by(to_words(codes), query) == expected
+    allowed = np.arange(len(codes), dtype=np.uint8) % 2
+    masked = distances_by(to_words(codes), query, allowed)
+    for is_allowed, distance, without_mask in zip(allowed, masked, expected, strict=True):
+        assert distance == without_mask if is_allowed else distance in (255, 65535)
+
+
+@pytest.mark.parametrize("bits", [8, 64, 72, 128, 136, 192, 256])
+def test_the_farthest_code_is_nearer_than_a_row_that_is_not_allowed(bits):
+    relaxed = np.linspace(0.1, 0.9, bits, dtype=np.float32)[None]
+    for is_weighted in (False, True):
+        (query,) = make_queries(relaxed, is_weighted=is_weighted)
+        words = to_words(np.zeros((2, bits // 8), np.uint8))
+        far, hidden = distances_by(words, query, np.array([1, 0], np.uint8))
+        assert far == bits * 3 // 2 if is_weighted else far == bits
+        assert far <= farthest(words.shape[1], len(query)) < hidden
 
 
 @given(code_arrays(st.integers(1, 5)), st.randoms(use_true_random=False))

@@ -1,13 +1,13 @@
 """The rank of a row against the list that a search builds, and how few codes most ranks compare."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dch.models.codes import pack, to_words
 from dch.search import CANDIDATES, nearest, rerank
-from dch.search.list_rank import OUTSIDE, list_rank, sign_words
+from dch.search.list_rank import OUTSIDE, list_rank
+from dch.search.queries import make_queries
 from dch.search.scan import BLOCK, no_work
 from dch.search.scores import make_scorer
 
@@ -29,17 +29,18 @@ def catalogue(n, bits, vector_size, n_distinct, seed):
     st.sampled_from([8, 64, 128, 256]),
     st.sampled_from([0, 2]),
     st.sampled_from([3, 50, 5000]),
+    st.booleans(),
     st.integers(0, 300),
     st.integers(0, 2**32 - 1),
 )
-def test_a_rank_is_the_position_in_the_list(n, bits, vector_size, n_distinct, n_skipped, seed):
+def test_a_rank_is_the_position_in_the_list(n, bits, vector_size, n_distinct, is_weighted, n_skipped, seed):
     words, vectors, allowed, popularity, rng = catalogue(n, bits, vector_size, n_distinct, seed)
     relaxed, vector = rng.normal(size=(2, bits)).astype(np.float32)
     vector = vector[:vector_size]
     skip = np.unique(rng.integers(0, n + 5, n_skipped)).astype(np.int32)
     found = nearest(
         words,
-        to_words(pack(relaxed[None]))[0],
+        make_queries(relaxed[None], is_weighted=is_weighted)[0],
         CANDIDATES,
         skip=skip,
         eligible=allowed > 0,
@@ -50,7 +51,7 @@ def test_a_rank_is_the_position_in_the_list(n, bits, vector_size, n_distinct, n_
     tried = listed[:3] + listed[-3:] + rng.integers(0, n, 6).tolist()
     for row in tried:
         if allowed[row] and row not in skip:
-            columns = (words, vectors, allowed, popularity, relaxed, vector, skip)
+            columns = (words, vectors, allowed, popularity, relaxed, vector, is_weighted, skip)
             rank = list_rank(*columns, row, no_work())
             assert rank == (listed.index(row) if row in listed else OUTSIDE)
 
@@ -61,19 +62,10 @@ def test_a_row_that_is_far_away_is_known_to_be_outside_after_a_few_blocks():
     relaxed = rng.normal(size=64).astype(np.float32)
     distances = np.bitwise_count(words ^ to_words(pack(relaxed[None]))[0])[:, 0]
     order, work = np.argsort(distances, kind="stable"), no_work()
-    columns = (words, vectors, np.ones(n, np.uint8), popularity, relaxed, relaxed[:8])
+    columns = (words, vectors, np.ones(n, np.uint8), popularity, relaxed, relaxed[:8], False)
     assert list_rank(*columns, NOTHING, order[n // 2], work) == OUTSIDE
     assert work.compared[0] == BLOCK
     skip = np.sort(order[:400]).astype(np.int32)  # the rows that a user has rated count as nothing
     assert list_rank(*columns, skip, order[n // 2], work) == OUTSIDE
     assert work.compared[0] <= 4 * BLOCK
     assert list_rank(*columns, NOTHING, order[0], no_work()) < CANDIDATES
-
-
-@pytest.mark.parametrize("bits", [8, 40, 64, 72, 256])
-def test_the_code_written_by_the_kernel_equals_the_packed_code(bits):
-    relaxed = np.random.default_rng(bits).normal(size=(1, bits)).astype(np.float32)
-    expected = to_words(pack(relaxed))[0]
-    words = np.empty_like(expected)
-    sign_words(relaxed[0], words)
-    assert words.tolist() == expected.tolist()

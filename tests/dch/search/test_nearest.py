@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from random_models import hamming
+from random_models import hamming, weighted_hamming
 
 from dch.errors import CodeShapeError
 from dch.models.codes import pack, to_words, unpack
 from dch.search import Nearest, nearest, nearest_many, rerank
+from dch.search.queries import make_queries
 from dch.search.scan import BLOCK
 from dch.search.scores import LARGEST_QUERY, make_scorer
 
@@ -26,7 +27,10 @@ class Case:
         rng = np.random.default_rng(draw(st.integers(0, 5)))
         self.codes = pack(distinct)[rng.integers(len(distinct), size=self.n)]
         self.relaxed = draw(hnp.arrays(np.float32, self.bits, elements=QUARTERS))
+        self.is_weighted = draw(st.booleans())
         self.query = pack(self.relaxed[None])[0]
+        self.words = make_queries(self.relaxed[None], is_weighted=self.is_weighted)[0]
+        self.total = self.bits * 3 // 2 if self.is_weighted else self.bits
         self.vectors = rng.integers(-3, 4, (self.n, 8)).astype(np.int8)
         self.vector = LARGEST_QUERY * rng.integers(-1, 2, 8).astype(np.float32)  # rounds to itself
         self.popularity = rng.integers(3, size=self.n).astype(np.int32)
@@ -41,7 +45,10 @@ flags = st.tuples(st.booleans(), st.booleans(), st.booleans())
 
 def by_full_sort(case, use_skip, use_eligible, use_popularity):
     """Return (distance, -popularity, row) of all rows that may be found, in order."""
-    distances = hamming(case.codes, case.query) if case.n else np.zeros(0, np.int32)
+    distances = np.zeros(0, np.int32)
+    if case.n:
+        is_weighted, relaxed = case.is_weighted, case.relaxed
+        distances = weighted_hamming(case.codes, relaxed) if is_weighted else hamming(case.codes, case.query)
     return sorted(
         (int(distances[row]), -int(case.popularity[row]) if use_popularity else 0, row)
         for row in range(case.n)
@@ -63,7 +70,7 @@ def scorer_of(case, with_vectors):
 def search(case, use_skip, use_eligible, use_popularity, k=None):
     return nearest(
         to_words(case.codes),
-        to_words(case.query[None])[0],
+        case.words,
         case.k if k is None else k,
         skip=case.skip if use_skip else None,
         eligible=case.eligible if use_eligible else None,
@@ -78,7 +85,7 @@ def test_nearest_is_the_head_of_the_full_sort(case, given_flags):
     expected = by_full_sort(case, *given_flags)[: case.k]
     assert found.rows.tolist() == [row for *_, row in expected]
     assert found.distances.tolist() == [distance for distance, *_ in expected]
-    assert found.scores.tolist() == [case.bits - 2 * distance for distance, *_ in expected]
+    assert found.scores.tolist() == [case.total - 2 * distance for distance, *_ in expected]
 
 
 @given(cases(), st.integers(0, 10), st.booleans())
@@ -101,7 +108,7 @@ def test_a_batch_finds_what_single_searches_find(case, n_queries, n_candidates, 
     vectors = np.array([np.roll(case.vector, turn) for turn in range(n_queries)], np.float32)
     vectors = vectors.reshape(n_queries, 8)[:, : 8 * with_vectors]
     skips = [case.skip[turn:] for turn in range(n_queries)]
-    words, queries = to_words(case.codes), to_words(pack(relaxed))
+    words, queries = to_words(case.codes), make_queries(relaxed, is_weighted=case.is_weighted)
     ranked = nearest_many(
         words,
         case.k,
@@ -113,6 +120,7 @@ def test_a_batch_finds_what_single_searches_find(case, n_queries, n_candidates, 
         item_vectors=case.vectors,
         vectors=vectors,
         n_candidates=n_candidates,
+        is_weighted=case.is_weighted,
         n_threads=n_threads,
     )
     options = {"eligible": case.eligible, "popularity": case.popularity}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dch.search.queries import make_queries
 from dch.search.scan import CHUNK, MAX_CHUNKS, Criteria, no_work, room_for, scan, sort_kept
 
 N, K = 200_000, 200
@@ -37,6 +38,17 @@ def words():
 def test_a_search_compares_each_code_once_and_looks_at_few_of_them(words):
     (found,), work = scanned(words, words[7:8])
     assert found == by_full_sort(words, words[7])
+    assert work.compared[0] == N + SAMPLED
+    assert work.offered[0] < 10 * K
+
+
+def test_weights_add_no_rows_to_look_at(words):
+    relaxed = np.random.default_rng(3).normal(size=(1, 64)).astype(np.float32)
+    query = make_queries(relaxed, is_weighted=True)
+    (found,), work = scanned(words, query)
+    code, heavy = query[0]
+    distances = np.bitwise_count(words ^ code) + np.bitwise_count((words ^ code) & heavy)
+    assert found == np.argsort(distances[:, 0], kind="stable")[:K].tolist()
     assert work.compared[0] == N + SAMPLED
     assert work.offered[0] < 10 * K
 

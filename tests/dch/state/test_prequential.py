@@ -1,6 +1,7 @@
 """Ranks of prequential trials against the lists that the recommender would return."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from random_models import random_model
@@ -14,9 +15,11 @@ N_ITEMS = 30
 EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_ITEMS + 1), st.sampled_from([1.0, 4.0, 5.0]))
 
 
-def fresh(vector_size=12):
+def fresh(vector_size=12, *, relaxed_users=False):
     """Return a recommender with 30 items that all have codes, and users u0 to u5 of the model."""
-    recommender = Recommender(random_model(n_items=N_ITEMS, bits=8, vector_size=vector_size))
+    recommender = Recommender(
+        random_model(n_items=N_ITEMS, bits=8, vector_size=vector_size, relaxed_users=relaxed_users)
+    )
     rng = np.random.default_rng(2)
     for item in range(N_ITEMS):
         for user in rng.choice(6, 2, replace=False):
@@ -33,9 +36,11 @@ def expected_ranks(recommender, user, item):
     return tuple(found.index(item) if item in found else NOT_TRIED for found in lists.values())
 
 
-@given(st.lists(EVENT, min_size=1, max_size=20), st.sampled_from([0, 12]))
-def test_a_rank_is_the_position_in_the_list_of_the_user_just_before_the_event(sampled, vector_size):
-    recommender, twin = fresh(vector_size), fresh(vector_size)
+@given(st.lists(EVENT, min_size=1, max_size=20), st.sampled_from([0, 12]), st.booleans())
+def test_a_rank_is_the_position_in_the_list_of_the_user_just_before_the_event(
+    sampled, vector_size, relaxed_users
+):
+    recommender, twin = (fresh(vector_size, relaxed_users=relaxed_users) for _ in range(2))
     columns = [
         [f"u{user}" for user, _, _ in sampled],
         [f"i{item}" for _, item, _ in sampled],
@@ -51,8 +56,9 @@ def test_a_rank_is_the_position_in_the_list_of_the_user_just_before_the_event(sa
         twin.state.fold_in_users(event)  # the item side does not change within a batch
 
 
-def test_an_item_has_its_rank_among_the_candidates_and_is_outside_otherwise():
-    recommender = Recommender(random_model(n_items=300, bits=8))
+@pytest.mark.parametrize("relaxed_users", [False, True])
+def test_an_item_has_its_rank_among_the_candidates_and_is_outside_otherwise(relaxed_users):
+    recommender = Recommender(random_model(n_items=300, bits=8, relaxed_users=relaxed_users))
     items = [f"i{row}" for row in range(300)]
     users = [f"u{row * row % 5}" for row in range(300)]
     recommender.state.fold_in_items(recommender.state.events(users, items, [5.0] * 300, [1] * 300))

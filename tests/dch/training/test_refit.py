@@ -5,8 +5,9 @@ import pytest
 
 from dch.config import DchConfig
 from dch.errors import ConfigError
-from dch.training import fit, fit_model, needs_full_fit
+from dch.training import fit, fit_model, needs_full_fit, update
 from dch.training.loop import peak_rate, run_steps
+from dch.training.ranking_steps import RankingSteps
 from dch.training.training_data import make_training_data
 from tests.dch.training.data import clusters
 
@@ -19,6 +20,25 @@ def test_a_refit_takes_fewer_steps_and_keeps_the_rating_scale():
     assert refitted.metrics["steps"] == round(CONFIG.steps * CONFIG.refit_share) < CONFIG.steps
     assert refitted.generation == 2
     assert np.array_equal(refitted.rating_knots, start.rating_knots)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_refit_and_an_update_keep_the_kind_of_codes_that_their_start_has(fitted, monkeypatch):
+    seen = []
+
+    def spy(nets, bags, teacher, config, rng):
+        seen.append(config.relaxed_users)
+        return RankingSteps(nets, bags, teacher, config, rng)
+
+    monkeypatch.setattr(fit, "RankingSteps", spy)
+    monkeypatch.setattr(update, "RankingSteps", spy)
+    ratings = clusters(n_users=60, n_items=40)
+    start = fit_model(ratings, replace(CONFIG, relaxed_users=fitted))
+    changed = replace(CONFIG, relaxed_users=not fitted)
+    refitted = fit_model(ratings, changed, start=start)
+    updated = update.update_model(start, ratings, ratings, changed, steps=1)
+    assert seen == [fitted] * 3
+    assert start.is_weighted == refitted.is_weighted == updated.is_weighted == fitted
 
 
 def test_a_start_of_another_size_is_an_error_that_names_both_sizes():

@@ -161,7 +161,8 @@ def test_an_evaluation_prints_a_table_and_writes_json(dch, tmp_path, protocol):
     report = json.loads(out.read_text())
     assert list(report) == ["protocol", "fit_seconds", "results"]
     assert report["protocol"]["seeds"] == [0, 1]
-    strategies = {"codes+rerank", "popular"} | ({"codes"} if protocol != "prequential" else set())
+    strategies = {"codes+rerank", "popular"}
+    strategies |= {"codes", "codes-weighted"} if protocol != "prequential" else set()
     assert {result["strategy"] for result in report["results"]} == strategies
     shown = re.findall(r"\d\.\d{3}(?= )", table)
     assert sorted(shown) == sorted(f"{result['mean']:.3f}" for result in report["results"])

@@ -40,7 +40,7 @@ options = st.fixed_dictionaries(
         "exclude": st.lists(ids, max_size=3).map(tuple),
         "only": st.lists(ids, min_size=1, max_size=3).map(tuple),
         "include_rated": st.booleans(),
-        "strategy": st.sampled_from(["codes", "codes+rerank", "popular", "codes+rerank+neighbours"]),
+        "strategy": st.sampled_from(module.STRATEGIES),
         "deadline": st.integers(0, 10**13),
         "explain": st.booleans(),
     },
@@ -133,7 +133,7 @@ def test_by_default_a_request_asks_for_twenty_items_by_the_default_strategy():
         ('{"user": "u", "k": 0}', "k: expected a whole number, 1 to 1000, got 0"),
         (
             '{"user": "u", "strategy": "best"}',
-            "strategy: expected one of codes.rerank, codes, popular, codes.rerank.neighbours, got 'best'",
+            "strategy: expected one of codes.rerank, codes, codes-weighted, .*, features, got 'best'",
         ),
         ('{"user": "u", "only": "i"}', "only: expected a list, got 'i'"),
         ('{"user": "u", "exclude": ["i", {}]}', r"exclude\[1\]: expected a string or a number, got dict"),
