@@ -29,40 +29,42 @@ BUDGET = 0.05
 """Share of a core that trials may take."""
 
 INTERVAL_S = 2.0
-"""How long the time that trials take is measured before the share changes. While a backlog is applied, trials
-take their time from it until then."""
+"""How long the time that trials take is added up. It is the budget of this time that must not be exceeded."""
 
 
 class TrialShare:
-    """The share of ratings that are tried: as set, but halved while trials take over the budget.
+    """The share of ratings that are tried: as set, but halved whenever trials exceed their budget.
 
-    It doubles again, up to the one that is set, while trials take under a quarter of the budget. Trials are
-    selected by a hash below the share, so those of a smaller share are among those of a larger one.
+    While a backlog is applied, the budget of an interval is used up long before the interval is over; so the
+    share is halved at once, and again at twice the budget, four times and so on. It doubles again, up to the
+    one that is set, after an interval in which trials took under a quarter of the budget. Trials are selected
+    by a hash below the share, so those of a smaller share are among those of a larger one.
     """
 
     def __init__(self, share: float, *, now: Callable[[], float] = time.monotonic) -> None:
         self.value = self._largest = share
         self._now, self._since = now, now()
         self._seconds_before: float | None = None
+        self._budget_s = BUDGET * INTERVAL_S
         PREQUENTIAL_SHARE_RATIO.set(share)
 
     def adjust(self, seconds: float) -> None:
-        """Change the share if an interval is over.
+        """Change the share if trials have taken too long, or if an interval is over.
 
         Args:
             seconds: processor time that trials have taken so far.
         """
-        passed = self._now() - self._since
         if self._seconds_before is None:
             self._seconds_before = seconds
-        if passed < INTERVAL_S:
-            return
+        passed = max(self._now() - self._since, INTERVAL_S)
         used = (seconds - self._seconds_before) / passed
-        while used > BUDGET:
-            self.value, used = self.value / 2, used / 2
-        if used < BUDGET / 4:
-            self.value = min(2 * self.value, self._largest)
-        self._seconds_before, self._since = seconds, self._now()
+        while used * INTERVAL_S > self._budget_s:
+            self.value, self._budget_s = self.value / 2, 2 * self._budget_s
+        if self._now() - self._since >= INTERVAL_S:
+            if used < BUDGET / 4:
+                self.value = min(2 * self.value, self._largest)
+            self._seconds_before, self._since = seconds, self._now()
+            self._budget_s = BUDGET * INTERVAL_S
         PREQUENTIAL_SHARE_RATIO.set(self.value)
 
 

@@ -82,13 +82,23 @@ def test_the_share_is_halved_while_trials_take_over_five_percent_of_a_core_and_g
     share.adjust(seconds)
     for used in (0.04, 0.06, 0.21, 0.01, 0.02, 0.0, 0.0, 0.0, 0.0):
         clock.now += INTERVAL_S / 2
-        share.adjust(seconds + 1)  # before the interval is over nothing changes
+        share.adjust(seconds)
         clock.now += INTERVAL_S / 2
         seconds += INTERVAL_S * used
         share.adjust(seconds)
         shares.append(share.value)
         assert PREQUENTIAL_SHARE_RATIO.collect()[0].samples[0].value == share.value
     assert shares == [0.8, 0.4, 0.05, 0.1, 0.1, 0.2, 0.4, 0.8, 0.8]
+
+
+def test_a_backlog_is_not_slowed_down_by_trials_until_an_interval_is_over():
+    """Each batch takes no time on the clock here, and a trial costs 8 us."""
+    share, seconds = TrialShare(1.0, now=Clock()), 0.0
+    for _ in range(50):
+        seconds += 4000 * share.value * 8e-6
+        share.adjust(seconds)
+    assert seconds < 50 * 4000 * 8e-6 / 3
+    assert share.value in (1 / 8, 1 / 16)
 
 
 def test_trials_and_hits_are_counted_by_cohort():
