@@ -1,11 +1,14 @@
 """End processes in order: a role on a signal, a child process together with its parent."""
 
 import ctypes
+import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -33,3 +36,15 @@ def stop_on_signals() -> threading.Event:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, set_stop)
     return stop
+
+
+def end_now() -> NoReturn:
+    """End this process with exit code 0, without freeing its objects one by one.
+
+    A worker holds millions of them, and to free them would take seconds after its last commit. Call it last:
+    whatever must be closed or flushed, is by then.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

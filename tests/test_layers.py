@@ -62,6 +62,7 @@ KEPT_BY_STATE = {"history", "lock", "pairs", "columns", "token_of", "snapshot", 
 """Attributes that lead to the data of ``dch.state.State``. It has a method for each use, and locks itself."""
 
 MAY_REACH_IN = {
+    "streams/lifecycle.py": ("os._exit",),  # a documented function, whatever its name
     "streams/kafka": ("KafkaError._",),  # confluent-kafka: how the codes of librdkafka's own errors are named
     "streams/worker/replies.py": ("request.history",),  # a field of the message
     "streams/messages/requests.py": ("self.history",),  # the same field

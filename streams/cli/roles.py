@@ -62,9 +62,11 @@ def worker(*, settings: WorkerSettings) -> None:
 
     The partitions are divided among all running workers.
     """
+    from streams.lifecycle import end_now
     from streams.worker import run
 
     run(settings)
+    end_now()
 
 
 def trainer(
