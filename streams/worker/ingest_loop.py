@@ -79,7 +79,9 @@ class Ingest:
         self._item_codes = ItemCodeTable(settings, state)
         self._models = ModelSwapper(settings, state, self._item_codes, self._outbox, first)
         self._users = UserProcessor(settings, state, self._assignment, self._outbox)
-        self._ratings = RatingProcessor(context, state, self._assignment, self._models, self._outbox)
+        self._ratings = RatingProcessor(
+            context, state, self._assignment, self._models, self._item_codes.owners, self._outbox
+        )
         self._gauges = Gauges(settings, state, consumer)
         self._encoded_at = time.monotonic()
         self._has_item_codes = False  # whether lists can be made: from then on, always

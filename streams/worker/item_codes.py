@@ -50,7 +50,8 @@ class ItemCodeTable:
         self._state = state
         self._next: Shape | None = None  # of the model that is to be served next
         self._published: dict[Shape, ItemCodeStore] = {}  # the codes on the topic, of known models
-        self._owners = Owners(state.known_items, settings.partitions)
+        self.owners = Owners(state.known_items, settings.partitions)
+        """The owner partition of each item."""
 
     def expect(self, model: Model) -> None:
         """Keep the codes of this model from now on, too, and no longer those of an earlier next one."""
@@ -106,7 +107,7 @@ class ItemCodeTable:
 
     def items_of(self, partitions: frozenset[int]) -> list[str]:
         """Return the ids of the items that belong to these partitions."""
-        return self._owners.ids_of(partitions)
+        return self.owners.ids_of(partitions)
 
     @property
     def nbytes(self) -> int:
@@ -184,7 +185,7 @@ class ItemCodeTable:
         digits = _hexadecimal(from_words(codes.words, model.bits)), _hexadecimal(codes.vectors)
         columns = (
             rows.tolist(),
-            self._owners.all()[rows].tolist(),
+            self.owners.all()[rows].tolist(),
             codes.present.tolist(),
             self._state.n_raters(rows).tolist(),
             codes.popularity.tolist(),
@@ -216,7 +217,7 @@ class ItemCodeTable:
         return np.arange(len(self._state.known_items()), dtype=np.int32)
 
     def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:
-        return np.isin(self._owners.all()[rows], list(self.owned))
+        return np.isin(self.owners.all()[rows], list(self.owned))
 
 
 def _hexadecimal(columns: NDArray[Any]) -> list[str]:

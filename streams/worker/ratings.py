@@ -57,6 +57,7 @@ class RatingProcessor:
         state: State,
         assignment: Assignment,
         models: ModelSwapper,
+        item_owners: Owners,
         outbox: Outbox,
     ) -> None:
         self._context = context
@@ -67,7 +68,7 @@ class RatingProcessor:
         self._outbox = outbox
         self._served = ServedSample(context.settings, outbox)
         self._user_owners = Owners(state.known_users, self._settings.partitions)
-        self._item_owners = Owners(state.known_items, self._settings.partitions)
+        self._item_owners = item_owners
         self._item_ratings = self._settings.topic(topics.ITEM_RATINGS.name)
 
     def apply(self, records: Sequence[Record]) -> None:
