@@ -5,6 +5,7 @@ are given of them. Candidates are all items that the user has neither rated in t
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,16 @@ def make_exposure_tasks(split: Holdout, relevant_from: float) -> ExposureTasks:
     all_users = np.union1d(new.users, old.users)
     given_items = rated_items(all_users, given)
     return ExposureTasks(RankingTask(all_users, given_items, ranked, given_items), new, old)
+
+
+def with_few_given(split: Holdout, count: int, rng: np.random.Generator) -> Holdout:
+    """Return the split with at most so many given ratings of each new item, drawn at random."""
+    given = split.item_given
+    order = rng.permutation(len(given))
+    by_item = order[np.argsort(given.items[order], kind="stable")]
+    counts = np.bincount(given.items, minlength=1)
+    number = np.arange(len(given)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return replace(split, item_given=given.subset(by_item[number < count]))
 
 
 def state_with_new_items(model: Model, split: Holdout) -> State:

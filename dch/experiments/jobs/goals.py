@@ -7,10 +7,17 @@ from functools import partial
 
 import numpy as np
 
+from dch.data.splits import Holdout
 from dch.evaluation.code_collisions import measure_code_collisions
 from dch.evaluation.cold_items import hit_rate, make_cold_task, measure_cold_items
 from dch.evaluation.cold_users import measure_cold_users
-from dch.evaluation.exposure import fair_shares, make_exposure_tasks, measure_exposure, state_with_new_items
+from dch.evaluation.exposure import (
+    fair_shares,
+    make_exposure_tasks,
+    measure_exposure,
+    state_with_new_items,
+    with_few_given,
+)
 from dch.evaluation.fit_and_serve import default_fit, serve, timed_fit, warm_up
 from dch.experiments.baselines.feature_ridge import features_scorer
 from dch.experiments.baselines.rating_matrix import join
@@ -28,6 +35,9 @@ IN_DEPTH_ON = "ml-1m"
 
 RESERVED_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of the list positions that are reserved for new items, measured one after the other."""
+
+FEW_GIVEN = 5
+"""Ratings of a new item that is seldom listed without reserved positions."""
 
 MORE_RATINGS = 0.1
 """Number of ratings that are new at a refit, divided by the number at the fit before."""
@@ -103,8 +113,17 @@ def refit(plan: Plan, name: str, seed: int) -> Outcome:
 
 def exposure(plan: Plan, name: str, seed: int) -> Outcome:
     """Measure how often new items are listed among all items, and the effect of reserved positions."""
+    return _exposure(plan, name, seed, plan.split(name, seed).holdout)
+
+
+def exposure_of_few(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure the same with FEW_GIVEN ratings of each new item, which are then hardly listed."""
+    few = with_few_given(plan.split(name, seed).holdout, FEW_GIVEN, np.random.default_rng([seed, 5]))
+    return _exposure(plan, name, seed, few)
+
+
+def _exposure(plan: Plan, name: str, seed: int, split: Holdout) -> Outcome:
     model, _ = plan.model(name, seed)
-    split = plan.split(name, seed).holdout
     state, asked = state_with_new_items(model, split), make_exposure_tasks(split, relevant_from(split.train))
     curves: dict[str, dict[str, list[float]]] = {}
     for point in measure_exposure(state, split, asked, RESERVED_SHARES, n_threads=plan.config.threads):
@@ -149,7 +168,12 @@ def cold_items(plan: Plan, name: str, seed: int) -> Outcome:
     return found
 
 
-EVERYWHERE: Mapping[str, Measure] = {"ials": ials, "codes": codes, "collapse": code_collisions}
+EVERYWHERE: Mapping[str, Measure] = {
+    "ials": ials,
+    "codes": codes,
+    "collapse": code_collisions,
+    "exposure-few": exposure_of_few,
+}
 """Measured on every data set, by the name that the jobs have in the job store."""
 
 IN_DEPTH: Mapping[str, Measure] = {

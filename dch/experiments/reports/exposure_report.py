@@ -18,26 +18,30 @@ COLUMNS: Mapping[str, str] = {
 
 PLOTTED = ("exposure", "new_hit", "old_hit")
 
+GIVEN: Mapping[str, str] = {"exposure": "80%", "exposure-few": "5"}
+"""How many ratings of a new item are given, by the job that measures it."""
+
 NOTE = """The lists are for existing users, with 20 of all items, new items included; the code of a new
-item comes from 80% of its ratings. Reserved is `new_item_share`, the minimum share of the positions of a
-list that new items get. Positions of new items is the share of all positions that they got. HIT and NDCG
+item comes from the given ratings, 80% of all or at most 5. Reserved is `new_item_share`, the minimum share
+of the positions of a list that new items get. Positions of new items is the share that they got. HIT and NDCG
 of new items cover the users with a relevant new item, and only new items count as relevant (EUNI-all);
 likewise for training items. Reference for these shares: {even}."""
 
 
 def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
     """Return a table of all data sets and a plot of each; none without outcomes."""
-    curves = {name: _curves(found) for name, found in by_data.items()}
+    curves = {name: _curves(found, "exposure") for name, found in by_data.items()}
     rows: list[Sequence[Cell]] = [
-        (name, strategy, f"{100 * share:g}%", *(values[what][at] for what in COLUMNS))
-        for name, of in curves.items()
-        for strategy, (shares, values) in of.items()
+        (name, given, strategy, f"{100 * share:g}%", *(values[what][at] for what in COLUMNS))
+        for name, found in by_data.items()
+        for job, given in GIVEN.items()
+        for strategy, (shares, values) in _curves(found, job).items()
         for at, share in enumerate(shares)
     ]
     if not rows:
         return []
     even = "; ".join(_even(name, by_data[name]) for name, of in curves.items() if of)
-    columns = ("data set", "strategy", "reserved", *COLUMNS.values())
+    columns = ("data set", "given", "strategy", "reserved", *COLUMNS.values())
     title = "Effect of positions reserved for new items"
     table = Table("exposure", title, columns, rows, NOTE.format(even=even), percent=True)
     return [table, *(_plot(name, of) for name, of in curves.items() if of)]
@@ -47,8 +51,8 @@ Curves = Mapping[str, tuple[list[float], Mapping[str, list[Spread]]]]
 """By strategy: the reserved shares, and the value of each measure at each of them."""
 
 
-def _curves(found: GoalOutcomes) -> Curves:
-    outcomes = [outcome for (job, _), outcome in found.items() if job == "exposure"]
+def _curves(found: GoalOutcomes, measured_by: str) -> Curves:
+    outcomes = [outcome for (job, _), outcome in found.items() if job == measured_by]
     of_seeds = [cast(Mapping[str, Mapping[str, list[float]]], one["curves"]) for one in outcomes]
     return {
         strategy: (

@@ -6,7 +6,13 @@ import pytest
 from dch import Recommender
 from dch.config import DchConfig
 from dch.data.splits import holdout
-from dch.evaluation.exposure import fair_shares, make_exposure_tasks, measure_exposure, state_with_new_items
+from dch.evaluation.exposure import (
+    fair_shares,
+    make_exposure_tasks,
+    measure_exposure,
+    state_with_new_items,
+    with_few_given,
+)
 from dch.evaluation.holdout import measure_holdout
 from dch.evaluation.report import MetricKey
 from tests.dch.evaluation.stand_in import random_fit, random_ratings
@@ -50,6 +56,17 @@ def test_more_reserved_positions_never_lower_the_exposure_and_none_change_nothin
     first = found[0]
     assert first.new_hit == pytest.approx(held_out[MetricKey("codes", "EUNI-all", "hit@20")].mean)
     assert first.new_ndcg == pytest.approx(held_out[MetricKey("codes", "EUNI-all", "ndcg@20")].mean)
+
+
+def test_few_ratings_of_each_new_item_are_given_and_no_others(world):
+    _, split, *_ = world
+    few = with_few_given(split, 2, np.random.default_rng(0))
+    before = np.bincount(split.item_given.items, minlength=RATINGS.n_items)
+    after = np.bincount(few.item_given.items, minlength=RATINGS.n_items)
+    assert after.tolist() == np.minimum(before, 2).tolist()
+    assert set(few.item_given.pairs().tolist()) <= set(split.item_given.pairs().tolist())
+    other = with_few_given(split, 2, np.random.default_rng(1))
+    assert set(few.item_given.pairs().tolist()) != set(other.item_given.pairs().tolist())
 
 
 def test_fair_shares_count_listable_items_and_relevant_ratings(world):

@@ -12,10 +12,16 @@ def outcome(first, second):
 
 def test_a_row_has_the_mean_and_deviation_over_seeds_for_one_reserved_share():
     found = {("exposure", 0): outcome(0.1, 0.3), ("exposure", 1): outcome(0.2, 0.3), ("codes", 0): {}}
-    table, plot = exposure_pages({"ml-1m": found})
-    assert [row[:3] for row in table.rows] == [("ml-1m", "codes", "0%"), ("ml-1m", "codes", "10%")]
-    assert table.rows[0][3].mean == pytest.approx(0.15)
-    assert table.rows[1][3] == (pytest.approx(0.3), 0)
+    few = {("exposure-few", 0): outcome(0.01, 0.02)}
+    table, plot = exposure_pages({"ml-1m": found | few, "yelp": few})
+    assert [row[:4] for row in table.rows] == [
+        (name, given, "codes", reserved)
+        for name, given in (("ml-1m", "80%"), ("ml-1m", "5"), ("yelp", "5"))
+        for reserved in ("0%", "10%")
+    ]
+    assert table.rows[0][4].mean == pytest.approx(0.15)
+    assert table.rows[1][4] == (pytest.approx(0.3), 0)
+    assert table.rows[3][4].mean == pytest.approx(0.02)
     assert "10.0% of the catalogue and have 8.0% of the relevant ratings" in table.note
     line = plot.panels[0].lines["codes"]
     assert (line.x, line.y) == ([0, 10], pytest.approx([15, 30]))
