@@ -249,7 +249,7 @@ def question(
     popularity, id.
 
     New items are those that the fit of this generation never saw. If fewer than ``new_item_share`` of the k
-    positions (rounded, at least 1) hold new items, the best other new items by the same strategy replace the
+    positions (rounded, halves up) hold new items, the best other new items by the same strategy replace the
     last of the rest, and the list is put in its order again.
 
     Args:

@@ -13,8 +13,11 @@ from dch.search.order import Integers, sort_results
 
 
 def reserved_positions(k: int, share: float) -> int:
-    """Return how many of k positions this share is, rounded; at least 1 unless the share is 0."""
-    return max(1, round(share * k)) if share > 0 else 0
+    """Return how many of k positions this share is, rounded, halves up.
+
+    A short list has none of a small share: one position is more than the share that was asked for.
+    """
+    return int(share * k + 0.5)
 
 
 @kernel

@@ -11,7 +11,6 @@ from dch.models.model import Model, Vocabulary
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
 from dch.training.embedding_bag import bag_sum
-from dch.training.feature_weights import feature_embeddings
 from dch.training.freeze import balance_towers
 from dch.training.teacher import Teacher
 from dch.training.training_bags import TrainingBags
@@ -56,8 +55,7 @@ def weights_from_teacher(
     """Return weights of both towers whose codes are close to the binary quantisation of the teacher.
 
     Ridge regression maps a bag's sum of teacher factors to the teacher's unit vector of that row. A rotation
-    moves these vectors close to the corners of a cube. Another ridge regression maps the feature tokens of a
-    row to where its ratings lead.
+    moves these vectors close to the corners of a cube. Feature tokens start at random.
 
     Source:
         Rotation: Gong, Lazebnik, "Iterative quantization" (CVPR 2011), here fitted on both sides together.
@@ -136,8 +134,6 @@ def _aligned_weights(
     to_code = ridge(sums, vectors) @ rotation  # (factors, bits)
     to_code *= CODE_STD / max(float((sums @ to_code).std()), 1e-6)
     weights.bag[: bags.n_other, : config.bits] = factors @ to_code
-    if bags.feature_names:
-        weights.bag[bags.n_other :, : config.bits] = feature_embeddings(bags, sums @ to_code)
     weights.output[:] = _normal(rng, EMBEDDING_STD, *weights.output.shape)
     weights.output[: config.bits] = np.eye(config.bits, dtype=np.float32)
     weights.vector_output[: config.bits] += VECTOR_SCALE * np.eye(

@@ -55,10 +55,11 @@ class WorkerSettings(RoleSettings):
         description="Share of the users whose lists and ratings are written to the topic served",
     )
     new_item_share: float = Field(
-        default=0.0,
+        default=0.05,
         ge=0,
         le=1,
-        description="Minimum share of each list for items that the model in service was not fitted on",
+        description="Minimum share of each list, rounded to positions, for items that the model in service "
+        "was not fitted on; with 0.05, one position of 10 to 29",
     )
     model_load_timeout_s: float = Field(
         default=60.0,

@@ -10,6 +10,7 @@ from dch import Recommender
 from dch.answers import STRATEGIES, query_history, query_item, query_user
 from dch.errors import ConfigError
 from dch.search import CANDIDATES, nearest
+from dch.search.reserved_positions import reserved_positions
 
 N_OLD, N_NEW = 12, 9  # items that the fit saw, and items that it did not see
 SHARES = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0])
@@ -70,11 +71,16 @@ def test_new_items_get_their_positions_and_the_rest_of_the_list_stays(events, st
     recommender = filled(events)
     for user in ("u0", "u7", "a stranger"):
         hits = recommender.recommend(user, k, strategy=strategy, new_item_share=share)
-        n_positions = max(1, round(share * k))
+        n_positions = int(share * k + 0.5)
         seen = {f"i{item}" for by, item, _ in events if f"u{by}" == user}
         seen |= {f"i{item}" for item in range(N_OLD + N_NEW) if f"u{item % 6}" == user}
         assert sum(hit.item in NEW for hit in hits) >= min(n_positions, len(NEW - seen))
         assert hits == expected(recommender, user, k, strategy, n_positions)
+
+
+def test_a_small_share_reserves_nothing_in_a_short_list():
+    assert [reserved_positions(k, 0.05) for k in (1, 9, 10, 20, 29, 30, 100)] == [0, 0, 1, 1, 1, 2, 5]
+    assert [reserved_positions(5, share) for share in (0.0, 0.5, 1.0)] == [0, 3, 5]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
