@@ -108,7 +108,7 @@ class DchConfig:
 
     # Features
 
-    feature_weight: float = 0.25
+    feature_weight: float = 1.0
     """Weight of one feature token in a bag; a positive rating weighs about 1."""
 
     feature_dropout: float = 0.5

@@ -1,8 +1,7 @@
-"""Embeddings of feature tokens by ridge regression: to what the ratings of the rows with these features say.
+"""Embeddings of the feature tokens of items: after the last step, a regression to what their ratings say.
 
-They are the first embeddings of a fit, and after its last step those of items are found once more. A step
-shows few items by features alone, so the steps do not find embeddings that give good codes to such items. But
-the bag of an item with ratings shows where the tower expects an item like it.
+A step shows few items by features alone, so the steps do not find embeddings that give good codes to such
+items. But the bag of an item with ratings shows where the tower expects an item like it.
 """
 
 from typing import Any
@@ -43,23 +42,11 @@ def fit_feature_embeddings(net: TowerNet, bags: TrainingBags) -> None:
         return
     with torch.no_grad():
         embeddings: Any = net.bag
-        found = feature_embeddings(bags, _sums_of_ratings(net, bags))
+        wanted = _sums_of_ratings(net, bags)
+        n_ratings = np.diff(bags.starts)
+        trust = np.sqrt(n_ratings / (n_ratings + FEW_RATINGS)).astype(np.float32)[:, None]
+        found = sparse_ridge(_feature_weights(bags).multiply(trust).tocsr(), wanted * trust, REGULARIZATION)
         embeddings[bags.n_other :] = torch.from_numpy(found).to(embeddings.device)
-
-
-def feature_embeddings(bags: TrainingBags, wanted: Floats) -> Floats:
-    """Return embeddings of the feature tokens whose sums in bags without ratings are close to ``wanted``.
-
-    Args:
-        bags: the bags of one side.
-        wanted: (n, size) what the sum of each bag should be.
-
-    Returns:
-        (n_features, size).
-    """
-    n_ratings = np.diff(bags.starts)
-    trust = np.sqrt(n_ratings / (n_ratings + FEW_RATINGS)).astype(np.float32)[:, None]
-    return sparse_ridge(_feature_weights(bags).multiply(trust).tocsr(), wanted * trust, REGULARIZATION)
 
 
 def sparse_ridge(x: Any, y: Floats, regularization: float) -> Floats:  # noqa: ANN401 - scipy has no types

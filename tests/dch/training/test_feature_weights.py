@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy.sparse import random as random_matrix
 
 from dch.config import DchConfig
@@ -57,10 +56,6 @@ def test_features_alone_give_codes_close_to_those_of_the_items_that_have_them():
     net, bags = item_tower(features=True)
     rows = np.arange(len(bags))
     rated = np.sign(net(whole_bags(bags, rows, 0.0)).detach().numpy())
-    first = net(whole_bags(without_ratings(bags), rows, 1.0)).detach().numpy()
-    assert (np.sign(first) == rated).mean() > 0.8  # before the first step
-    with torch.no_grad():
-        net.bag[bags.n_other :] = torch.randn(len(bags.feature_names), 64)
     before = net(whole_bags(without_ratings(bags), rows, 1.0)).detach().numpy()
     fit_feature_embeddings(net, bags)
     after = net(whole_bags(without_ratings(bags), rows, 1.0)).detach().numpy()
