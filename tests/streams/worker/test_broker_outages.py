@@ -16,7 +16,12 @@ from tests.streams.brokers import ROOT, eventually, free_ports, own_cluster
 from tests.streams.worker.test_restart import USERS, expect_codes_as_without_failures, some_ratings
 from tests.streams.world import READY_S, SETTINGS, World, environ, is_ready, worker_process
 
-pytestmark = [pytest.mark.real_broker, pytest.mark.broker, pytest.mark.prove]
+pytestmark = [
+    pytest.mark.usefixtures("kernels"),
+    pytest.mark.real_broker,
+    pytest.mark.broker,
+    pytest.mark.prove,
+]
 
 MODEL = random_model(bits=64, hidden=64, n_users=40, n_items=60)
 LOG_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ (\w+) streams.kafka (.*)")

@@ -9,7 +9,12 @@ from streams.messages import ErrorReply, decode_model_pointer
 from tests.streams.brokers import eventually, free_ports
 from tests.streams.world import worker_process
 
-pytestmark = [pytest.mark.real_broker, pytest.mark.slow, pytest.mark.prove]
+pytestmark = [
+    pytest.mark.usefixtures("kernels"),
+    pytest.mark.real_broker,
+    pytest.mark.slow,
+    pytest.mark.prove,
+]
 USERS, ITEMS = [f"u{n}" for n in range(24)], [f"i{n}" for n in range(60)]
 MODEL, NEXT = (random_model(n_users=24, n_items=60, generation=n, seed=n) for n in (1, 2))
 LIMIT_S, WAIT_S = 2.0, 240
