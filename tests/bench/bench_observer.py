@@ -7,6 +7,7 @@ the first committed record to the last one; all of them are then in the changelo
 confluent-kafka reads the same records before and after: the machine is noisy, a ratio is less so.
 """
 
+import os
 import random
 import subprocess
 import sys
@@ -20,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "dch"))
 
-from bench_ingest import cpu_seconds
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import TopicPartition
 from record import record
@@ -121,6 +121,12 @@ def measure(settings, n):
         begun, started = committed(), time.perf_counter()
         eventually(lambda: committed() >= n, 300, every_s=0.05)
         return (time.perf_counter() - started) * n / (n - begun), cpu_seconds(process.pid)
+
+
+def cpu_seconds(pid):
+    """Return the processor time that a process has used so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
