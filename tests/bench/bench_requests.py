@@ -37,6 +37,7 @@ HISTORY, PER_S, N_REQUESTS, WARM_UP = 200_000, 10_000, 500, 50
 
 def measure(world, n):
     """Measure, print and record; the worker must be ready."""
+    wait_until_idle(world)
     asking = world.settings.as_role(ClientSettings, request_timeout_s=60.0)
     with RecommendClient(asking) as client, bare_echo(world, client) as echo:
         ask_both(client, echo, WARM_UP)
@@ -48,6 +49,14 @@ def measure(world, n):
             rate = (n_committed(world) - before) / (time.perf_counter() - started)
             report(world, f"while {PER_S:,} ratings/s arrive", found)
             print(f"{'':12} {rate:,.0f} ratings/s were committed meanwhile")
+
+
+def wait_until_idle(world):
+    """Wait until the worker has published the codes of all items that changed."""
+    before, now = -1, 0
+    while now != before:
+        before, now = now, sum(world.ends("item-codes").values())
+        time.sleep(2)
 
 
 @contextmanager
