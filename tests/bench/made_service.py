@@ -12,8 +12,10 @@ from pathlib import Path
 from confluent_kafka import Producer as BareProducer
 from kafka_setup import world_on
 from made_catalogue import made_features, made_ratings, service_model
+from random_models import random_model
 
 from streams.messages import encode_features
+from streams.worker.models import warm_up
 from tests.streams.brokers import ROOT, eventually, real_broker
 from tests.streams.world import environ, is_ready
 
@@ -25,6 +27,7 @@ LONG_S = 900
 @contextmanager
 def made_service(n_items):
     """Yield a world with n_items items on the topic `items`, and a published model that knows them."""
+    warm_up(random_model())  # kernels are compiled before a worker is measured
     with tempfile.TemporaryDirectory() as folder, real_broker(Path(folder) / "kafka") as address:
         world = world_on(address, Path(folder))
         world.n_items = n_items
