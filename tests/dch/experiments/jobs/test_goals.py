@@ -39,7 +39,7 @@ def test_every_goal_of_the_data_set_is_measured(outcomes):
     assert len(goals.rows) == len(GOALS["ml-1m"])
     assert all(measured is not None for *_, measured, _ in goals.rows)
     assert {met for *_, met in goals.rows} <= {"yes", "no", None}
-    assert len(exposure.rows) == 2 * 3 * 6  # all or few ratings given, strategies and shares
+    assert len(exposure.rows) == 2 * 4 * 6  # all or few ratings given, strategies and shares
     assert len(collisions.rows) == 2
 
 
