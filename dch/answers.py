@@ -12,7 +12,7 @@ from dch.data.ids import UNKNOWN, IdTable
 from dch.data.ratings import Rows
 from dch.errors import ConfigError, UnknownIdError
 from dch.models.codes import Words, from_words, pack, unpack
-from dch.models.neighbours import LATEST, NOTHING_RATED, Rated, rated
+from dch.models.neighbours import LATEST, NOTHING_RATED, RATING_STEPS, Rated, rated
 from dch.models.towers import Floats, Ints
 from dch.reasons import Evidence, Reason, evidence_of_history, evidence_of_user, reasons_of
 from dch.search import CANDIDATES, Nearest, nearest, nearest_of_each, rerank
@@ -22,6 +22,7 @@ from dch.search.reserved_positions import reserve, reserved_positions
 from dch.search.scores import make_scorer
 from dch.state.changed_rows import NO_ROWS
 from dch.state.item_index import ItemColumns, popularity_of
+from dch.state.neighbour_trials import rated_by
 from dch.state.popular_items import EVERYTHING, PopularItems, first_listed, in_order
 from dch.state.snapshot import Snapshot
 from dch.state.state import State, known_rows
@@ -78,9 +79,9 @@ class Hit(NamedTuple):
     score: float
     """Larger is better. ``codes``: number of equal bits minus number of different bits; ``codes-weighted``:
     weight of the equal bits minus weight of the different bits. ``codes+rerank``: product of the ranking
-    vectors, or of the relaxed code and the item's signs; with neighbours, plus their part. ``popular``:
-    number of positive ratings of the item. ``features``: logarithm of that number, plus the lifts of the
-    user's features."""
+    vectors, or of the relaxed code and the item's signs; with neighbours, plus their part; for similar items,
+    that part alone, -1 to 1. ``popular``: number of positive ratings of the item. ``features``: logarithm of
+    that number, plus the lifts of the user's features."""
 
     because: tuple[Reason, ...] = ()
     """At most three rated items that speak for this one, strongest first. Empty unless they were asked for,
@@ -125,19 +126,9 @@ def query_user(state: State, user: str, *, explain: bool = False) -> Query:
         if not snapshot.users.has_code(rows)[0]:
             return Query(snapshot, seen=seen, ratings=len(seen), tokens=tokens)
         relaxed, vectors = snapshot.users.encode(rows)
-        ratings_of_user = rated_by(state, snapshot, row)
+        ratings_of_user = rated_by(state.history, snapshot, row)
         evidence = evidence_of_user(state, snapshot, row) if explain else None
     return Query(snapshot, relaxed[0], vectors[0], seen, ratings_of_user, len(seen), evidence, tokens)
-
-
-def rated_by(state: State, snapshot: Snapshot, row: int) -> Rated:
-    """Return the latest ratings of a user row for neighbours. The caller holds the lock, or is alone."""
-    if snapshot.model.neighbours.is_empty:
-        return NOTHING_RATED
-    history = state.history
-    items, ratings = history.user_histories.latest(row, LATEST, history.item_ids)
-    fitted = snapshot.users.bags.token_of[items]
-    return rated(fitted, ratings, snapshot.model.rating_knots)
 
 
 def query_history(
@@ -180,7 +171,7 @@ def query_history(
 
 
 def query_item(state: State, item: str) -> Query:
-    """Return the query for an item: its code, with the item itself as already seen.
+    """Return the query for an item: its code and a rating of it, with the item itself as already seen.
 
     Raises:
         UnknownIdError: the item has no code.
@@ -193,10 +184,12 @@ def query_item(state: State, item: str) -> Query:
                 f"item {item!r} has no code; it needs a rating by a user of the training data, or known "
                 "features"
             )
-        words = snapshot.item_index.view().words[rows]
+        items = snapshot.item_index.view()
+        words, fitted = items.words[rows], items.fitted[rows]
     bits = snapshot.item_index.bits
     signs = unpack(from_words(words, bits), bits)[0]
-    return Query(snapshot, signs.astype(np.float32), seen=rows)
+    liked = Rated(fitted, np.array([RATING_STEPS], np.int64)) if fitted[0] >= 0 else NOTHING_RATED
+    return Query(snapshot, signs.astype(np.float32), seen=rows, rated=liked)
 
 
 class Question(NamedTuple):
@@ -244,9 +237,9 @@ def question(
     the half of the bits that the query decides most clearly counts twice; for an item it is ``codes``. Of
     ``codes+rerank``: the nearest 200 (or k, if that is more) by distance, weighted if ``Model.is_weighted``,
     then sorted by score, distance, popularity, id. Of ``codes+rerank+neighbours``: these and the
-    200 strongest neighbours of the user's ratings, sorted in the same way by another score. Of ``popular``:
-    popularity, id. Of ``features``: the 500 most popular (or k, if that is more), then sorted by score,
-    popularity, id.
+    200 strongest neighbours of the user's ratings, sorted in the same way by another score; for an item,
+    first the items that a rating of it speaks for, then the nearest codes. Of ``popular``: popularity, id.
+    Of ``features``: the 500 most popular (or k, if that is more), then sorted by score, popularity, id.
 
     New items are those that the fit of this generation never saw. If fewer than ``new_item_share`` of the k
     positions (rounded, halves up) hold new items, the best other new items by the same strategy replace the
@@ -328,7 +321,8 @@ def _used(query: Query, strategy: Strategy | None) -> Strategy:
     if strategy == "features" or (query.relaxed is None and strategy != "popular"):
         return "features" if len(query.tokens) else "popular"
     if strategy in (None, "codes+rerank+neighbours"):
-        has_none = query.snapshot.model.neighbours.is_empty or not len(query.vector)
+        is_known = len(query.vector) or len(query.rated.items)
+        has_none = query.snapshot.model.neighbours.is_empty or not is_known
         return "codes+rerank" if has_none else "codes+rerank+neighbours"
     if strategy == "codes-weighted" and not query.has_heavy_bits:
         return "codes"

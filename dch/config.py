@@ -167,9 +167,9 @@ class DchConfig:
     neighbours: int | None = 0
     """Number of items whose ratings speak for an item, directly, beside codes and ranking vectors. 0: none.
 
-    None: 32 if the lists of held-out ratings are better by two standard errors, otherwise none. With
-    neighbours, some ratings are held out from training, as for early stopping. With too few users to hold
-    ratings out there are none. Only for ``ranking``.
+    None: 32 if they make lists of held-out ratings better by two standard errors, otherwise none; that is
+    decided beside the towers, which learn from all ratings. With too few users to decide on there are none.
+    Only for ``ranking``.
     """
 
     # Rating objective (Equation 1)

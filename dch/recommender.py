@@ -175,14 +175,17 @@ class Recommender:
         return self.answer(query_history(self.state, rated, explain=explain), k, strategy=strategy).hits
 
     def similar_items(self, item: object, k: int = 20) -> list[Hit]:
-        """Return the k items whose codes are nearest to the code of an item, nearest first.
+        """Return the k items that are most similar to an item, best first.
+
+        With neighbours these are first the items for which a rating of this one speaks, strongest first, and
+        then those with the nearest codes. Without, and for an item that the fit never saw, only the latter.
 
         Raises:
             UnknownIdError: the item has no code.
         """
-        return self.answer(
-            query_item(self.state, event_id(item, "item")), k, strategy="codes", new_item_share=0.0
-        ).hits
+        query = query_item(self.state, event_id(item, "item"))
+        strategy: Strategy | None = "codes" if query.snapshot.model.neighbours.is_empty else None
+        return self.answer(query, k, strategy=strategy, new_item_share=0.0).hits
 
     def user_code(self, user: object) -> bytes | None:
         """Return the packed code of a user; None if nothing is known of the user."""

@@ -6,13 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.answers import Query, Question, rated_by, with_neighbours
+from dch.answers import Query, Question, with_neighbours
 from dch.data.ratings import ItemSets
 from dch.models.neighbours import NOTHING_RATED
 from dch.models.towers import Floats, Ints
 from dch.search import CANDIDATES, Nearest, nearest_many
 from dch.search.reserved_positions import reserve
 from dch.state.item_index import ItemColumns
+from dch.state.neighbour_trials import rated_by
 from dch.state.state import State
 
 
@@ -58,7 +59,7 @@ def neighbour_lists(
     nearest_new = _nearest(new, task, relaxed, vectors, n_candidates_new, options)
     lists = np.full((len(task.users), k), -1, np.int32)
     for i, user in enumerate(task.users.tolist()):
-        rated = rated_by(state, state.snapshot, user)
+        rated = rated_by(state.history, state.snapshot, user)
         query = Query(state.snapshot, relaxed[i], vectors[i], rated=rated, ratings=len(rated.items))
         skip = task.given.columns[task.given.starts[i] : task.given.starts[i + 1]]
         asked = Question(query, k, "codes+rerank+neighbours", skip, None, n_new)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from dch.answers import Strategy
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import by_time
@@ -64,7 +65,7 @@ def evaluate_prequential(
         model, fit_seconds = timed_fit(fit, train, replace(config, seed=seed), progress=progress)
         threshold = relevance_threshold(model, relevant_from)
         ranks = stream(serve(model, train), rest, rest.values >= threshold, progress=progress)
-        measured.append(measure_ranks(ranks, rest, cohorts_of(model, rest)))
+        measured.append(measure_ranks(ranks, rest, cohorts_of(model, rest), strategy=strategy_of(model)))
         seconds.append(fit_seconds)
     protocol |= {
         "share": share,
@@ -116,7 +117,14 @@ def cohorts_of(model: Model, ratings: Ratings) -> NDArray[np.int64]:
     return cohorts
 
 
-def measure_ranks(ranks: Ranks, ratings: Ratings, cohorts: NDArray[np.int64]) -> dict[MetricKey, Measurement]:
+def strategy_of(model: Model) -> Strategy:
+    """Return the strategy of the lists that trials are ranked in: that which is served by default."""
+    return "codes+rerank" if model.neighbours.is_empty else "codes+rerank+neighbours"
+
+
+def measure_ranks(
+    ranks: Ranks, ratings: Ratings, cohorts: NDArray[np.int64], *, strategy: str
+) -> dict[MetricKey, Measurement]:
     """Return each metric over all trials and over each cohort with trials; a trial has one relevant item."""
     tried = ranks.codes != NOT_TRIED
     measured = {}
@@ -125,15 +133,15 @@ def measure_ranks(ranks: Ranks, ratings: Ratings, cohorts: NDArray[np.int64]) ->
         *((name, tried & (cohorts == cohort)) for cohort, name in enumerate(COHORTS)),
     ):
         users = len(np.unique(ratings.users[which]))
-        for strategy, case_ranks in (
-            ("codes+rerank", ranks.codes[which]),
+        for used, case_ranks in (
+            (strategy, ranks.codes[which]),
             ("popular", ranks.popular[which]),
         ):
             listed = case_ranks < DEPTH
             gains = np.where(listed, 1 / np.log2(case_ranks + 2.0), 0)
             for metric, values in (("hit", listed), ("ndcg", gains), ("recall", listed)):
                 if users:
-                    key = MetricKey(strategy, case, f"{metric}@{DEPTH}")
+                    key = MetricKey(used, case, f"{metric}@{DEPTH}")
                     measured[key] = Measurement(float(values.mean()), users)
     return measured
 

@@ -6,6 +6,8 @@ The candidates are the nearest codes and the strongest neighbours of the user's 
 
 in 64-bit integers. The factor makes the share of the neighbours comparable for short and long histories; it
 depends on the user alone, so the score of an item never depends on which other candidates were found.
+
+Items similar to an item are those that a rating of it speaks for, then the nearest codes: there is no vector.
 """
 
 import threading
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from dch.jit import kernel
 from dch.models.codes import Vectors, Words
-from dch.models.neighbours import Neighbours, Rated
+from dch.models.neighbours import RATING_STEPS, Neighbours, Rated
 from dch.models.towers import Floats, Ints
 from dch.search.distances import distance_of
 from dch.search.nearest import CANDIDATES, Nearest
@@ -31,6 +33,9 @@ LARGEST_PART = 1 << 62
 
 LARGEST_WEIGHT = 127 * 65535
 """Largest weight between two items: int8 times uint16."""
+
+OF_LARGEST = np.float32(1 / (LARGEST_WEIGHT * RATING_STEPS))
+"""What 1 in the sum stands for without a vector: the score of one rated item is then from -1 to 1."""
 
 LISTED = 2
 """Marks a touched item that is already among the candidates."""
@@ -83,7 +88,7 @@ def rerank_with_neighbours(
         neighbours: the weights between the items of the fit.
         rated: the history.
         query: (n_words,) the user code; (2 * n_words,) with its heavy bits, for weighted distances.
-        vector: (vector_size,) the ranking vector of the user.
+        vector: (vector_size,) the ranking vector of the user; empty: neighbours alone make the score.
         skip: (n_skipped,) rows that must not be found, in any order.
     """
     sums, is_touched = _scratch.of(len(neighbours.scales))
@@ -123,8 +128,10 @@ def _rerank(
             rows[n] = row
             n += 1
     rounded = np.empty(len(vector), np.int16)
-    step = round_query(vector, rounded)
-    factor = factor_of(neighbours.share[0], rated.weights, step)
+    step, factor = OF_LARGEST, FIXED
+    if len(vector):
+        step = round_query(vector, rounded)
+        factor = factor_of(neighbours.share[0], rated.weights, step)
     for i in range(n):
         distances[i] = distance_of(items.words[rows[i]], query)
         total = FIXED * _product(items.vectors[rows[i]], rounded)

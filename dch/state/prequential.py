@@ -35,7 +35,7 @@ NOT_TRIED = -1
 class Ranks(NamedTuple):
     """Ranks from 0, one per event; OUTSIDE from 200 on."""
 
-    codes: Ints  # in the user's list of strategy ``codes+rerank``
+    codes: Ints  # in the user's list: ``codes+rerank``, or with neighbours if the model has them
     popular: Ints  # in the list of the most popular items that the user has not rated
 
 

@@ -6,7 +6,8 @@ few events at a time, so neither waits long.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from dch.data.features import Features, availability
 from dch.data.ids import UNKNOWN
 from dch.models.model import Model
+from dch.models.neighbours import Rated
 from dch.models.towers import Ints
 from dch.search.scan import no_work
 from dch.state.changed_rows import ChangedRows
@@ -21,6 +23,7 @@ from dch.state.encoder import Pause, go_on
 from dch.state.fold_in import fold_in_all
 from dch.state.histories import Events, History
 from dch.state.item_index import ItemCodes, popularity_of
+from dch.state.neighbour_trials import rank_first_trial, rated_by
 from dch.state.prequential import NOT_TRIED, Ranks, UsersBefore, copy_then_fold_in, rank_trials
 from dch.state.side_data import SideData
 from dch.state.snapshot import Snapshot, prepare
@@ -121,15 +124,14 @@ class State:
             trials: (n,) which events to rank; None ranks none.
 
         Returns:
-            Ranks of the item in the user's list (strategy ``codes+rerank``) and in the popular list, (n,)
-            each, from 0. NOT_TRIED where trials is False, the user has rated the item, or the item cannot be
+            Ranks of the item in the user's list by the default strategy and in the popular list, (n,) each,
+            from 0. NOT_TRIED where trials is False, the user has rated the item, or the item cannot be
             recommended; OUTSIDE where the item is not among the candidates.
         """
         n = len(events)
         self._reserve_locked(n)
         ranks = Ranks(np.full(n, NOT_TRIED, np.int32), np.full(n, NOT_TRIED, np.int32))
-        for start in range(0, n, EVENTS_PER_LOCK):
-            stop = start + EVENTS_PER_LOCK
+        for start, stop in self._parts(n, trials):
             part, cut = events.part(start, stop), slice(start, stop)
             before = None
             with self.lock:
@@ -138,19 +140,32 @@ class State:
                 if trials is None or not trials[cut].any():
                     fold_in_all(pairs, bags.arrays(), *columns)
                 else:
+                    latest = rated_by(self.history, self.snapshot, int(part.users[0]))
                     before = copy_then_fold_in(pairs, bags.arrays(), *columns, trials[cut])
             if before is not None:
-                self._rank(before, part.items, Ranks(ranks.codes[cut], ranks.popular[cut]))
+                self._rank(before, latest, part.items, Ranks(ranks.codes[cut], ranks.popular[cut]))
         self.newest_ms = max(self.newest_ms, int(events.timestamps.max(initial=0)))
         return ranks
 
-    def _rank(self, before: UsersBefore, items: Ints, ranks: Ranks) -> None:
+    def _parts(self, n: int, trials: NDArray[np.bool_] | None) -> Iterable[tuple[int, int]]:
+        """Return the bounds of the events that are folded in together.
+
+        With neighbours each trial begins a part, because the latest ratings of its user are taken before it.
+        """
+        starts = np.arange(0, n, EVENTS_PER_LOCK)
+        if trials is not None and not self.model.neighbours.is_empty:
+            starts = np.union1d(starts, np.flatnonzero(trials))
+        return pairwise([*starts.tolist(), n])
+
+    def _rank(self, before: UsersBefore, latest: Rated, items: Ints, ranks: Ranks) -> None:
         """Rank the items of trials. No lock is needed: only this thread changes the item index."""
         started = time.thread_time()
         item_index, model = self.snapshot.item_index, self.snapshot.model
         item_index.refresh_popular()
         users = (before, model.user_tower.head(), model.is_weighted)
         rank_trials(*users, item_index.view(), *item_index.popular, items, ranks, self.trial_work)
+        if not model.neighbours.is_empty:
+            rank_first_trial(before, latest, self.snapshot, items, ranks.codes)
         self.trial_seconds += time.thread_time() - started
 
     def fold_in_items(self, events: Events) -> None:

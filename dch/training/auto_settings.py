@@ -14,9 +14,9 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.models.model import Model
 from dch.training.rating_weights import infer_scale
-from dch.training.teacher import fit_teacher
-from dch.training.training_bags import make_training_bags
-from dch.training.validation import make_validation
+from dch.training.teacher import Teacher, fit_teacher
+from dch.training.training_bags import TrainingBags, make_training_bags
+from dch.training.validation import Validation, make_validation
 from dch.training.validation_split import MIN_USERS, split_validation
 
 Floats = NDArray[np.float64]
@@ -122,15 +122,33 @@ def is_clear(gains: Floats) -> bool:
     return bool(gains.mean() > MIN_GAIN_ERRORS * gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
-def _quality(config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray[np.int64]) -> Floats:
-    """Return the teacher's NDCG@20 for each user with a relevant held-out rating, (n,); n may be 0."""
+def trial_data(
+    config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray[np.int64]
+) -> tuple[tuple[TrainingBags, TrainingBags], Validation | None]:
+    """Return the bags of the ratings that are left, and the held-out ratings to measure on.
+
+    Args:
+        config: the settings.
+        train: all ratings.
+        rest: those that are left.
+        held_out: (n_held_out,) positions of the others.
+    """
     scale = infer_scale(rest.values, config, graded=config.rating_weights == "graded", users=rest.users)
     bags = make_training_bags(rest, scale, min_token_count=config.min_token_count)
-    validation = make_validation(train, held_out, bags, scale.positive_from)
+    return bags, make_validation(train, held_out, bags, scale.positive_from)
+
+
+def trial_teacher(user_bags: TrainingBags, config: DchConfig) -> Teacher:
+    """Return a teacher of few iterations."""
+    iterations = min(TRIAL_ITERATIONS, config.teacher_iterations)
+    return fit_teacher(user_bags, replace(config, teacher_iterations=iterations))
+
+
+def _quality(config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray[np.int64]) -> Floats:
+    """Return the teacher's NDCG@20 for each user with a relevant held-out rating, (n,); n may be 0."""
+    bags, validation = trial_data(config, train, rest, held_out)
     if validation is None:
         return np.empty(0)
-    teacher = fit_teacher(
-        bags[0], replace(config, teacher_iterations=min(TRIAL_ITERATIONS, config.teacher_iterations))
-    )
+    teacher = trial_teacher(bags[0], config)
     users, items = teacher.users[validation.users], teacher.items
     return validation.ndcg_by_user(lambda block: users[block] @ items.T)

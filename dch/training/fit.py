@@ -102,7 +102,8 @@ def fit_model(
         model = freeze_model(
             nets, training_data, feature_weight=config.feature_weight, generation=generation, metrics=metrics
         )
-        return with_neighbours(model, nets, training_data, config, n_threads=config.threads or 1)
+        n_threads = config.threads or 1
+        return with_neighbours(model, nets, training_data, ratings, start=start, n_threads=n_threads)
 
 
 def has_shape(model: Model, config: DchConfig) -> bool:

@@ -1,6 +1,9 @@
-"""Decide on held-out ratings whether a model gets neighbours, and what part they have in a score."""
+"""Decide on held-out ratings whether a model gets neighbours, and what part they have in a score.
 
-from collections.abc import Callable
+In the trial a teacher stands for the ranking vectors, which learn from it. So no rating is kept from the
+towers, and codes and vectors are those of a fit without neighbours, to the bit.
+"""
+
 from dataclasses import replace
 from typing import Any
 
@@ -9,117 +12,132 @@ import torch
 from numpy.typing import NDArray
 
 from dch.config import DchConfig
+from dch.data.ratings import Ratings
 from dch.models.model import Model
 from dch.models.neighbours import Neighbours, from_columns
 from dch.search import CANDIDATES
 from dch.search.queries import weights_of_bits
-from dch.training.auto_settings import is_clear
+from dch.training.auto_settings import is_clear, trial_data, trial_teacher
 from dch.training.batches import whole_bags
 from dch.training.neighbour_solver import fit_neighbours, history_matrix
 from dch.training.tower_net import TowerNet
 from dch.training.training_bags import TrainingBags
-from dch.training.training_data import TrainingData, wants_neighbours
-from dch.training.validation import Validation
+from dch.training.training_data import TrainingData
+from dch.training.validation_split import MIN_USERS, split_validation
 
 Floats = NDArray[np.float32]
-Scores = Callable[[slice], Floats]
 
 AUTO_K = 32
 """Neighbours of an item, where their number is chosen by the fit: 32 * 5 + 2 bytes an item."""
 
-SHARES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+MAX_USERS = 2000
+"""Users with held-out ratings in the trial."""
+
+SHARES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Shares that are compared, in units that make both parts of a score vary alike among the candidates."""
+
+DEFAULT_SHARE = 0.5
+"""The share where neighbours are asked for and there are too few users to compare on."""
+
+UNIT_USERS = 100
+"""Users from whom the unit of the share is found."""
+
+SHARE = "neighbour_share"
+"""Name of the metric in a model that holds the chosen share, 0 without neighbours; a refit keeps it."""
+
+
+def wants_neighbours(config: DchConfig) -> bool:
+    """Return whether a fit may learn neighbours. They need ranking vectors."""
+    return config.neighbours != 0 and config.objective == "ranking" and config.vector_size > 0
 
 
 def with_neighbours(
-    model: Model, nets: tuple[TowerNet, TowerNet], data: TrainingData, config: DchConfig, *, n_threads: int
+    model: Model,
+    nets: tuple[TowerNet, TowerNet],
+    data: TrainingData,
+    ratings: Ratings,
+    *,
+    start: Model | None = None,
+    n_threads: int = 1,
 ) -> Model:
     """Return the model with neighbours, or unchanged if they are off or do not pay.
 
-    ``config.neighbours`` of None keeps them only if NDCG@20 of the lists rises by more than two standard
-    errors; a number keeps them in any case, with the best share.
+    ``neighbours`` of None in the settings keeps them only if NDCG@20 of the lists rises by more than two
+    standard errors; a number keeps them in any case, with the best share.
 
     Args:
         model: the frozen model.
         nets: the towers that it was made of.
-        data: the training data; its validation ratings are in no bag.
-        config: the settings.
+        data: the training data.
+        ratings: the ratings that it was made from.
+        start: the model that a refit starts from, whose choice is kept; None for a first fit.
         n_threads: threads.
     """
-    if not wants_neighbours(config) or data.validation is None:
+    config = data.config
+    if not wants_neighbours(config):
         return model
-    columns = fit_neighbours(data.bags[0], config.neighbours or AUTO_K, n_threads=n_threads)
-    neighbours = from_columns(*columns)
+    metrics = _choice_of(start) if start else {}
+    if not metrics.get(SHARE) and not (metrics and config.neighbours is None):
+        metrics = _try(ratings, config, n_threads)
+    model = replace(model, metrics={**model.metrics, **metrics})
+    if not metrics[SHARE]:
+        return model
+    neighbours = from_columns(*fit_neighbours(data.bags[0], config.neighbours or AUTO_K, n_threads=n_threads))
     if neighbours.is_empty:
         return model
-    share, before, after = _best_share(nets, data.bags, data.validation, config, neighbours)
-    metrics = {
-        **model.metrics,
+    share = metrics[SHARE] * _unit_of_model(nets, data.bags, neighbours, config)
+    return replace(model, neighbours=neighbours._replace(share=np.array([share], np.float32)))
+
+
+def _choice_of(start: Model) -> dict[str, float]:
+    return {name: value for name, value in start.metrics.items() if name == SHARE}
+
+
+def _try(ratings: Ratings, config: DchConfig, n_threads: int) -> dict[str, float]:
+    """Return the best share, 0 for no neighbours, and what was measured on the held-out ratings."""
+    forced = {SHARE: DEFAULT_SHARE if config.neighbours else 0.0}
+    rest, held_out = split_validation(ratings, share=1.0, seed=config.seed + 2, max_users=MAX_USERS)
+    if not len(held_out):
+        return forced
+    bags, validation = trial_data(config, ratings, rest, held_out)
+    if validation is None or len(validation.users) < MIN_USERS:
+        return forced
+    teacher = trial_teacher(bags[0], config)
+    neighbours = from_columns(*fit_neighbours(bags[0], config.neighbours or AUTO_K, n_threads=n_threads))
+    if neighbours.is_empty:
+        return forced
+    sums = HistorySums(bags[0], neighbours)
+    first = validation.users[:UNIT_USERS]
+    of_first = teacher.users[first] @ teacher.items.T
+    unit = _unit(of_first, of_first, *sums.of(first))
+
+    def scores(block: slice) -> list[Floats]:
+        users = validation.users[block]
+        products, of_neighbours = teacher.users[users] @ teacher.items.T, sums.of(users)[0]
+        return [products, *(products + np.float32(share * unit) * of_neighbours for share in SHARES)]
+
+    before, *found = validation.ndcg_of_each(scores)
+    best = max(range(len(SHARES)), key=lambda at: found[at].mean())
+    is_kept = bool(config.neighbours) or is_clear(found[best] - before)
+    return {
+        SHARE: SHARES[best] if is_kept else 0.0,
         "held_out_ndcg@20 without neighbours": float(before.mean()),
-        "held_out_ndcg@20 with neighbours": float(after.mean()),
+        "held_out_ndcg@20 with neighbours": float(found[best].mean()),
     }
-    if config.neighbours is None and not is_clear(after - before):
-        return replace(model, metrics=metrics)
-    shares = np.array([share], np.float32)
-    return replace(model, metrics=metrics, neighbours=neighbours._replace(share=shares))
 
 
-def _best_share(
-    nets: tuple[TowerNet, TowerNet],
-    bags: tuple[TrainingBags, TrainingBags],
-    validation: Validation,
-    config: DchConfig,
-    neighbours: Neighbours,
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Return the best share, and the NDCG@20 of each user without neighbours and with this share."""
-    parts = _score_parts(nets, bags, validation, config, neighbours)
-    unit = _unit(parts, len(validation.users))
+class HistorySums:
+    """The normalised sums of the weights of neighbours over the histories of users."""
 
-    def quality(share: float) -> NDArray[np.float64]:
-        return validation.ndcg_by_user(lambda block: _scores(parts(block), share * unit))
+    def __init__(self, user_bags: TrainingBags, neighbours: Neighbours) -> None:
+        self._histories, self._matrix = history_matrix(user_bags), _as_matrix(neighbours)
 
-    found = {share: quality(share) for share in SHARES}
-    best = max(SHARES, key=lambda share: found[share].mean())
-    return best * unit, quality(0.0), found[best]
-
-
-Parts = tuple[Floats, Floats, NDArray[np.bool_], NDArray[np.bool_]]
-"""Of a block of users, (n, n_items) each: product of vectors, normalised sum over the history, which items
-are candidates by code, and which by neighbours."""
-
-
-def _score_parts(
-    nets: tuple[TowerNet, TowerNet],
-    bags: tuple[TrainingBags, TrainingBags],
-    validation: Validation,
-    config: DchConfig,
-    neighbours: Neighbours,
-) -> Callable[[slice], Parts]:
-    everything = (validation.users, np.arange(len(bags[1])))
-    with torch.no_grad():
-        (codes, vectors), (item_codes, item_vectors) = (
-            [
-                part.cpu().numpy()
-                for part in net.codes_and_vectors(whole_bags(of, rows, config.feature_weight))
-            ]
-            for net, of, rows in zip(nets, bags, everything, strict=True)
-        )
-    signs, item_signs = (np.where(part > 0, 1, -1).astype(np.float32) for part in (codes, item_codes))
-    if config.relaxed_users:
-        signs *= weights_of_bits(codes)
-    histories = history_matrix(bags[0])[validation.users]
-    lengths = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=1))).clip(1e-6)
-    matrix = _as_matrix(neighbours)
-
-    def parts(block: slice) -> Parts:
-        sums = (histories[block] @ matrix).toarray() / lengths[block]
-        is_seen = np.zeros(sums.shape, np.bool_)
-        is_seen[validation.seen.cells(block)] = True
-        by_code = _top(signs[block] @ item_signs.T, ~is_seen)
-        by_neighbours = _top(sums, ~is_seen & (sums > 0))
-        return vectors[block] @ item_vectors.T, sums.astype(np.float32), by_code, by_neighbours
-
-    return parts
+    def of(self, users: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return the sum for each item, and whether the user rated it, (n, n_items) each."""
+        histories = self._histories[users]
+        lengths = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=1))).clip(1e-6)
+        sums = (histories @ self._matrix).toarray() / lengths
+        return sums.astype(np.float32), histories.toarray() > 0
 
 
 def _as_matrix(neighbours: Neighbours) -> Any:  # noqa: ANN401 - scipy has no types
@@ -131,6 +149,39 @@ def _as_matrix(neighbours: Neighbours) -> Any:  # noqa: ANN401 - scipy has no ty
     return sparse.csr_matrix((steps, neighbours.items, neighbours.starts), shape=(n, n))
 
 
+def _unit_of_model(
+    nets: tuple[TowerNet, TowerNet],
+    bags: tuple[TrainingBags, TrainingBags],
+    neighbours: Neighbours,
+    config: DchConfig,
+) -> float:
+    users = np.unique(np.linspace(0, len(bags[0]) - 1, UNIT_USERS).astype(np.int64))
+    with torch.no_grad():
+        (codes, vectors), (item_codes, item_vectors) = (
+            [
+                part.cpu().numpy()
+                for part in net.codes_and_vectors(whole_bags(of, rows, config.feature_weight))
+            ]
+            for net, of, rows in zip(nets, bags, (users, np.arange(len(bags[1]))), strict=True)
+        )
+    signs = np.where(codes > 0, 1.0, -1.0) * (weights_of_bits(codes) if config.relaxed_users else 1.0)
+    nearness = (signs @ np.where(item_codes > 0, 1.0, -1.0).T).astype(np.float32)
+    return _unit(nearness, vectors @ item_vectors.T, *HistorySums(bags[0], neighbours).of(users))
+
+
+def _unit(nearness: Floats, products: Floats, sums: Floats, is_rated: NDArray[np.bool_]) -> float:
+    """Return the share with which both parts of a score vary alike among the candidates.
+
+    Args:
+        nearness: (n, n_items) by which candidates are found.
+        products: (n, n_items) of ranking vectors.
+        sums: (n, n_items) of neighbours.
+        is_rated: (n, n_items) items that are no candidates.
+    """
+    among = _top(nearness, ~is_rated) | _top(sums, ~is_rated & (sums > 0))
+    return float(products[among].std() / max(float(sums[among].std()), 1e-12))
+
+
 def _top(scores: Floats, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the CANDIDATES largest scores of each row among those allowed."""
     masked = np.where(allowed, scores, -np.inf)
@@ -138,18 +189,3 @@ def _top(scores: Floats, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     top = np.zeros(masked.shape, np.bool_)
     np.put_along_axis(top, np.argpartition(-masked, n - 1, axis=1)[:, :n], True, axis=1)
     return top & allowed
-
-
-def _unit(parts: Callable[[slice], Parts], n_users: int) -> float:
-    """Return the share with which both parts vary alike among the candidates of the first users."""
-    products, sums, by_code, by_neighbours = parts(slice(0, min(n_users, 100)))
-    among = by_code | by_neighbours
-    return float(products[among].std() / max(float(sums[among].std()), 1e-12))
-
-
-def _scores(parts: Parts, share: float) -> Floats:
-    """Return the scores, -inf for items that are no candidates; a share of 0 means no neighbours at all."""
-    products, sums, by_code, by_neighbours = parts
-    if share == 0:
-        return np.where(by_code, products, -np.inf)
-    return np.where(by_code | by_neighbours, products + np.float32(share) * sums, -np.inf)

@@ -31,7 +31,7 @@ class TrainingData:
     """The bags of the users, the bags of the items."""
 
     validation: Validation | None
-    """None if neither early stopping nor neighbours need it, and with too few users to measure on."""
+    """None without early stopping, and with too few users to measure on."""
 
     teacher: Teacher | None
     """None for the rating objective."""
@@ -42,13 +42,8 @@ def stops_early(config: DchConfig) -> bool:
     return bool(config.early_stopping) or (config.early_stopping is None and config.objective == "rating")
 
 
-def wants_neighbours(config: DchConfig) -> bool:
-    """Return whether a fit learns neighbours. They need ranking vectors, and ratings to decide on."""
-    return config.neighbours != 0 and config.objective == "ranking" and config.vector_size > 0
-
-
 def make_training_data(ratings: Ratings, config: DchConfig, start: Model | None) -> TrainingData:
-    """Split off the validation part if something needs one, resolve the settings, make bags and teacher.
+    """Split off the validation part for early stopping, resolve the settings, make bags and teacher.
 
     Args:
         ratings: the training data.
@@ -62,7 +57,7 @@ def make_training_data(ratings: Ratings, config: DchConfig, start: Model | None)
     if not len(ratings):
         raise RatingsError("nothing to fit on: found 0 ratings; give at least one")
     train, held_out = ratings, np.empty(0, np.int64)
-    if stops_early(config) or wants_neighbours(config):
+    if stops_early(config):
         train, held_out = split_validation(ratings, share=config.validation_users, seed=config.seed)
     config = resolve_auto_settings(config, train, start)
     if start is None:

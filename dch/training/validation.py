@@ -3,7 +3,7 @@
 Users are measured in blocks, so no array of n_users x n_items is ever allocated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -54,8 +54,18 @@ class Validation:
         Args:
             scores: returns the scores of a block of the validation users, (block, n_items).
         """
+        of_one: NDArray[np.float64] = self.ndcg_of_each(lambda block: [scores(block)])[0]
+        return of_one
+
+    def ndcg_of_each(self, scores: Callable[[slice], Sequence[Floats]]) -> NDArray[np.float64]:
+        """Return the NDCG@20 of each validation user by each of several rankings, (n_rankings, n).
+
+        Args:
+            scores: returns for a block of the validation users the scores of each ranking, (block, n_items).
+        """
         blocks = [slice(start, start + USERS_AT_ONCE) for start in range(0, len(self.users), USERS_AT_ONCE)]
-        return np.concatenate([self._ndcg(block, scores(block)) for block in blocks])
+        found = [[self._ndcg(block, one) for one in scores(block)] for block in blocks]
+        return np.concatenate(found, axis=1)
 
     def _ndcg(self, block: slice, scores: Floats) -> NDArray[np.float64]:
         scores = np.array(scores, np.float32)

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_models import random_model, random_neighbours, weighted_hamming
+from random_models import item_codes, random_model, random_neighbours, weighted_hamming
 
 from dch import Recommender
-from dch.answers import query_user
+from dch.answers import query_item, query_user
 from dch.config import MAX_VECTOR_SIZE
 from dch.data.ids import IdTable
 from dch.data.ratings import ItemSets
 from dch.evaluation.ranked_lists import RankingTask, make_lists
-from dch.models.neighbours import LATEST, MAX_STEPS, RATING_STEPS
+from dch.models.neighbours import LATEST, MAX_STEPS, NO_NEIGHBOURS, RATING_STEPS
 from dch.search import CANDIDATES
 from dch.search import neighbour_scores as neighbours_of_lists
 from dch.search.neighbour_scores import FIXED, LARGEST_PART, LARGEST_WEIGHT, factor_of
@@ -173,7 +173,60 @@ def test_other_strategies_do_not_depend_on_neighbours(strategy):
     for user in ("u0", "u5", "a stranger"):
         lists = [one.recommend(user, 9, strategy=strategy) for one in (with_them, without)]
         assert lists[0] == lists[1]
-    assert with_them.similar_items("i1", 9) == without.similar_items("i1", 9)
+
+
+@pytest.mark.parametrize("n_candidates", [CANDIDATES, 4])
+def test_similar_items_are_those_that_a_rating_speaks_for_then_the_nearest_codes(n_candidates):
+    recommender = filled()
+    state, neighbours, fitted = recommender.state, recommender.model.neighbours, recommender.model.item_ids
+    index, codes = state.snapshot.item_index.view(), item_codes(state)
+    ids = list(state.history.item_ids)
+    precedence = {id_: int(index.precedence[row]) for row, id_ in enumerate(ids)}
+    for item in ("i3", "i17"):
+        near = {
+            id_: (np.frombuffer(code, np.uint8) ^ np.frombuffer(codes[item], np.uint8))
+            for id_, code in codes.items()
+        }
+        distance = {id_: int(np.unpackbits(bits).sum()) for id_, bits in near.items() if id_ != item}
+        score = dict.fromkeys(distance, 0.0)
+        for at in range(*neighbours.starts[fitted.row(item) : fitted.row(item) + 2]):
+            other = int(neighbours.items[at])
+            score[fitted[other]] = (
+                int(neighbours.weights[at]) * int(neighbours.scales[other]) / LARGEST_WEIGHT
+            )
+        nearest = sorted(distance, key=lambda id_: (distance[id_], -precedence[id_]))[:n_candidates]
+        strong = sorted(
+            (id_ for id_ in score if score[id_] > 0), key=lambda id_: (-score[id_], -precedence[id_])
+        )
+        order = sorted(
+            {*nearest, *strong[:n_candidates]}, key=lambda id_: (-score[id_], distance[id_], -precedence[id_])
+        )
+        with (
+            patch("dch.answers.CANDIDATES", n_candidates),
+            patch.object(neighbours_of_lists, "CANDIDATES", n_candidates),
+        ):
+            hits = recommender.similar_items(item, 4)
+        assert [hit.item for hit in hits] == order[:4]
+        assert [hit.distance for hit in hits] == [distance[id_] for id_ in order[:4]]
+        assert [hit.score for hit in hits] == pytest.approx([score[id_] for id_ in order[:4]], rel=1e-6)
+        assert hits[0].score > 0
+
+
+@pytest.mark.parametrize(("neighbours", "item"), [(NO_NEIGHBOURS, "i3"), (MODEL.neighbours, "i35")])
+def test_without_neighbours_or_for_an_item_that_the_fit_never_saw_the_nearest_codes_are_similar(
+    neighbours, item
+):
+    recommender = filled(model=replace(MODEL, neighbours=neighbours))
+    by_codes = recommender.answer(query_item(recommender.state, item), 9, strategy="codes")
+    assert recommender.similar_items(item, 9) == by_codes.hits
+
+
+def test_a_hidden_item_is_not_similar_to_any():
+    recommender = filled()
+    strongest = recommender.similar_items("i3", 3)
+    recommender.state.set_item(strongest[0].item, {"available": False})
+    recommender.state.refresh_items()
+    assert recommender.similar_items("i3", 2) == strongest[1:]
 
 
 def test_a_user_whose_ratings_have_no_neighbours_gets_the_scores_of_the_ranking_vectors():

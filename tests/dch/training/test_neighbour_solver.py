@@ -1,6 +1,6 @@
 """Neighbours: the solver against plain ridge regressions, and the choice on held-out ratings."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,9 @@ import pytest
 from dch import Recommender
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
-from dch.training import fit_model, neighbour_solver
+from dch.models.neighbours import from_columns
+from dch.training import fit_model, neighbour_choice, neighbour_solver
+from dch.training.neighbour_choice import HistorySums
 from dch.training.neighbour_solver import fit_neighbours, history_matrix, inner_products
 from dch.training.rating_weights import infer_scale
 from dch.training.training_bags import make_training_bags
@@ -117,12 +119,33 @@ def test_neighbours_are_left_out_where_they_do_not_help():
     assert not fit_model(noise, replace(CONFIG, neighbours=3)).neighbours.is_empty
 
 
-def test_without_neighbours_nothing_is_held_out_and_the_model_is_as_before():
-    ratings = clusters()
-    config = replace(CONFIG, neighbours=0)
-    one, other = fit_model(ratings, config), fit_model(ratings, replace(config, validation_users=0.5))
+@pytest.mark.parametrize("neighbours", [3, None])
+def test_codes_and_vectors_are_those_of_a_fit_without_neighbours(monkeypatch, neighbours):
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    one, other = (fit_model(clusters(), replace(CONFIG, neighbours=k)) for k in (0, neighbours))
     assert one.neighbours.is_empty
-    assert one.user_tower.bag.tobytes() == other.user_tower.bag.tobytes()
+    assert neighbour_choice.SHARE not in one.metrics
+    assert neighbour_choice.SHARE in other.metrics
+    for tower, same in ((one.user_tower, other.user_tower), (one.item_tower, other.item_tower)):
+        for field in fields(tower):
+            assert getattr(tower, field.name).tobytes() == getattr(same, field.name).tobytes()
+
+
+def test_sums_over_histories_are_those_of_the_weights_that_are_served():
+    bags = random_bags()
+    neighbours = from_columns(*fit_neighbours(bags, 5))
+    users = np.array([3, 0, 7])
+    sums, is_rated = HistorySums(bags, neighbours).of(users)
+    for at, user in enumerate(users):
+        cut = slice(bags.starts[user], bags.starts[user + 1])
+        expected = np.zeros(bags.n_other)
+        for item, weight in zip(bags.tokens[cut], bags.weights[cut], strict=True):
+            of_item = slice(*neighbours.starts[item : item + 2])
+            others = neighbours.items[of_item]
+            expected[others] += weight * neighbours.weights[of_item] * neighbours.scales[others].astype(float)
+        expected /= np.sqrt((bags.weights[cut].astype(float) ** 2).sum())
+        assert sums[at] == pytest.approx(expected, rel=1e-4, abs=1e-2)
+        assert np.flatnonzero(is_rated[at]).tolist() == sorted(bags.tokens[cut].tolist())
 
 
 def test_each_item_has_at_most_as_many_neighbours_as_asked_for(monkeypatch):
@@ -143,3 +166,25 @@ def test_a_refit_learns_new_neighbours(monkeypatch):
     again = fit_model(clusters(seed=1), replace(CONFIG, neighbours=3), generation=2, start=first)
     assert not again.neighbours.is_empty
     assert again.neighbours.items.tobytes() != first.neighbours.items.tobytes()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_refit_keeps_the_choice_and_a_first_fit_makes_it(monkeypatch, is_kept):
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: is_kept)
+    first = fit_model(clusters(), CONFIG)
+    assert first.neighbours.is_empty != is_kept
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: pytest.fail("compared again"))
+    again = fit_model(clusters(seed=1), CONFIG, generation=2, start=first)
+    assert again.neighbours.is_empty != is_kept
+    share = neighbour_choice.SHARE
+    assert again.metrics[share] == first.metrics[share]
+    older = replace(first, metrics={})
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: True)
+    assert not fit_model(clusters(seed=1), CONFIG, generation=2, start=older).neighbours.is_empty
+
+
+def test_with_too_few_users_to_compare_on_neighbours_need_a_number():
+    few = clusters().subset(clusters().users < 20)
+    assert fit_model(few, CONFIG).neighbours.is_empty
+    assert fit_model(few, replace(CONFIG, neighbours=3)).metrics[neighbour_choice.SHARE] > 0

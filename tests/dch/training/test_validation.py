@@ -50,6 +50,17 @@ def _dense_ndcg(relevant, seen, ties, scores):
     return (gained / possible).mean()
 
 
+def test_several_rankings_are_measured_as_each_alone():
+    rng = np.random.default_rng(0)
+    relevant = rng.random((40, 30)) < 0.3
+    relevant[:, 0] = True
+    validation = _validation(relevant, ~relevant & (rng.random((40, 30)) < 0.3), rng.random(30))
+    scores = rng.random((3, 40, 30)).astype(np.float32)
+    found = validation.ndcg_of_each(lambda block: [one[block] for one in scores])
+    for one, of_one in zip(scores, found, strict=True):
+        assert (of_one == validation.ndcg_by_user(lambda block, one=one: one[block])).all()
+
+
 @pytest.mark.parametrize(
     ("n_users", "n_items"), [(1, 3), (USERS_AT_ONCE, 50), (2 * USERS_AT_ONCE + 1, 50), (100, 7)]
 )

@@ -67,8 +67,15 @@ def test_an_inline_history_is_explained_too_and_a_stranger_and_an_item_have_no_r
         assert all(item.because == () for item in reply.items)
 
 
-def test_similar_items_and_users_without_a_code_use_no_neighbours(recommender):
-    assert reply_to(recommender, asked(similar_to="i1"), 0.0).strategy == "codes+rerank"
+def test_similar_items_use_neighbours_unless_another_strategy_is_asked_for(recommender):
+    reply = reply_to(recommender, asked(similar_to="i1", k=8), 0.0)
+    assert reply.strategy == "codes+rerank+neighbours"
+    assert [item.item for item in reply.items] == [hit.item for hit in recommender.similar_items("i1", 8)]
+    assert reply_to(recommender, asked(similar_to="i1", strategy="codes"), 0.0).strategy == "codes"
+    assert reply_to(recommender, asked(similar_to="i22"), 0.0).strategy == "codes+rerank"  # not in the fit
+
+
+def test_users_without_a_code_use_no_neighbours(recommender):
     assert reply_to(recommender, asked(user="a stranger"), 0.0).strategy == "popular"
 
 
