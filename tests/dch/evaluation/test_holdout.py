@@ -22,7 +22,7 @@ def test_every_case_strategy_and_metric_is_reported():
         random_ratings(2000, n_users=60, n_items=50), CONFIG, seeds=[3, 4], fit=random_fit
     )
     found = {(result.strategy, result.case, result.metric) for result in report.results}
-    assert len(report.results) == len(found) == 3 * len(CASES) * 3
+    assert len(report.results) == len(found) == 4 * len(CASES) * 3
     assert all(0 <= result.mean <= 1 and result.users > 0 for result in report.results)
     protocol = json.loads(report.to_json())["protocol"]
     assert (protocol["seeds"], protocol["relevant_from"], protocol["bits"]) == ([3, 4], 4.0, 16)
