@@ -87,7 +87,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     item: str
     distance: int | None
-    """Hamming distance; None for the strategies ``popular`` and ``features``."""
+    """Hamming distance, weighted if the search was; None for ``popular`` and ``features``."""
 
     score: float
     title: str | None = None
