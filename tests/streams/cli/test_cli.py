@@ -69,7 +69,7 @@ def test_an_incomplete_command_shows_help(dch, group):
             2,
             "--metrics-port is a setting of dch worker, dch trainer and dch observer, not of dch topics",
         ),
-        ("worker --request-timeout-s 1", 2, "--request-timeout-s is a setting of dch recommend, not of"),
+        ("worker --request-timeout-s 1", 2, "--request-timeout-s is a setting of dch recommend, "),
         (
             "worker --config {tmp}/dch.toml",
             2,
@@ -284,7 +284,7 @@ def test_the_help_of_a_role_lists_no_setting_of_another_role(dch, monkeypatch):
     assert {"--bootstrap-servers", "--artifacts", "--metrics-port", "--config", "--kafka"} <= worker & trainer
     assert flags_in_help(dch, "recommend") == {
         *("--bootstrap-servers", "--prefix", "--broker-timeout-s", "--kafka", "--request-timeout-s"),
-        *("--config", "--json", "--help"),
+        *("--config", "--json", "--explain", "--help"),
     }
     topics = {"--bootstrap-servers", "--prefix", "--broker-timeout-s", "--kafka", "--config", "--help"}
     topics |= {"--partitions", "--replication-factor"}
