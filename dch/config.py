@@ -162,6 +162,13 @@ class DchConfig:
     teacher_iterations: int = 15
     """ALS iterations of the teacher."""
 
+    teacher_neighbours: float | None = 0.0
+    """Share of item-to-item weights in the teacher's scores, from 0 to 1; ALS has the rest.
+
+    None: 0, or 0.5 if item-to-item weights are better on held-out ratings than ALS by a tenth and by two
+    standard errors.
+    """
+
     # Neighbours
 
     neighbours: int | None = 0
@@ -230,6 +237,8 @@ class DchConfig:
         _check(self, "vector_size", 0 <= self.vector_size <= MAX_VECTOR_SIZE, f"from 0 to {MAX_VECTOR_SIZE}")
         for name in ("user_dropout", "item_dropout", "feature_dropout", "cold_share", "teacher_share"):
             _check(self, name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
+        share = self.teacher_neighbours
+        _check(self, "teacher_neighbours", share is None or 0 <= share <= 1, "from 0 to 1, or None")
         for name in ("validation_users", "refit_share"):
             _check(self, name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
 

@@ -119,8 +119,9 @@ def _decisive(config: DchConfig) -> dict[str, object]:
     """
     found = asdict(config)
     del found["threads"]
-    if not found["neighbours"]:
-        del found["neighbours"]
+    for name in ("neighbours", "teacher_neighbours"):
+        if not found[name]:
+            del found[name]
     return on_disk(found)
 
 

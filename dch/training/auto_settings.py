@@ -1,4 +1,4 @@
-"""Resolve the settings that depend on the ratings: how ratings are weighted, and two settings of the teacher.
+"""Resolve the settings that depend on the ratings: how ratings are weighted, and some of the teacher.
 
 Short fits of the teacher are compared on held-out ratings of many users, because the differences are small.
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.models.model import Model
+from dch.training.neighbour_teacher import NeighbourTeacher
 from dch.training.rating_weights import infer_scale
 from dch.training.teacher import Teacher, fit_teacher
 from dch.training.training_bags import TrainingBags, make_training_bags
@@ -29,11 +30,12 @@ CHOICES: Mapping[str, tuple[Any, Any]] = {
     "rating_weights": ("graded", "binary"),
     "teacher_alpha": (5.0, 20.0),
     "teacher_factors": (64, 128),
+    "teacher_neighbours": (0.0, 0.5),
 }
 """(default, alternative) of each automatic setting.
 
-Sparse data is served better by more confidence, many items by more factors, and data whose rating values say
-little about liking by binary weights.
+Sparse data is served better by more confidence and by item-to-item weights in the teacher, many items by more
+factors, and data whose rating values say little about liking by binary weights.
 """
 
 TRIAL_ITERATIONS = 8
@@ -42,6 +44,11 @@ the order of the choices is the same."""
 
 MIN_GAIN_ERRORS = 2.0
 """A gain counts if its mean over users is more than this many standard errors."""
+
+MIN_NEIGHBOUR_GAIN = 1.1
+"""Item-to-item weights have a share in the teacher if their NDCG@20 is so many times that of ALS.
+
+Where both are alike, as on ML-1M, towers that learn from both are worse than those that learn from ALS."""
 
 UNSET = (None, "auto")
 
@@ -114,6 +121,9 @@ def _best_settings(default: DchConfig, open_choices: list[str], train: Ratings) 
     if "teacher_factors" in open_choices:
         more = replace(best, teacher_factors=CHOICES["teacher_factors"][1])
         best = more if is_clear(quality(more) - quality(best)) else best
+    if "teacher_neighbours" in open_choices:
+        gain = _quality_of_neighbours(best, train, rest, held_out) - MIN_NEIGHBOUR_GAIN * quality(best)
+        best = replace(best, teacher_neighbours=CHOICES["teacher_neighbours"][is_clear(gain)])
     return best
 
 
@@ -139,9 +149,9 @@ def trial_data(
 
 
 def trial_teacher(user_bags: TrainingBags, config: DchConfig) -> Teacher:
-    """Return a teacher of few iterations."""
+    """Return a teacher of few iterations, by factors alone."""
     iterations = min(TRIAL_ITERATIONS, config.teacher_iterations)
-    return fit_teacher(user_bags, replace(config, teacher_iterations=iterations))
+    return fit_teacher(user_bags, replace(config, teacher_iterations=iterations, teacher_neighbours=0.0))
 
 
 def _quality(config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray[np.int64]) -> Floats:
@@ -152,3 +162,14 @@ def _quality(config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray
     teacher = trial_teacher(bags[0], config)
     users, items = teacher.users[validation.users], teacher.items
     return validation.ndcg_by_user(lambda block: users[block] @ items.T)
+
+
+def _quality_of_neighbours(
+    config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray[np.int64]
+) -> Floats:
+    """Return the NDCG@20 of item-to-item weights alone for the same users, (n,)."""
+    bags, validation = trial_data(config, train, rest, held_out)
+    if validation is None:
+        return np.empty(0)
+    teacher, users = NeighbourTeacher(bags[0]), validation.users
+    return validation.ndcg_by_user(lambda block: teacher.scores(users[block], slice(None)))

@@ -162,7 +162,7 @@ def _objective_steps(
 ) -> ObjectiveSteps:
     if training_data.teacher is None:
         return RatingSteps(nets, training_data.bags, config, rng)
-    return RankingSteps(nets, training_data.bags, training_data.teacher, config, rng)
+    return RankingSteps(nets, training_data.bags, training_data.teacher, training_data.config, rng)
 
 
 def _early_stopping(

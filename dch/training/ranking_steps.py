@@ -32,6 +32,9 @@ RELAXED_FACTOR = 1.5
 MIN_TYPICAL_SCORE = 1e-3
 """Lower limit of the teacher's typical score: keeps its softmax finite when all its scores are near 0."""
 
+NEIGHBOUR_TEMPERATURE = 0.1
+"""Temperature of the softmax of a teacher by neighbours, in units of its mean score of rated items."""
+
 MAX_SAMPLED = 4000
 """Limit up to which a large catalogue raises the items of a step: of Amazon's 30,000 items, 3,000 to 4,000
 give the same quality as 8,000."""
@@ -57,6 +60,7 @@ class RankingSteps:
         temperature = config.temperature * max(teacher.typical_score(bags[0]), MIN_TYPICAL_SCORE)
         self._teacher_users = torch.from_numpy(teacher.users / np.float32(temperature)).to(device)
         self._teacher_items = torch.from_numpy(teacher.items).to(device)
+        self._neighbours = teacher.neighbours
         self._users = shuffled_batches(len(bags[0]), config.batch, rng)
         logit = INITIAL_LOGIT * (RELAXED_FACTOR if config.relaxed_users else 1.0)
         self.scale = nn.Parameter(torch.tensor(logit / config.bits, device=device))
@@ -73,9 +77,11 @@ class RankingSteps:
         user_batch, dropped, item_batch = self._draw_bags(users, items)
         kept = kept_cells(user_batch, column_of)
         with torch.no_grad():
-            scores = self._teacher_users[users] @ self._teacher_items[items].T
             target = target_distribution(
-                scores, kept, dropped_cells(dropped, column_of), teacher_share=self._config.teacher_share
+                self._teacher_logits(users, items),
+                kept,
+                dropped_cells(dropped, column_of),
+                teacher_share=self._config.teacher_share,
             )
         user_relaxed, user_vectors = self._nets[0].codes_and_vectors(user_batch)
         item_relaxed, item_vectors = self._nets[1].codes_and_vectors(item_batch)
@@ -88,6 +94,17 @@ class RankingSteps:
             vector_loss = ranking_loss(user_vectors @ item_vectors.T, target, kept)
             loss = loss + self._config.vector_weight * vector_loss
         return loss
+
+    def _teacher_logits(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> Tensor:
+        """Return the teacher's scores divided by their temperature, (batch, sampled)."""
+        logits = self._teacher_users[users] @ self._teacher_items[items].T
+        if self._neighbours is None:
+            return logits
+        share = self._config.teacher_neighbours or 0.0
+        scores = torch.from_numpy(self._neighbours.scores(users, items)).to(logits.device)
+        return logits.mul_(1 - share).add_(
+            scores, alpha=share / (NEIGHBOUR_TEMPERATURE * self._neighbours.typical_score)
+        )
 
     def _draw_bags(
         self, users: NDArray[np.int64], items: NDArray[np.int64]

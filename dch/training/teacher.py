@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dch.config import DchConfig
 from dch.errors import MissingExtraError
+from dch.training.neighbour_teacher import NeighbourTeacher
 from dch.training.training_bags import TrainingBags
 
 Floats = NDArray[np.float32]
@@ -31,6 +32,9 @@ class Teacher:
     score_unit: float | None = None
     """The score that counts as 1 when the temperature is applied; None: computed by ``typical_score``."""
 
+    neighbours: NeighbourTeacher | None = None
+    """Scores by item-to-item weights, which are mixed with the products of factors; None: products alone."""
+
     def typical_score(self, user_bags: TrainingBags) -> float:
         """Return the mean score of rated items, over at most SCORED_USERS evenly spaced users.
 
@@ -47,7 +51,7 @@ class Teacher:
 
 
 def fit_teacher(user_bags: TrainingBags, config: DchConfig) -> Teacher:
-    """Factorise the rating weights.
+    """Factorise the rating weights, and learn item-to-item weights if they have a share in the scores.
 
     Args:
         user_bags: the bags of the users.
@@ -74,7 +78,10 @@ def fit_teacher(user_bags: TrainingBags, config: DchConfig) -> Teacher:
             random_state=config.seed,
         )
         model.fit(weights, show_progress=False)
-    return Teacher(np.asarray(model.user_factors, np.float32), np.asarray(model.item_factors, np.float32))
+    factors = np.asarray(model.user_factors, np.float32), np.asarray(model.item_factors, np.float32)
+    if not config.teacher_neighbours:
+        return Teacher(*factors)
+    return Teacher(*factors, neighbours=NeighbourTeacher(user_bags, n_threads=torch.get_num_threads()))
 
 
 def _implicit() -> tuple[Any, Any, Any]:

@@ -7,10 +7,11 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.training import auto_settings
 from dch.training.auto_settings import resolve_auto_settings
+from dch.training.validation_split import split_validation
 from tests.dch.random_models import random_model
 from tests.dch.training.data import clusters, four_ratings
 
-AUTO = DchConfig(teacher_regularization=1.0, teacher_iterations=3)
+AUTO = DchConfig(teacher_regularization=1.0, teacher_iterations=3, teacher_neighbours=None)
 
 
 def _ratings_with_random_values(seed=0):
@@ -24,7 +25,7 @@ def _choices(config):
     return config.rating_weights, config.teacher_alpha, config.teacher_factors
 
 
-def _fake_quality(monkeypatch, means, noise=0.0):
+def _fake_quality(monkeypatch, means, noise=0.0, of_neighbours=0.0):
     """Replace the quality of each choice, for 100 users, and return the list of the choices tried."""
     tried = []
 
@@ -33,7 +34,39 @@ def _fake_quality(monkeypatch, means, noise=0.0):
         return means.get(tried[-1], 0.1) + noise * np.random.default_rng(len(tried)).standard_normal(100)
 
     monkeypatch.setattr(auto_settings, "_quality", quality)
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(
+        auto_settings,
+        "_quality_of_neighbours",
+        lambda *_: of_neighbours + noise * rng.standard_normal(100),
+    )
     return tried
+
+
+@pytest.mark.parametrize(
+    ("of_neighbours", "noise", "share"),
+    [(0.2, 0.01, 0.5), (0.109, 0.0001, 0.0), (0.112, 0.0001, 0.5), (0.112, 0.05, 0.0)],
+    ids=["far better", "not better by a tenth", "clearly better by a tenth", "within two standard errors"],
+)
+def test_neighbours_teach_if_they_are_clearly_better_by_a_tenth(monkeypatch, of_neighbours, noise, share):
+    _fake_quality(monkeypatch, {}, noise, of_neighbours)
+    assert resolve_auto_settings(AUTO, clusters(n_users=200), None).teacher_neighbours == share
+    for given in (0.0, 1.0):
+        config = replace(AUTO, teacher_neighbours=given)
+        assert resolve_auto_settings(config, clusters(n_users=200), None).teacher_neighbours == given
+
+
+def test_both_kinds_of_teacher_are_measured_on_the_same_users():
+    train = clusters(n_users=200)
+    config = replace(AUTO, rating_weights="graded", teacher_alpha=5.0, teacher_factors=4)
+    rest, held_out = split_validation(train, share=1.0, seed=1, max_users=200)
+    arguments = config, train, rest, held_out
+    by_factors, by_neighbours = (
+        auto_settings._quality(*arguments),
+        auto_settings._quality_of_neighbours(*arguments),
+    )
+    assert len(by_factors) == len(by_neighbours) > 50
+    assert min(by_factors.mean(), by_neighbours.mean()) > 0.5  # clusters are easy
 
 
 @pytest.mark.parametrize(
@@ -71,7 +104,9 @@ def test_uninformative_rating_values_give_binary_weights():
 
 def test_settings_that_are_set_stay_and_cost_no_fit(monkeypatch):
     monkeypatch.setattr(auto_settings, "fit_teacher", None)
-    all_set = replace(AUTO, rating_weights="binary", teacher_alpha=3.0, teacher_factors=5)
+    all_set = replace(
+        AUTO, rating_weights="binary", teacher_alpha=3.0, teacher_factors=5, teacher_neighbours=0.0
+    )
     assert resolve_auto_settings(all_set, clusters(n_users=200), None) == all_set
 
 
