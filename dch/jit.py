@@ -6,6 +6,10 @@ the same bits in any batch, in any process, on any run.
 Compiled kernels are cached in a folder named after all sources of the package. numba itself checks only the
 file of a kernel: a kernel that uses a kernel or a constant of another file would keep its old code after an
 update (numba issue 1833). A changed source means another folder, so stale code is never loaded.
+
+A kernel must not call ``argsort`` with its default kind. numba makes ``sort`` and ``argsort`` from one
+function, and names the machine code of both by a number that each process counts anew. Kernels that two
+processes compiled can hold one name for both. The one that is loaded first serves the other, which crashes.
 """
 
 import logging

@@ -21,18 +21,19 @@ def neighbour_parts(neighbours: Neighbours, rated: Rated, fitted: Ints) -> NDArr
         fitted: (m,) distinct rows of the listed items in the fit; negative where the fit never saw the item.
     """
     parts = np.zeros((len(fitted), len(rated.items)), np.int64)
-    order = np.argsort(fitted)
-    ascending = fitted[order]
+    listed = np.full(len(neighbours.scales), -1, np.int32)  # position among the listed items
+    for position in range(len(fitted)):
+        if 0 <= fitted[position] < len(listed):
+            listed[fitted[position]] = position
     for i in range(len(rated.items)):
         item, weight = rated.items[i], rated.weights[i]
         if item >= len(neighbours.scales):
             continue
         for at in range(neighbours.starts[item], neighbours.starts[item + 1]):
             other = neighbours.items[at]
-            found = np.searchsorted(ascending, other)
-            if found < len(ascending) and ascending[found] == other:
+            if listed[other] >= 0:
                 strength = np.int64(neighbours.weights[at]) * np.int64(neighbours.scales[other])
-                parts[order[found], i] += weight * strength
+                parts[listed[other], i] += weight * strength
     return parts
 
 

@@ -1,5 +1,6 @@
 """The cache of compiled kernels follows the sources."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -58,3 +59,24 @@ def test_kernels_run_without_a_folder_for_the_cache(tmp_path):
     (tmp_path / "a file").write_text("")
     done = run({"NUMBA_CACHE_DIR": str(tmp_path / "a file" / "below")})
     assert "each start compiles them again" in done.stderr
+
+
+def _argsorts_in_kernels():
+    """Yield each call of ``argsort`` in a kernel of the package, with its place."""
+    for path in PACKAGE.rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef) and "kernel" in map(
+                ast.unparse, function.decorator_list
+            ):
+                for call in ast.walk(function):
+                    if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("argsort"):
+                        yield f"{path.name}:{call.lineno}", call
+
+
+def test_no_kernel_sorts_positions_by_the_machine_code_that_sorts_values():
+    """Otherwise kernels that two processes compiled crash: see ``dch.jit``."""
+    found = {
+        place: [ast.unparse(one.value) for one in call.keywords] for place, call in _argsorts_in_kernels()
+    }
+    assert found
+    assert all(kinds == ["'mergesort'"] for kinds in found.values()), found
