@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from shutil import rmtree
 
@@ -20,6 +20,9 @@ from dch.evaluation.holdout import SHARES
 from dch.experiments.atomic_files import digest_of, read_json, size_of, write_json
 from dch.experiments.job_store import JobStore
 from dch.models.model import Model
+
+LATER_SETTINGS = ("neighbours", "teacher_neighbours", "relaxed_users", "regress_features")
+"""Settings that fits of earlier versions did not have, and that are off without them."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class Plan:
     quick: bool = False
     """Check in a few minutes, on little data, that every job runs; the figures mean nothing."""
 
-    config: DchConfig = field(default_factory=DchConfig)
-    """Settings of every fit; jobs replace bits, objective and seed."""
+    config: DchConfig = field(default_factory=partial(DchConfig, relaxed_users=False))
+    """Settings of every fit; jobs replace bits, objective and seed. Codes are plain, as in the paper."""
 
     def settings(self, name: str | None, *, of_baseline: bool = False) -> str:
         """Return a digest of everything but the seed that an outcome depends on.
@@ -114,12 +117,12 @@ class Plan:
 def _decisive(config: DchConfig) -> dict[str, object]:
     """Return the settings that an outcome depends on.
 
-    The number of threads changes only times and rounding. A fit without neighbours is that of versions which
-    did not have the setting, so their results stay valid.
+    The number of threads changes only times and rounding. A fit without one of LATER_SETTINGS is that of
+    versions which did not have the setting, so their results stay valid.
     """
     found = asdict(config)
     del found["threads"]
-    for name in ("neighbours", "teacher_neighbours"):
+    for name in LATER_SETTINGS:
         if not found[name]:
             del found[name]
     return on_disk(found)

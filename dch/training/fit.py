@@ -98,7 +98,8 @@ def fit_model(
         done = run_steps(both_nets, objective, config, steps, early_stopping, report)
         metrics = {"steps": float(done), FITTED_RATINGS: _fitted_ratings(ratings, start)}
         metrics |= {"validation_ndcg@20": early_stopping.best_score} if early_stopping else {}
-        fit_feature_embeddings(nets[1], training_data.bags[1])
+        if config.regress_features:
+            fit_feature_embeddings(nets[1], training_data.bags[1])
         model = freeze_model(
             nets, training_data, feature_weight=config.feature_weight, generation=generation, metrics=metrics
         )
