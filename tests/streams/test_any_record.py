@@ -199,14 +199,14 @@ class Roles:
         """Apply a record as every role that reads its topic does."""
         if record.topic in self.ingest._assignment.topics:
             self.ingest.process([record])
-            self.ingest._publish_item_codes()
+            self.ingest.encode_items()
         elif record.topic == "requests":
             self.requests._answer_all([record])
         elif record.topic in {"items", "item-codes", "models"}:
             self.tables.process([record])
             self.tables._send_dead_letters(self.context.owned)
             self.ingest._apply_queued_tables()
-            self.ingest._publish_item_codes()
+            self.ingest.encode_items()
         elif record.topic == "served":
             with suppress(BadRecord):  # which the caller sends to the dead letters
                 self.observer.observe(record)

@@ -21,18 +21,18 @@ def _user_bags(ratings):
 
 def test_a_whole_bag_holds_the_history_then_the_features_with_weights_of_norm_one():
     batch = whole_bags(_user_bags(four_ratings()), np.array([1, 0]), 2.0)
-    assert batch.tokens.tolist() == [1, 0, 2, 0, 1, 2]
-    assert batch.starts.tolist() == [0, 3, 6]
+    assert batch.tokens.tolist() == [1, 0, 2, 3, 0, 1, 2, 3]  # 2 and 3: age=20 and its range
+    assert batch.starts.tolist() == [0, 4, 8]
     assert batch.counts.tolist() == [2, 2]
-    norm = np.sqrt(1 + 0.25 + 4)
-    assert batch.weights[:3] == pytest.approx([1 / norm, 0.5 / norm, 2 / norm])
+    norm = np.sqrt(1 + 0.25 + 4 + 4)
+    assert batch.weights[:4] == pytest.approx([1 / norm, 0.5 / norm, 2 / norm, 2 / norm])
 
 
 def test_a_rating_of_weight_zero_is_in_no_bag_and_is_not_counted():
     bags = replace(_user_bags(four_ratings()), weights=np.array([1, 0, 0, 0], np.float32))
     batch = whole_bags(bags, np.array([0, 1]), 0.0)
     assert batch.counts.tolist() == [1, 0]
-    assert batch.weights.tolist() == [1, 0, 0]
+    assert batch.weights.tolist() == [1, 0, 0, 0, 0]
 
 
 @given(st.integers(0, 9), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.5, 1.0]))
@@ -56,7 +56,7 @@ def test_a_cold_row_keeps_only_its_features():
     dropout = BagDropout(rating_dropout=0.0, feature_weight=1.0, feature_dropout=1.0, cold_share=1.0)
     bags = _user_bags(four_ratings())
     batch, dropped = bags_with_dropout(bags, np.array([0]), np.random.default_rng(0), dropout)
-    assert (batch.tokens.tolist(), batch.counts.tolist(), dropped.tokens.tolist()) == ([2], [0], [0, 1])
+    assert (batch.tokens.tolist(), batch.counts.tolist(), dropped.tokens.tolist()) == ([2, 3], [0], [0, 1])
 
 
 def test_every_row_comes_once_before_any_row_comes_again():

@@ -11,7 +11,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
 from streams.messages import ErrorReply, RatingEvent, RecommendRequest, decode_served
 from streams.settings import WorkerSettings
-from streams.worker.ratings import to_events
+from streams.worker.ratings import columns_of, to_events
 from streams.worker.replies import reply_to
 from streams.worker.served import ServedSample, is_sampled
 
@@ -133,5 +133,5 @@ def test_a_record_was_sent_at_its_own_time_unless_that_is_missing_or_to_come(rec
 
 def note_ratings(found, state, events, *, live=None):
     records = [Record("t-ratings", 3, offset, b"", b"", NOW_MS) for offset in range(len(events))]
-    rows = to_events(state, events, [record.offset for record in records])
+    rows = to_events(state, columns_of(events, np.arange(len(events))))
     found.note_ratings(state, records, events, rows, np.array(live or [True] * len(events)))
