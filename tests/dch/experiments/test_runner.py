@@ -91,7 +91,7 @@ def test_results_stay_valid_when_the_number_of_threads_changes(tmp_path):
     plan = plan_in(tmp_path)
     run(plan, FakePart({A: 0.25}))
     again = FakePart({A: 0.75})
-    run(replace(plan, config=DchConfig(threads=1)), again)
+    run(replace(plan, config=replace(plan.config, threads=1)), again)
     assert again.ran == []
 
 

@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import threading
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams import topics
 from streams.kafka import Admin, Consumer, Partition, Producer
 from streams.kafka.records import Output
-from streams.observer import serve
 from streams.observer.observer import Observer
 from streams.observer.windows import cells
 from streams.settings import ObserverSettings
@@ -160,19 +157,14 @@ def shown_windows(port):
 
 
 def test_an_observer_counts_what_is_served_and_bad_records_become_dead_letters(log):
-    stop, port = threading.Event(), log.settings.metrics_port
+    port = log.settings.metrics_port
     partitions = [traffic(at, 120, step_ms=5 * MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
     log.send(partitions)
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(serve, log.settings, stop)
-        try:
-            eventually(lambda: done.done() or is_ready(port), 60)
-            eventually(lambda: done.done() or log.all_counted(), 60)
-            expected = expected_windows(log.sent)
-            eventually(lambda: done.done() or shown_windows(port) == expected, 60, every_s=0.5)
-        finally:
-            stop.set()
-        done.result(20)
+    with observer(log.settings):  # a process of its own: other tests leave their samples in this one
+        eventually(lambda: is_ready(port), 60)
+        eventually(log.all_counted, 60)
+        expected = expected_windows(log.sent)
+        eventually(lambda: shown_windows(port) == expected, 60, every_s=0.5)
     n_bad = sum(
         record.value in {b"", b"{}", b'{"kind": "list"}', b"\xff"} for part in partitions for record in part
     )
