@@ -9,24 +9,14 @@ from os import PathLike
 
 import numpy as np
 
-from dch.answers import (
-    Answer,
-    Hit,
-    Query,
-    Question,
-    Strategy,
-    answer_all,
-    query_history,
-    query_item,
-    query_user,
-    question,
-)
+from dch.answers import Answer, Hit, Question, Strategy, answer_all, question
 from dch.artifact import load_recommender, save_recommender
 from dch.config import DchConfig
 from dch.data.events import event_id, rating_number, time_after
 from dch.data.ids import id_texts
 from dch.data.ratings import Ratings
 from dch.models.model import Model
+from dch.queries import Query, query_history, query_item, query_user
 from dch.state.restore import fold_in_ratings, restore
 from dch.state.snapshot import Snapshot
 from dch.state.state import State, known_rows

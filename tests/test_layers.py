@@ -21,6 +21,7 @@ DCH = [
     {"tensors"},
     {"artifact", "training"},
     {"reasons"},
+    {"queries"},
     {"answers"},
     {"recommender"},
     {"evaluation"},

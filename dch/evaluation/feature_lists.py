@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.answers import LIFTED, Query, by_features
+from dch.answers import LIFTED, by_features
 from dch.evaluation.neighbour_lists import Task
 from dch.models.towers import Ints
+from dch.queries import Query
 from dch.search.reserved_positions import reserve
 from dch.state.popular_items import first_listed, in_order
 from dch.state.state import State

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.answers import Query, Question, with_neighbours
+from dch.answers import Question, with_neighbours
 from dch.data.ratings import ItemSets
 from dch.models.neighbours import NOTHING_RATED
 from dch.models.towers import Floats, Ints
+from dch.queries import Query
 from dch.search import CANDIDATES, Nearest, nearest_many
 from dch.search.reserved_positions import reserve
 from dch.state.item_index import ItemColumns

@@ -11,7 +11,7 @@ from dch.jit import kernel
 from dch.models.codes import Vectors, Words
 from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
-from dch.search.queries import make_queries
+from dch.search.query_words import make_queries
 from dch.search.reserved_positions import reserve
 from dch.search.scan import Criteria, Kept, no_work, room_for, scan
 from dch.search.scores import make_scorer, score_rows

@@ -2,7 +2,7 @@
 
 In a weighted distance, a bit that differs counts 1, or 2 if it is heavy: popcount(x) + popcount(x & heavy).
 A query is a code, (n_words,), or a code followed by its heavy bits, (2 * n_words,), which ask for weighted
-distances; see ``dch.search.queries``. At most half of the bits are heavy.
+distances; see ``dch.search.query_words``. At most half of the bits are heavy.
 
 There is one loop for each number of words per code; LLVM vectorizes them because each reads one flat slice of
 words and has a stride known at compile time. Distances are bytes where they fit (up to 192 bits), so that a

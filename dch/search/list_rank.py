@@ -13,7 +13,7 @@ from dch.models.towers import Floats, Ints
 from dch.search.distances import Distances, block_distances, count_below, distance_of, fits_bytes
 from dch.search.nearest import CANDIDATES
 from dch.search.order import Integers
-from dch.search.queries import write_query
+from dch.search.query_words import write_query
 from dch.search.scan import BLOCK, Criteria, Work, room_for, scan
 from dch.search.scores import make_scorer, score_of, score_rows
 

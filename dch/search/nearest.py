@@ -53,7 +53,7 @@ def nearest(
 
     Args:
         words: (n, n_words) uint64.
-        query: (n_words,) uint64, or (2 * n_words,) for weighted distances; see ``dch.search.queries``.
+        query: (n_words,) uint64, or (2 * n_words,) for weighted distances; see ``dch.search.query_words``.
         k: list length, 0 or more.
         skip: (m,) int32 rows never to return, in any order.
         eligible: (n,) bool.

@@ -7,7 +7,7 @@ from dch.models.towers import Ints, encode_rows
 from dch.search import CANDIDATES, nearest
 from dch.search.list_rank import OUTSIDE
 from dch.search.neighbour_scores import Items, rerank_with_neighbours
-from dch.search.queries import make_queries
+from dch.search.query_words import make_queries
 from dch.state.histories import History
 from dch.state.prequential import NOT_TRIED, UsersBefore
 from dch.state.snapshot import Snapshot

@@ -16,7 +16,7 @@ from dch.data.ratings import Ratings
 from dch.models.model import Model
 from dch.models.neighbours import Neighbours, from_columns
 from dch.search import CANDIDATES
-from dch.search.queries import weights_of_bits
+from dch.search.query_words import weights_of_bits
 from dch.training.auto_settings import is_clear, trial_data, trial_teacher
 from dch.training.batches import whole_bags
 from dch.training.neighbour_solver import fit_neighbours, history_matrix

@@ -20,8 +20,8 @@ from bench_search import SIZES, K, calls_for, medians_ms
 from made_catalogue import RATED, USERS, made_model, made_recommender
 from record import record
 
-from dch.answers import query_user
 from dch.models.neighbours import NO_NEIGHBOURS, from_columns
+from dch.queries import query_user
 
 NEIGHBOURS = 32
 

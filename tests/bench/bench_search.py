@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from made_catalogue import FITTED, USERS, made_recommender
 from record import record
 
-from dch.answers import query_user
 from dch.models.towers import encode_rows
+from dch.queries import query_user
 from dch.search import nearest
-from dch.search.queries import make_queries
+from dch.search.query_words import make_queries
 
 SIZES = (3_700, 100_000, 1_000_000)
 K, BATCH, ROUNDS = 20, 32, 5

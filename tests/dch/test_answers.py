@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from random_models import random_lifts, random_model, random_neighbours
 
 from dch import Recommender
-from dch.answers import STRATEGIES, query_history, query_item, query_user
+from dch.answers import STRATEGIES
 from dch.errors import ConfigError
+from dch.queries import query_history, query_item, query_user
 from dch.search import CANDIDATES, nearest
 from dch.search.reserved_positions import reserved_positions
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from random_models import random_lifts, random_model
 
 from dch import Recommender
-from dch.answers import query_history, query_user
 from dch.models.lifts import LIFT_STEPS
+from dch.queries import query_history, query_user
 
 TOKENS = ["age=25", "age=60", "age~20", "age~50", "job=cook"]
 N_OLD, N_NEW = 30, 6

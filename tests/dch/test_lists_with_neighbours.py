@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from random_models import item_codes, random_model, random_neighbours, weighted_hamming
 
 from dch import Recommender
-from dch.answers import query_item, query_user
 from dch.config import MAX_VECTOR_SIZE
 from dch.data.ids import IdTable
 from dch.data.ratings import ItemSets
 from dch.evaluation.ranked_lists import RankingTask, make_lists
 from dch.models.neighbours import LATEST, MAX_STEPS, NO_NEIGHBOURS, RATING_STEPS
+from dch.queries import query_item, query_user
 from dch.search import CANDIDATES
 from dch.search import neighbour_scores as neighbours_of_lists
 from dch.search.neighbour_scores import FIXED, LARGEST_PART, LARGEST_WEIGHT, factor_of

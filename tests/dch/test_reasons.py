@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from random_models import random_model, random_neighbours
 
 from dch import Recommender
-from dch.answers import query_user
 from dch.data.ids import IdTable
 from dch.data.ratings import Rows
 from dch.models.neighbours import RATING_STEPS
+from dch.queries import query_user
 from dch.reasons import LEFT_OUT, MAX_REASONS
 from dch.search.scores import round_query
 

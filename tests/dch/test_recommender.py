@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from random_models import hamming, item_codes, random_model, weighted_hamming
 
 from dch import Ratings, Recommender
-from dch.answers import query_user
 from dch.errors import ConfigError, GenerationMismatchError, RatingsError, UnknownIdError
 from dch.models.codes import pack, unpack
+from dch.queries import query_user
 from dch.search.scores import LARGEST_QUERY
 from dch.state.item_index import precedence_of
 from dch.state.restore import fold_in_ratings

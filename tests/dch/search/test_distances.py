@@ -9,7 +9,7 @@ from random_models import hamming, weighted_hamming
 
 from dch.models.codes import to_words, unpack
 from dch.search.distances import block_distances, count_below, distance_of, farthest, fits_bytes, least
-from dch.search.queries import make_queries
+from dch.search.query_words import make_queries
 
 NO_MASK = np.empty(0, np.uint8)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dch.models.codes import pack, to_words
 from dch.search import CANDIDATES, nearest, rerank
 from dch.search.list_rank import OUTSIDE, list_rank
-from dch.search.queries import make_queries
+from dch.search.query_words import make_queries
 from dch.search.scan import BLOCK, no_work
 from dch.search.scores import make_scorer
 

@@ -10,7 +10,7 @@ from random_models import hamming, weighted_hamming
 from dch.errors import CodeShapeError
 from dch.models.codes import pack, to_words, unpack
 from dch.search import Nearest, nearest, nearest_many, rerank
-from dch.search.queries import make_queries
+from dch.search.query_words import make_queries
 from dch.search.scan import BLOCK
 from dch.search.scores import LARGEST_QUERY, make_scorer
 

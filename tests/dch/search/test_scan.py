@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dch.search.queries import make_queries
+from dch.search.query_words import make_queries
 from dch.search.scan import CHUNK, MAX_CHUNKS, Criteria, no_work, room_for, scan, sort_kept
 
 N, K = 200_000, 200

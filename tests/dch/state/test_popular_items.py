@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from random_models import random_model
 
 from dch import Recommender
-from dch.answers import query_user
+from dch.queries import query_user
 from dch.state import popular_items
 from dch.state.popular_items import EVERYTHING, NOTHING, first_listed, most_popular, updated
 

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from random_models import random_model, random_neighbours
 
-from dch.answers import query_user
+from dch.queries import query_user
 from streams.settings import WorkerSettings
 from tests.streams.brokers import eventually, free_ports
 from tests.streams.world import SETTINGS, World, worker

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from random_models import heavy_bits
 
 from dch.models.codes import from_words, n_words, pack, to_words
-from dch.search.queries import make_queries, weights_of_bits
+from dch.search.query_words import make_queries, weights_of_bits
 
 VALUES = st.sampled_from([-0.5, -0.25, -0.0, 0.0, 0.25, 0.5]) | st.floats(-1, 1, width=32)
 
