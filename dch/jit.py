@@ -7,9 +7,10 @@ Compiled kernels are cached in a folder named after all sources of the package. 
 file of a kernel: a kernel that uses a kernel or a constant of another file would keep its old code after an
 update (numba issue 1833). A changed source means another folder, so stale code is never loaded.
 
-A kernel must not call ``argsort`` with its default kind. numba makes ``sort`` and ``argsort`` from one
-function, and names the machine code of both by a number that each process counts anew. Kernels that two
-processes compiled can hold one name for both. The one that is loaded first serves the other, which crashes.
+numba names the machine code of a function by its qualified name, the types of its arguments, and a number
+that each process counts from 1. Its ``sort`` and ``argsort`` share a qualified name, so two processes that
+happen to count alike give both one name. Who loads both from the cache runs the first for either, and crashes
+(numba issue 10486). So the numbers are drawn here.
 """
 
 import logging
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.bytecode import FunctionIdentity
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -30,6 +32,17 @@ _NUMBA: Any = numba.config
 """numba creates its settings at run time, so no type names them."""
 
 log = logging.getLogger(__name__)
+
+
+class _DrawnNumbers:
+    """An endless iterator of numbers of 63 bits that no other process draws, not even a forked one."""
+
+    def __next__(self) -> int:
+        return int.from_bytes(os.urandom(8), "big") >> 1
+
+
+_IDENTITY: Any = FunctionIdentity
+_IDENTITY._unique_ids = _DrawnNumbers()
 
 
 def kernel(function: Kernel) -> Kernel:
