@@ -17,7 +17,8 @@ RESULTS = Path(__file__).with_name("results.csv")
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- written by tests/bench/report.py -->", "<!-- end -->"
 PICTURE = Path(__file__).parents[2] / "docs" / "growth.png"
-FAISS = "search, top 20, faiss IndexBinaryFlat"
+BARE, BARE_FAISS = "search, top 20", "search, top 20, faiss IndexBinaryFlat"
+FAISS = f"{BARE_FAISS}, in the rounds of lists"
 SERVED, TOGETHER = "list as served, 20 of 200 candidates", "list as served, of 32 requests that wait"
 WEIGHTED = "weighted distance: "
 TRIAL, ENCODE = "prequential trial", "encode one row"
@@ -82,6 +83,7 @@ def tables(figures):
         service.append(figures.row("the same of a bare echo", _pair(figures, case, ", bare echo")))
     service += [figures.row(name, _plain(figures, case)) for name, case in SERVICE]
     searches = [
+        figures.row("bare top 20 of codes, x Faiss's", _ratio(figures, BARE, BARE_FAISS)),
         figures.row("one list as served, x Faiss's bare top 20", _ratio(figures, SERVED)),
         figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + SERVED)),
         figures.row("a list of 32 requests that wait, x Faiss", _ratio(figures, TOGETHER)),
@@ -120,9 +122,9 @@ def _plain(figures, case, digits=1):
     return cell
 
 
-def _ratio(figures, case):
+def _ratio(figures, case, peer=FAISS):
     def cell(items):
-        found, faiss = figures.value(case, items), figures.value(FAISS, items)
+        found, faiss = figures.value(case, items), figures.value(peer, items)
         return None if found is None or not faiss else f"{found / faiss:.2f}"
 
     return cell
@@ -168,9 +170,12 @@ def draw(figures):
             1000,
         ),
     )
+    panels = [panel for panel in panels if _has_a_line(figures, panel[2].values())]
     with rc_context(RC):
-        figure = Figure(figsize=(16, 4.2), layout="constrained")
-        for axes, (title, unit, lines, factor) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        figure = Figure(figsize=(4 * len(panels), 4.2), layout="constrained")
+        for axes, (title, unit, lines, factor) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+        ):
             for at, (label, case) in enumerate(lines.items()):
                 points = [(items, _number(figures, case, items, factor)) for items in figures.sizes]
                 if known := [point for point in points if point[1] is not None]:
@@ -185,6 +190,11 @@ def draw(figures):
         figure.savefig(PICTURE, format="png", dpi=110)
 
 
+def _has_a_line(figures, cases):
+    """Return whether a case was measured at two sizes at least."""
+    return any(sum(figures.value(case, items) is not None for items in figures.sizes) > 1 for case in cases)
+
+
 def _number(figures, case, items, factor):
     if factor is None:
         return figures.per_s(case, items)
@@ -196,7 +206,9 @@ def write(figures):
     """Put the tables in their place in the README."""
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    source = f"Commit {figures.commit}, {figures.date}, {figures.machine}, two cores."
+    source = (
+        f"Commit {figures.commit}, {figures.date}, {figures.machine}, two cores. A dash: not measured here."
+    )
     picture = "![How costs grow with the number of items](docs/growth.png)"
     README.write_text(f"{before}{BEGIN}\n{source}\n\n{tables(figures)}\n\n{picture}\n{END}{after}")
 
