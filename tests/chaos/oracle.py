@@ -1,7 +1,6 @@
 """What is right: the fold of the library, and which records deserve a dead letter."""
 
 import contextlib
-import math
 import re
 
 from streams.errors import BadRecord, RequestTooHeavy
@@ -24,7 +23,6 @@ class Fold:
 
     def __init__(self, model, users, ratings, owner_of) -> None:
         self.recommender = Expected(model)
-        state = self.recommender.state
         forgotten: dict[str, int] = {}
         for record in users:
             with contextlib.suppress(BadRecord):
@@ -38,16 +36,7 @@ class Fold:
                 is_kept = event.timestamp > forgotten.get(event.user, -1)
                 if is_kept and owner_of(event.user) == record.partition:
                     pairs.append((event, record.offset))
-        events = state.events(
-            [event.user for event, _ in pairs],
-            [event.item for event, _ in pairs],
-            [math.nan if event.rating is None else event.rating for event, _ in pairs],
-            [event.timestamp for event, _ in pairs],
-            [offset for _, offset in pairs],
-        )
-        state.fold_in_users(events)
-        state.fold_in_items(events)
-        state.refresh_items()
+        self.recommender.fold(pairs)
 
     def item_codes(self):
         """Return generation, code and number of positive ratings of every real item with a code."""

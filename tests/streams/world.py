@@ -184,16 +184,7 @@ class World:
             if self.owner_of(event.user) == record.partition
             and event.timestamp > forgotten.get(event.user, -1)
         ]
-        events = state.events(
-            [event.user for event, _ in pairs],
-            [event.item for event, _ in pairs],
-            [math.nan if event.rating is None else event.rating for event, _ in pairs],
-            [event.timestamp for event, _ in pairs],
-            [offset for _, offset in pairs],
-        )
-        state.fold_in_users(events)
-        state.fold_in_items(events)
-        state.refresh_items()
+        found.fold(pairs)
         return found
 
     def owner_of(self, id_):
@@ -203,6 +194,19 @@ class World:
 
 class Expected(Recommender):
     """A recommender without a broker, and its item codes as a worker publishes them."""
+
+    def fold(self, pairs):
+        """Apply rating events, each with its offset, to users and items."""
+        events = self.state.events(
+            [event.user for event, _ in pairs],
+            [event.item for event, _ in pairs],
+            [math.nan if event.rating is None else event.rating for event, _ in pairs],
+            [event.timestamp for event, _ in pairs],
+            [offset for _, offset in pairs],
+        )
+        self.state.fold_in_users(events)
+        self.state.fold_in_items(events)
+        self.state.refresh_items()
 
     def item_codes(self):
         """Return (generation, code, positives) of every item that has a code."""
