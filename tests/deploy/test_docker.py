@@ -39,7 +39,7 @@ def get(url):
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return json.load(answer)
-    except (urllib.error.URLError, ConnectionError, json.JSONDecodeError):
+    except (OSError, json.JSONDecodeError):
         return None
 
 
