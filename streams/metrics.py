@@ -89,7 +89,7 @@ CONSUMER_LAG_SECONDS = gauge(
     "dch_consumer_lag_seconds",
     "Upper bound of the age of the oldest unread record of an assigned partition; 0 at its end.",
     jump="As for the lag in records. Growth by a second a second in one partition: nothing is read from it.",
-    roles="worker trainer",
+    roles="worker trainer observer",
     labels={"topic": ANY, "partition": ANY},
 )
 WORK_SECONDS = counter(

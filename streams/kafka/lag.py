@@ -5,10 +5,25 @@ that was read, and later than the moment at which the partition was last seen at
 was idle for hours does not lag by hours when a record arrives, and markers of transactions are no lag.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from streams.kafka.records import Partition, Record
 from streams.metrics import CONSUMER_LAG_RECORDS, CONSUMER_LAG_SECONDS
+
+
+class Unread(NamedTuple):
+    """How much of a partition is unread."""
+
+    n_records: int
+    as_of_ms: int
+    """Since 1970: the end of the partition is at least as new."""
+
+
+def now_ms() -> int:
+    """Return milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 class Lag:
@@ -31,31 +46,36 @@ class Lag:
             self._later_than[one] = max(self._later_than.get(one, 0), time_ms)
 
     def seconds(
-        self, unread: Mapping[Partition, int], assigned: Iterable[Partition], now: int
+        self, unread: Mapping[Partition, Unread], assigned: Iterable[Partition], now: int
     ) -> dict[Partition, float]:
         """Return the lag in seconds of each assigned partition.
 
         Args:
-            unread: unread records of the partitions of which something was read; see ``Consumer.lag``.
+            unread: of the partitions of which it is known; see ``Consumer.lag``.
             assigned: all assigned partitions; one of which nothing was read lags since it was first seen.
             now: milliseconds since 1970.
         """
         self._first_seen = {one: self._first_seen.get(one, now) for one in assigned}
         known = {one: at for one, at in self._later_than.items() if one in self._first_seen}
-        self._later_than = known | {one: now for one in self._first_seen if unread.get(one) == 0}
+        at_end = {one: unread[one].as_of_ms for one in self._first_seen if _is_read(unread, one)}
+        self._later_than = known | {one: max(at, known.get(one, 0)) for one, at in at_end.items()}
         return {
-            one: max(now - self._later_than.get(one, seen), 0) / 1000
+            one: 0.0 if one in at_end else max(now - self._later_than.get(one, seen), 0) / 1000
             for one, seen in self._first_seen.items()
         }
 
-    def show(self, unread: Mapping[Partition, int], assigned: Iterable[Partition], now: int) -> None:
+    def show(self, unread: Mapping[Partition, Unread], assigned: Iterable[Partition], now: int) -> None:
         """Set the gauges of the assigned partitions, and remove those of the others."""
         before = set(self._first_seen)
         seconds = self.seconds(unread, assigned, now)
         for one, lag_s in seconds.items():
             labels = (one.topic.removeprefix(self._prefix), str(one.partition))
             CONSUMER_LAG_SECONDS.labels(*labels).set(lag_s)
-            CONSUMER_LAG_RECORDS.labels(*labels).set(unread.get(one, 0))
+            CONSUMER_LAG_RECORDS.labels(*labels).set(unread[one].n_records if one in unread else 0)
         for one in before - seconds.keys():
             for gauge in (CONSUMER_LAG_SECONDS, CONSUMER_LAG_RECORDS):
                 gauge.remove(one.topic.removeprefix(self._prefix), str(one.partition))
+
+
+def _is_read(unread: Mapping[Partition, Unread], one: Partition) -> bool:
+    return one in unread and unread[one].n_records == 0

@@ -55,6 +55,10 @@ class Positions:
         """Tell whether the committed offset of a partition is known."""
         return partition in self._committed
 
+    def committed(self, partition: Partition) -> int:
+        """Return the committed offset of a partition; 0 if there is none, or none is known."""
+        return self._committed.get(partition, 0)
+
     def has_ended(self, partition: Partition) -> bool:
         """Tell whether the end of a partition was read since its assignment, whatever came after."""
         return partition in self._ends

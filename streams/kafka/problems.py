@@ -32,7 +32,7 @@ CONNECTION_FAILED = "FAIL"  # librdkafka's name for log lines that the error cal
 class LogLimit:
     """Lets one log line a second of each cause through, and counts those held back. Any thread may call it.
 
-    A process has eight clients, and each reports the loss of each broker many times a second.
+    A process has about ten clients, and each reports the loss of each broker many times a second.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -24,7 +24,10 @@ class ChangelogReader:
     ) -> None:
         self._settings, self._patience, self._restore = settings, patience, restore
         self._topic = settings.topic(topics.OBSERVER_CHANGELOG.name)
+        self._served = settings.topic(topics.SERVED.name)
         self._read: dict[int, int] = {}  # by owned partition: the first offset that was not read
+        self.committed: dict[int, int] = {}
+        """By owned partition: the committed offset of `served`, from which counting goes on."""
 
     async def read(self, owned: Sequence[int], is_current: Callable[[], bool]) -> bool:
         """Read the changelog of these partitions up to its present end; return whether it was reached.
@@ -53,6 +56,9 @@ class ChangelogReader:
         starts = {Partition(self._topic, one): self._read.get(one, BEGINNING) for one in owned}
         if starts:
             await asyncio.to_thread(progress.begin, consumer, starts)
+        served = [Partition(self._served, one) for one in owned]
+        found = await asyncio.to_thread(consumer.committed, served)
+        self.committed = {one.partition: offset for one, offset in found.items()}
         while not progress.is_done() and is_current():
             for record in await asyncio.to_thread(consumer.poll):
                 self._restore(record)

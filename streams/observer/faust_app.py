@@ -14,15 +14,17 @@ from functools import partial
 from typing import Any
 
 import faust
-from faust.types import TP, EventT, StreamT
+from faust.types import EventT, StreamT
 from faust.types.tuples import Message
 
 from streams import topics
 from streams.errors import BadRecord
-from streams.kafka import Patience
+from streams.kafka import Partition, Patience
+from streams.kafka.end_offsets import EndOffsets
+from streams.kafka.lag import Lag, Unread, now_ms
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Output, Record
-from streams.metrics import CONSUMER_LAG_RECORDS, REBALANCES
+from streams.metrics import REBALANCES
 from streams.observer.changelog import ChangelogReader
 from streams.observer.faust_consumer import DaemonConsumer
 from streams.observer.faust_settings import app_settings
@@ -63,7 +65,12 @@ class ObserverApp:
         self._unacknowledged: asyncio.Queue[tuple[EventT[Any], Write | None]] = asyncio.Queue(
             MAX_UNACKNOWLEDGED
         )
-        self._read: dict[int, int] = {}  # by partition: the offset after the last record that was counted
+        self._read: dict[int, int] = {}  # by owned partition: the first offset that was not counted
+        self._newest: dict[int, Record] = {}  # by partition: the last record that was counted
+        self._lag, self._ends = (
+            Lag(settings.prefix),
+            EndOffsets(settings, "read_uncommitted"),
+        )  # as Faust reads
         self._generation, self._owned = 0, list[int]()
         self._is_assigned, self._is_restored = asyncio.Event(), asyncio.Event()
         self.observer = Observer()
@@ -109,13 +116,15 @@ class ObserverApp:
         """Set the metrics of windows, totals and lag."""
         self.observer.show()
         topic = self._source.get_topic_name()
-        assigned = self.app.consumer.assignment() if self.is_restored else ()
-        for number in self.observer.partitions:
-            place = TP(topic, number)
-            end = self.app.consumer.highwater(place) if place in assigned else None
-            if end is not None and number in self._read:
-                lag = max(end - self._read[number], 0)
-                CONSUMER_LAG_RECORDS.labels(topics.SERVED.name, str(number)).set(lag)
+        owned = [Partition(topic, number) for number in self._owned if number in self._read]
+        self._lag.note(list(self._newest.values()))
+        self._lag.show(self._unread(owned), owned, now_ms())
+
+    def _unread(self, owned: Sequence[Partition]) -> dict[Partition, Unread]:
+        return {
+            one: Unread(max(end.offset - self._read[one.partition], 0), end.as_of_ms)
+            for one, end in self._ends.look(owned).items()
+        }
 
     async def _count(self, stream: StreamT[Any]) -> None:
         """Count records until the app stops. An error is kept, and nothing more is read or acknowledged."""
@@ -137,7 +146,7 @@ class ObserverApp:
                 write = partial(self._outbox.send, output)
         except BadRecord as reason:
             write = partial(self._outbox.dead_letter, record, reason)
-        self._read[record.partition] = record.offset + 1
+        self._read[record.partition], self._newest[record.partition] = record.offset + 1, record
         await self._unacknowledged.put((event, write))
 
     async def _acknowledge(self) -> None:
@@ -166,6 +175,7 @@ class ObserverApp:
             generation, owned = self._generation, self._owned
             if await self._changelog.read(owned, lambda: generation == self._generation):  # noqa: B023
                 self.observer.restored(owned)
+                self._read, self._newest = dict(self._changelog.committed), {}
                 self._is_restored.set()
                 log.info("partitions restored owned=%s", owned)
 
@@ -189,7 +199,7 @@ class ObserverApp:
         self._is_assigned.clear()
         self._is_restored.clear()
         self.observer.pause()
-        self._generation, self._owned = self._generation + 1, owned
+        self._generation, self._owned, self._read = self._generation + 1, owned, {}
 
 
 def to_record(message: Message) -> Record:

@@ -6,15 +6,18 @@ from types import SimpleNamespace
 
 import pytest
 from faust.types import TP
+from prometheus_client import REGISTRY
 
 from streams.errors import BrokerUnavailableError, DeliveryError
 from streams.kafka import BEGINNING, Patience
+from streams.kafka.end_offsets import End
 from streams.kafka.outbox import Outbox
 from streams.observer.changelog import ChangelogReader
 from streams.observer.faust_app import ObserverApp
 from streams.settings import ObserverSettings
 from tests.streams.observer.served_records import a_list, a_record
 
+COMMITTED = 2
 SETTINGS = ObserverSettings(bootstrap_servers="kafka:9092", prefix="t-")
 
 
@@ -35,6 +38,9 @@ class FakeConsumer:
 
     def end_offsets(self, partitions):
         return {one: len(self.log[one.partition]) for one in partitions}
+
+    def committed(self, partitions):
+        return dict.fromkeys(partitions, COMMITTED)
 
     def poll(self):
         for one, at in self.at.items():
@@ -248,3 +254,36 @@ def test_a_changelog_that_cannot_be_read_stops_the_observer(tmp_path, monkeypatc
     failure, is_restored = with_app(work, tmp_path)
     assert isinstance(failure, BrokerUnavailableError)
     assert not is_restored
+
+
+class Ends:
+    """Every partition ends at this offset, as its leader says."""
+
+    def __init__(self, offset):
+        self.offset = offset
+
+    def look(self, partitions):
+        return {one: End(self.offset, 0) for one in partitions}
+
+
+def test_the_lag_counts_from_the_committed_offset_to_the_end_that_the_leader_gives(tmp_path):
+    def lag(partition):
+        labels = {"topic": "served", "partition": str(partition)}
+        return REGISTRY.get_sample_value("dch_consumer_lag_records", labels)
+
+    async def work(app, broker):
+        app._ends, found = Ends(COMMITTED + 3), []
+        await assign(app, 0, 1)
+        await until(lambda: app.is_restored)
+        await app.show()
+        found.append((lag(0), lag(1)))
+        for at in range(COMMITTED, COMMITTED + 3):
+            await app._count_event(FakeEvent(a_list(offset=at), broker, at))
+        await app.show()
+        found.append((lag(0), lag(1)))
+        await assign(app, 1)
+        await until(lambda: app.is_restored)
+        await app.show()
+        return [*found, (lag(0), lag(1))]
+
+    assert with_app(work, tmp_path) == [(3, 3), (0, 3), (None, 3)]
