@@ -1,7 +1,9 @@
 """Publish an endless stream of made-up ratings and requests: to try the service, never to measure quality.
 
 Users have a taste, a group of items that they like; items have a popularity. New users and new items keep
-arriving. Environment variables name the brokers and the prefix, as for dch.
+arriving. Features tell the taste of a user and the group of an item; some new users ask for a list before
+they rate, when features are all that is known about them. Environment variables name the brokers and the
+prefix, as for dch.
 
 Example: DCH_BOOTSTRAP_SERVERS=localhost:29092 python deploy/sample_stream.py --ratings-per-s 200
 """
@@ -29,6 +31,9 @@ NEW_USER_SHARE, NEW_ITEM_SHARE = 0.01, 0.002
 
 TASTE_SHARE = 0.8
 """Share of the ratings that are within the taste of the user; these are good ones."""
+
+N_EXPECTED = 3
+"""Users who have features and no rating yet: they will be the next new ones."""
 
 STEP_S = 0.1
 
@@ -62,10 +67,13 @@ class Crowd:
         return place * N_GROUPS + group
 
     def request(self) -> RecommendRequest:
-        """Return the next request; one in twenty is of a user who has never rated."""
-        if self.random.random() < 0.05:
+        """Return the next request; one in ten is of a user who has never rated, and has features or none."""
+        chance = self.random.random()
+        if chance < 0.05:
             return RecommendRequest(user=f"visitor-{self.random.randrange(10**6)}")
-        strategy = self.random.choice(("codes+rerank", "codes+rerank", "codes", "popular"))
+        if chance < 0.1:
+            return RecommendRequest(user=f"user-{self.n_users + self.random.randrange(N_EXPECTED)}")
+        strategy = self.random.choice((None, None, "codes", "popular"))
         return RecommendRequest(user=f"user-{self.random.randrange(self.n_users)}", strategy=strategy)
 
 
@@ -75,16 +83,22 @@ class Stream:
     def __init__(self, settings: KafkaSettings, crowd: Crowd) -> None:
         self._settings, self._crowd = settings, crowd
         self._producer = Producer(settings)
+        self._n_users = self._n_items = 0  # described so far
 
-    def describe_items(self) -> None:
-        """Publish features of the first items, and a few records that no worker can read."""
-        for item in range(self._crowd.n_items):
+    def describe(self) -> None:
+        """Publish the features of the items, and of the users who are here or expected, if they are new."""
+        n_users, n_items = self._crowd.n_users + N_EXPECTED, self._crowd.n_items
+        for user in range(self._n_users, n_users):
+            self._send(topics.USERS.name, f"user-{user}", encode_features({"taste": f"g{user % N_GROUPS}"}))
+        for item in range(self._n_items, n_items):
             features = {"title": f"Item {item}", "group": f"g{item % N_GROUPS}"}
             self._send(topics.ITEMS.name, f"item-{item}", encode_features(features))
+        self._n_users, self._n_items = n_users, n_items
 
     def rate(self) -> None:
         """Publish one rating."""
         event = self._crowd.rating()
+        self.describe()
         self._send(topics.RATINGS.name, event.user, encode_rating(event))
 
     def break_format(self) -> None:
@@ -134,7 +148,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     stream = Stream(load(KafkaSettings), Crowd(random.Random(given.seed)))
-    stream.describe_items()
+    stream.describe()
     for _ in range(given.first_ratings):
         stream.rate()
     stream.flush()

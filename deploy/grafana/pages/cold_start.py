@@ -1,18 +1,36 @@
 """Cold start: lists for users and items outside of the training data, and what became of what was shown."""
 
+from dataclasses import replace
+
 from panels import HIT_RATES, NEW_USERS, SERVED_HITS, Dashboard, Panel, table
 
+NO_RATINGS = "<prefix>,window='1h',cohort='no_ratings'"
 ALL = "window='1h',strategy='all',cohort='all',generation='all',arm='all'"
 SERVED_ROWS = (
     (
         "What was shown: liked?",
         (
-            SERVED_HITS,
+            replace(SERVED_HITS, width=6),
             Panel(
                 "Served hit rate by number of ratings (1 h)",
                 "percentunit",
                 "The same by how many ratings the user had when the list was made.",
                 (("{{cohort}}", "cohort:dch_served_window_hits:ratio_1h{<prefix>}"),),
+                width=6,
+            ),
+            Panel(
+                "Users without ratings: by strategy (1 h)",
+                "percentunit",
+                "Served hit rate of users without a single rating. features: lists from what else is known "
+                "about the user. popular: nothing is known.",
+                (
+                    (
+                        "{{strategy}}",
+                        f"sum by (strategy) (dch_served_window_hits{{{NO_RATINGS},within='1h'}}) "
+                        f"/ (sum by (strategy) (dch_served_window_lists{{{NO_RATINGS}}}) > 0)",
+                    ),
+                ),
+                width=6,
             ),
             Panel(
                 "Served hit rate by generation and arm (24 h)",
@@ -26,6 +44,7 @@ SERVED_ROWS = (
                         "/ sum by (generation, arm) (dch_served_window_lists{<prefix>,window='24h'})",
                     ),
                 ),
+                width=6,
             ),
         ),
     ),
@@ -106,9 +125,8 @@ COLD_START = Dashboard(
                 Panel(
                     "Requests by strategy",
                     "reqps",
-                    "Requests by strategy. A user about whom nothing is known gets the popular "
-                    "list; the reply "
-                    "names it, this panel counts what was asked for.",
+                    "Requests by the strategy of the reply: a user about whom nothing is known gets the "
+                    "popular list, whatever was asked for.",
                     (
                         (
                             "{{strategy}}",
