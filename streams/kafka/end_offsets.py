@@ -76,7 +76,8 @@ class EndOffsets:
         if self._client is None:
             problems = Problems(self._settings)
             self._client = create_client(AdminClient, client_config(self._settings, problems, {}, {}))
-        asked = {to_topic_partition(one): OffsetSpec.latest() for one in partitions}
+        end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {to_topic_partition(one): end for one in partitions}
         found = self._client.list_offsets(asked, isolation_level=self._isolation, request_timeout=ANSWER_S)
         return {Partition(one.topic, one.partition): answer for one, answer in found.items()}
 

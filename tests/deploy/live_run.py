@@ -87,6 +87,9 @@ class Run:
     stream: subprocess.Popen | None = None
     """The sample stream."""
 
+    ready_at: float = 0.0
+    """Seconds since 1970: all roles are ready, and the stream begins."""
+
     def kill(self, name):
         """Kill a process, as in a crash."""
         child = next(child for child in self.processes.children if child.name == name)
@@ -137,7 +140,7 @@ def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE):
             rates = ("--ratings-per-s", RATINGS_PER_S, "--requests-per-s", REQUESTS_PER_S)
             more = ("--first-ratings", 0, "--bad-per-s", bad_per_s, "--seed", 1)
             with streaming(settings, *rates, *more) as stream:
-                yield replace(found, stream=stream)
+                yield replace(found, stream=stream, ready_at=time.time())
 
 
 @contextmanager

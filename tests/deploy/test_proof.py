@@ -93,7 +93,7 @@ def write(folder, run):
     head = HEAD.format(version=version, broker="Apache Kafka", seconds=now - run.started_at)
     write_page(folder / "monitoring-proof.md", lines, head)
     draw = ROOT / "deploy" / "grafana" / "draw.py"
-    times = ["--start", str(run.started_at), "--end", str(now)]
+    times = ["--start", str(run.ready_at), "--end", str(now)]
     subprocess.run([sys.executable, draw, run.prometheus.url, folder / "monitoring", *times], check=True)
 
 
