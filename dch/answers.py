@@ -16,7 +16,7 @@ from dch.reasons import Reason, reasons_of
 from dch.search import CANDIDATES, Nearest, nearest, nearest_of_each, rerank
 from dch.search.neighbour_scores import Items, rerank_with_neighbours
 from dch.search.query_words import make_queries
-from dch.search.reserved_positions import reserve, reserved_positions
+from dch.search.reserved_positions import reserve, reserve_at_end, reserved_positions
 from dch.search.scores import make_scorer
 from dch.state.item_index import ItemColumns, popularity_of
 from dch.state.popular_items import EVERYTHING, PopularItems, first_listed, in_order
@@ -191,7 +191,11 @@ def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer
         rows = new_rows if asked.only is None else np.intersect1d(new_rows, asked.only)
         unrated = asked._replace(query=query._replace(rated=NOTHING_RATED))  # new items have no neighbours
         new = _best_among(unrated, rows, items, asked.n_new)
-        reserve(asked.strategy in BY_SCORE, len(found.rows), *found, *new, items.is_new, items.precedence)
+        if asked.strategy == "codes+rerank+neighbours":
+            reserve_at_end(*found, *new, items.is_new)
+        else:
+            by_score = asked.strategy in BY_SCORE
+            reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
     hits, model = _hits(found, items, ids, asked.strategy), query.snapshot.model
     if query.evidence is not None and asked.strategy not in WITHOUT_CODE:
         by_code, by_neighbours = asked.strategy in BY_CODE, asked.strategy == "codes+rerank+neighbours"

@@ -11,8 +11,8 @@ from dch.data.ratings import ItemSets
 from dch.models.neighbours import NOTHING_RATED
 from dch.models.towers import Floats, Ints
 from dch.queries import Query
-from dch.search import CANDIDATES, Nearest, nearest_many
-from dch.search.reserved_positions import reserve
+from dch.search import CANDIDATES, nearest_many
+from dch.search.reserved_positions import reserve_at_end
 from dch.state.item_index import ItemColumns
 from dch.state.neighbour_trials import rated_by
 from dch.state.state import State
@@ -68,7 +68,7 @@ def neighbour_lists(
         if n_new:
             unrated = asked._replace(query=query._replace(rated=NOTHING_RATED))
             best_new = with_neighbours(unrated, _present(nearest_new[i]), new, n_new)
-            _reserve(found, best_new, items)
+            reserve_at_end(*found, *best_new, items.is_new)
         lists[i, : len(found.rows)] = found.rows
     return lists
 
@@ -93,7 +93,3 @@ def _nearest(
 def _present(rows: Ints) -> Ints:
     present: Ints = rows[rows >= 0]
     return present
-
-
-def _reserve(found: Nearest, new: Nearest, items: ItemColumns) -> None:
-    reserve(True, len(found.rows), *found, *new, items.is_new, items.precedence)

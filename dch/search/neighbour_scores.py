@@ -1,6 +1,8 @@
 """Lists by ranking vectors and neighbours together: strategy ``codes+rerank+neighbours``.
 
-The candidates are the nearest codes and the strongest neighbours of the user's ratings. The score is
+The candidates are the nearest codes and the strongest neighbours of the user's ratings. An item for which no
+weight speaks, such as one that is newer than the fit, keeps the position that it has by codes and vectors
+alone (see ``dch.search.kept_positions``). The score of the others is
 
     FIXED * (rounded vector of the user . vector of the item) + factor * (sum over the user's ratings)
 
@@ -21,6 +23,7 @@ from dch.models.codes import Vectors, Words
 from dch.models.neighbours import RATING_STEPS, Neighbours, Rated
 from dch.models.towers import Floats, Ints
 from dch.search.distances import distance_of
+from dch.search.kept_positions import is_kept, keep_positions
 from dch.search.nearest import CANDIDATES, Nearest
 from dch.search.order import Integers, keep_nearest, sort_results
 from dch.search.scores import round_query
@@ -79,7 +82,8 @@ def rerank_with_neighbours(
 ) -> Nearest:
     """Add the neighbours of a history to the nearest codes, and return the best k of both.
 
-    Order: score descending, then distance, then popularity descending, then row.
+    Order: score descending, then distance, then popularity descending, then row. Items for which no weight
+    speaks keep their positions among the candidates alone.
 
     Args:
         candidates: (m,) rows of the nearest codes.
@@ -116,7 +120,7 @@ def _rerank(
     distances: Ints,
     scores: Floats,
 ) -> int:
-    """Write the candidates and the neighbours, best first, and return how many there are."""
+    """Write the candidates and the neighbours, in the order of the list, and return how many there are."""
     touched = add_up(neighbours, rated, sums, is_touched)
     size = len(rows) - len(candidates)
     n = _strongest(touched, sums, size, items, neighbours, skip, rows, distances, scores)
@@ -132,18 +136,55 @@ def _rerank(
     if len(vector):
         step = round_query(vector, rounded)
         factor = factor_of(neighbours.share[0], rated.weights, step)
-    for i in range(n):
-        distances[i] = distance_of(items.words[rows[i]], query)
-        total = FIXED * _product(items.vectors[rows[i]], rounded)
-        fitted = items.fitted[rows[i]]
-        if 0 <= fitted < len(sums):
-            total += factor * sums[fitted]
-        scores[i] = np.float32(total) * (step / np.float32(FIXED))
+    for at in range(n):
+        distances[at] = distance_of(items.words[rows[at]], query)
+    has_kept = _score(rows[:n], items, neighbours.scales, sums, rounded, factor, step, scores)
     for item in touched:
         sums[item] = 0
         is_touched[item] = 0
     sort_results(True, n, rows, distances, scores, items.precedence)
+    if has_kept:
+        without = _without_neighbours(candidates, items, query, rounded, step)
+        keep_positions(
+            n, rows, distances, scores, items.fitted, neighbours.scales, *without, items.precedence
+        )
     return n
+
+
+@kernel
+def _score(
+    rows: Ints,
+    items: Items,
+    scales: NDArray[np.uint16],
+    sums: NDArray[np.int64],
+    rounded: NDArray[np.int16],
+    factor: int,
+    step: np.float32,
+    scores: Floats,
+) -> bool:
+    """Write the score of each row; return whether there is one for which no weight speaks."""
+    has_kept = False
+    for at in range(len(rows)):
+        total = FIXED * _product(items.vectors[rows[at]], rounded)
+        if is_kept(rows[at], items.fitted, scales):
+            has_kept = True
+        else:
+            total += factor * sums[items.fitted[rows[at]]]
+        scores[at] = np.float32(total) * (step / np.float32(FIXED))
+    return has_kept
+
+
+@kernel
+def _without_neighbours(
+    candidates: Ints, items: Items, query: Words, rounded: NDArray[np.int16], step: np.float32
+) -> tuple[Ints, Ints, Floats]:
+    """Return copies of the candidates, their distances, and their scores by vectors alone."""
+    rows = candidates.copy()
+    distances, scores = np.empty(len(rows), np.int32), np.empty(len(rows), np.float32)
+    for at in range(len(rows)):
+        distances[at] = distance_of(items.words[rows[at]], query)
+        scores[at] = np.float32(_product(items.vectors[rows[at]], rounded)) * step
+    return rows, distances, scores
 
 
 @kernel

@@ -1,7 +1,8 @@
 """Reserved positions: at least a given number of a list's positions go to marked rows, such as new items.
 
 The best marked rows that are not in the list replace its last unmarked ones. Then the list is put in its
-usual order again. A list that already has enough marked rows does not change.
+usual order again; a list with neighbours has them at its end. A list that already has enough marked rows does
+not change.
 """
 
 import numpy as np
@@ -47,22 +48,57 @@ def reserve(
         marked: (n_rows,) 1 where a row is marked.
         popularity: (n_rows,) integers that break ties, or empty.
     """
-    n_missing = len(marked_rows)
+    _replace_last(n, rows, distances, scores, marked_rows, marked_distances, marked_scores, marked)
+    sort_results(by_score, n, rows, distances, scores, popularity)
+
+
+@kernel
+def reserve_at_end(
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
+    marked_rows: Ints,
+    marked_distances: Ints,
+    marked_scores: Floats,
+    marked: NDArray[np.uint8],
+) -> None:
+    """Do the same in a list that has an order of its own: the marked rows become its last ones.
+
+    They have the score of the row before them, if their own is larger: scores still descend.
+    """
+    n = len(rows)
+    _replace_last(n, rows, distances, scores, marked_rows, marked_distances, marked_scores, marked)
+    for at in range(1, n):
+        scores[at] = min(scores[at], scores[at - 1])
+
+
+@kernel
+def _replace_last(
+    n: int,
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
+    marked_rows: Ints,
+    marked_distances: Ints,
+    marked_scores: Floats,
+    marked: NDArray[np.uint8],
+) -> None:
+    """Remove the last unmarked rows, and append the best marked ones instead, best first."""
+    n_missing, new = len(marked_rows), np.empty(len(marked_rows), np.int32)
     for at in range(n):
         n_missing -= marked[rows[at]]
-    last = n
+    n_new = 0
     for best in range(len(marked_rows)):
-        if n_missing <= 0:
-            break
-        if _is_among(marked_rows[best], rows, n):
-            continue
-        last = _last_unmarked(rows, last, marked)
-        if last < 0:  # the writer marked or allowed a row between the two searches
-            break
-        rows[last], distances[last] = marked_rows[best], marked_distances[best]
-        scores[last] = marked_scores[best]
-        n_missing -= 1
-    sort_results(by_score, n, rows, distances, scores, popularity)
+        if n_new < n_missing and not _is_among(marked_rows[best], rows, n):
+            new[n_new] = best
+            n_new += 1
+    n_left = _remove_unmarked(n_new, n, rows, distances, scores, marked)
+    for at in range(
+        n_left, n
+    ):  # fewer than n_new, if the writer marked or allowed a row between the searches
+        best = new[at - n_left]
+        rows[at], distances[at] = marked_rows[best], marked_distances[best]
+        scores[at] = marked_scores[best]
 
 
 @kernel
@@ -74,9 +110,16 @@ def _is_among(row: int, rows: Ints, n: int) -> bool:
 
 
 @kernel
-def _last_unmarked(rows: Ints, end: int, marked: NDArray[np.uint8]) -> int:
-    """Return the last position before ``end`` whose row is not marked; -1 if there is none."""
-    at = end - 1
-    while at >= 0 and marked[rows[at]]:
-        at -= 1
-    return at
+def _remove_unmarked(
+    n_removed: int, n: int, rows: Ints, distances: Ints, scores: Floats, marked: NDArray[np.uint8]
+) -> int:
+    """Remove the last unmarked rows, at most so many; return how many rows are left."""
+    left = n
+    for at in range(n - 1, -1, -1):
+        if left == n - n_removed or marked[rows[at]]:
+            continue
+        rows[at : left - 1] = rows[at + 1 : left].copy()
+        distances[at : left - 1] = distances[at + 1 : left].copy()
+        scores[at : left - 1] = scores[at + 1 : left].copy()
+        left -= 1
+    return left

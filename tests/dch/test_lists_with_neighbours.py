@@ -65,19 +65,39 @@ def scores_of(recommender, user):
     size = np.sqrt(np.float64(sum(weight**2 for weight in history.values())))
     factor = int(np.rint(FIXED * (np.float32(neighbours.share[0]) / size) / step))
     assert factor > 100  # otherwise the neighbours count for nothing here
-    scores = {}
+    scores, by_vectors = {}, {}
     for item, id_ in enumerate(state.history.item_ids):
         product = sum(int(a) * int(b) for a, b in zip(columns.vectors[item], rounded, strict=True))
         total = FIXED * product + factor * sums.get(int(model.item_ids.row(id_)), 0)
         scores[id_] = np.float32(total) * (step / np.float32(FIXED))
-    return scores, sums
+        by_vectors[id_] = np.float32(product) * step
+    return scores, by_vectors, sums
+
+
+def in_place(without, order):
+    """Return pairs: an item of the list, and whose score it has.
+
+    Items of ``without`` that ``order`` lacks keep their positions.
+    """
+    listed, rest = [], list(order)
+    for item in without:
+        if item in order:
+            listed.append((rest[0], rest.pop(0)))
+        else:
+            listed.append((item, rest[0] if rest else None))
+    listed += [(item, item) for item in rest]
+    last = order[-1] if order else None
+    return [(item, of if of is not None else last or item) for item, of in listed]
 
 
 def expected(recommender, user, k, n_candidates):
-    """Return (item, distance, score) of the list, by sorting all items."""
+    """Return (item, distance, score) of the list, by sorting all items.
+
+    An item for which no weight speaks is where it would be without neighbours.
+    """
     state = recommender.state
     index, ids = state.snapshot.item_index.view(), state.history.item_ids
-    scores, sums = scores_of(recommender, user)
+    scores, by_vectors, sums = scores_of(recommender, user)
     code = np.frombuffer(recommender.user_code(user), np.uint8)
     own = state.snapshot.item_index.view().words.view(np.uint8).reshape(len(index.words), -1)[:, : len(code)]
     distances = np.unpackbits(own ^ code, axis=1).sum(axis=1)
@@ -88,12 +108,14 @@ def expected(recommender, user, k, n_candidates):
     seen = {ids[int(row)] for row in state.history.user_histories.of(state.history.user_ids.row(user))[0]}
     listed = [id_ for row, id_ in enumerate(ids) if index.allowed[row] and id_ not in seen]
     nearest = sorted(listed, key=lambda id_: (distance[id_], -precedence[id_]))[: max(k, n_candidates)]
-    fitted = recommender.model.item_ids
+    fitted, scales = recommender.model.item_ids, recommender.model.neighbours.scales
     strong = [id_ for id_ in listed if sums.get(int(fitted.row(id_)), 0) > 0]
     strong.sort(key=lambda id_: (-np.float32(sums[int(fitted.row(id_))]), -precedence[id_]))
     union = {*nearest, *strong[: max(k, n_candidates)]}
-    order = sorted(union, key=lambda id_: (-scores[id_], distance[id_], -precedence[id_]))
-    return [(id_, distance[id_], float(scores[id_])) for id_ in order[:k]]
+    spoken_for = [id_ for id_ in union if fitted.row(id_) >= 0 and scales[fitted.row(id_)]]
+    order = sorted(spoken_for, key=lambda id_: (-scores[id_], distance[id_], -precedence[id_]))
+    without = sorted(nearest, key=lambda id_: (-by_vectors[id_], distance[id_], -precedence[id_]))
+    return [(id_, distance[id_], float(scores[of])) for id_, of in in_place(without, order)[:k]]
 
 
 @given(st.lists(EVENT, max_size=40), st.integers(1, 12), MODELS)
@@ -198,17 +220,18 @@ def test_similar_items_are_those_that_a_rating_speaks_for_then_the_nearest_codes
         strong = sorted(
             (id_ for id_ in score if score[id_] > 0), key=lambda id_: (-score[id_], -precedence[id_])
         )
-        order = sorted(
-            {*nearest, *strong[:n_candidates]}, key=lambda id_: (-score[id_], distance[id_], -precedence[id_])
-        )
+        union = {*nearest, *strong[:n_candidates]}
+        spoken_for = [id_ for id_ in union if fitted.row(id_) >= 0 and neighbours.scales[fitted.row(id_)]]
+        order = sorted(spoken_for, key=lambda id_: (-score[id_], distance[id_], -precedence[id_]))
+        order, whose = zip(*in_place(nearest, order), strict=True)
         with (
             patch("dch.answers.CANDIDATES", n_candidates),
             patch.object(neighbours_of_lists, "CANDIDATES", n_candidates),
         ):
             hits = recommender.similar_items(item, 4)
-        assert [hit.item for hit in hits] == order[:4]
+        assert [hit.item for hit in hits] == list(order[:4])
         assert [hit.distance for hit in hits] == [distance[id_] for id_ in order[:4]]
-        assert [hit.score for hit in hits] == pytest.approx([score[id_] for id_ in order[:4]], rel=1e-6)
+        assert [hit.score for hit in hits] == pytest.approx([score[id_] for id_ in whose[:4]], rel=1e-6)
         assert hits[0].score > 0
 
 
@@ -226,7 +249,9 @@ def test_a_hidden_item_is_not_similar_to_any():
     strongest = recommender.similar_items("i3", 3)
     recommender.state.set_item(strongest[0].item, {"available": False})
     recommender.state.refresh_items()
-    assert recommender.similar_items("i3", 2) == strongest[1:]
+    similar = [hit.item for hit in recommender.similar_items("i3", N_ITEMS)]
+    assert strongest[0].item not in similar
+    assert {hit.item for hit in strongest[1:]} <= set(similar)
 
 
 def test_a_user_whose_ratings_have_no_neighbours_gets_the_scores_of_the_ranking_vectors():
@@ -250,13 +275,31 @@ def test_an_item_that_is_hidden_or_removed_after_the_fit_is_never_listed():
     assert strongest[2].item not in {hit.item for hit in excluded}
 
 
-def test_a_list_of_chosen_items_is_the_whole_list_without_the_others():
+def fitted(hits):
+    """Return the hits of items that the fit knew."""
+    return [hit for hit in hits if int(hit.item[1:]) < N_FITTED]
+
+
+def test_a_list_of_chosen_items_has_those_of_the_fit_in_the_order_of_the_whole_list():
     recommender = filled()
     chosen = {f"i{item}" for item in range(0, N_ITEMS, 3)}
     everything = recommender.recommend("u2", N_ITEMS)
-    assert recommender.recommend("u2", N_ITEMS, only=chosen) == [
-        hit for hit in everything if hit.item in chosen
-    ]
+    hits = recommender.recommend("u2", N_ITEMS, only=chosen)
+    assert {hit.item for hit in hits} == {hit.item for hit in everything} & chosen
+    assert fitted(hits) == [hit for hit in fitted(everything) if hit.item in chosen]
+
+
+@given(st.lists(EVENT, max_size=40), st.integers(1, N_ITEMS), MODELS, st.sampled_from([1, 2, 3]))
+def test_an_item_that_is_newer_than_the_fit_keeps_the_position_that_it_has_without_neighbours(
+    events, k, model, step
+):
+    recommender = filled(events, model)
+    only = {f"i{item}" for item in range(0, N_ITEMS, step)}
+    for user in ("u0", "u3"):
+        with_them = recommender.recommend(user, k, only=only)
+        without = recommender.recommend(user, k, only=only, strategy="codes+rerank")
+        new = [(at, hit.item) for at, hit in enumerate(without) if hit not in fitted(without)]
+        assert [(at, hit.item) for at, hit in enumerate(with_them) if hit not in fitted(with_them)] == new
 
 
 def test_answers_of_several_questions_are_those_of_each():
@@ -274,8 +317,9 @@ def test_new_items_keep_their_reserved_positions():
     new = {f"i{item}" for item in range(N_FITTED, N_ITEMS)}
     assert sum(hit.item in new for hit in hits) >= 3
     assert hits == sorted(hits, key=lambda hit: -hit.score)
-    everything = {hit.item: hit for hit in recommender.recommend("u2", N_ITEMS)}
-    assert all(hit == everything[hit.item] for hit in hits)
+    assert fitted(hits) == fitted(recommender.recommend("u2", N_ITEMS))[: len(fitted(hits))]
+    best = recommender.recommend("u2", 3, only=new, strategy="codes+rerank")
+    assert {hit.item for hit in best} <= {hit.item for hit in hits}
 
 
 def test_of_a_long_history_the_latest_ratings_count_whatever_order_they_arrived_in():
