@@ -409,7 +409,7 @@ class Chaos:
 
     def count_repeated(self) -> None:
         """Count repeated events of `item-ratings`; the item codes show that none is missing."""
-        records = [one for one in self.read_all("item-ratings") if not is_bad("item-ratings", one)]
+        records = [one for one in self.read_all("item-ratings") if one.position not in self.bad]
         parts = [decode_item_rating(record).as_tuple() for record in records]
         values = Counter(event for columns in parts for event in zip(*columns, strict=True))
         self.n_repeated = sum(values.values()) - len(values)
