@@ -175,12 +175,12 @@ class DchConfig:
 
     # Neighbours
 
-    neighbours: int | None = 0
+    neighbours: int | None = None
     """Number of items whose ratings speak for an item, directly, beside codes and ranking vectors. 0: none.
 
     None: 32 if they make lists of held-out ratings better by two standard errors, otherwise none; that is
     decided beside the towers, which learn from all ratings. With too few users to decide on there are none.
-    Only for ``ranking``.
+    Only for ``ranking``, and in lists only with ranking vectors.
     """
 
     # Rating objective (Equation 1)

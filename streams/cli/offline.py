@@ -58,7 +58,7 @@ def train(
             "OMP_WAIT_POLICY is PASSIVE."
         ),
     ] = 1,
-    neighbours: Annotated[str, typer.Option(metavar="K|auto", help=NEIGHBOURS_HELP)] = "0",
+    neighbours: Annotated[str, typer.Option(metavar="K|auto", help=NEIGHBOURS_HELP)] = "auto",
     *,
     file_options: Mapping[str, Any],
 ) -> None:
@@ -101,7 +101,7 @@ def evaluate(
     bits: Annotated[int, typer.Option(help="Code length in bits; a multiple of 8.")] = 64,
     seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Random seeds; one fit for each.")] = "0,1,2",
     objective: Annotated[str, typer.Option(help="Objective of the fit: ranking or rating.")] = "ranking",
-    neighbours: Annotated[str, typer.Option(metavar="K|auto", help=NEIGHBOURS_HELP)] = "0",
+    neighbours: Annotated[str, typer.Option(metavar="K|auto", help=NEIGHBOURS_HELP)] = "auto",
     protocol: Annotated[str, typer.Option(help="How to split RATINGS: holdout or prequential.")] = PROTOCOLS[
         0
     ],

@@ -40,7 +40,7 @@ class TrainerSettings(RoleSettings):
         default="ranking", description="Objective of a fit: ranking or rating"
     )
     neighbours: str = Field(
-        default="0",
+        default="auto",
         pattern=r"^(auto|[0-9]{1,3}|1000)$",
         examples=["auto or 0 to 1000"],
         description="Items whose ratings speak for an item, beside its code; 0: none; auto: 32 if they help",
