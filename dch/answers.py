@@ -49,8 +49,9 @@ class Hit(NamedTuple):
     """Larger is better. ``codes``: number of equal bits minus number of different bits; ``codes-weighted``:
     weight of the equal bits minus weight of the different bits. ``codes+rerank``: product of the ranking
     vectors, or of the relaxed code and the item's signs; with neighbours, plus their part; for similar items,
-    that part alone, -1 to 1. ``popular``: number of positive ratings of the item. ``features``: logarithm of
-    that number, plus the lifts of the user's features."""
+    that part alone, -1 to 1; with neighbours, an item newer than the fit has the score of the item after it.
+    ``popular``: number of positive ratings of the item. ``features``: logarithm of that number, plus the lifts
+    of the user's features."""
 
     because: tuple[Reason, ...] = ()
     """At most three rated items that speak for this one, strongest first. Empty unless they were asked for,
@@ -123,12 +124,13 @@ def question(
     ``codes+rerank``: the nearest 200 (or k, if that is more) by distance, weighted if ``Model.is_weighted``,
     then sorted by score, distance, popularity, id. Of ``codes+rerank+neighbours``: these and the
     200 strongest neighbours of the user's ratings, sorted in the same way by another score; for an item,
-    first the items that a rating of it speaks for, then the nearest codes. Of ``popular``: popularity, id.
+    first the items that a rating of it speaks for, then the nearest codes; items newer than the fit are where
+    the list without neighbours has them. Of ``popular``: popularity, id.
     Of ``features``: the 500 most popular (or k, if that is more), then sorted by score, popularity, id.
 
     New items are those that the fit of this generation never saw. If fewer than ``new_item_share`` of the k
     positions (rounded, halves up) hold new items, the best other new items by the same strategy replace the
-    last of the rest, and the list is put in its order again.
+    last of the rest, and the list is put in its order again; with neighbours, they become its last items.
 
     Args:
         query: what to search for.

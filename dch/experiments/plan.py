@@ -53,7 +53,10 @@ class Plan:
     """Check in a few minutes, on little data, that every job runs; the figures mean nothing."""
 
     config: DchConfig = field(default_factory=partial(DchConfig, relaxed_users=False, neighbours=0))
-    """Settings of every fit; jobs replace bits, objective and seed. Codes are plain, as in the paper, without neighbours."""
+    """Settings of every fit; jobs replace bits, objective and seed.
+
+    Codes are plain, as in the paper, and lists have no neighbours.
+    """
 
     def settings(self, name: str | None, *, of_baseline: bool = False) -> str:
         """Return a digest of everything but the seed that an outcome depends on.
