@@ -50,8 +50,8 @@ class Hit(NamedTuple):
     weight of the equal bits minus weight of the different bits. ``codes+rerank``: product of the ranking
     vectors, or of the relaxed code and the item's signs; with neighbours, plus their part; for similar items,
     that part alone, -1 to 1; with neighbours, an item newer than the fit has the score of the item after it.
-    ``popular``: number of positive ratings of the item. ``features``: logarithm of that number, plus the lifts
-    of the user's features."""
+    ``popular``: number of positive ratings of the item. ``features``: logarithm of that number, plus the
+    lifts of the user's features."""
 
     because: tuple[Reason, ...] = ()
     """At most three rated items that speak for this one, strongest first. Empty unless they were asked for,

@@ -168,8 +168,8 @@ class Recommender:
         """Return the k items that are most similar to an item, best first.
 
         With neighbours these are first the items for which a rating of this one speaks, strongest first, and
-        then those with the nearest codes; items newer than the fit are where the codes have them. Without, and
-        for an item that the fit never saw, only the nearest codes.
+        then those with the nearest codes; items newer than the fit are where the codes have them. Without,
+        and for an item that the fit never saw, only the nearest codes.
 
         Raises:
             UnknownIdError: the item has no code.
