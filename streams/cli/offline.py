@@ -189,7 +189,7 @@ def _print(report: "Report") -> None:
     from dch.evaluation import table_rows
 
     header, *rows = table_rows(report)
-    table = Table(box=box.SIMPLE, pad_edge=False)
+    table = Table(box=box.SIMPLE, padding=0, show_edge=False)  # fits in 80 columns
     for name in header:
         table.add_column(name, no_wrap=name != "case", overflow="fold")
     for row in rows:

@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 
 import pytest
 
@@ -58,6 +59,7 @@ def test_an_external_split_gives_the_same_quality_as_our_own_hold_out(dch, tmp_p
         ran = dch("evaluate", *data, "--seeds", "0", "--json", tmp_path / f"{name}.json")
         assert ran.code == 0, ran.err
         found[name] = json.loads((tmp_path / f"{name}.json").read_text())
+        assert re.search("^EUEI +codes\\+rerank ", ran.out, re.MULTILINE)  # no cell of the table is broken
     protocol = found["given"]["protocol"]
     assert (protocol["ratings"], protocol["test_ratings"]) == (n_train, n_test)
     given, own = ndcg(found["given"]), ndcg(found["holdout"])
