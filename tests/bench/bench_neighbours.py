@@ -17,24 +17,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bench_search import SIZES, K, calls_for, medians_ms
-from made_catalogue import RATED, USERS, made_model, made_recommender
+from made_catalogue import RATED, USERS, made_model, made_neighbours, made_recommender, preferred
 from record import record
 
-from dch.models.neighbours import NO_NEIGHBOURS, from_columns
+from dch.models.neighbours import NO_NEIGHBOURS
 from dch.queries import query_user
-
-NEIGHBOURS = 32
-
-
-def preferred(rng, n, size):
-    """Draw rows below n, those of low number more often."""
-    return (n * rng.random(size) ** 2).astype(np.int32)
-
-
-def made_neighbours(rng, n):
-    """Return 32 neighbours of each item, most of them popular ones."""
-    weights = rng.gamma(1.0, 0.05, (n, NEIGHBOURS)).astype(np.float32)
-    return from_columns(preferred(rng, n, (n, NEIGHBOURS)), weights, share=0.001)
 
 
 def lists(n):

@@ -2,7 +2,8 @@
 
 For searches, ``made_recommender``: codes lie around random centres, so that distances spread as those of
 fitted codes do. The tower knows the first 3,700 items; the others are new to it, as items are that arrived
-after a fit. For a service, ``service_model``: its towers know every item, user and feature.
+after a fit. For a service, ``service_model``: its towers know every item, user and feature, each item has
+neighbours, and users are relaxed, as after a fit with default settings.
 """
 
 import sys
@@ -17,11 +18,11 @@ from random_models import KNOTS, random_model, random_tower
 from dch import Recommender
 from dch.data.ids import IdTable
 from dch.models.model import Model
-from dch.models.neighbours import NO_NEIGHBOURS
+from dch.models.neighbours import NO_NEIGHBOURS, from_columns
 from dch.state.item_index import ItemCodes
 
 FITTED, CENTRES, FLIPPED = 3_700, 500, 0.2  # FLIPPED: share of bits in which a code differs from its centre
-USERS, RATED = 64, 200
+USERS, RATED, NEIGHBOURS = 64, 200, 32
 HIDDEN, BITS, VECTOR_SIZE = 256, 64, 64  # as of a fit with default settings
 AVAILABLE = 0.95
 RATERS, GENRES, YEARS = 20_000, 20, 60  # of a service: users who rate, and what features items have
@@ -77,7 +78,7 @@ def made_codes(rng, n):
 
 
 def service_model(n_items, seed=0):
-    """Return a model of the size of a fit to n_items items and 20,000 users, with ranking vectors."""
+    """Return a model of the size of a fit with default settings to n_items items and 20,000 users."""
     rng = np.random.default_rng(seed)
     tokens = [f"genres=g{one}" for one in range(GENRES)] + [f"year={one}" for one in range(YEARS)]
     return Model(
@@ -88,7 +89,20 @@ def service_model(n_items, seed=0):
         item_ids=IdTable(f"i{row}" for row in range(n_items)),
         item_tokens=IdTable(tokens),
         rating_knots=KNOTS,
+        settings={"objective": "ranking", "relaxed_users": True},
+        neighbours=made_neighbours(rng, n_items),
     )
+
+
+def preferred(rng, n, size):
+    """Draw rows below n, those of low number more often."""
+    return (n * rng.random(size) ** 2).astype(np.int32)
+
+
+def made_neighbours(rng, n):
+    """Return 32 neighbours of each item, most of them popular ones."""
+    weights = rng.gamma(1.0, 0.05, (n, NEIGHBOURS)).astype(np.float32)
+    return from_columns(preferred(rng, n, (n, NEIGHBOURS)), weights, share=0.001)
 
 
 def _made_tower(rng, n_tokens):

@@ -21,6 +21,9 @@ BARE, BARE_FAISS = "search, top 20", "search, top 20, faiss IndexBinaryFlat"
 FAISS = f"{BARE_FAISS}, in the rounds of lists"
 SERVED, TOGETHER = "list as served, 20 of 200 candidates", "list as served, of 32 requests that wait"
 WEIGHTED = "weighted distance: "
+NEIGHBOURS, NO_NEIGHBOURS = (
+    f"list {which}, history of 200" for which in ("with neighbours", "by codes and vectors")
+)
 TRIAL, ENCODE = "prequential trial", "encode one row"
 USER_SIDE, BOTH_SIDES = (
     f"ingest, real Kafka, {side}, ms" for side in ("record to committed offset", "both sides committed")
@@ -88,6 +91,8 @@ def tables(figures):
         figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + SERVED)),
         figures.row("a list of 32 requests that wait, x Faiss", _ratio(figures, TOGETHER)),
         figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + TOGETHER)),
+        figures.row("one list with neighbours, history of 200, ms", _plain(figures, NEIGHBOURS, 2)),
+        figures.row("the same without neighbours, ms", _plain(figures, NO_NEIGHBOURS, 2)),
         figures.row("Faiss `IndexBinaryFlat`, bare top 20, ms", _plain(figures, FAISS, 3)),
         figures.row("prequential trial with its rating, us", _micro(figures, TRIAL)),
         figures.row("encode one row, us", _micro(figures, ENCODE)),
