@@ -114,16 +114,18 @@ def _solve(
 ) -> None:
     """Write the rows and weights of the items from start up to stop."""
     k = rows.shape[1]
-    position = np.full(len(products.squares), -1, np.int32)
     for item in range(start, stop):
         chosen, product = _best_alone(products, item, support, regularization)
         if len(chosen) == 0:
             continue
-        solved = _ridge(products, chosen, product, regularization, position)
+        matrix = _products_among(products, chosen)
+        for at in range(len(chosen)):
+            matrix[at, at] += regularization
+        solved = np.linalg.solve(matrix, product)
         if len(chosen) > k:
             kept = np.argsort(-np.abs(solved), kind="mergesort")[:k]
-            chosen, product = chosen[kept], product[kept]
-            solved = _ridge(products, chosen, product, regularization, position)
+            chosen = chosen[kept]
+            solved = np.linalg.solve(np.ascontiguousarray(matrix[kept][:, kept]), product[kept])
         rows[item, : len(chosen)] = chosen
         weights[item, : len(chosen)] = solved
 
@@ -137,28 +139,23 @@ def _best_alone(
     others, values = products.items[cut], products.values[cut].astype(np.float64)
     gains = values * values / (products.squares[others] + regularization)
     gains[others == item] = -1
+    if len(gains) > support:  # sorting all of them would take most of the time
+        among = np.flatnonzero(gains >= -np.partition(-gains, support - 1)[support - 1])
+        others, values, gains = others[among], values[among], gains[among]
     best = np.argsort(-gains, kind="mergesort")[:support]
     best = best[gains[best] > 0]
     return others[best], values[best]
 
 
 @kernel
-def _ridge(
-    products: Products,
-    chosen: Ints,
-    product: NDArray[np.float64],
-    regularization: float,
-    position: Ints,
-) -> NDArray[np.float64]:
-    """Return the weights of the chosen items, (len(chosen),); ``position`` is all -1 before and after."""
+def _products_among(products: Products, chosen: Ints) -> NDArray[np.float64]:
+    """Return the products of these items with each other, (len(chosen), len(chosen))."""
     matrix = np.zeros((len(chosen), len(chosen)), np.float64)
     for at in range(len(chosen)):
-        position[chosen[at]] = at
-    for at in range(len(chosen)):
-        for entry in range(products.starts[chosen[at]], products.starts[chosen[at] + 1]):
-            other = position[products.items[entry]]
-            if other >= 0:
-                matrix[at, other] = products.values[entry]
-        matrix[at, at] += regularization
-    position[chosen] = -1
-    return np.linalg.solve(matrix, product).astype(np.float64)
+        cut = slice(products.starts[chosen[at]], products.starts[chosen[at] + 1])
+        others, values = products.items[cut], products.values[cut]
+        for other in range(at + 1):
+            entry = np.searchsorted(others, chosen[other])
+            if entry < len(others) and others[entry] == chosen[other]:
+                matrix[at, other] = matrix[other, at] = values[entry]
+    return matrix
