@@ -11,7 +11,8 @@ import textwrap
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -27,43 +28,63 @@ from pages import DASHBOARDS
 from panels import SELECTORS, Dashboard, Panel
 
 COLUMNS = 24
-N_LINES = 6
-"""Most series of one panel that the legend names."""
+WIDTH_IN, STAT_IN, CHART_IN = 14.0, 0.9, 2.1
+"""Width of the picture, and heights of panels, in inches."""
 
-STAT_IN, CHART_IN = 1.5, 3.2
-"""Heights of panels in inches."""
+TOP_IN, ROW_IN, BELOW_IN = 0.55, 0.6, 0.85
+"""Room for the title of the picture, above a row for its titles, and below charts for their legend."""
+
+WIDE, N_NAMED = 8, (4, 6)
+"""Panels of so many columns have two columns in their legend. Most names of a narrow and of a wide one."""
 
 PAGE, CARD, EDGE, TEXT, FAINT = "#111217", "#181b1f", "#2c3235", "#d8d9da", "#8e8e8e"
 GOOD, WARN, ALARM = "#73bf69", "#ff9830", "#f2495c"
 LINES = ("#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0")
-SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
-Series = tuple[str, list[float], list[float]]
-"""The legend, the times in seconds since the start, and the values."""
+SIZES = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B"))
+TIMES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "us"))
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a query."""
+
+    name: str
+    """From the legend of the query."""
+
+    labels: Mapping[str, str]
+    minutes: list[float]
+    """Since the start of the picture."""
+
+    values: list[float]
 
 
 def draw(page: Dashboard, url: str, start: float, end: float) -> "plt.Figure":
     """Return a figure with all panels of a dashboard, placed as Grafana places them."""
-    rows = [panels for _, panels in page.rows]
-    heights = [STAT_IN if panels[0].kind == "stat" else CHART_IN for panels in rows]
-    figure = plt.figure(figsize=(16, sum(heights) + 0.8), facecolor=PAGE)
-    grid = figure.add_gridspec(
-        len(rows), COLUMNS, height_ratios=heights, hspace=0.42, wspace=2.4, left=0.035, right=0.985
-    )
-    inch = 1 / figure.get_figheight()
-    figure.subplots_adjust(top=1 - 0.75 * inch, bottom=0.6 * inch)
-    for row, panels in enumerate(rows):
+    heights = [STAT_IN if panels[0].kind == "stat" else CHART_IN for _, panels in page.rows]
+    below = [0.1 if panels[0].kind == "stat" else BELOW_IN for _, panels in page.rows]
+    height = TOP_IN + sum(heights) + sum(below) + ROW_IN * len(heights)
+    figure = plt.figure(figsize=(WIDTH_IN, height), facecolor=PAGE)
+    top = height - TOP_IN
+    for (title, panels), of_row, under in zip(page.rows, heights, below, strict=True):
+        top -= ROW_IN
+        figure.text(0.008, (top + 0.37) / height, title, fontsize=10.5, color=FAINT)
         left = 0
         for panel in panels:
-            axes = figure.add_subplot(grid[row, left : left + panel.width])
-            _draw_panel(axes, panel, url, start, end)
+            place = (_x(left) + 0.035, (top - of_row) / height, _x(panel.width) - 0.045, of_row / height)
+            _draw_panel(figure.add_axes(place), panel, url, start, end)
             left += panel.width
+        top -= of_row + under
     told = "drawn by deploy/grafana/draw.py from the queries of the dashboard; not Grafana's screen"
-    figure.suptitle(f"{page.title}: {told}", fontsize=11, color=TEXT)
+    figure.suptitle(f"{page.title}: {told}", fontsize=11, color=TEXT, y=1 - 0.25 / height)
     return figure
 
 
+def _x(columns: int) -> float:
+    return columns / COLUMNS
+
+
 def _draw_panel(axes: Axes, panel: Panel, url: str, start: float, end: float) -> None:
-    title = textwrap.shorten(panel.title, panel.width * 7, placeholder=" ...")
+    title = textwrap.shorten(panel.title, 8 * panel.width, placeholder=" ...")
     axes.set_title(title, fontsize=9, loc="left", color=TEXT)
     axes.set_facecolor(CARD)
     for spine in axes.spines.values():
@@ -73,59 +94,93 @@ def _draw_panel(axes: Axes, panel: Panel, url: str, start: float, end: float) ->
         for legend, expression in panel.queries
         for series in _series(url, legend, expression, start, end)
     ]
-    {"timeseries": _draw_lines, "stat": _draw_number, "table": _draw_table}[panel.kind](axes, panel, found)
+    if panel.kind == "timeseries":
+        _draw_lines(axes, panel, found, (end - start) / 60)
+        return
+    axes.set_xticks([])
+    axes.set_yticks([])
+    {"stat": _draw_number, "table": _draw_table}[panel.kind](axes, panel, found)
 
 
 def _draw_number(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    value = found[0][2][-1] if found else math.nan
+    value = found[0].values[-1] if found else math.nan
     axes.text(
-        0.5, 0.5, text(value, panel.unit), ha="center", va="center", fontsize=22, color=color(panel, value)
+        0.5, 0.47, text(value, panel.unit), ha="center", va="center", fontsize=21, color=color(panel, value)
     )
 
 
 def _draw_table(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
+    """Draw a column for each label, and one for the value; series that have ended are left out."""
+    newest = max((one.minutes[-1] for one in found), default=0)
     rows = [
-        f"{textwrap.shorten(name, 6 * panel.width, placeholder=' ...')}  {text(values[-1], panel.unit)}"
-        for name, _, values in found
+        (*one.labels.values(), text(one.values[-1], panel.unit)) for one in found if one.minutes[-1] == newest
     ]
-    told = "\n".join(rows) or "no data"
-    axes.text(0.01, 0.96, told, va="top", fontsize=7, family="monospace", color=TEXT, clip_on=True)
+    lines = [(*found[0].labels, "value"), *rows] if rows else [("no data",)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = int(9.2 * panel.width) - 10 - sum(widths) - 2 * len(widths)
+    widths[widths.index(max(widths))] += min(room, 0)  # the widest column is cut at its left
+    told = "\n".join("  ".join(map(_cell, line, widths)) for line in lines)
+    axes.text(0.01, 0.95, told, va="top", fontsize=7.5, family="monospace", color=TEXT, clip_on=True)
 
 
-def _draw_lines(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
-    for number, (name, times, values) in enumerate(found):
-        last = f"{name or 'value'}  {text(values[-1], panel.unit)}"
-        minutes = [second / 60 for second in times]
-        axes.plot(minutes, values, linewidth=1.2, label=last, color=LINES[number % len(LINES)])
-    highest = max((value for _, _, values in found for value in values), default=0)
+def _cell(value: str, width: int) -> str:
+    return value.ljust(width) if len(value) <= width else ".." + value[len(value) - width + 2 :]
+
+
+def _draw_lines(axes: Axes, panel: Panel, found: Sequence[Series], minutes: float) -> None:
+    for number, one in enumerate(found):
+        name = textwrap.shorten(one.name or "value", 32, placeholder=" ..")
+        last = f"{name}  {text(one.values[-1], panel.unit)}"
+        axes.plot(one.minutes, one.values, linewidth=1.3, label=last, color=LINES[number % len(LINES)])
+    highest = max((value for one in found for value in one.values if not math.isnan(value)), default=0)
     for limit, tone in ((panel.warn_at, WARN), (panel.alarm_at, ALARM)):
         if limit is not None and limit <= 2 * highest:
             axes.axhline(limit, color=tone, linestyle="--", linewidth=0.8)
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda value, _: text(value, panel.unit))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} min")
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
-    axes.tick_params(labelsize=7, colors=FAINT, length=0)
-    axes.grid(color=EDGE, linewidth=0.6)
-    handles, names = axes.get_legend_handles_labels()
-    if not handles:
+            highest = max(highest, limit)
+    axes.set_ylim(0, 1.08 * highest or (0.1 if panel.unit == "percentunit" else 1.0))
+    axes.set_xlim(0, minutes)
+    _draw_scales(axes, panel)
+    if found:
+        _draw_legend(axes, panel, found)
+    else:
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=FAINT)
-        return
+
+
+def _draw_scales(axes: Axes, panel: Panel) -> None:
+    highest = axes.get_ylim()[1]
+    size, locator = _size(highest, panel.unit), mpl.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+    ticks = [size * float(tick) for tick in locator.tick_values(0, highest / size)]
+    axes.set_yticks([tick for tick in ticks if 0 <= tick <= highest])
+    axes.yaxis.set_major_formatter(lambda value, _: text(value, panel.unit))
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2 + panel.width // 3, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} min")
+    axes.tick_params(labelsize=7.5, colors=FAINT, length=0)
+    axes.grid(color=EDGE, linewidth=0.6)
+
+
+def _draw_legend(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
+    """Name the series with the highest values; say how many others there are."""
+    columns = 2 if panel.width >= WIDE else 1
+    handles, names = axes.get_legend_handles_labels()
+    n_named = N_NAMED[columns - 1]
+    order = sorted(range(len(found)), key=lambda at: -max(found[at].values))
+    shown = sorted(order[: n_named if len(found) <= n_named else n_named - 1])
+    handles, names = [handles[at] for at in shown], [names[at] for at in shown]
+    if n_others := len(found) - len(shown):
+        handles.append(axes.plot([], [], alpha=0)[0])
+        names.append(f"and {n_others} more")
     axes.legend(
-        handles[:N_LINES],
-        names[:N_LINES],
-        fontsize=6.5,
+        handles,
+        names,
+        fontsize=7,
         loc="upper left",
-        bbox_to_anchor=(0, -0.09),
-        ncols=2,
+        bbox_to_anchor=(0, -0.1),
+        ncols=columns,
         frameon=False,
         labelcolor=TEXT,
         borderpad=0,
         handlelength=1,
+        labelspacing=0.3,
     )
 
 
@@ -146,19 +201,20 @@ def text(value: float, unit: str) -> str:
         return "no data"
     if unit == "percentunit":
         return f"{value * 100:.3g}%"
-    if unit == "s":
-        return _duration(value)
-    if unit == "bytes":
-        power = min(int(math.log(value, 1024)), len(SIZES) - 1) if value >= 1 else 0
-        return f"{value / 1024**power:.3g} {SIZES[power]}"
-    return f"{value:.3g}" + ("/s" if unit in ("reqps", "wps") else "")
+    if unit in ("s", "bytes"):
+        size = _size(value, unit)
+        return f"{value / size:.3g} {dict(_sizes(unit))[size]}"
+    short = f"{value / 1e6:.3g} M" if value >= 1e6 else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return short + ("/s" if unit in ("reqps", "wps") else "")
 
 
-def _duration(seconds: float) -> str:
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
-        if abs(seconds) >= size:
-            return f"{seconds / size:.3g} {name}"
-    return f"{seconds * 1e6:.3g} us" if seconds else "0 s"
+def _size(value: float, unit: str) -> float:
+    """Return the largest size of a unit that a value reaches, such as 60 for minutes; else 1."""
+    return next((size for size, _ in _sizes(unit) if abs(value) >= size), 1.0)
+
+
+def _sizes(unit: str) -> Sequence[tuple[float, str]]:
+    return {"s": TIMES, "bytes": SIZES}.get(unit, ())
 
 
 def _series(url: str, legend: str, expression: str, start: float, end: float) -> list[Series]:
@@ -170,9 +226,10 @@ def _series(url: str, legend: str, expression: str, start: float, end: float) ->
     ) as answer:
         result = json.load(answer)["data"]["result"]
     return [
-        (
+        Series(
             _legend(legend, one["metric"]),
-            [float(at) - start for at, _ in one["values"]],
+            {name: value for name, value in one["metric"].items() if name != "__name__"},
+            [(float(at) - start) / 60 for at, _ in one["values"]],
             [float(value) if abs(float(value)) != math.inf else math.nan for _, value in one["values"]],
         )
         for one in result
@@ -211,7 +268,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     for page in DASHBOARDS:
         figure = draw(page, given.url, given.start, given.end)
-        figure.savefig(given.out / f"{page.uid}.png", dpi=80, bbox_inches="tight")
+        figure.savefig(given.out / f"{page.uid}.png", dpi=100)
         plt.close(figure)
 
 

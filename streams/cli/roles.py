@@ -33,7 +33,10 @@ def demo(
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Run Prometheus with rules and alerts beside it, if it is installed."),
+        typer.Option(
+            "--watch",
+            help="Run Prometheus, Grafana and an observer beside it, where they are installed.",
+        ),
     ] = False,
     bootstrap_servers: Annotated[
         str | None,

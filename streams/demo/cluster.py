@@ -3,7 +3,7 @@
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,16 +35,19 @@ class DemoCluster:
 
     processes: Processes
 
-    def start_role(self, name: str, **changes: object) -> Child:
+    def start_role(
+        self, name: str, *, variables: Mapping[str, str] | None = None, **changes: object
+    ) -> Child:
         """Start a role with metrics on a free port, and return its process; see ``Processes.wait_ready``.
 
         Args:
-            name: worker or trainer.
+            name: worker, trainer or observer.
+            variables: variables of this role alone, for settings that trainers do not have.
             changes: settings of this role.
         """
         # The environment may hold settings of the user's own service, which must not affect the demo.
         environment = outer_environ() | self.settings.replace(metrics_port=ANY_PORT, **changes).variables()
-        return self.processes.start(name, [name], environment)
+        return self.processes.start(name, [name], environment | (variables or {}))
 
     def publish_generation(self, recommender: Recommender) -> None:
         """Publish a model that was fitted on all ratings published so far."""

@@ -4,6 +4,7 @@ import signal
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from streams.demo.live_stream import Refit, publish, stream_live
 from streams.demo.newcomer import Newcomer, ask_until, rate_liked_items
 from streams.demo.report import COHORT_NOTE, cohort_table, newcomer_table, summary
 from streams.demo.role_metrics import CohortCounts
-from streams.demo.watch import watched
+from streams.demo.watch import EVERY_LIST, is_possible, start_observer, watched
 from streams.kafka import Producer
 from streams.kafka.records import Output
 from streams.messages import RatingEvent, encode_rating
@@ -44,7 +45,7 @@ def run(
     Args:
         data: folder or file of ratings; None reads MovieLens-100K.
         keep: leave everything running until Ctrl-C.
-        watch: run Prometheus beside the service, where it is installed.
+        watch: run Prometheus and an observer beside the service, where they are installed.
         bootstrap_servers: address of a running broker; None starts an embedded one, and takes no more ratings
             than that one can hold.
         settings: settings of the roles, such as ``bits``; the address of the broker is replaced.
@@ -67,7 +68,8 @@ def run(
     recommender = Recommender.fit(found.older, config=DchConfig(bits=settings.bits), progress=True)
     _heading(console, f"2. Start {'a broker, ' if is_embedded else ''}a worker and a trainer")
     with _cluster(settings, console, is_embedded=is_embedded) as cluster:
-        worker_url, trainer_url = _start_service(cluster, found, recommender, console)
+        of_worker = EVERY_LIST if watch else {}
+        worker_url, trainer_url = _start_service(cluster, found, recommender, console, of_worker)
         with _watch(cluster, worker_url, trainer_url, console) if watch else nullcontext():
             _show(cluster, found, worker_url, trainer_url, console, start)
             if keep:
@@ -112,6 +114,8 @@ def _watch(
 ) -> AbstractContextManager[str | None]:
     urls = {"worker": worker_url, "trainer": trainer_url}
     say = partial(console.print, soft_wrap=True, markup=False)
+    if is_possible():
+        urls |= start_observer(cluster, say)
     return watched(cluster.folder, urls, cluster.settings.prefix, say)
 
 
@@ -139,7 +143,11 @@ def _heading(console: Console, text: str) -> None:
 
 
 def _start_service(
-    cluster: DemoCluster, data: DemoData, recommender: Recommender, console: Console
+    cluster: DemoCluster,
+    data: DemoData,
+    recommender: Recommender,
+    console: Console,
+    of_worker: Mapping[str, str],
 ) -> tuple[str, str]:
     """Publish the older half and start the roles; return the URLs of the worker's and trainer's metrics."""
     settings, producer = cluster.settings, Producer(cluster.settings)
@@ -147,7 +155,7 @@ def _start_service(
     publish_features(data.ratings.user_features, producer, settings.topic(topics.USERS.name))
     publish("older half", data.older, producer, cluster, pace=Pace(None), console=console)
     cluster.publish_generation(recommender)
-    worker = cluster.start_role("worker")
+    worker = cluster.start_role("worker", variables=of_worker)
     trainer = cluster.start_role("trainer", refit_ratings=len(data.newer) // 2)
     with console.status("The worker reads the log and encodes all users and items ..."):
         urls = cluster.processes.wait_ready(worker), cluster.processes.wait_ready(trainer)

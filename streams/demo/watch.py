@@ -2,23 +2,48 @@
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from streams.demo.cluster import DemoCluster
+from streams.demo.grafana import DASHBOARDS, dashboards, free_port
 from streams.demo.processes import STOP_S
 
 RULES = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
-DASHBOARDS = RULES.parent / "grafana" / "dashboards"
+NO_GRAFANA = (
+    f"Grafana is not on the PATH; to see the dashboards, import the files in {DASHBOARDS}, with this "
+    "Prometheus as the data source"
+)
 NO_PROMETHEUS = (
     "Prometheus is not on the PATH, so nothing watches the demo; on Debian: apt-get install prometheus"
 )
 NO_RULES = (
     f"there are no rules in {RULES}, so nothing watches the demo; run it from a checkout of the repository"
 )
+NO_OBSERVER = (
+    "Faust is not installed, so no observer runs, and panels of what was served stay empty; "
+    "run: pip install -c constraints.txt '.[observer]'"
+)
+EVERY_LIST = {"DCH_SERVED_SHARE": "1"}
+"""Variables of a watched worker: the observer sees all lists, because the demo has few."""
+
+
+def is_possible() -> bool:
+    """Return whether Prometheus and its rules are there."""
+    return shutil.which("prometheus") is not None and RULES.is_dir()
+
+
+def start_observer(cluster: DemoCluster, say: Callable[[str], None]) -> dict[str, str]:
+    """Start an observer; return its metrics server under its name, or say why there is none."""
+    if find_spec("faust") is None:
+        say(NO_OBSERVER)
+        return {}
+    child = cluster.start_role("observer", variables={"DCH_SHOW_INTERVAL_S": "2"})
+    return {"observer": cluster.processes.wait_ready(child)}
 
 
 @contextmanager
@@ -41,8 +66,9 @@ def watched(
     process, address = _start(binary, folder, urls, prefix)
     try:
         say(f"Prometheus: {address} (alerts: {address}/alerts)")
-        say(f"dashboards for Grafana: import the files in {DASHBOARDS}, with this Prometheus as source")
-        yield address
+        with dashboards(folder, address) as grafana:
+            say(f"Grafana: {grafana}" if grafana else NO_GRAFANA)
+            yield address
     finally:
         process.terminate()
         process.wait(STOP_S)
@@ -53,7 +79,7 @@ def _start(
 ) -> tuple[subprocess.Popen[bytes], str]:
     config = folder / "prometheus.yml"
     config.write_text(json.dumps(configuration(urls, prefix)))  # JSON is YAML, too
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         binary,
         f"--config.file={config}",
@@ -81,9 +107,3 @@ def configuration(urls: Mapping[str, str], prefix: str) -> dict[str, object]:
             for role, url in urls.items()
         ],
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

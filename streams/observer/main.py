@@ -38,7 +38,7 @@ def run(settings: ObserverSettings) -> None:
 def serve(settings: ObserverSettings, stop: threading.Event) -> None:
     """Run an observer until ``stop`` is set. Like ``run``, without signals."""
     show_zeros("observer")
-    for name in ("faust", "mode", "aiokafka"):
+    for name in ("faust", "mode", "aiokafka", "streams.observer.faust_consumer"):  # the last is Faust's, too
         logging.getLogger(name).setLevel(logging.WARNING)
     patience = Patience(settings.broker_patience_s, stop)
     producer = Producer(settings, patience=patience)

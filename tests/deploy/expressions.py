@@ -141,3 +141,18 @@ def is_counter(metric):
 def panels(file):
     """Return the panels of a dashboard, without rows."""
     return [one for one in json.loads(file.read_text())["panels"] if one["type"] != "row"]
+
+
+def queries():
+    """Return (name, expression) of all queries of panels, recording rules, and left sides of alerts."""
+    shown = [
+        (f"{file.stem}: {panel['title']}", plain(target["expr"]))
+        for file in DASHBOARDS
+        for panel in panels(file)
+        for target in panel["targets"]
+    ]
+    recorded = [(name, name) for name, _ in rules() if ":" in name]
+    alerts = [
+        (name, left) for name, expression in rules() if ":" not in name for left in left_sides(expression)
+    ]
+    return shown + recorded + alerts

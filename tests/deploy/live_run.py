@@ -24,6 +24,7 @@ from tests.deploy.prometheus_tools import ROOT, RULES, run, tool
 from tests.streams.brokers import eventually, free_ports, stop
 
 PREFIX = "shop-"
+PARTITIONS = 12
 STREAM = ROOT / "deploy" / "sample_stream.py"
 FIRST_RATINGS, REFIT_RATINGS = 4000, 1500
 """The first refit is one from the model in service: with half as many ratings again it were a full fit."""
@@ -118,6 +119,7 @@ def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE):
     settings = TrainerSettings(
         bootstrap_servers=broker,
         prefix=PREFIX,
+        partitions=PARTITIONS,
         artifacts=str(folder / "store"),
         broker_timeout_s=60,
         refit_ratings=REFIT_RATINGS,

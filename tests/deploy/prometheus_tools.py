@@ -16,13 +16,18 @@ TIMEOUT_S = 120
 
 def tool(name):
     """Return the path of ``prometheus`` or ``promtool``; skip the test where there is none."""
-    found = shutil.which(name) or _unpacked(name)
+    found = find(name)
     if found is None:
         pytest.skip(
             f"no {name}: it is not on the PATH, and Debian's package prometheus could not be downloaded; "
             "run: apt-get install prometheus"
         )
     return found
+
+
+def find(name):
+    """Return the path of ``prometheus`` or ``promtool``; None where there is none."""
+    return shutil.which(name) or _unpacked(name)
 
 
 def run(name, *arguments):

@@ -48,8 +48,8 @@ def up():
     return sorted(one["metric"]["job"] for one in found["data"]["result"] if one["value"][1] == "1")
 
 
-def test_prometheus_scrapes_two_workers_and_the_trainer(service):
-    eventually(lambda: up() == ["trainer", "worker", "worker"], START_S, 2)
+def test_prometheus_scrapes_every_role(service):
+    eventually(lambda: up() == ["observer", "trainer", "worker", "worker"], START_S, 2)
 
 
 def test_a_model_comes_into_service(service):
@@ -63,6 +63,6 @@ def test_grafana_has_loaded_a_dashboard(service, file):
 
 
 def test_images_run_without_root(service):
-    for name in ("worker", "trainer"):
+    for name in ("worker", "observer", "trainer"):
         out, _, code = service.exec_in_container(["id", "-u"], name)
         assert (out.strip(), code) == ("10001", 0)

@@ -2,10 +2,12 @@
 
 import json
 import urllib.request
+from pathlib import Path
 
 import pytest
+import yaml
 
-from streams.demo import watch
+from streams.demo import grafana, watch
 from streams.health import Health
 from tests.deploy.prometheus_tools import tool
 from tests.streams.brokers import eventually
@@ -29,6 +31,13 @@ def test_missing_rules_are_said(monkeypatch, tmp_path):
     assert said == [watch.NO_RULES]
 
 
+def test_a_missing_faust_is_said(monkeypatch):
+    said = []
+    monkeypatch.setattr(watch, "find_spec", lambda name: None)
+    assert watch.start_observer(None, said.append) == {}
+    assert said == [watch.NO_OBSERVER]
+
+
 @pytest.mark.parametrize("prefix", ["", "shop-"])
 def test_every_role_is_scraped_under_its_name_and_prefix(prefix):
     found = watch.configuration({"worker": "http://127.0.0.1:1234", "trainer": "http://127.0.0.1:5"}, prefix)
@@ -39,7 +48,7 @@ def test_every_role_is_scraped_under_its_name_and_prefix(prefix):
 
 def test_prometheus_reads_the_metrics_of_a_role(monkeypatch, tmp_path):
     binary = tool("prometheus")
-    monkeypatch.setattr(watch.shutil, "which", lambda name: binary)
+    monkeypatch.setattr(watch.shutil, "which", {"prometheus": binary}.get)
 
     def scraped():
         try:
@@ -55,3 +64,40 @@ def test_prometheus_reads_the_metrics_of_a_role(monkeypatch, tmp_path):
         (found,) = eventually(scraped, 60, 0.2)
     assert found["metric"]["job"] == "worker"
     assert found["metric"]["prefix"] == "shop-"
+
+
+FAKE_GRAFANA = """#!/bin/sh
+env | grep ^GF_ > "$GF_PATHS_DATA.env"; echo "$@" > "$GF_PATHS_DATA.args"
+exec sleep 600
+"""
+
+
+def read(file):
+    return file.exists() and file.read_text()
+
+
+def test_grafana_is_started_with_the_dashboards_and_this_prometheus(monkeypatch, tmp_path):
+    """A script stands for Grafana; tests/deploy/test_docker.py runs the real one, with the same files."""
+    (binary := tmp_path / "grafana.sh").write_text(FAKE_GRAFANA)
+    binary.chmod(0o755)
+    monkeypatch.setattr(grafana.shutil, "which", lambda name: str(binary))
+    (folder := tmp_path / "demo").mkdir()
+    with grafana.dashboards(folder, "http://127.0.0.1:1234") as address:
+        words = eventually(lambda: read(folder / "grafana.args"))
+    assert words.split() == ["server", "--homepath", str(grafana.PACKAGED)]
+    given = dict(line.split("=", 1) for line in (folder / "grafana.env").read_text().splitlines())
+    assert address == f"http://127.0.0.1:{given['GF_SERVER_HTTP_PORT']}"
+    assert Path(given["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]).exists()
+    source, provider = (
+        yaml.safe_load((Path(given["GF_PATHS_PROVISIONING"]) / one / name).read_text())
+        for one, name in (("datasources", "prometheus.yml"), ("dashboards", "dch.yml"))
+    )
+    assert source["datasources"][0]["url"] == "http://127.0.0.1:1234"
+    assert list(Path(provider["providers"][0]["options"]["path"]).glob("*.json"))
+
+
+def test_without_grafana_nothing_is_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(grafana.shutil, "which", lambda name: None)
+    with grafana.dashboards(tmp_path, "http://127.0.0.1:1234") as address:
+        assert address is None
+    assert list(tmp_path.iterdir()) == []
