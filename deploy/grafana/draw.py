@@ -118,7 +118,8 @@ def _draw_table(axes: Axes, panel: Panel, found: Sequence[Series]) -> None:
     lines = [(*found[0].labels, "value"), *rows] if rows else [("no data",)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     room = int(9.2 * panel.width) - 10 - sum(widths) - 2 * len(widths)
-    widths[widths.index(max(widths))] += min(room, 0)  # the widest column is cut at its left
+    widest = widths.index(max(widths))
+    widths[widest] = max(widths[widest] + min(room, 0), len(lines[0][widest]))  # it is cut at its left
     told = "\n".join("  ".join(map(_cell, line, widths)) for line in lines)
     axes.text(0.01, 0.95, told, va="top", fontsize=7.5, family="monospace", color=TEXT, clip_on=True)
 

@@ -47,7 +47,7 @@ class DemoCluster:
         """
         # The environment may hold settings of the user's own service, which must not affect the demo.
         environment = outer_environ() | self.settings.replace(metrics_port=ANY_PORT, **changes).variables()
-        return self.processes.start(name, [name], environment | (variables or {}))
+        return self.processes.start(name, [name], environment | dict(variables or {}))
 
     def publish_generation(self, recommender: Recommender) -> None:
         """Publish a model that was fitted on all ratings published so far."""

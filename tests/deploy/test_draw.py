@@ -88,3 +88,34 @@ def test_a_number_has_the_colour_of_its_limits(draw):
     falls = draw.Panel("b", "percentunit", "", (), "stat", warn_at=0.5, falls=True)
     assert [draw.color(rises, value) for value in (0.5, 1, 5)] == [draw.GOOD, draw.WARN, draw.ALARM]
     assert [draw.color(falls, value) for value in (0.4, 0.5)] == [draw.ALARM, draw.GOOD]
+
+
+def series(draw, name, *values, last_minute=1.0):
+    minutes = [last_minute * at / len(values) for at in range(1, len(values) + 1)]
+    return draw.Series(name, {"instance": name, "generation": "3"}, minutes, list(values))
+
+
+def test_a_legend_names_the_highest_series_with_their_last_values_and_counts_the_others(draw):
+    axes = draw.plt.figure().add_subplot()
+    panel = draw.Panel("a", "s", "", ())
+    draw._draw_lines(axes, panel, [series(draw, f"n{at}", 10 * at, at) for at in range(1, 10)], 1)
+    names = [one.get_text() for one in axes.get_legend().get_texts()]
+    assert names == ["n5  5 s", "n6  6 s", "n7  7 s", "n8  8 s", "n9  9 s", "and 4 more"]
+
+
+def test_lines_of_zeros_and_no_lines_at_all_have_a_scale(draw):
+    panel = draw.Panel("a", "percentunit", "", ())
+    for found in ([series(draw, "a", 0.0, 0.0)], []):
+        axes = draw.plt.figure().add_subplot()
+        draw._draw_lines(axes, panel, found, 1)
+        assert axes.get_ylim() == (0, 0.1)
+
+
+def test_a_table_has_a_column_for_each_label_and_only_series_that_go_on(draw):
+    axes = draw.plt.figure().add_subplot()
+    panel = draw.Panel("a", "short", "", (), "table", width=4)
+    ended = series(draw, "ended", 1.0, last_minute=0.5)
+    draw._draw_table(axes, panel, [ended, series(draw, "http://a-long-address:1234", 2.0)])
+    header, line = axes.texts[0].get_text().splitlines()
+    assert header.split() == ["instance", "generation", "value"]
+    assert line.split() == ["..s:1234", "3", "2"]
