@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
 
-from tests.deploy.expressions import DASHBOARDS
+from tests.deploy.expressions import DASHBOARDS, panels, plain
 from tests.deploy.prometheus_tools import ROOT
 from tests.streams.brokers import eventually
 
@@ -60,6 +61,17 @@ def test_a_model_comes_into_service(service):
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
 def test_grafana_has_loaded_a_dashboard(service, file):
     eventually(lambda: get(f"{GRAFANA}/api/dashboards/uid/{file.stem}"), START_S, 2)
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_prometheus_answers_every_query_that_grafana_sends_it(service, file):
+    proxy = f"{GRAFANA}/api/datasources/proxy/uid/dch-prometheus/api/v1/query?query="
+    eventually(lambda: get(proxy + "up"), START_S, 2)
+    for panel in panels(file):
+        for target in panel["targets"]:
+            found = get(proxy + urllib.parse.quote(plain(target["expr"])))
+            assert found is not None, panel["title"]
+            assert found["status"] == "success", panel["title"]
 
 
 def test_images_run_without_root(service):
