@@ -9,7 +9,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,8 +39,8 @@ HISTORY = {
 """Series of the week before the run, with one value: they stand for a week of running."""
 
 
-OF_ROLE = {"worker": {"DCH_SERVED_SHARE": "1"}, "observer": {"DCH_SHOW_INTERVAL_S": "2"}}
-"""Variables of one role: all users are observed, and windows are shown at once."""
+OF_ROLE = {"worker": {"DCH_SERVED_SHARE": "1"}, "observer": {"DCH_SHOW_INTERVAL_S": "5"}}
+"""Variables of one role: all users are observed, and windows are shown soon."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Run:
     """The metrics port of each process by its name."""
 
     folder: Path
-    quick: Prometheus
-    """A second Prometheus with the same rules, all durations divided by ``FACTOR``."""
+    quick: Prometheus | None
+    """A second Prometheus with the same rules, all durations divided by ``FACTOR``; None if not asked for."""
 
     of_role: Mapping[str, Mapping[str, str]]
     """Variables of one role."""
@@ -107,7 +107,7 @@ class Run:
 
 
 @contextmanager
-def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE):
+def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE, has_quick=False):
     """Run the service on a broker with a stream of ratings and requests; yield the run, which goes on.
 
     Args:
@@ -115,6 +115,7 @@ def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE):
         folder: for all files.
         bad_per_s: records a second that no worker can read.
         of_role: variables of one role.
+        has_quick: whether a second Prometheus runs, with the same rules and short durations.
     """
     settings = TrainerSettings(
         bootstrap_servers=broker,
@@ -132,10 +133,12 @@ def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE):
     with Processes(folder) as processes:
         _stream(settings, "--first-ratings", FIRST_RATINGS, "--duration-s", 0)
         _dch(settings, "trainer", "--once")
-        with (
-            prometheus(folder / "watch", ports, "prometheus") as watch,
-            prometheus(folder / "quick", ports, "quick", rules=quick_rules(folder / "quick")) as quick,
-        ):
+        second = (
+            prometheus(folder / "quick", ports, "quick", rules=quick_rules(folder / "quick"), scrape_s=1)
+            if has_quick
+            else nullcontext()
+        )
+        with prometheus(folder / "watch", ports, "prometheus") as watch, second as quick:
             found = Run(watch, processes, settings, time.time(), ports, folder, quick, of_role)
             for name in ("worker-1", "worker-2", "trainer", "observer"):
                 processes.wait_ready(found.start(name, name.partition("-")[0]))
@@ -146,7 +149,7 @@ def live_run(broker, folder, *, bad_per_s=BAD_PER_S, of_role=OF_ROLE):
 
 
 @contextmanager
-def prometheus(folder, ports, own, *, rules=RULES):
+def prometheus(folder, ports, own, *, rules=RULES, scrape_s=2):
     """Run Prometheus with the rules of this repository and a week of history; yield it.
 
     Args:
@@ -154,12 +157,13 @@ def prometheus(folder, ports, own, *, rules=RULES):
         ports: by name: what to scrape, and its own.
         own: the name of its own port.
         rules: folder of the rules.
+        scrape_s: seconds between two scrapes of a role.
     """
     folder.mkdir(exist_ok=True)
     data = folder / "prometheus"
     backfill(folder, data, time.time())
     config = yaml.safe_load((RULES / "prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "2s"}
+    config["global"] = {"scrape_interval": f"{scrape_s}s", "evaluation_interval": "2s"}
     config["rule_files"] = [str(rules / name) for name in config["rule_files"]]
     for job in config["scrape_configs"]:
         del job["dns_sd_configs"]

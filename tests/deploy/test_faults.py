@@ -144,7 +144,7 @@ def live(tmp_path_factory):
     of_role = OF_ROLE | {"worker": OF_ROLE["worker"] | SLOW_CLIENT}
     with (
         own_cluster(folder / "kafka") as cluster,
-        live_run(cluster.address, folder, bad_per_s=0, of_role=of_role) as run,
+        live_run(cluster.address, folder, bad_per_s=0, of_role=of_role, has_quick=True) as run,
     ):
         eventually(lambda: run.quick.value(RATINGS_ARRIVE), WAIT_S, 0.5)
         yield Live(run, cluster)
