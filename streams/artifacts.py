@@ -9,9 +9,10 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import compress
 from pathlib import Path, PurePath
 
 import fsspec
@@ -24,6 +25,9 @@ from streams.kafka import Patience, Producer
 from streams.kafka.records import Output
 from streams.messages import ModelPointer, encode_model_pointer, model_key
 from streams.settings import RoleSettings
+
+FOLDER_PREFIX = "gen-"
+"""How the names of the folders of artifacts begin."""
 
 
 class StoreError(ArtifactError):
@@ -88,7 +92,7 @@ def location_of(artifacts: str, generation: int, sha256: str) -> str:
     It is absolute, because readers may have another working directory. Two models of one generation have
     different locations, so neither overwrites the other.
     """
-    return f"{root_of(artifacts)}/gen-{generation:06d}-{generation_hash(sha256)}"
+    return f"{root_of(artifacts)}/{FOLDER_PREFIX}{generation:06d}-{generation_hash(sha256)}"
 
 
 def root_of(artifacts: str) -> str:
@@ -272,6 +276,72 @@ def exists(location: str) -> bool:
         raise
     except Exception as error:
         raise StoreError(f"{location} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def are_missing(artifacts: str, pointers: Sequence[ModelPointer]) -> list[bool]:
+    """Return which artifacts a store does not hold that holds others.
+
+    A store without any other artifact may be the wrong one, or a folder on which nothing is mounted: nothing
+    is said to be missing there. Nor is an artifact outside of the store.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    names = _names(artifacts)
+    folders = [_folder_within(artifacts, pointer) for pointer in pointers]
+    missing = [
+        folder is not None and not (folder in names and exists(location_within(artifacts, pointer)))
+        for folder, pointer in zip(folders, pointers, strict=True)
+    ]
+    others = names - set(compress(folders, missing))
+    return missing if any(name.startswith(FOLDER_PREFIX) for name in others) else [False] * len(missing)
+
+
+def newest_held(artifacts: str, pointers: Sequence[ModelPointer]) -> ModelPointer | None:
+    """Return the last of these pointers whose artifact is in the store, by the checksum of its manifest.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    names = _names(artifacts)
+    for pointer in reversed(pointers):
+        if _folder_within(artifacts, pointer) in names and _is_held(artifacts, pointer):
+            return pointer
+    return None
+
+
+def _is_held(artifacts: str, pointer: ModelPointer) -> bool:
+    system, path = open_store(location_within(artifacts, pointer))
+    try:
+        manifest = system.cat_file(f"{path}/{MANIFEST}")
+    except FileNotFoundError:
+        return False
+    except Exception as error:
+        raise StoreError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
+    return hashlib.sha256(manifest).hexdigest() == pointer.sha256.lower()
+
+
+def _names(artifacts: str) -> set[str]:
+    """Return the names of the folders and files in a store."""
+    try:
+        system, path = open_store(artifacts)
+        system.invalidate_cache()
+        return {name.rstrip("/").rpartition("/")[2] for name in system.ls(path, detail=False)}
+    except (MissingExtraError, ConfigError):
+        raise
+    except Exception as error:
+        raise StoreError(f"{artifacts} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _folder_within(artifacts: str, pointer: ModelPointer) -> str | None:
+    """Return the folder of the store in which an artifact is; None if it is outside."""
+    try:
+        location = location_within(artifacts, pointer)
+    except StoreError:
+        raise
+    except ArtifactError:
+        return None
+    return location.removeprefix(root_of(artifacts) + "/").partition("/")[0]
 
 
 def _is_local(system: fsspec.AbstractFileSystem) -> bool:

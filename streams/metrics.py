@@ -168,10 +168,10 @@ MODEL_SWAP_DURATION_SECONDS = histogram(
 MODELS_REFUSED = counter(
     "dch_models_refused_total",
     "Model pointers refused; reason is malformed, outside (of --artifacts), artifact (corrupt or of"
-    " another format) or older.",
-    jump="An artifact is damaged, or roles have different --artifacts.",
+    " another format), missing (the store holds others, but not this one) or older.",
+    jump="An artifact is damaged or was deleted, or roles have different --artifacts.",
     roles="worker",
-    labels={"reason": ("malformed", "outside", "artifact", "older")},
+    labels={"reason": ("malformed", "outside", "artifact", "missing", "older")},
 )
 TRAINER_ACTIVE = gauge(
     "dch_trainer_active",

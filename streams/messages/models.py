@@ -9,7 +9,7 @@ from dch.artifact import generation_hash
 from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages.envelope import open_record
-from streams.messages.fields import MAX_GENERATION, MAX_OFFSET, Fields, short_repr
+from streams.messages.fields import MAX_GENERATION, MAX_OFFSET, MAX_RATING, Fields, short_repr
 from streams.messages.times import latest_ms, own_time
 
 MAX_FOLLOWED = 10**9
@@ -80,7 +80,7 @@ def decode_model_pointer(record: Record) -> ModelPointer:
         sha256=fields.hexadecimal("sha256", 1, 32),
         watermarks=_offsets(fields, "watermarks"),
         trained_at=fields.integer("trained_at", low=0, high=latest_ms(own_time(record))),
-        metrics=fields.mapping("metrics"),
+        metrics=_metrics(fields),
         rolled_back_from=_generation(fields, "rolled_back_from"),
         rolled_back_to=_generation(fields, "rolled_back_to"),
         counted_from=_offsets(fields, "counted_from"),
@@ -98,6 +98,17 @@ def _location(fields: Fields) -> str:
     if len(location) > MAX_LOCATION or "::" in location or not is_plain or not _LOCATION.fullmatch(location):
         raise BadRecord("location", f"expected a path or scheme://path, got {short_repr(location)}")
     return location
+
+
+def _metrics(fields: Fields) -> Mapping[str, object]:
+    """Return the figures of a model unchanged; each number among them fits in a float."""
+    found = fields.mapping("metrics")
+    for name, figure in found.items():
+        if isinstance(figure, int | float) and not abs(figure) <= MAX_RATING:
+            raise BadRecord(
+                "metrics", f"expected finite numbers, got one under {short_repr(name)} that is not"
+            )
+    return found
 
 
 def _offsets(fields: Fields, field: str) -> Mapping[str, int]:

@@ -196,7 +196,7 @@ class Trainer:
             ratings=train,
             newest=newest,
             config=_fit_config(self._settings),
-            generation=1 if current is None else current.generation + 1,
+            generation=self._source.next_generation,
             in_service=None if current is None else (current.location, current.sha256),
             margin=self._settings.refit_margin,
             accept_unmeasured=self._accept_unmeasured,

@@ -1,9 +1,13 @@
 """Read the log into memory, and follow the model in service.
 
 Every trainer reads all partitions, whether it is the active one or stands by.
+
+The model in service is the newest one that was announced and is in the store. Any record may name an artifact
+that exists nowhere; workers pass it over too. Only its number counts: the next generation is beyond it.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -26,6 +30,11 @@ log = logging.getLogger("streams.trainer")
 POLL_S = 0.2
 LAG_INTERVAL_S = 1.0
 N_KEPT = 5
+LOOK_AGAIN_S = 10.0
+"""Time between two looks for the model in service while the store does not have it, or cannot be read."""
+
+MAX_POINTERS = 1000
+"""Announced models that may be in service; a pointer has about a kilobyte."""
 
 
 class Source:
@@ -43,6 +52,7 @@ class Source:
 
         self.log = RatingLog()
         self.in_service: ModelPointer | None = None
+        self.next_generation = 1
         self.newest_models: deque[ModelPointer] = deque(maxlen=N_KEPT)
         """The last models that were in service, the present one included; oldest first."""
 
@@ -55,6 +65,9 @@ class Source:
         self._consumer = consumer or Consumer(
             settings, group=settings.group_of("trainer"), start="earliest", patience=self.patience
         )
+        self._followed: ModelPointer | None = None  # the pointer of ``in_service``, as it was read
+        self._announced: list[ModelPointer] = []  # oldest first, those of one generation in their order
+        self._must_look, self._looked_at = False, -math.inf
         self._replay = ReplayProgress()
         partitions = [Partition(self._models, 0)] + [
             Partition(name, number)
@@ -77,6 +90,8 @@ class Source:
         self.log.add_ratings([record for record in records if record.topic == self._ratings])
         self._add_others([record for record in records if record.topic != self._ratings])
         self._replay.note(self._consumer)
+        if self._must_look and self.is_caught_up:
+            self._find_in_service()
         return self.in_service is not before
 
     def _show_lag(self, records: Sequence[Record]) -> None:
@@ -114,21 +129,63 @@ class Source:
                 continue  # the worker writes its dead letter
 
     def _add_pointer(self, pointer: ModelPointer) -> None:
-        """Follow a pointer to a newer generation, at its location inside our own store.
+        """Keep a pointer, with its location inside our own store.
 
         Of two models of one generation, the later one counts, as in the worker.
         """
-        newest = -1 if self.in_service is None else self.in_service.generation
         try:
             location = artifacts.location_within(self._artifacts, pointer)
-            if not is_followed(pointer.generation, newest):
+            if not is_followed(pointer.generation, self.next_generation - 1):
                 raise ArtifactError("no trainer gets to this generation")
         except ArtifactError as error:
             log.warning("model ignored generation=%d reason=%s", pointer.generation, error)
             return
-        if pointer.generation >= newest:
-            self.in_service = msgspec.structs.replace(pointer, location=location)
-            self.newest_models.append(self.in_service)
+        pointer = msgspec.structs.replace(pointer, location=location)
+        self._announced = [found for found in self._announced if found != pointer] + [pointer]
+        self._announced.sort(key=lambda found: found.generation)
+        del self._announced[:-MAX_POINTERS]
+        self.next_generation = self._announced[-1].generation + 1
+        self._must_look, self._looked_at = True, -math.inf
+
+    def _find_in_service(self) -> None:
+        """Find the newest announced model that the store has; if it has none, take the newest one.
+
+        While the store cannot be read, nobody can tell; then the newest one counts, too.
+        """
+        if time.monotonic() - self._looked_at < LOOK_AGAIN_S:
+            return
+        self._looked_at, newest = time.monotonic(), self._announced[-1]
+        try:
+            found = artifacts.newest_held(self._artifacts, self._announced)
+        except ArtifactError as error:
+            log.warning("the model in service is not known for sure reason=%s", error)
+            found = None
+        self._must_look = found is None
+        if found is not None and found is not newest:
+            log.warning(
+                "model passed over, it is not in the store generation=%d in_service=%d",
+                newest.generation,
+                found.generation,
+            )
+        self._set_in_service(found or newest)
+
+    def _set_in_service(self, pointer: ModelPointer) -> None:
+        """Follow a pointer. Watermarks beyond the ends of `ratings` would hide all ratings to come."""
+        if self._followed == pointer:
+            return
+        self._followed = pointer
+        ends = self._ends()
+        bounded = {
+            name: {key: min(offset, ends.get(key, 0)) for key, offset in getattr(pointer, name).items()}
+            for name in ("watermarks", "counted_from")
+        }
+        self.in_service = msgspec.structs.replace(pointer, **bounded)
+        self.newest_models.append(self.in_service)
+
+    def _ends(self) -> dict[str, int]:
+        """Return the end of each partition of `ratings`, by its number as text."""
+        partitions = [Partition(self._ratings, number) for number in self._partitions]
+        return {str(one.partition): end for one, end in self._consumer.end_offsets(partitions).items()}
 
 
 def watermarks_of(pointer: ModelPointer | None) -> Watermarks:

@@ -25,7 +25,7 @@ from streams.kafka.replay import ReplayProgress
 from streams.messages import FeatureRecord, decode_item, decode_item_code
 from streams.worker.context import FetchedModel, TableBatch, WorkerContext
 from streams.worker.counters import count_events
-from streams.worker.models import ModelFetcher
+from streams.worker.model_fetcher import ModelFetcher
 
 log = logging.getLogger("streams.worker")
 

@@ -1,4 +1,4 @@
-"""Models of the worker: fetched through their pointers by *tables*, put into service by *ingest*.
+"""Models of the worker, put into service by *ingest*; ``model_fetcher`` has fetched them.
 
 The first model is served as soon as it is fetched. A later one is swapped in once the item codes of its
 generation are there.
@@ -10,156 +10,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dch.errors import ArtifactError
 from dch.models.model import Model
 from dch.recommender import Recommender
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
-from streams import artifacts
-from streams.artifacts import StoreError
-from streams.errors import BadRecord
 from streams.kafka.outbox import Outbox
-from streams.kafka.records import Record
-from streams.messages import ItemCode, ModelPointer, decode_model_pointer, is_followed
+from streams.messages import ModelPointer
 from streams.metrics import (
     ITEM_CODES_AWAITED,
     MODEL_INFO,
-    MODEL_LOAD_FAILURES,
     MODEL_SWAP_DURATION_SECONDS,
     MODEL_TRAINED_TIMESTAMP_SECONDS,
-    MODELS_REFUSED,
 )
 from streams.settings import WorkerSettings
-from streams.worker.context import AwaitedModel, FetchedModel, WorkerContext
+from streams.worker.context import FetchedModel
 from streams.worker.item_codes import ItemCodeTable
+from streams.worker.model_fetcher import is_newer, refuse_older
 from streams.worker.prequential import Trials
 
 log = logging.getLogger("streams.worker")
 
-FIRST_RETRY_S, LAST_RETRY_S = 0.5, 10.0
-"""The first wait before another attempt to load a model from a failing store, and the longest."""
-
 FIRST_REPUBLISH_S, LAST_REPUBLISH_S = 30.0, 600.0
 """The first wait before the item codes of the next generation are published again, and the longest."""
-
-MAX_PENDING = 16
-"""Announced models kept until the newest of them is loaded."""
-
-
-class ModelFetcher:
-    """Fetches the models that pointers name. Only the tables thread uses it.
-
-    A model that the store does not give is tried again until it does, or until a newer one is announced.
-    An earlier one is not taken instead: other workers may serve the announced one already.
-    """
-
-    def __init__(self, context: WorkerContext, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._context, self._settings, self._now = context, context.settings, now
-        self._pending: list[tuple[ModelPointer, float]] = []  # newest last, each with the time it was read
-        self._fetched: ModelPointer | None = None
-        self._retry_at, self._retry_s = 0.0, FIRST_RETRY_S
-
-    def read(self, record: Record) -> None:
-        """Decode a pointer and keep it until the next ``fetch_newest``; refuse one that no trainer follows.
-
-        Raises:
-            BadRecord: it is not a pointer.
-        """
-        try:
-            pointer = decode_model_pointer(record)
-        except BadRecord:
-            MODELS_REFUSED.labels("malformed").inc()
-            raise
-        if not is_followed(pointer.generation, self._newest_generation()):
-            refuse(pointer, "malformed", "no trainer gets to this generation")
-            return
-        self._pending.append((pointer, self._now()))
-        self._pending.sort(key=lambda found: found[0].generation)  # stable: the later of two equal ones last
-        del self._pending[:-MAX_PENDING]
-        self._retry_at, self._retry_s = 0.0, FIRST_RETRY_S
-
-    def fetch_newest(self) -> FetchedModel | None:
-        """Return the newest announced model, once, if the store gives it; refuse invalid and older models."""
-        while self._pending and self._now() >= self._retry_at:
-            pointer, read_at_s = self._pending[-1]
-            try:
-                model = self._fetch(pointer, read_at_s)
-            except StoreError as error:
-                self._retry_later(pointer, error)
-                return None
-            self._pending.pop()
-            if model is not None:
-                self._pending.clear()
-                self._fetched, self._context.awaited_model = pointer, None
-                return FetchedModel(model, pointer, read_at_s)
-        if not self._pending:
-            self._context.awaited_model = None
-        return None
-
-    def may_be_next(self, code: ItemCode) -> bool:
-        """Tell whether an item code may belong to a model that was not fetched yet."""
-        fetched = self._fetched
-        if fetched is None or code.generation > fetched.generation:
-            return True
-        return code.generation == fetched.generation and code.generation_hash != fetched.generation_hash
-
-    def _newest_generation(self) -> int:
-        known = [pointer for pointer, _ in self._pending] + ([self._fetched] if self._fetched else [])
-        return max((pointer.generation for pointer in known), default=-1)
-
-    def _fetch(self, pointer: ModelPointer, read_at_s: float) -> Model | None:
-        """Return the model of a pointer, or None if it is refused for good.
-
-        Raises:
-            StoreError: the store fails; try again.
-        """
-        if self._fetched is not None and not is_newer(pointer, self._fetched):
-            refuse_older(pointer, self._fetched.generation)
-            return None
-        try:
-            location = artifacts.location_within(self._settings.artifacts, pointer)
-        except StoreError:
-            raise
-        except ArtifactError as error:
-            refuse(pointer, "outside", error)
-            return None
-        awaited = self._context.awaited_model
-        since_s = read_at_s if awaited is None else awaited.since_s
-        self._context.awaited_model = AwaitedModel(pointer.generation, since_s)
-        return self._load(pointer, location)
-
-    def _load(self, pointer: ModelPointer, location: str) -> Model | None:
-        try:
-            model = artifacts.load(location, pointer.sha256)
-            if model.generation != pointer.generation:
-                raise ArtifactError(f"{pointer.location} holds generation {model.generation}")
-        except StoreError:
-            raise
-        except ArtifactError as error:
-            refuse(pointer, "artifact", error)
-            return None
-        return model
-
-    def _retry_later(self, pointer: ModelPointer, error: StoreError) -> None:
-        MODEL_LOAD_FAILURES.inc()
-        log.warning(
-            "model not loaded yet generation=%d retry_in_s=%g reason=%s",
-            pointer.generation,
-            self._retry_s,
-            error,
-        )
-        self._retry_at = self._now() + self._retry_s
-        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
-
-
-def is_newer(pointer: ModelPointer, than: ModelPointer) -> bool:
-    """Tell whether a pointer that was read later names a newer model.
-
-    Of two models of one generation, the later one counts: compaction keeps only that one for later readers.
-    """
-    return pointer.generation > than.generation or (
-        pointer.generation == than.generation and pointer.sha256 != than.sha256
-    )
 
 
 class ModelSwapper:
@@ -259,17 +131,6 @@ class ModelSwapper:
 def model_labels(pointer: ModelPointer) -> tuple[str, str, str]:
     """Return the values of the labels of ``dch_model_info``."""
     return str(pointer.generation), pointer.generation_hash, pointer.location
-
-
-def refuse(pointer: ModelPointer, label: str, reason: object) -> None:
-    """Log and count a pointer that is not followed."""
-    MODELS_REFUSED.labels(label).inc()
-    log.warning("model refused generation=%d reason=%s", pointer.generation, reason)
-
-
-def refuse_older(pointer: ModelPointer, newest: int) -> None:
-    """Log and count a pointer whose generation is not newer than the newest one."""
-    refuse(pointer, "older", f"not newer than {newest}")
 
 
 def warm_up(model: Model) -> None:

@@ -1,18 +1,15 @@
 """Mutated records: valid records of every topic with bytes changed, cut or repeated.
 
 They name users and items of their own, so that one that stays valid changes no other user or item. Codes of
-items on `item-codes` could not be told from real ones otherwise.
+items on `item-codes` could not be told from real ones otherwise. Pointers on `models` that stay valid name an
+artifact that exists nowhere.
 """
 
 import json
 import random
 from collections.abc import Iterator
 
-from dch.errors import ArtifactError
-from streams.artifacts import location_within
-from streams.errors import BadRecord
-from streams.kafka.records import Output, Record
-from streams.messages import decode_model_pointer
+from streams.kafka.records import Output
 from streams.settings import WorkerSettings
 from streams.topics import TOPICS
 
@@ -47,19 +44,7 @@ def mutated(settings: WorkerSettings, n: int, seed: int) -> Iterator[Output]:
             data = b"not json " + b"x" * 3_000_000
         partition = 0 if name == "models" else rng.randrange(settings.partitions)
         headers = [("kafka_correlationId", _mutate(b"0" * 16, rng))] if name == "requests" else []
-        if name == "models" and _may_be_awaited(settings, data):
-            data = b"{" + data
         yield Output(settings.topic(name), _mutate(key, rng), data, partition, headers)
-
-
-def _may_be_awaited(settings: WorkerSettings, data: bytes) -> bool:
-    """Return whether a pointer is good. Workers would rightly wait for its model, which never comes."""
-    try:
-        pointer = decode_model_pointer(Record("models", 0, 0, b"model", data, NOW_MS))
-        location_within(settings.artifacts, pointer)
-    except (BadRecord, ArtifactError):
-        return False
-    return True
 
 
 def _valid(name: str, id_: str, rng: random.Random) -> tuple[bytes, bytes]:

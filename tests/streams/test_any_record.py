@@ -23,6 +23,8 @@ from streams.messages import DECODERS, ModelPointer
 from streams.observer.observer import Observer
 from streams.settings import TrainerSettings, WorkerSettings
 from streams.topics import TOPICS
+from streams.trainer.fit import IN_SERVICE_NDCG, NEWEST_NDCG
+from streams.trainer.main import Trainer
 from streams.trainer.source import Source
 from streams.worker.context import FetchedModel, WorkerContext
 from streams.worker.global_tables import GlobalTables
@@ -77,6 +79,7 @@ records = st.builds(
 )
 CODE = {"generation": 1, "code": "00" * 8, "ratings": 1, "positives": 1}
 POINTER = {"generation": 2, "location": "gen-2", "sha256": "00" * 32, "watermarks": {}, "trained_at": 1}
+FIGURES = {NEWEST_NDCG: 0.1, IN_SERVICE_NDCG: 0.1}
 RATING = {"user": "u1", "item": "i1", "rating": 5, "timestamp": NOW_MS, "offset": 1}
 
 
@@ -91,6 +94,8 @@ examples = [
     record("models", POINTER | {"trained_at": 2**63 - 1}),
     record("models", POINTER | {"watermarks": {"9" * 5000: 1}}),
     record("models", POINTER | {"watermarks": {"999999999999": 1}}),
+    *(record("models", POINTER | {"metrics": FIGURES | {name: 10**400}}) for name in FIGURES),
+    record("models", POINTER | {"metrics": FIGURES | {NEWEST_NDCG: True, IN_SERVICE_NDCG: [0.1]}}),
     *(record("models", POINTER | {"location": location}) for location in LOCATIONS),
     record("item-codes", CODE | {"generation": 2**63 - 1}),
     record("item-codes", CODE | {"ratings": 2**63 - 1, "positives": 2**63 - 1}),
@@ -143,6 +148,18 @@ def test_any_record_of_any_topic_decodes_to_values_within_bounds_or_is_a_bad_rec
     str(found).encode()
 
 
+class Active:
+    """In place of the publisher: this trainer is the active one."""
+
+    group = "trainer"
+
+    def poll(self):
+        return True
+
+    def note(self, pointer):
+        pass
+
+
 class Clients(Log):
     """A consumer and a producer in one, which accept everything."""
 
@@ -193,12 +210,16 @@ class Roles:
         self.requests = Requests(context, clients, clients, clients)
         self.observer = Observer()
         self.observer.restored([0])
-        self.source = Source(TrainerSettings(partitions=1, artifacts=str(artifacts)), clients)
+        of_trainer = TrainerSettings(partitions=1, artifacts=str(artifacts), refit_ratings=0)
+        self.source = Source(of_trainer, clients)
+        self.trainer = Trainer(of_trainer, self.source, Active(), threading.Event(), once=False)
 
     def apply(self, record):
         """Apply a record as every role that reads its topic does."""
         if record.topic in self.ingest._assignment.topics:
             self.ingest.process([record])
+            self.ingest._gauges._updated_at = 0.0
+            self.ingest._gauges.update([record], self.ingest._assignment.partitions())
             self.ingest.encode_items()
         elif record.topic == "requests":
             self.requests._answer_all([record])
@@ -215,7 +236,7 @@ class Roles:
             self.observer.restore(record)
         if record.topic in {"ratings", "users", "items", "models"}:
             self.clients.records = [record]
-            self.source.read()
+            self.trainer._step()
             self.source.log.ratings({})
 
 
@@ -247,8 +268,5 @@ def test_no_pointer_keeps_the_trainer_from_its_next_generation(roles):
     for generation in (2**63 - 1, 2**31 - 1, 10**9, 10**9 + 1):
         location = f"{roles.context.settings.artifacts}/gen-{generation}"
         roles.apply(record("models", POINTER | {"generation": generation, "location": location}))
-    found = roles.source.in_service
-    following = 1 if found is None else found.generation + 1
-    assert isinstance(
-        decoded(DECODERS["models"], record("models", POINTER | {"generation": following})), ModelPointer
-    )
+    following = POINTER | {"generation": roles.source.next_generation}
+    assert isinstance(decoded(DECODERS["models"], record("models", following)), ModelPointer)

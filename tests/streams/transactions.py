@@ -20,6 +20,7 @@ def begin(settings, outputs):
             "bootstrap.servers": settings.bootstrap_servers,
             "transactional.id": uuid.uuid4().hex,
             "partitioner": "murmur2_random",
+            "transaction.timeout.ms": 600_000,  # longer than any test leaves one open
         }
     )
     producer.init_transactions(TIMEOUT_S)

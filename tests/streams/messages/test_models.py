@@ -55,6 +55,7 @@ def test_an_invalid_watermark_is_a_bad_record_that_names_its_partition():
         ("counted_from", {"x": 1}),
         ("rolled_back_from", -1),
         ("rolled_back_to", "7"),
+        ("metrics", {"ndcg@20": 10**400}),
         *(
             ("location", bad)
             for bad in ("", "http:", "s3:", "c:", "simplecache::file:///x", "a\0b", "x" * 5000)

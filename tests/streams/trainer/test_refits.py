@@ -46,6 +46,10 @@ class Script:
     def is_caught_up(self):
         return self._left <= 0
 
+    @property
+    def next_generation(self):
+        return 1 if self.in_service is None else self.in_service.generation + 1
+
     def read(self):
         self._left -= 1
         entry = self._entries.pop(0) if self._entries else []

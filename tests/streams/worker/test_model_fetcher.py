@@ -18,7 +18,7 @@ from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
 from streams.worker.global_tables import GlobalTables
 from streams.worker.main import checks
-from streams.worker.models import LAST_RETRY_S, ModelFetcher
+from streams.worker.model_fetcher import LAST_RETRY_S, LOOK_AGAIN_S, MAX_PENDING, ModelFetcher
 from tests.streams.worker.test_assignment import Log
 
 T, FAR_MS = 1_700_000_000_000, 4_000_000_000_000  # a pointer must not be later than its record
@@ -139,14 +139,23 @@ def test_a_model_that_is_wrong_for_good_is_refused_and_the_one_before_is_taken(g
 
 def test_an_earlier_model_is_not_taken_in_place_of_one_that_the_store_will_give(given):
     first, second = given.upload(1), given.upload(2)
-    hidden = given.store / "hidden"
-    folder = given.store / second.location.rpartition("/")[2]
-    folder.rename(hidden)
+    manifest = given.store / second.location.rpartition("/")[2] / "manifest.json"
+    manifest.rename(aside := given.store / "aside")
+    manifest.mkdir()  # it is there and cannot be read
     for pointer in (second, first):
         given.announce(pointer)
-    assert given.pass_until_tried(30) is None
-    hidden.rename(folder)
+    assert given.pass_until_tried(2 * LIMIT_S) is None
+    manifest.rmdir()
+    aside.rename(manifest)
     assert given.pass_until_tried(LAST_RETRY_S + 1).model.generation == 2
+
+
+def test_at_its_start_a_worker_passes_over_a_missing_artifact_within_seconds(given):
+    given.announce(first := given.upload(1))
+    given.announce(lost(first, 2))
+    began = given.now
+    assert given.pass_until_tried(LIMIT_S / 4).pointer == first
+    assert given.now - began >= LIMIT_S / 10
 
 
 @pytest.mark.parametrize("is_running", [True, False])
@@ -184,12 +193,96 @@ def test_generations_go_on_beyond_the_largest_that_is_followed_at_once():
     assert not is_followed(newest + 2, newest)
 
 
+def lost(pointer, generation, **changes):
+    """Return a pointer to an artifact that the store never had."""
+    return replace(pointer, generation=generation, sha256=f"{generation:064x}", location="gone", **changes)
+
+
+def test_an_artifact_that_the_store_lacks_is_passed_over_before_the_worker_counts_as_behind(given):
+    given.announce(first := given.upload(1))
+    assert given.fetcher.fetch_newest().pointer == first
+    missing, second = refused("missing"), given.upload(2)
+    for pointer in (lost(first, 9), second, lost(first, 7), lost(first, 9)):
+        given.announce(pointer)
+    began = given.now
+    assert given.pass_until_tried(LIMIT_S).pointer == second
+    assert 0.5 * LIMIT_S <= given.now - began < LIMIT_S, "an artifact may come a little late"
+    assert refused("missing") == missing + 2
+    assert (given.missing(), given.context.awaited_model) == ("", None)
+    given.announce(lost(first, 9))
+    assert given.pass_until_tried(2 * LIMIT_S) is None
+    assert given.missing() == "", "the same pointer again is nothing new"
+
+
+def test_pointers_to_nothing_that_keep_coming_delay_no_model_for_longer(given):
+    given.announce(first := given.upload(1))
+    assert given.fetcher.fetch_newest().pointer == first
+    given.announce(second := given.upload(2))
+    for generation in range(10, 130):
+        given.announce(lost(first, generation))
+        if found := given.pass_until_tried(0.5):
+            break
+        assert given.missing() == ""
+    assert found.pointer == second
+
+
+def test_a_model_that_was_passed_over_is_looked_for_now_and_then(given):
+    given.announce(first := given.upload(1))
+    assert given.fetcher.fetch_newest().pointer == first
+    second = given.upload(2)
+    folder = given.store / second.location.rpartition("/")[2]
+    folder.rename(given.store / "late")
+    given.announce(second)
+    assert given.pass_until_tried(3 * LIMIT_S) is None
+    (given.store / "late").rename(folder)
+    assert given.pass_until_tried(LOOK_AGAIN_S + 1).pointer == second
+
+
+def test_a_model_that_another_worker_serves_is_waited_for_and_the_worker_says_so(given):
+    """This worker has another store by mistake: its lists would have fewer and fewer items."""
+    given.announce(first := given.upload(1))
+    assert given.fetcher.fetch_newest().pointer == first
+    given.announce(second := lost(first, 2))
+    code = ItemCode(2, "00" * 8, 1, 1, generation_hash=second.generation_hash)
+    assert given.fetcher.may_be_next(code)
+    assert given.pass_until_tried(LIMIT_S + 1) is None
+    assert "cannot load generation 2" in given.missing()
+
+
+def test_the_codes_of_another_worker_bring_back_a_model_that_was_passed_over(given):
+    given.announce(first := given.upload(1))
+    assert given.fetcher.fetch_newest().pointer == first
+    given.announce(second := lost(first, 2))
+    assert given.pass_until_tried(2 * LIMIT_S) is None
+    assert given.missing() == ""
+    given.fetcher.may_be_next(ItemCode(2, "00" * 8, 1, 1, generation_hash=second.generation_hash))
+    assert given.pass_until_tried(LIMIT_S - 1) is None
+    assert given.missing() == "", "the time counts anew"
+    assert given.pass_until_tried(2) is None
+    assert "cannot load generation 2" in given.missing()
+
+
+def test_a_store_without_any_artifact_is_one_that_fails(given):
+    """It may be a folder on which nothing is mounted."""
+    given.announce(first := given.upload(1))
+    assert given.fetcher.fetch_newest().pointer == first
+    given.take_away()
+    given.store.mkdir()
+    given.announce(lost(first, 2))
+    assert given.pass_until_tried(LIMIT_S + 1) is None
+    assert "cannot load generation 2" in given.missing()
+
+
 def test_the_fetcher_keeps_few_pointers_however_many_are_announced(given):
     pointer = given.upload(1)
     given.take_away()
     for _ in range(1000):
         given.announce(pointer)
-    assert len(given.fetcher._pending) < 20
+    assert len(given.fetcher._pending) == 1
+    for generation in range(2, MAX_PENDING + 100):
+        given.announce(lost(pointer, generation))
+    assert len(given.fetcher._pending) == MAX_PENDING
+    given.give_back()
 
 
 class Tables(Log):

@@ -1,13 +1,20 @@
-"""Two workers on real Kafka, of which one cannot read the store for a while: no list has fewer items."""
+"""Workers on real Kafka that lack an artifact.
 
+While a store fails, no list has fewer items. A model that is nowhere stops nobody.
+"""
+
+import subprocess
+import sys
 import urllib.request
 
 import pytest
 from random_models import random_model
 
 from streams.messages import ErrorReply, decode_model_pointer
-from tests.streams.brokers import eventually, free_ports
-from tests.streams.world import worker_process
+from streams.trainer.fit import IN_SERVICE_NDCG, NEWEST_NDCG
+from tests.streams.brokers import ROOT, eventually, free_ports
+from tests.streams.trainer.test_trainer import planted
+from tests.streams.world import environ, worker_process
 
 pytestmark = [
     pytest.mark.usefixtures("kernels"),
@@ -90,6 +97,35 @@ def test_a_worker_that_cannot_read_the_store_answers_with_errors_and_the_others_
         assert hash_ == pointer_hash(world)
         expected = world.expected(NEXT)
         eventually(lambda: world.item_codes() == expected.item_codes(), WAIT_S)
+
+
+def test_a_pointer_to_nothing_stops_neither_workers_nor_the_trainer(world, tmp_path):
+    """Nor do watermarks that no partition has, or figures that no float holds."""
+    settings = world.settings.replace(model_load_timeout_s=6.0)
+    world.publish(MODEL)
+    world.rate(*planted(n=1500))
+    with worker_process(settings, tmp_path / "log", ready=False) as one:
+        eventually(one.is_ready, WAIT_S)
+        nowhere = {"location": "/gone"}
+        world.publish(MODEL, generation=7, sha256="7" * 64, watermarks={"0": 2**60}, **nowhere)
+        figures = {NEWEST_NDCG: 10**400, IN_SERVICE_NDCG: 0}
+        world.publish(MODEL, generation=8, sha256="8" * 64, metrics=figures, **nowhere)
+
+        def is_passed_over():
+            assert one.is_ready()
+            assert world.ask("u1").generation == 1, "it goes on serving, without a pause"
+            return metric(one, 'dch_models_refused_total{reason="missing"}')
+
+        eventually(is_passed_over, WAIT_S)
+        eventually(lambda: len(world.read_all("models-dlt")) == 1)
+        command = [sys.executable, "-m", "streams", "trainer", "--once"]
+        ran = subprocess.run(command, cwd=ROOT, env=environ(settings), capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        eventually(lambda: world.ask("u1").generation == 8, WAIT_S)
+        world.publish(MODEL, generation=9, sha256="9" * 64, **nowhere)
+        one.kill()
+    with worker_process(settings, tmp_path / "log2"):  # it starts although the newest model is nowhere
+        assert world.ask("u1").generation == 8
 
 
 def pairs():
