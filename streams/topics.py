@@ -31,6 +31,9 @@ NOT_AHEAD = {AFTER_MAX: str(MAX_AHEAD_S * 1000)}
 OPTIONAL = frozenset({AFTER_MAX})
 """Topic configuration that is left out if the broker does not know it."""
 
+# A record from the future would make the observer pass over all others as late. The broker's time is none.
+STAMPED_BY_BROKER = {"message.timestamp.type": "LogAppendTime"}
+
 ONE_DAY_SEGMENTS = {"segment.ms": str(24 * 3600 * 1000)}
 """The broker deletes whole segments only; its default of 7 days would double a retention of 7 days."""
 
@@ -114,13 +117,13 @@ SERVED = Topic(
     name="served",
     key="user id",
     holds="what sampled users were shown, and which of it they rated",
-    config=DELETE | SEVEN_DAYS,
+    config=DELETE | SEVEN_DAYS | STAMPED_BY_BROKER,
 )
 OBSERVER_CHANGELOG = Topic(
     name="observer-changelog",
     key="id of a record of served",
     holds="the records of served that observers have counted, from which they restore their state",
-    config=DELETE | NINE_DAYS,
+    config=DELETE | NINE_DAYS | STAMPED_BY_BROKER,
     has_dead_letters=False,
 )
 

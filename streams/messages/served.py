@@ -17,7 +17,7 @@ from streams.messages.fields import MAX_COUNT, MAX_GENERATION, MAX_HASH_BYTES, M
 from streams.messages.item_ratings import Offset
 from streams.messages.ratings import ShortId, TimeMs
 from streams.messages.requests import MAX_K, STRATEGIES
-from streams.messages.times import latest_ms, own_time
+from streams.messages.times import own_time
 
 USER_COHORTS = ("no_ratings", "few_ratings", "some_ratings", "many_ratings")
 """Cohorts of users by their number of live ratings when a list was made: 0, 1 to 4, 5 to 19, 20 or more."""
@@ -29,6 +29,11 @@ ARMS = ("default",)
 """Arms of experiments; there is one so far."""
 
 KINDS = ("list", "rating")
+
+MAX_AHEAD_MS = 3_600_000
+"""A time may be later than that of its record by this much: the worker's clock and the broker's differ. It is
+far below a day, so that no record makes others late."""
+
 MAX_POPULARITY = MAX_K * MAX_COUNT
 
 PartitionNumber = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
@@ -106,10 +111,9 @@ def decode_served(record: Record) -> Served:
         found: Served = _fast(record.value or b"")
     except DECODE_ERRORS:
         found = _decode_slowly(record)
-    own = own_time(record)
-    if found.time >= latest_ms(own):
+    if found.time > own_time(record) + MAX_AHEAD_MS:
         raise BadRecord(
-            "time", f"expected at most a day after that of the record, got {found.time}", reason="time"
+            "time", f"expected at most an hour after that of the record, got {found.time}", reason="time"
         )
     if isinstance(found, ServedList):
         _check(found)

@@ -92,6 +92,13 @@ def test_topics_with_tombstones_and_ratings_take_no_record_that_is_stamped_ahead
     assert topics.unknown(broker, SETTINGS) == []
 
 
+def test_what_the_observer_reads_is_stamped_by_the_broker():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    stamped = {name for name, topic in broker.topics.items() if "message.timestamp.type" in topic.config}
+    assert stamped == {"t-served", "t-observer-changelog"}
+
+
 def test_a_configuration_that_the_broker_does_not_know_is_a_warning_and_no_difference():
     broker = Broker()
     topics.create(broker, SETTINGS)

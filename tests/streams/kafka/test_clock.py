@@ -7,9 +7,10 @@ import pytest
 
 from streams import publish, topics
 from streams.errors import TimeRefusedError
-from streams.kafka import Admin, Producer, clock
+from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer, clock
 from streams.kafka.clock import seconds_ahead, too_far_ahead
 from streams.kafka.records import Output
+from streams.kafka.replay import read_to_end
 from streams.settings import KafkaSettings
 from tests.streams.cli.running import dch
 
@@ -48,6 +49,23 @@ def test_a_broker_refuses_records_that_are_stamped_ahead(kafka, prefix, name):
     producer.send(Output(settings.topic(name), b"k", b"{}", timestamp_ms=now_ms + 400_000))
     with pytest.raises(TimeRefusedError, match="Invalid timestamp"):
         producer.flush()
+    Admin(settings).delete([settings.topic(topic.name) for topic in topics.EVERY_TOPIC])
+
+
+@pytest.mark.real_broker
+@pytest.mark.broker
+@pytest.mark.parametrize("name", ["served", "observer-changelog"])
+def test_a_broker_stamps_what_the_observer_reads_by_its_own_clock(kafka, prefix, name):
+    settings = KafkaSettings(bootstrap_servers=kafka, prefix=prefix)
+    topics.create(Admin(settings), settings)
+    assert topics.check(Admin(settings), settings) == []
+    producer, now_ms = Producer(settings), int(time.time() * 1000)
+    producer.send(Output(settings.topic(name), b"k", b"{}", 0, timestamp_ms=now_ms + 10**12))
+    producer.flush()
+    consumer = Consumer(settings, group=prefix + "reader", start="earliest")
+    (found,) = read_to_end(consumer, {Partition(settings.topic(name), 0): BEGINNING})
+    assert now_ms - 60_000 < found.timestamp_ms < now_ms + 600_000
+    consumer.close()
     Admin(settings).delete([settings.topic(topic.name) for topic in topics.EVERY_TOPIC])
 
 

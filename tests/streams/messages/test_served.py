@@ -70,7 +70,7 @@ def test_a_list_of_an_earlier_worker_has_no_hash_and_digits_are_lower_case():
         (LIST, {"offset": 2**63}, "offset: expected a whole number"),
         (RATING, {"item": ...}, "item: missing"),
         (RATING, {"time": 5}, "time: expected a whole number"),
-        (RATING, {"time": NOW_MS + 2 * 86_400_000}, "time: expected at most a day after"),
+        (RATING, {"time": NOW_MS + 3_600_001}, "time: expected at most an hour after"),
     ],
 )
 def test_a_bad_record_names_the_field(found, changes, message):

@@ -5,10 +5,19 @@ from prometheus_client import REGISTRY
 
 from streams import metrics
 from streams.errors import BadRecord
+from streams.messages.served import MAX_AHEAD_MS
 from streams.metrics import WITHIN
 from streams.observer.observer import Observer, key_of
 from tests.streams.observer.oracle import expected_cells, expected_exposure, label, window
-from tests.streams.observer.served_records import DAY_MS, MINUTE_MS, a_list, a_rating, a_record, traffic
+from tests.streams.observer.served_records import (
+    BASE_MS,
+    DAY_MS,
+    MINUTE_MS,
+    a_list,
+    a_rating,
+    a_record,
+    traffic,
+)
 
 NAMES = ("strategy", "cohort", "generation", "arm")
 MEASURES = ("lists", "items", "new_items", "repeated_items", "popularity")
@@ -148,6 +157,18 @@ def test_records_that_count_and_their_copies_are_kept_and_others_are_not():
     found = observe(owning(0), [a_record(one) for one in (new, new, old, b"{}")])
     assert found == [b"list-0-4", b"list-0-4", None, "bad"]
     assert key_of(old) == b"rating-0-5"
+
+
+def test_no_record_makes_those_of_its_own_time_late():
+    """The broker stamps records of `served`, so none is from the future."""
+    found = Observer()
+    found.restored([0])
+    now = a_record(a_list()).timestamp_ms
+    for ahead in (MAX_AHEAD_MS + 1, 40 * DAY_MS):
+        with pytest.raises(BadRecord, match="time: expected at most an hour"):
+            found.observe(a_record(a_list(time=now - BASE_MS + ahead, offset=ahead)))
+    assert found.observe(a_record(a_list(time=now - BASE_MS + MAX_AHEAD_MS, offset=1)))
+    assert found.observe(a_record(a_list(time=now - BASE_MS, offset=2))), "it counts"
 
 
 def test_a_bad_record_of_the_changelog_is_passed_over():
