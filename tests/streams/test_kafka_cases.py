@@ -189,8 +189,9 @@ def test_transactions_hold_up_neither_workers_nor_the_trainer_while_ratings_keep
         worker_process(first, tmp_path / "one"),  # ready although ratings keep coming
     ):
         assert all(world.ask(user).ratings > 0 for user in users)
+        of_trainer = first.replace(metrics_port=free_ports(2))
         command = [sys.executable, "-m", "streams", "trainer", "--once"]
-        ran = subprocess.run(command, cwd=ROOT, env=environ(first), capture_output=True, text=True)
+        ran = subprocess.run(command, cwd=ROOT, env=environ(of_trainer), capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         eventually(lambda: world.ask("u1").generation == 2, 60)
         with worker_process(second, tmp_path / "two"):

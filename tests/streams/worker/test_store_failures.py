@@ -118,8 +118,9 @@ def test_a_pointer_to_nothing_stops_neither_workers_nor_the_trainer(world, tmp_p
 
         eventually(is_passed_over, WAIT_S)
         eventually(lambda: len(world.read_all("models-dlt")) == 1)
+        of_trainer = settings.replace(metrics_port=free_ports(2))
         command = [sys.executable, "-m", "streams", "trainer", "--once"]
-        ran = subprocess.run(command, cwd=ROOT, env=environ(settings), capture_output=True, text=True)
+        ran = subprocess.run(command, cwd=ROOT, env=environ(of_trainer), capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         eventually(lambda: world.ask("u1").generation == 8, WAIT_S)
         world.publish(MODEL, generation=9, sha256="9" * 64, **nowhere)
