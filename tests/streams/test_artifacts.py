@@ -2,6 +2,7 @@
 
 import fsspec
 import pytest
+from msgspec.structs import replace
 from random_models import random_model
 
 from dch.artifact import MANIFEST, MODEL, manifest_sha256, save_model
@@ -194,3 +195,21 @@ def test_what_may_pass_is_a_store_error_and_what_is_wrong_for_good_is_not(store,
         with pytest.raises(ArtifactError) as caught:
             artifacts.load(location, checksum)
         assert not isinstance(caught.value, StoreError)
+
+
+def test_what_a_store_lacks_is_told_from_a_store_that_says_nothing(store, draft, tmp_path):
+    with pytest.raises(StoreError):
+        artifacts.are_missing(store, [])  # there is no store
+    held = artifacts.upload_model(store, draft, {})
+    root = artifacts.root_of(store)
+    lost = [replace(held, sha256="7" * 64, location=f"{root}/{name}") for name in ("gen-7", "a/b", "..")]
+    outside = replace(held, location="ftp://h/x")
+    assert artifacts.are_missing(store, [held, *lost[:2], outside]) == [False, True, True, False]
+    corrupt = replace(held, sha256="7" * 64)
+    assert artifacts.are_missing(store, [corrupt]) == [False]
+    assert artifacts.newest_held(store, [held, corrupt, *lost]) == held
+    assert artifacts.newest_held(store, [corrupt, *lost]) is None
+    system, path = fsspec.core.url_to_fs(held.location)
+    system.rm_file(f"{path}/{MANIFEST}")
+    assert artifacts.are_missing(store, [held, *lost[:2]]) == [False] * 3, "the store holds no other artifact"
+    assert artifacts.newest_held(store, [held]) is None
