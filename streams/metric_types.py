@@ -1,4 +1,6 @@
-"""How a metric is declared: name, meaning, labels, and what a jump in it means; and a histogram for batches.
+"""How a metric is declared: name, meaning, labels, and what a jump in it means.
+
+Beside the kinds of prometheus_client there are a histogram for batches, and gauges that change together.
 
 Each declaration is kept in ``CATALOGUE``. The table in ``docs/metrics.md`` is made from it, and the tests of
 dashboards and alerts look names and labels up in it.
@@ -11,7 +13,7 @@ from itertools import product
 
 import numpy as np
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -106,6 +108,37 @@ def show_zeros(role: str) -> None:
         if role in declared.roles and declared.labels and all(declared.labels.values()):
             for values in product(*declared.labels.values()):
                 found.labels(*values)
+
+
+class GaugeGroup(Collector):
+    """Gauges that are replaced all at once.
+
+    A scrape never sees some of them before a change and others after it, so a ratio of two of them is that of
+    one moment. Label values that are not set again disappear.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._meanings: dict[str, tuple[str, list[str]]] = {}
+        self._values: Mapping[str, Mapping[tuple[str, ...], float]] = {}
+        registry.register(self)
+
+    def gauge(self, name: str, meaning: str, *, jump: str, roles: str, labels: Labels) -> str:
+        """Declare a gauge of the group, and return its name."""
+        self._meanings[name] = meaning, _declare(name, "gauge", meaning, jump, labels, roles)
+        return name
+
+    def replace(self, values: Mapping[str, Mapping[tuple[str, ...], float]]) -> None:
+        """Set all gauges: the value of each tuple of label values, by name of the gauge."""
+        self._values = values
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges for an exposition."""
+        values = self._values
+        for name, (meaning, labels) in self._meanings.items():
+            family = GaugeMetricFamily(name, meaning, labels=labels)
+            for of, value in values.get(name, {}).items():
+                family.add_metric(of, value)
+            yield family
 
 
 class BatchHistogram(Collector):

@@ -5,7 +5,7 @@ A ratio is a pair of counters, which the reader divides. Each label has a fixed 
 
 from prometheus_client import disable_created_metrics
 
-from streams.metric_types import batch_histogram, counter, gauge, histogram
+from streams.metric_types import GaugeGroup, batch_histogram, counter, gauge, histogram
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, which no panel reads
 
@@ -324,56 +324,57 @@ SERVED_DROPPED = counter(
     roles="observer",
     labels={"reason": ("repeated", "late")},
 )
-SERVED_WINDOW_LISTS = gauge(
+SERVED_WINDOWS = GaugeGroup()
+SERVED_WINDOW_LISTS = SERVED_WINDOWS.gauge(
     "dch_served_window_lists",
     "Lists in the newest minutes of record time, up to the minute of the newest record.",
     jump=TRAFFIC,
     roles="observer",
     labels=WINDOW_LABELS,
 )
-SERVED_WINDOW_ITEMS = gauge(
+SERVED_WINDOW_ITEMS = SERVED_WINDOWS.gauge(
     "dch_served_window_items",
     "Items on the lists of the window.",
     jump=TRAFFIC,
     roles="observer",
     labels=WINDOW_LABELS,
 )
-SERVED_WINDOW_NEW_ITEMS = gauge(
+SERVED_WINDOW_NEW_ITEMS = SERVED_WINDOWS.gauge(
     "dch_served_window_new_items",
     "Items on the lists of the window that the fit of the generation never saw.",
     jump="As for `dch_served_new_items_total`.",
     roles="observer",
     labels=WINDOW_LABELS,
 )
-SERVED_WINDOW_REPEATED_ITEMS = gauge(
+SERVED_WINDOW_REPEATED_ITEMS = SERVED_WINDOWS.gauge(
     "dch_served_window_repeated_items",
     "Items on the lists of the window that an earlier list showed to the same user within 7 days.",
     jump="As for `dch_served_repeated_items_total`.",
     roles="observer",
     labels=WINDOW_LABELS,
 )
-SERVED_WINDOW_POPULARITY = gauge(
+SERVED_WINDOW_POPULARITY = SERVED_WINDOWS.gauge(
     "dch_served_window_popularity_ratings",
     "Sum of the popularity (positive ratings) of the items on the lists of the window.",
     jump="As for `dch_served_popularity_total`.",
     roles="observer",
     labels=WINDOW_LABELS,
 )
-SERVED_WINDOW_HITS = gauge(
+SERVED_WINDOW_HITS = SERVED_WINDOWS.gauge(
     "dch_served_window_hits",
     "Lists of the window of which the user has liked an item so far, within this time of the list.",
     jump="As for `dch_served_hits_total`. A short window is young: its hits within 24h are still to come.",
     roles="observer",
     labels={**WINDOW_LABELS, "within": WITHIN},
 )
-SERVED_WINDOW_TIME_TO_LIKE = gauge(
+SERVED_WINDOW_TIME_TO_LIKE = SERVED_WINDOWS.gauge(
     "dch_served_window_time_to_like_seconds",
     "Sum of the times from a list of the window to the first like of an item of it, over the hits within 7d.",
     jump="Over the hits within 7d: users decide faster or slower.",
     roles="observer",
     labels=WINDOW_LABELS,
 )
-SERVED_COVERAGE = gauge(
+SERVED_COVERAGE = SERVED_WINDOWS.gauge(
     "dch_served_coverage_ratio",
     "Share of the catalogue that the lists of the window showed, in the partitions of this observer; the "
     "label value all stands for any value.",
@@ -381,7 +382,7 @@ SERVED_COVERAGE = gauge(
     roles="observer",
     labels=WINDOW_LABELS,
 )
-SERVED_GINI = gauge(
+SERVED_GINI = SERVED_WINDOWS.gauge(
     "dch_served_gini_ratio",
     "Gini coefficient of how often the lists of the window showed each item of the catalogue, in the "
     "partitions of this observer: 0 is even, 1 is one item alone; the label value all stands for any value.",

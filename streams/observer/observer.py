@@ -1,5 +1,6 @@
 """The observer without Kafka: what a record of `served` does, and what is shown of it all."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
@@ -30,11 +31,11 @@ from streams.metrics import (
     SERVED_WINDOW_POPULARITY,
     SERVED_WINDOW_REPEATED_ITEMS,
     SERVED_WINDOW_TIME_TO_LIKE,
+    SERVED_WINDOWS,
     WITHIN,
 )
 from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Label, Names
 from streams.observer.list_columns import Lists
-from streams.observer.shown_labels import Shown
 from streams.observer.windows import MINUTE_MS, exposures, in_window, joined, window_sums
 
 WINDOW_MINUTES = {"5m": 5, "1h": 60, "24h": 1440}
@@ -51,6 +52,9 @@ GAUGES = (
 )
 """In the order of MEASURES."""
 
+Values = defaultdict[str, dict[tuple[str, ...], float]]
+"""The values of the gauges of SERVED_WINDOWS, by name and label values."""
+
 
 class Observer:
     """Counts the partitions of `served` that one process owns, and sets the metrics."""
@@ -58,7 +62,6 @@ class Observer:
     def __init__(self) -> None:
         self._names = Names()
         self._counted: dict[tuple[int, int], NDArray[np.int64]] = {}
-        self._shown = Shown()
         self._is_paused = False
         self.partitions: dict[int, JoinedLists] = {}
 
@@ -112,9 +115,10 @@ class Observer:
         OBSERVER_STATE_BYTES.set(sum(part.nbytes for part in parts))
         lists = joined([part.lists.kept for part in parts]) if parts else JoinedLists(self._names).lists.kept
         last_minute = newest_ms // MINUTE_MS
+        values: Values = defaultdict(dict)
         for window, n_minutes in WINDOW_MINUTES.items():
-            self._show_window(window, in_window(lists, last_minute, n_minutes))
-        self._shown.remove_the_others()
+            self._sum_window(window, in_window(lists, last_minute, n_minutes), values)
+        SERVED_WINDOWS.replace(values)
 
     def _partition(self, number: int) -> JoinedLists:
         return self.partitions.setdefault(number, JoinedLists(self._names))
@@ -142,20 +146,19 @@ class Observer:
             for within, value in zip(WITHIN, values[len(MEASURES) :], strict=True):
                 SERVED_HITS.labels(*label, within).inc(value)
 
-    def _show_window(self, window: str, lists: Lists) -> None:
-        show = self._shown.set
+    def _sum_window(self, window: str, lists: Lists, values_of: Values) -> None:
         for row, sums in window_sums(lists).items():
             label, values = (window, *self._names.labels[row]), sums.tolist()
             *hits, delay_ms = values[len(MEASURES) :]
-            for gauge, value in zip(GAUGES, values, strict=False):
-                show(gauge, label, value)
+            for name, value in zip(GAUGES, values, strict=False):
+                values_of[name][label] = value
             for within, value in zip(WITHIN, hits, strict=True):
-                show(SERVED_WINDOW_HITS, (*label, within), value)
-            show(SERVED_WINDOW_TIME_TO_LIKE, label, delay_ms / 1000)
+                values_of[SERVED_WINDOW_HITS][*label, within] = value
+            values_of[SERVED_WINDOW_TIME_TO_LIKE][label] = delay_ms / 1000
         if len(lists.time):
             for group, found in exposures(lists, self._names.labels).items():
-                show(SERVED_COVERAGE, (window, *group), found.coverage)
-                show(SERVED_GINI, (window, *group), found.gini)
+                values_of[SERVED_COVERAGE][window, *group] = found.coverage
+                values_of[SERVED_GINI][window, *group] = found.gini
 
 
 def key_of(found: Served) -> bytes:

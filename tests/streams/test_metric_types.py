@@ -1,4 +1,4 @@
-"""The histogram for batches gives what observing one by one gives."""
+"""Metrics of our own kinds: a histogram for batches, and gauges that change together."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
 from streams import metric_types
-from streams.metric_types import BatchHistogram
+from streams.metric_types import CATALOGUE, BatchHistogram, GaugeGroup
 
 BUCKETS = (0.01, 0.1, 1)
 
@@ -35,3 +35,23 @@ def test_many_values_are_observed_like_one_by_one(batches):
 def test_a_name_is_declared_once():
     with pytest.raises(ValueError, match="declared twice"):
         metric_types.counter("dch_events_total", "Again.", jump="None.", roles="worker")
+
+
+def test_a_scrape_sees_the_gauges_of_a_group_at_one_moment(monkeypatch):
+    monkeypatch.setattr("streams.metric_types.CATALOGUE", dict(CATALOGUE))
+    registry = CollectorRegistry()
+    group = GaugeGroup(registry)
+    lists, hits = (
+        group.gauge(name, "Of a window.", jump="-", roles="observer", labels={"window": ("1h", "24h")})
+        for name in ("test_lists", "test_hits")
+    )
+    group.replace({lists: {("1h",): 2, ("24h",): 5}, hits: {("1h",): 1}})
+    scrape = group.collect()
+    first = next(scrape)
+    group.replace(
+        {lists: {("24h",): 6}, hits: {("24h",): 6}}
+    )  # the scrape has read the lists, not yet the hits
+    seen = [(one.name, one.labels, one.value) for family in (first, *scrape) for one in family.samples]
+    assert seen == [(lists, {"window": "1h"}, 2), (lists, {"window": "24h"}, 5), (hits, {"window": "1h"}, 1)]
+    assert registry.get_sample_value(hits, {"window": "24h"}) == 6
+    assert registry.get_sample_value(lists, {"window": "1h"}) is None
