@@ -1,6 +1,5 @@
 """Grafana beside the demo, with the dashboards of this repository, if it is installed."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streams.demo.processes import STOP_S
+from streams.settings.sources import outer_environ
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "dashboards"
 PROVISIONING = DASHBOARDS.parent / "provisioning"
@@ -33,7 +33,7 @@ def dashboards(folder: Path, prometheus: str) -> Iterator[str | None]:
     port = free_port()
     provision(folder / "provisioning", prometheus)
     command = [binary, "server", "--homepath", str(_home(Path(binary)))]
-    environment = os.environ | variables(folder, port)
+    environment = outer_environ() | variables(folder, port)
     with (folder / "grafana.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:

@@ -100,7 +100,8 @@ class World:
 
     @cached_property
     def client(self):
-        return RecommendClient(self.settings.as_role(ClientSettings))
+        patient = self.settings.as_role(ClientSettings, request_timeout_s=60)  # the machine may be busy
+        return RecommendClient(patient)
 
     def ask(self, user=None, **kwargs):
         return self.client.ask(RecommendRequest(user=user, **kwargs))

@@ -178,11 +178,13 @@ def test_an_observer_counts_what_is_served_and_bad_records_become_dead_letters(l
 
 @pytest.mark.prove
 def test_a_kill_between_changelog_and_commit_counts_nothing_twice_and_loses_nothing(log):
-    first = [traffic(10 + at, 600, step_ms=MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
-    log.send(first)
-    expected = expected_windows(log.sent)
+    whole = [traffic(10 + at, 600, step_ms=MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
+    log.send([records[:300] for records in whole])
     with observer(log.settings, "tests.streams.observer.killed_at_commit") as process:
+        eventually(lambda: log.committed() > 0, 120)
+        log.send([records[300:] for records in whole])  # at its next commit the process is killed
         assert process.wait(120) == -9
+    expected = expected_windows(log.sent)
     n_kept = log.n_records("observer-changelog")
     assert 0 < log.committed() < n_kept
     with observer(log.settings):

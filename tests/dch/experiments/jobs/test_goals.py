@@ -11,7 +11,7 @@ from dch.experiments.plan import Plan
 from dch.experiments.reports.goal_list import GOALS
 from dch.experiments.reports.goals_report import goals_pages
 
-QUICK = DchConfig(steps=4, hidden=64, vector_size=8, batch=40, sampled_items=30, threads=1)
+QUICK = DchConfig(steps=4, hidden=64, vector_size=8, batch=40, sampled_items=30, threads=1, neighbours=0)
 
 
 @pytest.fixture(scope="module")
