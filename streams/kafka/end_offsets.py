@@ -23,8 +23,16 @@ from streams.settings import KafkaSettings
 log = logging.getLogger("streams.kafka")
 
 ASK_INTERVAL_S = 5.0
-ANSWER_S = 10.0
+ANSWER_S = 2.0
 """Longest wait for an answer. Until it is over nothing else is asked."""
+
+PAUSE_FACTOR = 20
+"""How many times as long as an answer took nothing is asked after it.
+
+While the leader of a partition is down, librdkafka asks for its new leader again and again, without a pause,
+until the answer is due: a core is busy, and so are the brokers that are left. So this lasts for a twentieth
+of the time at most.
+"""
 
 ISOLATION = {
     "read_committed": IsolationLevel.READ_COMMITTED,
@@ -60,17 +68,27 @@ class EndOffsets:
         self._isolation = ISOLATION[found.lower()]
         self._client: AdminClient | None = None  # created when it is needed
         self._waiting: Answers = {}
-        self._asked_at_s, self._asked_at_ms = -math.inf, 0
+        self._asked_at_s, self._answered_at_s, self._asked_at_ms = -math.inf, -math.inf, 0
         self._known: dict[Partition, End] = {}
 
     def look(self, partitions: Collection[Partition]) -> dict[Partition, End]:
         """Return the known ends of these partitions; ask again if the last answers are old."""
         if self._waiting and all(answer.done() for answer in self._waiting.values()):
             self._known, self._waiting = self._answered(), {}
-        if partitions and not self._waiting and time.monotonic() - self._asked_at_s >= ASK_INTERVAL_S:
+        if partitions and not self._waiting and time.monotonic() >= self._next_at_s():
             self._asked_at_s, self._asked_at_ms = time.monotonic(), time.time_ns() // 1_000_000
             self._waiting = self._ask(partitions)
         return {one: self._known[one] for one in partitions if one in self._known}
+
+    def _next_at_s(self) -> float:
+        """Return when to ask next, on the clock of ``time.monotonic``."""
+        if self._answered_at_s == -math.inf:
+            return self._asked_at_s + ASK_INTERVAL_S
+        took_s = max(self._answered_at_s - self._asked_at_s, 0.0)
+        return max(self._asked_at_s + ASK_INTERVAL_S, self._answered_at_s + PAUSE_FACTOR * took_s)
+
+    def _note_answer(self, _: object) -> None:
+        self._answered_at_s = time.monotonic()
 
     def _ask(self, partitions: Collection[Partition]) -> Answers:
         if self._client is None:
@@ -79,6 +97,8 @@ class EndOffsets:
         end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {to_topic_partition(one): end for one in partitions}
         found = self._client.list_offsets(asked, isolation_level=self._isolation, request_timeout=ANSWER_S)
+        for answer in found.values():
+            answer.add_done_callback(self._note_answer)
         return {Partition(one.topic, one.partition): answer for one, answer in found.items()}
 
     def _answered(self) -> dict[Partition, End]:

@@ -1,6 +1,7 @@
 """Lag is right while fetches stall, after idle times, and for partitions of which nothing was read."""
 
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -100,6 +101,7 @@ def topic(settings, prefix):
 @pytest.fixture
 def consumer(settings, monkeypatch):
     monkeypatch.setattr(end_offsets, "ASK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(end_offsets, "PAUSE_FACTOR", 0.0)
     found = Consumer(settings, group=settings.prefix + "reader", start="earliest", fill_s=0)
     yield found
     found.close()
@@ -153,6 +155,7 @@ def test_records_of_an_open_transaction_count_only_for_who_may_read_them(
     settings, topic, monkeypatch, isolation, end
 ):
     monkeypatch.setattr(end_offsets, "ASK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(end_offsets, "PAUSE_FACTOR", 0.0)
     place = Partition(topic, 0)
     send(settings, topic, 1)
     kept = transactions.write(settings, outputs(topic, 3), "open")
@@ -170,7 +173,7 @@ class Silent:
 
     def list_offsets(self, asked, **options):
         self.n_asked += 1
-        answers = {one: Future() for one in asked}
+        self.answers = answers = {one: Future() for one in asked}
         if self.error is not None:
             for answer in answers.values():
                 answer.set_exception(KafkaException(KafkaError(self.error)))
@@ -180,6 +183,7 @@ class Silent:
 @pytest.mark.parametrize(("error", "n_asked"), [(None, 1), (KafkaError._TIMED_OUT, 3)])
 def test_without_an_answer_the_end_is_unknown_and_nothing_waits_or_fails(monkeypatch, error, n_asked):
     monkeypatch.setattr(end_offsets, "ASK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(end_offsets, "PAUSE_FACTOR", 0.0)
     monkeypatch.setattr(end_offsets, "AdminClient", lambda config: client)
     client = Silent(error)
     ends = EndOffsets(KafkaSettings(bootstrap_servers="nowhere:1"))
@@ -193,3 +197,21 @@ def test_ends_are_asked_for_now_and_then():
     for _ in range(3):
         ends.look([A])
     assert client.n_asked == 1
+
+
+def test_an_answer_that_took_long_is_followed_by_a_long_pause(monkeypatch):
+    """While a leader is down, librdkafka keeps a core busy until the answer is due."""
+    now = SimpleNamespace(monotonic=lambda: now.s, time_ns=lambda: T0 * 1_000_000, s=100.0)
+    monkeypatch.setattr(end_offsets, "time", now)
+    ends = EndOffsets(KafkaSettings(bootstrap_servers="nowhere:1"))
+    ends._client = client = Silent()
+    ends.look([A])
+    (answer,) = client.answers.values()
+    now.s += 2.0
+    answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+    asked_at = []
+    for now.s in range(102, 152):
+        before = client.n_asked
+        ends.look([A])
+        asked_at += [now.s] * (client.n_asked - before)
+    assert asked_at == [102 + 20 * 2]
