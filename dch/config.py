@@ -180,7 +180,7 @@ class DchConfig:
 
     None: 32 if they make lists of held-out ratings better by two standard errors, otherwise none; that is
     decided beside the towers, which learn from all ratings. With too few users to decide on there are none.
-    Only for ``ranking``, and in lists only with ranking vectors.
+    Only for ``ranking``, with ranking vectors.
     """
 
     # Rating objective (Equation 1)

@@ -8,6 +8,7 @@ started and stopped by the tests; Docker, through testcontainers. Without one, i
 import json
 import os
 import resource
+import secrets
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+FIRST_PORT, FIRST_CLIENT_PORT = 10_000, 32_000
+"""Ports of servers; Linux gives clients those from 32768 up."""
 
 
 def eventually(condition: Callable[[], object], within_s: float = 20.0, every_s: float = 0.02) -> object:
@@ -180,9 +183,15 @@ def free_ports(apart: int) -> int:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free now, below those that the system gives to clients.
+
+    A client that reconnects to a dead server can be given the server's own port, which then cannot be bound.
+    """
+    while True:
+        port = FIRST_PORT + secrets.randbelow(FIRST_CLIENT_PORT - FIRST_PORT)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _docker_answers() -> bool:
