@@ -67,10 +67,8 @@ class ObserverApp:
         )
         self._read: dict[int, int] = {}  # by owned partition: the first offset that was not counted
         self._newest: dict[int, Record] = {}  # by partition: the last record that was counted
-        self._lag, self._ends = (
-            Lag(settings.prefix),
-            EndOffsets(settings, "read_uncommitted"),
-        )  # as Faust reads
+        self._lag = Lag(settings.prefix)
+        self._ends = EndOffsets(settings, "read_uncommitted")  # as Faust reads
         self._generation, self._owned = 0, list[int]()
         self._is_assigned, self._is_restored = asyncio.Event(), asyncio.Event()
         self.observer = Observer()
