@@ -12,7 +12,6 @@ depends on the user alone, so the score of an item never depends on which other 
 Items similar to an item are those that a rating of it speaks for, then the nearest codes: there is no vector.
 """
 
-import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from dch.models.towers import Floats, Ints
 from dch.search.distances import distance_of
 from dch.search.kept_positions import is_kept, keep_positions
 from dch.search.nearest import CANDIDATES, Nearest
+from dch.search.neighbour_sums import Sums, add_up, position_of
 from dch.search.order import Integers, keep_nearest, sort_results
 from dch.search.scores import round_query
 
@@ -40,9 +40,6 @@ LARGEST_WEIGHT = 127 * 65535
 OF_LARGEST = np.float32(1 / (LARGEST_WEIGHT * RATING_STEPS))
 """What 1 in the sum stands for without a vector: the score of one rated item is then from -1 to 1."""
 
-LISTED = 2
-"""Marks a touched item that is already among the candidates."""
-
 
 class Items(NamedTuple):
     """What is read of the items; the first five by row of the index, the last by row of the fit."""
@@ -53,21 +50,6 @@ class Items(NamedTuple):
     precedence: Integers  # (n,)
     fitted: Ints  # (n,) row of the item in the fit, negative where the fit never saw it
     rows: Ints  # (n_fitted,) row of a fitted item, negative where none is known
-
-
-class _Scratch(threading.local):
-    """Arrays over the fitted items that are zero between calls; one pair for each thread."""
-
-    def __init__(self) -> None:
-        self.sums, self.is_touched = np.zeros(0, np.int64), np.zeros(0, np.uint8)
-
-    def of(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        if len(self.sums) < n:
-            self.sums, self.is_touched = np.zeros(n, np.int64), np.zeros(n, np.uint8)
-        return self.sums[:n], self.is_touched[:n]
-
-
-_scratch = _Scratch()
 
 
 def rerank_with_neighbours(
@@ -95,42 +77,30 @@ def rerank_with_neighbours(
         vector: (vector_size,) the ranking vector of the user; empty: neighbours alone make the score.
         skip: (n_skipped,) rows that must not be found, in any order.
     """
-    sums, is_touched = _scratch.of(len(neighbours.scales))
     size = len(candidates) + max(k, CANDIDATES)
     found = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
-    n = _rerank(
-        candidates, k, items, neighbours, rated, query, vector, np.sort(skip), sums, is_touched, *found
-    )
+    n = _rerank(candidates, items, neighbours, rated, query, vector, np.sort(skip), *found)
     return found.head(min(n, k))
 
 
 @kernel
 def _rerank(
     candidates: Ints,
-    k: int,
     items: Items,
     neighbours: Neighbours,
     rated: Rated,
     query: Words,
     vector: Floats,
     skip: Ints,
-    sums: NDArray[np.int64],
-    is_touched: NDArray[np.uint8],
     rows: Ints,
     distances: Ints,
     scores: Floats,
 ) -> int:
     """Write the candidates and the neighbours, in the order of the list, and return how many there are."""
-    touched = add_up(neighbours, rated, sums, is_touched)
+    sums = add_up(neighbours, rated)
     size = len(rows) - len(candidates)
-    n = _strongest(touched, sums, size, items, neighbours, skip, rows, distances, scores)
-    for row in rows[:n]:
-        is_touched[items.fitted[row]] = LISTED
-    for row in candidates:
-        fitted = items.fitted[row]
-        if not (0 <= fitted < len(sums) and is_touched[fitted] == LISTED):
-            rows[n] = row
-            n += 1
+    n_strong = _strongest(sums, size, items, skip, rows, distances, scores)
+    n = _add_others(candidates, items.fitted, sums, n_strong, rows)
     rounded = np.empty(len(vector), np.int16)
     step, factor = OF_LARGEST, FIXED
     if len(vector):
@@ -139,9 +109,6 @@ def _rerank(
     for at in range(n):
         distances[at] = distance_of(items.words[rows[at]], query)
     has_kept = _score(rows[:n], items, neighbours.scales, sums, rounded, factor, step, scores)
-    for item in touched:
-        sums[item] = 0
-        is_touched[item] = 0
     sort_results(True, n, rows, distances, scores, items.precedence)
     if has_kept:
         without = _without_neighbours(candidates, items, query, rounded, step)
@@ -152,11 +119,25 @@ def _rerank(
 
 
 @kernel
+def _add_others(candidates: Ints, fitted: Ints, sums: Sums, n: int, rows: Ints) -> int:
+    """Append the candidates that are not among the first n rows; return how many rows there are."""
+    is_listed = np.zeros(len(sums.items), np.bool_)
+    for row in rows[:n]:
+        is_listed[position_of(sums, fitted[row])] = True
+    for row in candidates:
+        position = position_of(sums, fitted[row])
+        if position < 0 or not is_listed[position]:
+            rows[n] = row
+            n += 1
+    return n
+
+
+@kernel
 def _score(
     rows: Ints,
     items: Items,
     scales: NDArray[np.uint16],
-    sums: NDArray[np.int64],
+    sums: Sums,
     rounded: NDArray[np.int16],
     factor: int,
     step: np.float32,
@@ -166,10 +147,10 @@ def _score(
     has_kept = False
     for at in range(len(rows)):
         total = FIXED * _product(items.vectors[rows[at]], rounded)
-        if is_kept(rows[at], items.fitted, scales):
-            has_kept = True
-        else:
-            total += factor * sums[items.fitted[rows[at]]]
+        position = position_of(sums, items.fitted[rows[at]])
+        if position >= 0:
+            total += factor * sums.values[position]
+        has_kept = has_kept or is_kept(rows[at], items.fitted, scales)
         scores[at] = np.float32(total) * (step / np.float32(FIXED))
     return has_kept
 
@@ -188,60 +169,20 @@ def _without_neighbours(
 
 
 @kernel
-def add_up(
-    neighbours: Neighbours, rated: Rated, sums: NDArray[np.int64], is_touched: NDArray[np.uint8]
-) -> Ints:
-    """Write the sum over a history for each item that it speaks for; return these items, each once.
-
-    Args:
-        neighbours: the weights.
-        rated: the history.
-        sums: (n_fitted,) zeros; written.
-        is_touched: (n_fitted,) zeros; 1 where a sum was written.
-    """
-    room = 0
-    for item in rated.items:
-        if item < len(neighbours.scales):
-            room += neighbours.starts[item + 1] - neighbours.starts[item]
-    touched = np.empty(min(room, len(sums)), np.int32)
-    n = 0
-    for i in range(len(rated.items)):
-        item, weight = rated.items[i], rated.weights[i]
-        if item >= len(neighbours.scales):
-            continue
-        for at in range(neighbours.starts[item], neighbours.starts[item + 1]):
-            other = neighbours.items[at]
-            sums[other] += weight * np.int64(neighbours.weights[at])
-            if not is_touched[other]:
-                is_touched[other] = 1
-                touched[n] = other
-                n += 1
-    for other in touched[:n]:
-        sums[other] *= np.int64(neighbours.scales[other])
-    return touched[:n]
-
-
-@kernel
 def _strongest(
-    touched: Ints,
-    sums: NDArray[np.int64],
-    size: int,
-    items: Items,
-    neighbours: Neighbours,
-    skip: Ints,
-    rows: Ints,
-    distances: Ints,
-    scores: Floats,
+    sums: Sums, size: int, items: Items, skip: Ints, rows: Ints, distances: Ints, scores: Floats
 ) -> int:
     """Write the rows with the largest sums above 0 that may be listed; return how many there are."""
     n = 0
-    for fitted in touched:
-        row = items.rows[fitted]
-        if sums[fitted] <= 0 or row < 0 or row >= len(items.allowed) or not items.allowed[row]:
+    for position in range(len(sums.items)):
+        strength = np.float32(sums.values[position])
+        if sums.values[position] <= 0 or (n == size and strength < scores[0]):
+            continue  # the worst of a full heap is at its root; whatever else is read of an item takes long
+        row = items.rows[sums.items[position]]
+        if row < 0 or row >= len(items.allowed) or not items.allowed[row]:
             continue
         at = np.searchsorted(skip, row)
         if at == len(skip) or skip[at] != row:
-            strength = np.float32(sums[fitted])
             n = keep_nearest(size, n, row, 0, strength, rows, distances, scores, items.precedence)
     return n
 
