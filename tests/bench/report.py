@@ -186,9 +186,11 @@ def draw(figures):
                 if known := [point for point in points if point[1] is not None]:
                     axes.plot(*zip(*known, strict=True), label=label, color=COLOURS[at], marker=MARKERS[at])
             axes.set(title=title, xlabel="items", ylabel=unit)
-            if axes.lines:
-                axes.set(xscale="log", yscale="log")
-                axes.legend(fontsize=9)
+            axes.set(xscale="log", ylim=(0, None))
+            axes.set_xticks(figures.sizes, [f"{items:,}" for items in figures.sizes])
+            axes.minorticks_off()
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+            axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
         figure.suptitle(
             f"How costs grow with the catalogue (commit {figures.commit}, {figures.date})", fontsize=12
         )
