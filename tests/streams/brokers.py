@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_PORT, FIRST_CLIENT_PORT = 10_000, 32_000
 """Ports of servers; Linux gives clients those from 32768 up."""
+_given: set[int] = set()
 
 
 def eventually(condition: Callable[[], object], within_s: float = 20.0, every_s: float = 0.02) -> object:
@@ -163,35 +164,57 @@ def own_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
 @contextmanager
 def _distribution(script: Path, folder: Path, *options: str) -> Iterator[Cluster]:
     try:
-        port = free_ports(200)
-        command = [script, "start", folder, "--port", str(port), *options]
-        found = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
-        yield Cluster(script, folder, json.loads(found.stdout))
+        client = _started(script, folder, options)
+        yield Cluster(script, folder, client)
     finally:
         subprocess.run([script, "stop", folder], check=False, capture_output=True, timeout=60)
 
 
-def free_ports(apart: int) -> int:
-    """Return a port P for the cluster script, which also needs P + apart / 2 and P + apart to be free."""
-    while True:
-        port = _free_port()
-        with suppress(OSError, OverflowError):
-            for offset in (apart // 2, apart):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port + offset))
-            return port
+def _started(script: Path, folder: Path, options: Sequence[str], starts: int = 3) -> Mapping[str, str]:
+    """Start a cluster and return the settings of its clients; a start that fails is tried on other ports.
 
-
-def _free_port() -> int:
-    """Return a port that is free now, below those that the system gives to clients.
-
-    A client that reconnects to a dead server can be given the server's own port, which then cannot be bound.
+    Between the probe of a port and its use by the broker, seconds pass in which others can take it.
     """
+    problems = ""
+    for _ in range(starts):
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [script, "start", folder, "--port", str(free_ports(200)), *options]
+        found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
+        if found.returncode == 0:
+            return json.loads(found.stdout)
+        problems += f"{command}\n{found.stderr}\n"
+        subprocess.run([script, "stop", folder], check=False, capture_output=True, timeout=60)
+    pytest.fail(f"Apache Kafka did not start in {starts} tries:\n{problems}")
+
+
+def free_ports(apart: int) -> int:
+    """Return a port P for the cluster script, which also needs P + apart / 2 and P + apart to be free.
+
+    A port is given out once, and each worker of pytest has ports of its own. All are below those that the
+    system gives to clients: one that reconnects to a dead server can be given the server's own port.
+    """
+    first, last = _own_ports()
     while True:
-        port = FIRST_PORT + secrets.randbelow(FIRST_CLIENT_PORT - FIRST_PORT)
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
+        port = first + secrets.randbelow(last - apart - first)
+        ports = {port, port + apart // 2, port + apart}
+        if ports.isdisjoint(_given) and all(_is_free(port) for port in ports):
+            _given.update(ports)
             return port
+
+
+def _own_ports() -> tuple[int, int]:
+    """Return the first port that this worker of pytest may use, and the first that it may not."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = (FIRST_CLIENT_PORT - FIRST_PORT) // workers
+    return FIRST_PORT + worker * share, FIRST_PORT + (worker + 1) * share
+
+
+def _is_free(port: int) -> bool:
+    with suppress(OSError), socket.socket() as probe:
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def _docker_answers() -> bool:
