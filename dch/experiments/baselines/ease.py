@@ -1,65 +1,14 @@
-"""EASE: a full matrix of item-to-item weights in closed form; scores new users, but not new items."""
-
-from dataclasses import dataclass
-from typing import Any
+"""EASE: item-to-item weights in closed form, all of them or the strongest of each item."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.errors import ConfigError
-from dch.experiments.baselines.rating_matrix import RowNumbers, TrainedIds, join, weight_matrix
+from dch.experiments.baselines.item_weights import FittedItemWeights, Floats, strongest
+from dch.experiments.baselines.rating_matrix import TrainedIds, weight_matrix
 from dch.training.ease_solver import cost_of, solve_ease
-from dch.training.rating_weights import RatingScale, infer_scale
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class EaseScorer:
-    """Scores an item by the weights from the items that the user rated."""
-
-    histories: Any
-    """(n_users, n_known) scipy.sparse.csr_matrix of rating weights."""
-
-    weights: Floats
-    """(n_known, n_known)."""
-
-    items: RowNumbers
-    """(n_known,) rows of the known items."""
-
-    n_items: int
-
-    def __call__(self, users: NDArray[np.int32]) -> Floats:
-        """Return (len(users), n_items) float32, -inf for new items and for users with no known item."""
-        scores = np.full((len(users), self.n_items), -np.inf, np.float32)
-        histories = self.histories[users]
-        has_any = np.flatnonzero(np.diff(histories.indptr))
-        scores[np.ix_(has_any, self.items)] = histories[has_any] @ self.weights
-        return scores
-
-
-@dataclass(frozen=True)
-class FittedEase:
-    """The weights between the items of the training ratings."""
-
-    train: Ratings
-    scale: RatingScale
-    items: RowNumbers
-    """(n_known,) rows of the items with a training rating."""
-
-    weights: Floats
-    """(n_known, n_known), from a rated item (row) to a scored item (column); the diagonal is 0."""
-
-    def fold_in(self, given: Ratings) -> EaseScorer:
-        """Return the scores from the training and given ratings of known items together.
-
-        New users are scored like known users. New items have no weights and score -inf.
-        """
-        everyone = np.arange(self.train.n_users)
-        histories = weight_matrix(join(self.train, given), self.scale, everyone, self.items)
-        return EaseScorer(histories, self.weights, self.items, self.train.n_items)
+from dch.training.rating_weights import infer_scale
 
 
 def fit_ease(
@@ -69,7 +18,7 @@ def fit_ease(
     graded: bool = True,
     most_items: int = 15_000,
     seed: int = 0,
-) -> FittedEase:
+) -> FittedItemWeights:
     """Solve for the item weights that best reconstruct each history without the item itself.
 
     The fit takes 4 bytes per pair of items, and time that grows with the cube of their number: see
@@ -100,4 +49,39 @@ def fit_ease(
             f"which need {cost_of(len(trained.items))}; raise most_items, or leave EASE out"
         )
     histories = weight_matrix(train, scale, trained.users, trained.items)
-    return FittedEase(train, scale, trained.items, solve_ease(histories, regularization))
+    return FittedItemWeights(train, scale, trained.items, solve_ease(histories, regularization))
+
+
+def fit_pruned_ease(
+    train: Ratings,
+    *,
+    k: int,
+    regularization: float = 500.0,
+    graded: bool = True,
+    most_items: int = 40_000,
+    seed: int = 0,
+) -> FittedItemWeights:
+    """Fit EASE and keep only the k weights of each scored item that are largest in absolute value.
+
+    Args:
+        train: the ratings to learn from.
+        k: weights an item.
+        regularization: as for ``fit_ease``, like the others.
+        graded: histories contain rating weights.
+        most_items: refuse more items than this.
+        seed: not used.
+    """
+    whole = fit_ease(train, regularization=regularization, graded=graded, most_items=most_items)
+    return pruned(whole, k)
+
+
+def pruned(whole: FittedItemWeights, k: int) -> FittedItemWeights:
+    """Return weights with only the k strongest of each scored item."""
+    by_scored = whole.weights.T
+
+    def rows_of(cut: slice) -> Floats:
+        rows = by_scored[cut]
+        return np.array(rows) if isinstance(rows, np.ndarray) else rows.toarray()
+
+    kept = strongest(rows_of, by_scored.shape[0], k)
+    return FittedItemWeights(whole.train, whole.scale, whole.items, kept.T.tocsr())

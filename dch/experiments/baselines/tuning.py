@@ -1,21 +1,18 @@
 """Tune the settings of a baseline on a part of its training data, so that the comparison is fair.
 
-The search is hill climbing on a grid: it tries every start, then moves from the best settings to the best
-of their neighbours, which differ in one setting by one step. It ends when no neighbour is better, or at the
-maximal number of fits.
+The search is optuna's: settings that are known to do well come first, then what its TPE sampler proposes.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import Holdout, holdout
-from dch.errors import ConfigError
+from dch.errors import MissingExtraError
 from dch.evaluation.metrics import ndcg_at, relevance
 from dch.evaluation.ranked_lists import RankingTask, make_task
 from dch.evaluation.report import DEPTH
@@ -28,7 +25,11 @@ Settings = Mapping[str, float]
 MAX_USERS = 1000
 """Users of the validation: the standard error of NDCG@20 is then below 0.01, and all settings share them."""
 
-MAX_FITS = 15
+TRIALS = 20
+"""Trials of a search, unless it says otherwise."""
+
+DIGITS = 3
+"""Significant digits of a setting that is proposed."""
 
 
 class TriedSettings(NamedTuple):
@@ -49,37 +50,30 @@ class TunedSettings(NamedTuple):
     """In the order of the search."""
 
 
-@dataclass(frozen=True)
-class Grid:
+class Span(NamedTuple):
+    """Numbers from low to high, which are searched by their logarithm."""
+
+    low: float
+    high: float
+
+
+class Space(NamedTuple):
     """The settings that a search may try."""
 
-    values: Mapping[str, Sequence[float]]
-    """The values of each setting, ordered so that neighbours behave alike."""
+    values: Mapping[str, Span | Sequence[float]]
+    """A span, or the values that a setting may have."""
 
-    starts: Sequence[Settings]
-    """The starts of the search, each on the grid."""
-
-    def __post_init__(self) -> None:
-        for start in self.starts:
-            for name, values in self.values.items():
-                if start.get(name) not in values:
-                    raise ConfigError(f"{name} of a start must be one of {values}, got {start.get(name)}")
-
-    def neighbours(self, settings: Settings) -> Iterator[Settings]:
-        """Yield the settings that differ from these in one setting by one step."""
-        for name, values in self.values.items():
-            at = values.index(settings[name])
-            for near in (at - 1, at + 1):
-                if 0 <= near < len(values):
-                    yield {**settings, name: values[near]}
+    starts: Sequence[Settings] = ()
+    """What is tried first. With as many trials as starts, nothing else is tried."""
 
 
-IALS = Grid(
-    {
-        "graded": (False, True),
-        "alpha": (1.0, 2.5, 5.0, 10.0, 20.0, 40.0),
-        "regularization": (0.1, 0.5, 2.0, 10.0, 25.0, 50.0, 100.0, 200.0),
-    },
+FLAG = (False, True)
+
+KEPT = (16, 32, 64, 100, 200)
+"""Weights that an item keeps."""
+
+IALS = Space(
+    {"graded": FLAG, "alpha": Span(1, 40), "regularization": Span(0.1, 200)},
     (
         {"graded": True, "alpha": 5.0, "regularization": 50.0},
         {"graded": False, "alpha": 20.0, "regularization": 0.1},
@@ -88,11 +82,21 @@ IALS = Grid(
 )
 """iALS with 64 factors; the starts did well on dense and on sparse data."""
 
-BPR = Grid(
+WIDE_IALS = Space(
+    {"factors": (64, 128, 256), **IALS.values},
+    (
+        {"factors": 128, "graded": True, "alpha": 5.0, "regularization": 50.0},
+        {"factors": 256, "graded": True, "alpha": 5.0, "regularization": 50.0},
+        {"factors": 256, "graded": False, "alpha": 5.0, "regularization": 50.0},
+    ),
+)
+"""iALS of any size up to 256 factors."""
+
+BPR = Space(
     {
-        "liked_only": (False, True),
-        "learning_rate": (0.0025, 0.005, 0.01, 0.02, 0.05),
-        "regularization": (0.0001, 0.001, 0.01, 0.05),
+        "liked_only": FLAG,
+        "learning_rate": Span(0.0025, 0.05),
+        "regularization": Span(0.0001, 0.05),
         "iterations": (25, 50, 100, 200),
     },
     (
@@ -103,45 +107,94 @@ BPR = Grid(
 )
 """BPR with 64 factors."""
 
-EASE = Grid(
-    {"regularization": (50.0, 200.0, 800.0)},
-    tuple({"regularization": value} for value in (50.0, 200.0, 800.0)),
+REGULARIZATIONS = (50.0, 100.0, 200.0, 400.0, 800.0, 1600.0)
+
+EASE = Space(
+    {"regularization": REGULARIZATIONS}, tuple({"regularization": value} for value in REGULARIZATIONS)
 )
-"""EASE over rating weights; all three values are starts."""
+"""EASE over rating weights; all its values are tried."""
+
+PRUNED_EASE = Space(
+    {"regularization": REGULARIZATIONS, "k": (32, 64)},
+    tuple({"regularization": value, "k": k} for value in REGULARIZATIONS for k in (32, 64)),
+)
+"""EASE with few weights an item: the same regularisations, each with two numbers of weights."""
+
+RP3BETA = Space(
+    {"k": KEPT, "alpha": Span(0.5, 2), "beta": Span(0.05, 1), "graded": FLAG},
+    (
+        {"k": 100, "alpha": 1.0, "beta": 0.4, "graded": False},
+        {"k": 100, "alpha": 1.0, "beta": 0.7, "graded": True},
+    ),
+)
+"""RP3beta, binary as published and over rating weights."""
+
+ITEM_CF = Space(
+    {"k": KEPT, "shrinkage": Span(1, 1000), "graded": FLAG},
+    (
+        {"k": 100, "shrinkage": 20.0, "graded": False},
+        {"k": 100, "shrinkage": 100.0, "graded": True},
+    ),
+)
+"""Cosine of items."""
 
 
 def tune(
-    fit: Callable[..., FittedBaseline], grid: Grid, train: Ratings, seed: int = 0, *, max_fits: int = MAX_FITS
+    fit: Callable[..., FittedBaseline], space: Space, train: Ratings, seed: int = 0, *, trials: int = TRIALS
 ) -> TunedSettings:
     """Return the settings with the highest NDCG@20 on ratings held out of the training data.
 
     Args:
         fit: takes ratings, the settings by name, and ``seed``.
-        grid: the settings to search; every start is tried.
+        space: the settings to search.
         train: the training data; the search uses no other data.
-        seed: of the validation part, a fifth of the ratings, and of the fits.
-        max_fits: maximal number of fits, except that every start is tried.
+        seed: of the validation part, a fifth of the ratings, of the fits, and of what is tried.
+        trials: 1 or more.
 
     Raises:
-        ConfigError: there are no starts.
+        MissingExtraError: optuna is not installed.
     """
-    if not grid.starts:
-        raise ConfigError("a search needs at least one start, got none")
     split = holdout(train, np.random.default_rng([seed, 2]), test_share=0.2, user_share=0, item_share=0)
     question = validation_question(split, seed)
-    tried: dict[tuple[float, ...], TriedSettings] = {}
+    tried: list[TriedSettings] = []
 
-    def attempt(candidates: Sequence[Settings]) -> TriedSettings:
-        for settings in candidates:
-            key = tuple(settings[name] for name in grid.values)
-            if key not in tried and (len(tried) < max_fits or settings in grid.starts):
-                tried[key] = _try(fit, settings, split, question, seed)
-        return max(tried.values(), key=lambda one: one.ndcg)
+    def quality(trial: Any) -> float:  # noqa: ANN401 - optuna is an optional package
+        settings = {name: _propose(trial, name, values) for name, values in space.values.items()}
+        before = [one for one in tried if one.settings == settings]
+        tried.append(before[0] if before else _try(fit, settings, split, question, seed))
+        return tried[-1].ndcg
 
-    best, before = attempt(grid.starts), None
-    while best is not before:
-        best, before = attempt(list(grid.neighbours(best.settings))), best
-    return TunedSettings(best.settings, list(tried.values()))
+    study = _study(seed)
+    for start in space.starts:
+        study.enqueue_trial(dict(start))
+    study.optimize(quality, n_trials=trials)
+    return TunedSettings(max(tried, key=lambda one: one.ndcg).settings, tried)
+
+
+def most_rated(train: Ratings, n_items: int) -> Ratings:
+    """Return the ratings of the n_items items with the most ratings, over the same id tables."""
+    is_kept = np.zeros(train.n_items, np.bool_)
+    is_kept[np.argsort(-train.by_item.counts(), kind="stable")[:n_items]] = True
+    return train.subset(is_kept[train.items])
+
+
+def _study(seed: int) -> Any:  # noqa: ANN401 - optuna is an optional package
+    try:
+        import optuna
+    except ModuleNotFoundError as missing:
+        raise MissingExtraError(
+            "the search for settings needs optuna, which is not installed; "
+            "run: pip install -c constraints.txt '.[experiment]'"
+        ) from missing
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+
+
+def _propose(trial: Any, name: str, values: Span | Sequence[float]) -> float:  # noqa: ANN401
+    if isinstance(values, Span):
+        return float(f"{trial.suggest_float(name, *values, log=True):.{DIGITS}g}")
+    chosen: float = trial.suggest_categorical(name, list(values))
+    return chosen
 
 
 def validation_question(split: Holdout, seed: int) -> RankingTask:

@@ -23,9 +23,12 @@ from dch.experiments.baselines.feature_ridge import features_scorer
 from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.baselines.score_lists import precedences, scorer_lists
 from dch.experiments.job import Job, Outcome
-from dch.experiments.jobs.table_protocol import by_case, goal_cases, relevant_from
-from dch.experiments.jobs.tuned_settings import tuned_ials, tuned_settings
+from dch.experiments.jobs.goal_baselines import GOAL_BASELINES, baseline
+from dch.experiments.jobs.goal_sizes import long_vectors, narrow_ials
+from dch.experiments.jobs.table_protocol import DEFAULT, by_case, goal_cases, relevant_from, with_default
+from dch.experiments.jobs.tuned_settings import tuned_ials
 from dch.experiments.plan import Plan
+from dch.models.model import Model
 
 DATA = ("ml-1m", "yelp", "amazon-books")
 """The data sets that have goals."""
@@ -49,34 +52,36 @@ Measure = Callable[[Plan, str, int], Outcome]
 def jobs(plan: Plan) -> list[Job]:
     """Return every measurement of every data set that has goals; in a quick run, of all data sets."""
     return [
-        Job(f"goals/{name}/{what}/{seed}", partial(measure, plan, name, seed), measure is ials)
+        Job(f"goals/{name}/{what}/{seed}", partial(measure, plan, name, seed), what in OF_BASELINES)
         for name in (plan.data if plan.quick else DATA)
         if name in plan.data
         for seed in plan.seeds
-        for what, measure in _measures(name).items()
+        for what, measure in _measures(name, is_first=seed == plan.seeds[0]).items()
     ]
 
 
-def codes(plan: Plan, name: str, seed: int, *, bits: int = 64) -> Outcome:
-    """Measure the codes in all cases, and how long the fit took with kernels already compiled."""
-    model, seconds = plan.model(name, seed, bits=bits)
+def codes(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure all lists of a model in all cases, and how long the fit took with kernels already compiled."""
+    model, seconds = plan.model(name, seed)
     measured = goal_cases(model, plan.split(name, seed).holdout, n_threads=plan.config.threads)
-    return {"cases": by_case(measured), "seconds": seconds}
+    return {
+        "cases": with_default(by_case(measured), model),
+        "seconds": seconds,
+        "bytes_per_item": bytes_per_item(model),
+    }
 
 
-def long_codes(plan: Plan, name: str, seed: int) -> Outcome:
-    """Measure codes of 128 bits."""
-    return codes(plan, name, seed, bits=128)
-
-
-def ials(plan: Plan, name: str, seed: int) -> Outcome:
-    """Measure tuned iALS, the baseline in full precision."""
-    settings = tuned_settings(plan, name, "ials")  # before the clock starts: it may run a search
-    start = time.perf_counter()
-    fitted = tuned_ials(plan, name, seed)
-    seconds = time.perf_counter() - start
-    cases = by_case(goal_cases(fitted, plan.split(name, seed).holdout))
-    return {"cases": cases, "seconds": seconds, "settings": dict(settings)}
+def bytes_per_item(model: Model) -> dict[str, int]:
+    """Return the bytes an item that each strategy reads."""
+    code = model.bits // 8
+    vector = code + model.item_tower.vector_size
+    neighbours = round(model.neighbours.nbytes / max(1, len(model.item_ids)))
+    return {
+        "codes": code,
+        "codes-weighted": code,
+        "codes+rerank": vector,
+        DEFAULT: vector + (0 if model.neighbours.is_empty else neighbours),
+    }
 
 
 def code_collisions(plan: Plan, name: str, seed: int) -> Outcome:
@@ -169,8 +174,8 @@ def cold_items(plan: Plan, name: str, seed: int) -> Outcome:
 
 
 EVERYWHERE: Mapping[str, Measure] = {
-    "ials": ials,
     "codes": codes,
+    **{key: partial(baseline, key) for key in GOAL_BASELINES},
     "collapse": code_collisions,
     "exposure-few": exposure_of_few,
 }
@@ -180,11 +185,16 @@ IN_DEPTH: Mapping[str, Measure] = {
     "exposure": exposure,
     "unrated": cold_items,
     "unrated-users": cold_users,
-    "128-bits": long_codes,
     "refit": refit,
 }
 """Measured on one data set only, by the name that the jobs have in the job store."""
 
+SIZES: Mapping[str, Measure] = {"long-vectors": long_vectors, "narrow-ials": narrow_ials}
+"""Measured for the plot of quality by size, with the first seed only."""
 
-def _measures(name: str) -> Mapping[str, Measure]:
-    return EVERYWHERE if name in DATA and name != IN_DEPTH_ON else {**EVERYWHERE, **IN_DEPTH}
+OF_BASELINES = (*GOAL_BASELINES, "narrow-ials")
+
+
+def _measures(name: str, *, is_first: bool) -> Mapping[str, Measure]:
+    found = {**EVERYWHERE, **(SIZES if is_first else {})}
+    return found if name in DATA and name != IN_DEPTH_ON else {**found, **IN_DEPTH}

@@ -10,10 +10,13 @@ from dch.data.ratings import Ratings
 from dch.experiments.baselines.bpr import fit_bpr
 from dch.experiments.baselines.ch import fit_ch
 from dch.experiments.baselines.dcf import fit_dcf
-from dch.experiments.baselines.ease import fit_ease
+from dch.experiments.baselines.ease import fit_ease, fit_pruned_ease
 from dch.experiments.baselines.ials import fit_ials
+from dch.experiments.baselines.item_cf import fit_item_cf
+from dch.experiments.baselines.item_weights import BYTES_PER_WEIGHT
 from dch.experiments.baselines.neural_mf import fit_neural_mf
 from dch.experiments.baselines.popularity import fit_popularity
+from dch.experiments.baselines.rp3beta import fit_rp3beta
 from dch.experiments.baselines.scorers import FittedBaseline
 from dch.experiments.baselines.two_stage import fit_itq, fit_median
 from dch.experiments.jobs.tuned_settings import Settings, tuned_settings
@@ -38,15 +41,18 @@ class Method:
     quick: Mapping[str, Any] = field(default_factory=dict)
     """Settings of a quick run."""
 
+    published: str = ""
+    """Name in the published tables; empty if it is not there."""
+
     is_code: bool = False
     """Whether its items are codes of BITS bits."""
 
-    floats_per_item: Callable[[Ratings], int] = lambda _: BITS
-    """Returns the number of float32 values per item for a training part; not used for codes."""
+    size: Callable[[Ratings, Settings], int] = lambda _, settings: 4 * settings.get("factors", BITS)
+    """Returns the bytes per item for a training part and settings; not used for codes."""
 
-    def bytes_per_item(self, train: Ratings) -> int:
+    def bytes_per_item(self, train: Ratings, settings: Settings) -> int:
         """Return the size of one item in bytes."""
-        return BITS // 8 if self.is_code else 4 * self.floats_per_item(train)
+        return BITS // 8 if self.is_code else self.size(train, settings)
 
 
 def settings_of(plan: Plan, name: str, method: Method) -> Settings:
@@ -67,15 +73,23 @@ def _fit_itq(train: Ratings, *, seed: int, **settings: Any) -> FittedBaseline:  
     return fit_itq(train, fit_ials(train, **settings, seed=seed), bits=BITS, seed=seed)
 
 
+def _strongest_weights(_: Ratings, settings: Settings) -> int:
+    return BYTES_PER_WEIGHT * int(settings["k"])
+
+
 METHODS: Mapping[str, Method] = {
-    "popularity": Method("popularity", fit_popularity, floats_per_item=lambda _: 1),
-    "dcf": Method("DCF", fit_dcf, quick={"sweeps": 3}, is_code=True),
-    "ch": Method("CH", fit_ch, is_code=True),
+    "popularity": Method("popularity", fit_popularity, size=lambda *_: 4),
+    "dcf": Method("DCF", fit_dcf, published="DCF", quick={"sweeps": 3}, is_code=True),
+    "ch": Method("CH-like", fit_ch, published="CH", is_code=True),
     "two-stage-median": Method("two-stage, median", _fit_median, "ials", is_code=True),
     "two-stage-itq": Method("two-stage, ITQ", _fit_itq, "ials", is_code=True),
-    "ials": Method("iALS", fit_ials, "ials"),
-    "bpr": Method("BPR", fit_bpr, "bpr", floats_per_item=lambda _: BITS + 1),
-    "ease": Method("EASE", fit_ease, "ease", floats_per_item=lambda train: len(np.unique(train.items))),
+    "ials": Method("iALS-64", fit_ials, "ials"),
+    "ials-wide": Method("iALS, up to 256 factors", fit_ials, "ials-wide"),
+    "bpr": Method("BPR", fit_bpr, "bpr", size=lambda *_: 4 * (BITS + 1)),
+    "ease": Method("EASE", fit_ease, "ease", size=lambda train, _: 4 * len(np.unique(train.items))),
+    "ease-pruned": Method("EASE, strongest weights", fit_pruned_ease, "ease-pruned", size=_strongest_weights),
+    "rp3beta": Method("RP3beta", fit_rp3beta, "rp3beta", size=_strongest_weights),
+    "item-cf": Method("ItemCF", fit_item_cf, "item-cf", size=_strongest_weights),
     "neural-mf": Method("NeuMF", fit_neural_mf, quick={"steps": 15}),
 }
 """By the name that their jobs have, in the order of the tables."""

@@ -3,7 +3,7 @@
 Both measure DCH models and baselines by the same tasks on the same split.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
@@ -56,6 +56,9 @@ the held-out items among themselves, EUNI-all among all items."""
 SCORES = "scores"
 """The strategy of a baseline; a DCH model has the strategies codes, codes+rerank and popular."""
 
+DEFAULT = "default"
+"""The strategy of a model that is used where none is named."""
+
 Answer = Callable[[RankingTask], dict[str, Lists]]
 """Returns lists by strategy; empty if the method cannot rank the candidates."""
 
@@ -82,7 +85,11 @@ def measure_tables(
 
 
 def goal_cases(
-    method: Model | FittedBaseline, split: Holdout, *, n_threads: int | None = None
+    method: Model | FittedBaseline,
+    split: Holdout,
+    *,
+    n_threads: int | None = None,
+    only: Collection[str] | None = None,
 ) -> dict[MetricKey, Measurement]:
     """Measure EUEI, NUEI, EUNI-new and EUNI-all as ``dch.evaluation.holdout`` does: see GOAL_CASES.
 
@@ -90,13 +97,15 @@ def goal_cases(
         method: fitted to the training part.
         split: the hold-out.
         n_threads: threads of the search; None for one per core.
+        only: cases of a baseline to measure; None for all.
     """
     least = relevant_from(split.train)
     if isinstance(method, Model):
         return measure_holdout(method, split, least, n_threads=n_threads)
     scorer = method.fold_in(join(split.user_given, split.item_given))
     counted = join(split.train, split.item_given)  # as the popularity of a state, which has folded these in
-    return _measured(holdout_tasks(split, least), _scored(scorer, counted, split.train))
+    tasks = {case: task for case, task in holdout_tasks(split, least).items() if only is None or case in only}
+    return _measured(tasks, _scored(scorer, counted, split.train))
 
 
 def new_ratings(split: Split) -> Ratings:
@@ -133,6 +142,14 @@ def by_case(measured: Mapping[MetricKey, Measurement]) -> dict[str, dict[str, di
     for key, found in measured.items():
         cases.setdefault(key.case, {}).setdefault(key.strategy, {})[key.metric] = found.mean
     return cases
+
+
+def with_default(
+    cases: Mapping[str, Mapping[str, dict[str, float]]], model: Model
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Add the figures of the list that a model gives by default, under the strategy DEFAULT."""
+    strategy = "codes+rerank" if model.neighbours.is_empty else "codes+rerank+neighbours"
+    return {case: {**found, DEFAULT: found[strategy]} for case, found in cases.items() if strategy in found}
 
 
 def _measured(tasks: Mapping[str, RankingTask], answer: Answer) -> dict[MetricKey, Measurement]:

@@ -46,15 +46,15 @@ def _baseline_job(plan: Plan, name: str, seed: int, key: str) -> Job:
     def run() -> Outcome:
         try:
             settings = settings_of(plan, name, method)  # before the clock starts: it may run a search
+            split = plan.split(name, seed)
+            start = time.perf_counter()
+            fitted = method.fit(split.holdout.train, **settings, seed=seed)
         except ConfigError as error:
             return {"left_out": str(error)}
-        split = plan.split(name, seed)
-        start = time.perf_counter()
-        fitted = method.fit(split.holdout.train, **settings, seed=seed)
         return {
             "fit_seconds": time.perf_counter() - start,
             "cases": by_case(measure_tables(fitted, split)),
-            "bytes_per_item": method.bytes_per_item(split.holdout.train),
+            "bytes_per_item": method.bytes_per_item(split.holdout.train, settings),
         }
 
     return Job(f"tables/{name}/{key}/{seed}", run, of_baseline=True)

@@ -3,34 +3,68 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
+from dch.data.ratings import Ratings
 from dch.experiments.baselines import tuning
 from dch.experiments.baselines.bpr import fit_bpr
-from dch.experiments.baselines.ease import fit_ease
+from dch.experiments.baselines.ease import fit_ease, fit_pruned_ease
 from dch.experiments.baselines.ials import FittedIals, fit_ials
+from dch.experiments.baselines.item_cf import fit_item_cf
+from dch.experiments.baselines.rp3beta import fit_rp3beta
 from dch.experiments.baselines.scorers import FittedBaseline
+from dch.experiments.baselines.tuning import TRIALS
 from dch.experiments.plan import Plan
 
 Settings = Mapping[str, Any]
+
+LARGE = 1_000_000
+"""Ratings of a training part from which on a search has fewer trials, where one takes about a minute."""
 
 
 class Search(NamedTuple):
     """A search for the settings of one baseline."""
 
     fit: Callable[..., FittedBaseline]
-    grid: tuning.Grid
-    max_fits: int
-    max_fits_quick: int
+    space: tuning.Space
+    trials: int = TRIALS
+    trials_of_large: int = TRIALS
+    """Trials on LARGE ratings or more."""
+
+    most_items: int | None = None
+    """The search is run on the ratings of so many items, those with the most ratings; None for all."""
+
+    quick_trials: int = 1
+
+    def trials_on(self, train: Ratings) -> int:
+        """Return the number of trials on a training part."""
+        return self.trials_of_large if len(train) >= LARGE else self.trials
 
 
 SEARCHES: Mapping[str, Search] = {
-    "ials": Search(fit_ials, tuning.IALS, tuning.MAX_FITS, 3),
-    "bpr": Search(fit_bpr, tuning.BPR, 8, 1),  # 8: one fit takes a minute on the largest data set
-    "ease": Search(fit_ease, tuning.EASE, 8, 1),
+    "ials": Search(fit_ials, tuning.IALS, quick_trials=3),
+    "ials-wide": Search(fit_ials, tuning.WIDE_IALS, trials_of_large=8),
+    "bpr": Search(fit_bpr, tuning.BPR, trials_of_large=8),
+    "ease": Search(fit_ease, tuning.EASE, len(tuning.EASE.starts), len(tuning.EASE.starts), most_items=6_000),
+    "ease-pruned": Search(
+        fit_pruned_ease,
+        tuning.PRUNED_EASE,
+        len(tuning.PRUNED_EASE.starts),
+        len(tuning.PRUNED_EASE.starts),
+        most_items=6_000,
+    ),
+    "rp3beta": Search(fit_rp3beta, tuning.RP3BETA),
+    "item-cf": Search(fit_item_cf, tuning.ITEM_CF),
 }
 """By the name that their jobs have."""
 
 
-def tuned_settings(plan: Plan, name: str, search: str) -> Settings:
+class Tuned(NamedTuple):
+    """What a search found."""
+
+    settings: Settings
+    n_trials: int
+
+
+def tuned(plan: Plan, name: str, search: str) -> Tuned:
     """Return the settings of a baseline that were best on a part of the first seed's training data.
 
     The search runs once per data set; the job store keeps every setting that it tried.
@@ -45,13 +79,20 @@ def tuned_settings(plan: Plan, name: str, search: str) -> Settings:
     """
 
     def run() -> Mapping[str, object]:
-        fit, grid, max_fits, max_fits_quick = SEARCHES[search]
-        seed = plan.seeds[0]
+        of, seed = SEARCHES[search], plan.seeds[0]
         train = plan.split(name, seed).holdout.train
-        tuned = tuning.tune(fit, grid, train, seed, max_fits=max_fits_quick if plan.quick else max_fits)
-        return {"settings": tuned.settings, "tried": [trial._asdict() for trial in tuned.tried]}
+        trials = of.quick_trials if plan.quick else of.trials_on(train)
+        part = train if of.most_items is None else tuning.most_rated(train, of.most_items)
+        found = tuning.tune(of.fit, of.space, part, seed, trials=trials)
+        return {"settings": found.settings, "tried": [trial._asdict() for trial in found.tried]}
 
-    return cast(Settings, plan.tuned(name, f"{search}-settings", run)["settings"])
+    found = plan.tuned(name, f"{search}-settings", run)
+    return Tuned(cast(Settings, found["settings"]), len(cast(list[object], found["tried"])))
+
+
+def tuned_settings(plan: Plan, name: str, search: str) -> Settings:
+    """Return the settings alone; see ``tuned``."""
+    return tuned(plan, name, search).settings
 
 
 def tuned_ials(plan: Plan, name: str, seed: int) -> FittedIals:

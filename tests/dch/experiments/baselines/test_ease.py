@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dch.errors import ConfigError
-from dch.experiments.baselines.ease import fit_ease
+from dch.experiments.baselines.ease import fit_ease, fit_pruned_ease, pruned
 from tests.dch.experiments.baselines.blocks import cut, nothing, share_in_own_block, two_blocks
+from tests.dch.experiments.baselines.test_item_weights import slow_strongest
 
 
 def dense(ratings, scale, items):
@@ -46,3 +47,17 @@ def test_too_many_items_are_refused_with_their_cost():
         ConfigError, match=r"most_items is 30, there are 40 items, which need 0\.0 GB and about 0\.0 minutes"
     ):
         fit_ease(two_blocks(), most_items=30)
+
+
+@pytest.mark.parametrize("k", [1, 6, 100])
+def test_pruned_weights_are_the_strongest_of_each_scored_item(k):
+    train, _, _, _ = cut(two_blocks())
+    whole = fit_ease(train, regularization=5.0).weights
+    fitted = fit_pruned_ease(train, k=k, regularization=5.0)
+    assert np.array_equal(fitted.weights.toarray().T, slow_strongest(np.ascontiguousarray(whole.T), k))
+
+
+def test_pruning_once_more_gives_what_pruning_at_once_gives():
+    train, _, _, _ = cut(two_blocks())
+    twice = pruned(fit_pruned_ease(train, k=9), 4).weights.toarray()
+    assert np.array_equal(twice, fit_pruned_ease(train, k=4).weights.toarray())

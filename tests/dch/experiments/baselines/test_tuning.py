@@ -1,15 +1,28 @@
-"""The search finds the best settings of the grid, uses only training data, and stops."""
+"""The search tries the starts, then what optuna proposes, on training data only."""
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from dch.errors import ConfigError
+from dch.errors import MissingExtraError
 from dch.experiments.baselines.ials import fit_ials
 from dch.experiments.baselines.popularity import fit_popularity
 from dch.experiments.baselines.scorers import ProductScorer
-from dch.experiments.baselines.tuning import BPR, EASE, IALS, Grid, tune
+from dch.experiments.baselines.tuning import (
+    BPR,
+    EASE,
+    IALS,
+    ITEM_CF,
+    PRUNED_EASE,
+    RP3BETA,
+    WIDE_IALS,
+    Space,
+    Span,
+    most_rated,
+    tune,
+)
 from tests.dch.experiments.baselines.blocks import two_blocks
 
 
@@ -31,21 +44,44 @@ def fit_best_at_3_2(train, *, a, b, seed):
     return FitOfKnownQuality(train, abs(a - 3) + abs(b - 2))
 
 
-GRID = Grid({"a": (0, 1, 2, 3, 4), "b": (0, 1, 2, 3, 4)}, ({"a": 0, "b": 0}, {"a": 4, "b": 4}))
+SPACE = Space({"a": (0, 1, 2, 3, 4), "b": (0, 1, 2, 3, 4)}, ({"a": 0, "b": 0}, {"a": 4, "b": 4}))
 
 
-def test_the_search_climbs_to_the_best_settings():
-    found = tune(fit_best_at_3_2, GRID, two_blocks())
-    assert found.settings == {"a": 3, "b": 2}
-    assert max(one.ndcg for one in found.tried) == next(
-        one.ndcg for one in found.tried if one.settings == found.settings
-    )
-    assert len({tuple(one.settings.values()) for one in found.tried}) == len(found.tried) <= 15
+def test_the_best_tried_settings_are_returned_and_the_starts_come_first():
+    found = tune(fit_best_at_3_2, SPACE, two_blocks(), trials=20)
+    best = max(found.tried, key=lambda one: one.ndcg)
+    assert found.settings == best.settings
+    assert [one.settings for one in found.tried[:2]] == list(SPACE.starts)
+    assert best.ndcg > max(one.ndcg for one in found.tried[:2])
+    assert len(found.tried) == 20
 
 
-def test_the_number_of_fits_is_limited_except_for_the_starts():
-    assert len(tune(fit_best_at_3_2, GRID, two_blocks(), max_fits=6).tried) == 6
-    assert len(tune(fit_best_at_3_2, GRID, two_blocks(), max_fits=1).tried) == 2
+def test_numbers_of_a_span_stay_inside_and_have_few_digits():
+    def fit(train, *, a, seed):
+        return FitOfKnownQuality(train, abs(a - 3))
+
+    found = tune(fit, Space({"a": Span(0.01, 5)}), two_blocks(), trials=12)
+    values = [one.settings["a"] for one in found.tried]
+    assert all(0.01 <= value <= 5 and float(f"{value:.3g}") == value for value in values)
+    assert len(set(values)) > 6
+
+
+def test_settings_that_come_again_are_not_fitted_again():
+    fits = []
+
+    def fit(train, *, a, seed):
+        fits.append(a)
+        return fit_popularity(train)
+
+    found = tune(fit, Space({"a": (0, 1)}), two_blocks(), trials=6)
+    assert len(found.tried) == 6
+    assert sorted(fits) == sorted(set(fits))
+
+
+def test_a_search_depends_on_the_seed_alone():
+    once, again, other = (tune(fit_best_at_3_2, SPACE, two_blocks(), seed, trials=6) for seed in (1, 1, 2))
+    settings = [[one.settings for one in found.tried] for found in (once, again, other)]
+    assert settings[0] == settings[1] != settings[2]
 
 
 def test_every_fit_uses_the_same_part_of_the_training_data():
@@ -55,37 +91,55 @@ def test_every_fit_uses_the_same_part_of_the_training_data():
         seen.append((len(train), int(train.items.sum()), seed))
         return fit_popularity(train)
 
-    tune(fit, GRID, ratings, 4, max_fits=5)
+    tune(fit, SPACE, ratings, 4, trials=5)
     assert set(seen) == {seen[0]}
     assert 0.7 * len(ratings) < seen[0][0] < 0.9 * len(ratings)
     assert seen[0][2] == 4
 
 
 def test_a_real_method_is_tuned_and_beats_popularity():
-    small = Grid({"regularization": (1.0, 1e5)}, ({"regularization": 1e5},))
+    small = Space({"regularization": (1.0, 1e5)}, ({"regularization": 1e5}, {"regularization": 1.0}))
 
     def fit(train, *, regularization, seed):
         return fit_ials(
             train, factors=4, alpha=5.0, regularization=regularization, graded=True, iterations=5, seed=seed
         )
 
-    found = tune(fit, small, two_blocks())
-    one = Grid({"one": (1,)}, ({"one": 1},))
-    popular = tune(lambda train, *, one, seed: fit_popularity(train), one, two_blocks())
+    found = tune(fit, small, two_blocks(), trials=2)
+    one = Space({"one": (1,)}, ({"one": 1},))
+    popular = tune(lambda train, *, one, seed: fit_popularity(train), one, two_blocks(), trials=1)
     assert found.settings == {"regularization": 1.0}
     assert max(one.ndcg for one in found.tried) > 1.2 * popular.tried[0].ndcg
 
 
-def test_a_start_outside_the_grid_and_a_search_without_starts_are_refused():
-    with pytest.raises(ConfigError, match=r"a of a start must be one of \(0, 1\), got 5"):
-        Grid({"a": (0, 1)}, ({"a": 5},))
-    with pytest.raises(ConfigError, match="a search needs at least one start, got none"):
-        tune(fit_best_at_3_2, Grid({"a": (0, 1)}, ()), two_blocks())
+def test_the_most_rated_items_keep_all_their_ratings():
+    ratings = two_blocks()
+    kept = most_rated(ratings, 7)
+    counts = ratings.by_item.counts()
+    assert kept.n_items == ratings.n_items
+    assert len(np.unique(kept.items)) == 7
+    assert sorted(kept.by_item.counts()[kept.by_item.counts() > 0]) == sorted(counts)[-7:]
 
 
-def test_the_grids_of_the_baselines_start_from_known_good_settings():
-    assert {"graded": True, "alpha": 5.0, "regularization": 50.0} in IALS.starts
-    assert {"graded": False, "alpha": 20.0, "regularization": 0.1} in IALS.starts
-    assert {"graded": False, "alpha": 5.0, "regularization": 10.0} in IALS.starts
-    assert BPR.starts
-    assert len(EASE.starts) == 3
+def test_without_optuna_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingExtraError, match=r"needs optuna, .*run: pip install .* '.\[experiment\]'"):
+        tune(fit_best_at_3_2, SPACE, two_blocks())
+
+
+@pytest.mark.parametrize("space", [IALS, WIDE_IALS, BPR, EASE, PRUNED_EASE, RP3BETA, ITEM_CF])
+def test_the_starts_lie_in_their_spaces(space):
+    assert space.starts
+    for start in space.starts:
+        assert start.keys() == space.values.keys()
+        for name, values in space.values.items():
+            inside = (
+                values.low <= start[name] <= values.high
+                if isinstance(values, Span)
+                else start[name] in values
+            )
+            assert inside, (name, start)
+
+
+def test_ease_tries_six_regularisations():
+    assert len(EASE.starts) == len({start["regularization"] for start in PRUNED_EASE.starts}) == 6

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from dch.config import DchConfig
+from dch.experiments.jobs.goal_baselines import GOAL_BASELINES
 from dch.experiments.jobs.goals import DATA, jobs
 from dch.experiments.plan import Plan
-from dch.experiments.reports.goal_list import GOALS
+from dch.experiments.reports.goal_list import ELSEWHERE, GOALS, OTHERS
 from dch.experiments.reports.goals_report import goals_pages
 
 QUICK = DchConfig(steps=4, hidden=64, vector_size=8, batch=40, sampled_items=30, threads=1, neighbours=0)
@@ -32,12 +33,28 @@ def outcomes(plan):
 
 
 def test_every_goal_of_the_data_set_is_measured(outcomes):
-    goals, exposure, plot, collisions = goals_pages(outcomes)
-    assert [page.name for page in (goals, exposure, plot, collisions)] == [
-        *("goals", "exposure", "exposure-tiny", "code_collisions")
+    pages = goals_pages(outcomes)
+    goals, quality, baselines, by_size, others, exposure, _, collisions = pages
+    assert [page.name for page in pages] == [
+        *("goals", "quality", "baselines", "quality_by_size", "other_figures"),
+        *("exposure", "exposure-tiny", "code_collisions"),
     ]
-    assert len(goals.rows) == len(GOALS["ml-1m"])
+    assert len(goals.rows) == len(GOALS["ml-1m"]) + len(ELSEWHERE)
+    assert len(others.rows) == len(OTHERS["ml-1m"])
     assert all(measured is not None for *_, measured, _ in goals.rows)
+    assert len(baselines.rows) == len(GOAL_BASELINES)
+    assert all(
+        trials == 1 or label in ("popularity", "iALS-64") for _, label, _, trials, *_ in baselines.rows
+    )
+    assert {row[1] for row in quality.rows} > {"popularity", "iALS-64", "EASE, strongest weights"}
+    (panel,) = by_size.panels
+    assert list(panel.lines) == [
+        "codes, vectors, neighbours",
+        "iALS",
+        "EASE, strongest weights",
+        "RP3beta",
+        "ItemCF",
+    ]
     assert {met for *_, met in goals.rows} <= {"yes", "no", None}
     assert len(exposure.rows) == 2 * 4 * 6  # all or few ratings given, strategies and shares
     assert len(collisions.rows) == 2
@@ -45,10 +62,11 @@ def test_every_goal_of_the_data_set_is_measured(outcomes):
 
 def test_a_page_shows_a_dash_where_an_outcome_is_missing(outcomes):
     some = {name: outcome for name, outcome in outcomes.items() if name == "goals/tiny/codes/0"}
-    goals, collisions = goals_pages(some)
+    goals, _, baselines, _, others, collisions = goals_pages(some)
     measured = {row[1]: row[3] for row in goals.rows}
-    assert measured["full fit"].endswith(" s")
-    assert measured["codes alone, EUEI, share of iALS-64"] is None
+    assert measured["default list, EUEI, over the best baseline of any size"] is None
+    assert baselines.rows == []
+    assert {row[1]: row[3] for row in others.rows}["full fit"].endswith(" s")
     assert all(cell is None for row in collisions.rows for cell in row[2:])
     assert goals_pages({}) == []
 
@@ -60,3 +78,10 @@ def test_data_sets_without_goals_are_measured_only_in_a_quick_run(plan):
     assert "goals/ml-1m/refit/5" in names
     assert "goals/yelp/refit/5" not in names
     assert "goals/yelp/codes/4" in names
+    assert "goals/yelp/long-vectors/4" in names
+    assert "goals/yelp/long-vectors/5" not in names
+
+
+def test_the_default_list_is_the_one_with_neighbours_where_there_are_any(outcomes):
+    cases = outcomes["goals/tiny/codes/0"]["cases"]
+    assert cases["EUEI"]["default"] == cases["EUEI"]["codes+rerank"]  # these settings ask for no neighbours
