@@ -73,7 +73,7 @@ KEPT = (16, 32, 64, 100, 200)
 """Weights that an item keeps."""
 
 IALS = Space(
-    {"graded": FLAG, "alpha": Span(1, 40), "regularization": Span(0.1, 200)},
+    {"graded": FLAG, "alpha": Span(1, 100), "regularization": Span(0.1, 200)},
     (
         {"graded": True, "alpha": 5.0, "regularization": 50.0},
         {"graded": False, "alpha": 20.0, "regularization": 0.1},
@@ -107,7 +107,7 @@ BPR = Space(
 )
 """BPR with 64 factors."""
 
-REGULARIZATIONS = (50.0, 100.0, 200.0, 400.0, 800.0, 1600.0)
+REGULARIZATIONS = (100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0)
 
 EASE = Space(
     {"regularization": REGULARIZATIONS}, tuple({"regularization": value} for value in REGULARIZATIONS)

@@ -15,6 +15,9 @@ from dch.experiments.plan import Plan
 GOAL_BASELINES = ("ials", "popularity", "item-cf", "rp3beta", "ease-pruned", "ease", "ials-wide", "bpr")
 """Keys of METHODS, quick ones first. Each is a job of this name."""
 
+CASES = ("EUEI", "NUEI", "EUNI-new")
+"""The cases that are shown."""
+
 SIZES = (8, 16, 72, 136)
 """Bytes an item for which pruned EASE is measured beside the tuned number of weights, with the first seed."""
 
@@ -38,7 +41,7 @@ def baseline(key: str, plan: Plan, name: str, seed: int) -> Outcome:
         return {"left_out": str(error)}
     found = {
         "seconds": seconds,
-        "cases": by_case(goal_cases(fitted, split)),
+        "cases": by_case(goal_cases(fitted, split, only=CASES)),
         "bytes_per_item": method.bytes_per_item(split.train, settings),
         "settings": settings,
         "trials": tuned(plan, name, method.search).n_trials if method.search else 0,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 from dch.data.ratings import Ratings
 from dch.experiments.baselines import tuning
 from dch.experiments.baselines.bpr import fit_bpr
-from dch.experiments.baselines.ease import fit_ease, fit_pruned_ease
+from dch.experiments.baselines.ease import check_size, fit_ease, fit_pruned_ease
 from dch.experiments.baselines.ials import FittedIals, fit_ials
 from dch.experiments.baselines.item_cf import fit_item_cf
 from dch.experiments.baselines.rp3beta import fit_rp3beta
@@ -34,6 +34,9 @@ class Search(NamedTuple):
 
     quick_trials: int = 1
 
+    check_size: Callable[[int], None] = lambda _: None
+    """Takes the number of items of a training part; raises ConfigError if a fit would be too large."""
+
     def trials_on(self, train: Ratings) -> int:
         """Return the number of trials on a training part."""
         return self.trials_of_large if len(train) >= LARGE else self.trials
@@ -43,7 +46,14 @@ SEARCHES: Mapping[str, Search] = {
     "ials": Search(fit_ials, tuning.IALS, quick_trials=3),
     "ials-wide": Search(fit_ials, tuning.WIDE_IALS, trials_of_large=8),
     "bpr": Search(fit_bpr, tuning.BPR, trials_of_large=8),
-    "ease": Search(fit_ease, tuning.EASE, len(tuning.EASE.starts), len(tuning.EASE.starts), most_items=6_000),
+    "ease": Search(
+        fit_ease,
+        tuning.EASE,
+        len(tuning.EASE.starts),
+        len(tuning.EASE.starts),
+        most_items=6_000,
+        check_size=check_size,
+    ),
     "ease-pruned": Search(
         fit_pruned_ease,
         tuning.PRUNED_EASE,
@@ -81,6 +91,7 @@ def tuned(plan: Plan, name: str, search: str) -> Tuned:
     def run() -> Mapping[str, object]:
         of, seed = SEARCHES[search], plan.seeds[0]
         train = plan.split(name, seed).holdout.train
+        of.check_size(int((train.by_item.counts() > 0).sum()))
         trials = of.quick_trials if plan.quick else of.trials_on(train)
         part = train if of.most_items is None else tuning.most_rated(train, of.most_items)
         found = tuning.tune(of.fit, of.space, part, seed, trials=trials)

@@ -155,6 +155,7 @@ def _scale_x(axes: Axes, lines: Sequence[Line]) -> None:
         axes.set_xscale("symlog", linthresh=1, linscale=0.4)
     else:
         axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
     if len(ticks) <= MOST_TICKS:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
