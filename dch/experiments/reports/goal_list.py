@@ -43,10 +43,14 @@ class Goal:
 
     def divisor(self, found: GoalOutcomes) -> Keys:
         """Return the keys of the figure to divide by: of several, that with the highest mean over seeds."""
-        if not self.under or isinstance(self.under[0], str):
+        if not self.several():
             return cast(Keys, self.under)
-        means = {keys: _mean(found, keys) for keys in cast(tuple[Keys, ...], self.under)}
+        means = {keys: _mean(found, keys) for keys in self.several()}
         return max(means, key=lambda keys: means[keys])
+
+    def several(self) -> Sequence[Keys]:
+        """Return the figures of which one is divided by, empty for a goal with one figure or none."""
+        return [keys for keys in self.under if not isinstance(keys, str)]
 
     def target(self) -> str:
         """Return the bound as text."""

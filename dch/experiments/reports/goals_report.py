@@ -81,7 +81,7 @@ def _row(name: str, goal: Goal, found: GoalOutcomes) -> Sequence[Cell]:
 
 def _best(goal: Goal, found: GoalOutcomes) -> str:
     """Return the name of the baseline that was the best of several."""
-    if goal.under and not isinstance(goal.under[0], str):
+    if goal.several():
         return f" ({METHODS[goal.divisor(found)[0]].label})"
     return ""
 

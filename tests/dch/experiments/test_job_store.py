@@ -115,6 +115,8 @@ def test_a_damaged_or_foreign_file_is_an_error_and_is_never_overwritten(tmp_path
 @pytest.fixture
 def committed_plan(real_data, tmp_path):
     """A plan over all data sets whose output folder has a copy of the committed job store."""
+    if not (COMMITTED / FILE).exists():
+        pytest.skip("no results of the present fits are committed")
     data = {name: real_data(name) for name in DATA}
     shutil.copy(COMMITTED / FILE, tmp_path / FILE)
     return Plan(data, tmp_path)

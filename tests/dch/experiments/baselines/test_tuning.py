@@ -58,7 +58,7 @@ def test_the_best_tried_settings_are_returned_and_the_starts_come_first():
 
 def test_numbers_of_a_span_stay_inside_and_have_few_digits():
     def fit(train, *, a, seed):
-        return FitOfKnownQuality(train, abs(a - 3))
+        return FitOfKnownQuality(train, round(abs(a - 3)))
 
     found = tune(fit, Space({"a": Span(0.01, 5)}), two_blocks(), trials=12)
     values = [one.settings["a"] for one in found.tried]
