@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dch.data.ids import UNKNOWN, IdTable
 from dch.models.model import Model
 from dch.models.neighbours import LATEST, Rated, rating_steps
-from dch.models.running_sums import RunningSums, one_bag
+from dch.models.running_sums import RunningSums
 from dch.models.towers import Floats, Ints
 from dch.search.contributions import neighbour_parts, scores_without
 from dch.state.item_index import ItemColumns
@@ -54,7 +54,7 @@ def evidence_of_user(state: State, snapshot: Snapshot, row: int) -> Evidence:
     """
     history, bags = state.history, snapshot.users.bags
     items, ratings, times = history.user_histories.latest_first(row, LATEST, history.item_ids)
-    found = Evidence(items, bags.token_of[items], ratings, one_bag(bags.sums, row))
+    found = Evidence(items, bags.token_of[items], ratings, bags.whole(np.array([row], np.int32)))
     return found.part((found.fitted >= 0) & (times > history.item_histories.forgotten_before(items)))
 
 

@@ -49,15 +49,9 @@ class GrowingSums:
         )
 
 
-def one_bag(sums: RunningSums, row: int) -> RunningSums:
-    """Return a copy of the bag of one row."""
-    cut = slice(row, row + 1)
-    return RunningSums(
-        sums.sums[cut].copy(),
-        sums.squares[cut].copy(),
-        sums.n_ratings[cut].copy(),
-        sums.n_positive[cut].copy(),
-    )
+def bags_of(sums: RunningSums, rows: NDArray[np.int32]) -> RunningSums:
+    """Return a copy of the bags of these rows, (n,)."""
+    return RunningSums(sums.sums[rows], sums.squares[rows], sums.n_ratings[rows], sums.n_positive[rows])
 
 
 @kernel
@@ -97,16 +91,11 @@ def add_features(sums: RunningSums, row: int, bag: Floats, tokens: NDArray[np.in
 
 @kernel
 def add_many_features(
-    sums: RunningSums,
-    rows: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    tokens: NDArray[np.int32],
-    weights: NDArray[np.float64],
-    bag: Floats,
+    sums: RunningSums, starts: NDArray[np.int64], tokens: NDArray[np.int32], weight: float, bag: Floats
 ) -> None:
-    """Add the feature tokens of change i, ``tokens[starts[i]:starts[i + 1]]``, to the bag of ``rows[i]``."""
-    for i in range(len(rows)):
-        add_features(sums, rows[i], bag, tokens[starts[i] : starts[i + 1]], weights[i])
+    """Add the feature tokens ``tokens[starts[row]:starts[row + 1]]`` to the bag of each row."""
+    for row in range(len(starts) - 1):
+        add_features(sums, row, bag, tokens[starts[row] : starts[row + 1]], weight)
 
 
 @kernel

@@ -14,8 +14,9 @@ from dch.data.ids import IdTable
 from dch.models.codes import pack, quantize, to_words
 from dch.models.growing_array import GrowingArray
 from dch.models.model import Model, Vocabulary
-from dch.models.running_sums import GrowingSums, add_many_features
-from dch.models.towers import Floats, Ints, TowerWeights, encode_rows
+from dch.models.running_sums import RunningSums, add_many_features, bags_of
+from dch.models.towers import Floats, Head, Ints, TowerWeights, encode_rows
+from dch.state.bag_slots import SlottedBags
 from dch.state.fold_in import BagArrays, add_live_ratings
 from dch.state.histories import Histories
 from dch.state.item_index import ItemCodes
@@ -34,7 +35,11 @@ def go_on() -> None:
 
 
 class ServingBags:
-    """The running sums of one side, by row of an id table. Only one thread may write."""
+    """The running sums of the ratings of one side, and its feature tokens, by row of an id table.
+
+    Feature tokens are added when a row is encoded: an item with features and no rating takes no sums. Only
+    one thread may write.
+    """
 
     def __init__(
         self, model: Model, tower: TowerWeights, vocabulary: Vocabulary, own_ids: IdTable, other_ids: IdTable
@@ -50,8 +55,7 @@ class ServingBags:
         """
         self._model, self._tower, self._vocabulary = model, tower, vocabulary
         self._own_ids, self._other_ids = own_ids, other_ids
-        self._sums = GrowingSums(tower.hidden)
-        self.sums = self._sums.first(max(8, len(own_ids)))
+        self._bags = SlottedBags(tower.hidden)
         self._tokens = GrowingArray(np.int32)
         self.token_of: Ints = self._tokens.first(0)
         self._features: dict[int, Ints] = {}
@@ -60,12 +64,12 @@ class ServingBags:
     @property
     def nbytes(self) -> int:
         """Memory of the sums, in bytes."""
-        return sum(array.nbytes for array in self.sums)
+        return self._bags.nbytes
 
     def reserve(self) -> None:
         """Make room for every id of both tables; kernels never grow arrays."""
-        if len(self._own_ids) > len(self.sums.squares):
-            self.sums = self._sums.first(len(self._own_ids))
+        if len(self._own_ids) > self._bags.n_rows:
+            self._bags.reserve(len(self._own_ids))
         n_known, n = len(self.token_of), len(self._other_ids)
         if n > n_known:
             tokens = self._tokens.first(n)
@@ -85,36 +89,18 @@ class ServingBags:
             pause()
 
     def set_features(self, rows: Sequence[int], records: Sequence[Features | None]) -> None:
-        """Replace the feature tokens in bags, one after the other; None removes them.
+        """Replace the feature tokens of rows, one after the other; None removes them.
 
         Args:
             rows: (n,) rows, which may repeat.
             records: (n,).
         """
-        self.reserve()
-        changes: list[tuple[int, Ints, float]] = []
         for row, record in zip(rows, records, strict=True):
-            old, new = self._features.pop(row, None), self._vocabulary.of_features(record)
-            if old is not None:
-                changes.append((row, old, -self._model.feature_weight))
-            if len(new):
-                changes.append((row, new, self._model.feature_weight))
-                self._features[row] = new
-        if changes:
-            self._add(changes)
-
-    def _add(self, changes: Sequence[tuple[int, Ints, float]]) -> None:
-        rows, tokens, weights = zip(*changes, strict=True)
-        starts = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(part) for part in tokens], out=starts[1:])
-        add_many_features(
-            self.sums,
-            np.array(rows, np.int32),
-            starts,
-            np.concatenate(tokens),
-            np.array(weights, np.float64),
-            self._tower.bag,
-        )
+            tokens = self._vocabulary.of_features(record)
+            if len(tokens):
+                self._features[row] = tokens
+            else:
+                self._features.pop(row, None)
 
     def features_of(self, row: int) -> Ints:
         """Return the rows of the feature tokens in one bag in the table of feature tokens, (n,)."""
@@ -123,7 +109,38 @@ class ServingBags:
     def arrays(self) -> BagArrays:
         """Return what kernels need to add ratings here."""
         model = self._model
-        return BagArrays(self.sums, self.token_of, self._tower.bag, model.rating_knots, model.positive_from)
+        bags, embeddings = self._bags, self._tower.bag
+        return BagArrays(
+            bags.sums, bags.slots, self.token_of, embeddings, model.rating_knots, model.positive_from
+        )
+
+    def whole(self, rows: Ints) -> RunningSums:
+        """Return the bags of rows with their feature tokens, as a copy of n bags."""
+        bags = bags_of(self._bags.sums, self._bags.of(rows))
+        self.add_features(bags, rows)
+        return bags
+
+    def add_features(self, bags: RunningSums, rows: Ints) -> None:
+        """Add the feature tokens of rows, (n,), to copies of their bags of ratings, (n,)."""
+        found = [self._features.get(row, NO_TOKENS) for row in rows.tolist()] if self._features else []
+        starts = np.zeros(len(found) + 1, np.int64)
+        np.cumsum([len(tokens) for tokens in found], out=starts[1:])
+        if starts[-1]:
+            tokens, weight = np.concatenate(found), self._model.feature_weight
+            add_many_features(bags, starts, tokens, weight, self._tower.bag)
+
+    def n_ratings(self, rows: Ints) -> Ints:
+        """Return the number of ratings in the bag of each row, (n,)."""
+        found: Ints = self._bags.sums.n_ratings[self._bags.of(rows)]
+        return found
+
+    def n_rated(self) -> int:
+        """Return the number of rows that have a rating in their bag."""
+        return int(np.count_nonzero(self._bags.sums.n_ratings))
+
+    def free(self, rows: Ints) -> None:
+        """Give the memory of the bags of these rows back. Every rating must have been subtracted."""
+        self._bags.free(rows)
 
 
 class UserEncoder:
@@ -141,7 +158,7 @@ class UserEncoder:
 
     def n_codes(self) -> int:
         """Return the number of users that have a code."""
-        return int(np.count_nonzero(self.bags.sums.n_ratings > 0))
+        return self.bags.n_rated()
 
     def has_code(self, rows: Ints) -> NDArray[np.bool_]:
         """Return which users have a rating of an item in the training data, (n,); the others get no code.
@@ -149,18 +166,21 @@ class UserEncoder:
         Features alone are not enough: no fit trains users without ratings. The lifts of their features serve
         such users. Rows past the end have no rating.
         """
-        n_ratings = self.bags.sums.n_ratings
-        enough: NDArray[np.bool_] = (rows < len(n_ratings)) & (n_ratings.take(rows, mode="clip") > 0)
+        enough: NDArray[np.bool_] = self.bags.n_ratings(rows) > 0
         return enough
 
     def relaxed(self, rows: Ints) -> Floats:
         """Return the relaxed codes of rows, (n, bits); empty bags have one too."""
-        return _encode_rows(rows, self.bags, self.tower, with_vectors=False)
+        return self._encode(rows, self.tower.code_head())
 
     def encode(self, rows: Ints) -> tuple[Floats, Floats]:
         """Return the relaxed codes, (n, bits), and the ranking vectors, (n, vector_size), of rows."""
-        outputs = _encode_rows(rows, self.bags, self.tower)
+        outputs = self._encode(rows, self.tower.head())
         return outputs[:, : self.tower.bits], outputs[:, self.tower.bits :]
+
+    def _encode(self, rows: Ints, head: Head) -> Floats:
+        parts = np.split(rows, range(ROWS_PER_PART, len(rows), ROWS_PER_PART))
+        return np.concatenate([_encode(self.bags.whole(part), head) for part in parts])
 
 
 class ItemEncoder:
@@ -176,22 +196,18 @@ class ItemEncoder:
         """Memory of the bags, in bytes."""
         return self.bags.nbytes
 
-    def has_code(self, rows: Ints) -> NDArray[np.bool_]:
-        """Return which items have anything in their bags, (n,); fits train items by features alone, too."""
-        enough: NDArray[np.bool_] = self.bags.sums.squares[rows] > 0
-        return enough
-
     def encode(self, rows: Ints) -> ItemCodes:
-        """Return the codes of rows, ready for the item index."""
-        outputs = _encode_rows(rows, self.bags, self.tower)
+        """Return the codes of rows, ready for the item index.
+
+        Items with anything in their bags have one: fits train items by features alone, too.
+        """
+        bags = self.bags.whole(rows)
+        outputs = _encode(bags, self.tower.head())
         relaxed, vectors = outputs[:, : self.tower.bits], outputs[:, self.tower.bits :]
-        return ItemCodes(
-            to_words(pack(relaxed)), quantize(vectors), self.bags.sums.n_positive[rows], self.has_code(rows)
-        )
+        return ItemCodes(to_words(pack(relaxed)), quantize(vectors), bags.n_positive, bags.squares > 0)
 
 
-def _encode_rows(rows: Ints, bags: ServingBags, tower: TowerWeights, *, with_vectors: bool = True) -> Floats:
-    head = tower.head() if with_vectors else tower.code_head()
-    sums = bags.sums
-    outputs: Floats = encode_rows(rows, sums.sums, sums.squares, sums.n_ratings, head)
+def _encode(bags: RunningSums, head: Head) -> Floats:
+    every = np.arange(len(bags.squares), dtype=np.int32)
+    outputs: Floats = encode_rows(every, bags.sums, bags.squares, bags.n_ratings, head)
     return outputs

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from dch.jit import kernel
 from dch.models.running_sums import RunningSums, add_rating, interpolate
 from dch.models.towers import Floats, Ints
+from dch.state.bag_slots import Slots, slot_to_fill
 from dch.state.histories import NEVER, NONE, Pairs, put, slots_of
 
 
 class BagArrays(NamedTuple):
     """What a kernel needs to add ratings to the bags of one side."""
 
-    sums: RunningSums
+    sums: RunningSums  # by slot
+    slots: Slots
     token_of: Ints  # (other rows,) row of the embedding, negative where the fit never saw the id
     embeddings: Floats  # (n_tokens, hidden)
     rating_knots: Floats  # (m, 2) [rating, weight]
@@ -57,14 +59,17 @@ def fold_in_all(
 @kernel
 def apply_rating(bags: BagArrays, own: int, other: int, rating: float, sign: int) -> None:
     """Add a rating to the bag of its row (sign 1) or subtract it (sign -1); NaN means no rating."""
-    sums, token_of, embeddings, knots, positive_from = bags
+    sums, slots, token_of, embeddings, knots, positive_from = bags
     if np.isnan(rating):
         return
-    if rating >= positive_from:
-        sums.n_positive[own] += sign
     token = token_of[other]
+    if rating < positive_from and token < 0:
+        return
+    slot = slot_to_fill(slots, own)
+    if rating >= positive_from:
+        sums.n_positive[slot] += sign
     if token >= 0:
-        add_rating(sums, own, embeddings[token], interpolate(knots, rating), sign)
+        add_rating(sums, slot, embeddings[token], interpolate(knots, rating), sign)
 
 
 @kernel

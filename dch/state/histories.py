@@ -55,7 +55,7 @@ class Events:
 
 
 class Pairs(NamedTuple):
-    """The arrays behind ``Histories``, for kernels. Each pair has a slot; slots are never freed."""
+    """The arrays behind ``Histories``, for kernels. Each pair has a slot."""
 
     table: NDArray[np.int32]  # (n_buckets, a power of two,) hash table: slot of a pair, or NONE
     own: NDArray[np.int32]  # (slots,)
@@ -117,6 +117,30 @@ class Histories:
                 n_live=_grown(pairs.n_live, size),
             )
         self.pairs = pairs
+
+    def compact(self) -> None:
+        """Take the memory of released pairs back once they are more than half of all.
+
+        Readers that hold the lock see the arrays from before or from after.
+        """
+        n, pairs = len(self), self.pairs
+        kept = np.flatnonzero(pairs.timestamps[:n] != NEVER)
+        if 2 * len(kept) >= n:
+            return
+        size = max(len(kept), 8)
+        by_slot = {
+            name: _grown(getattr(pairs, name)[kept], size)
+            for name in ("own", "other", "ratings", "timestamps", "offsets", "following")
+        }
+        smaller = pairs._replace(
+            **by_slot,
+            table=np.full(1 << (2 * size).bit_length(), NONE, np.int32),
+            newest=np.full(len(pairs.newest), NONE, np.int32),
+            used=np.array([len(kept)], np.int64),
+        )
+        _fill_table(smaller)
+        _link(smaller)
+        self.pairs = smaller
 
     def of(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the history of one own row: other rows and ratings, newest pair first."""
@@ -241,6 +265,14 @@ def find(pairs: Pairs, own: int, other: int) -> int:
 def _fill_table(pairs: Pairs) -> None:
     for slot in range(pairs.used[0]):
         pairs.table[find(pairs, pairs.own[slot], pairs.other[slot])] = slot
+
+
+@kernel
+def _link(pairs: Pairs) -> None:
+    for slot in range(pairs.used[0]):
+        own = pairs.own[slot]
+        pairs.following[slot] = pairs.newest[own]
+        pairs.newest[own] = slot
 
 
 @kernel

@@ -85,7 +85,7 @@ def copy_then_fold_in(
     for i in range(len(user_rows)):
         user = user_rows[i]
         if trials[i]:
-            _copy_bag(bags.sums, user, before.bags, n)
+            _copy_bag(bags.sums, bags.slots.of_row[user], before.bags, n)
             seen, starts[n + 1] = _copy_seen(pairs, user, seen, starts[n])
             n += 1
         fold_in(pairs, bags, user, item_rows[i], ratings[i], timestamps[i], offsets[i])
@@ -162,10 +162,10 @@ def _empty_bags(n: int, hidden: int) -> RunningSums:
 
 
 @kernel
-def _copy_bag(sums: RunningSums, user: int, copies: RunningSums, at: int) -> None:
-    copies.sums[at] = sums.sums[user]
-    copies.squares[at] = sums.squares[user]
-    copies.n_ratings[at] = sums.n_ratings[user]
+def _copy_bag(sums: RunningSums, slot: int, copies: RunningSums, at: int) -> None:
+    copies.sums[at] = sums.sums[slot]
+    copies.squares[at] = sums.squares[slot]
+    copies.n_ratings[at] = sums.n_ratings[slot]
 
 
 @kernel

@@ -40,6 +40,7 @@ class SideData(NamedTuple):
     def release_ratings(self, rows: Ints) -> None:
         """Reset the histories of rows as if they had no events and had never been forgotten."""
         release(self.histories.pairs, self.bags.arrays(), rows)
+        self.bags.free(rows)
 
     def release_features(self, rows: Ints) -> None:
         """Drop the features of rows."""

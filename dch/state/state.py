@@ -143,6 +143,7 @@ class State:
                     latest = rated_by(self.history, self.snapshot, int(part.users[0]))
                     before = copy_then_fold_in(pairs, bags.arrays(), *columns, trials[cut])
             if before is not None:
+                self.snapshot.users.bags.add_features(before.bags, part.users[before.events])
                 self._rank(before, latest, part.items, Ranks(ranks.codes[cut], ranks.popular[cut]))
         self.newest_ms = max(self.newest_ms, int(events.timestamps.max(initial=0)))
         return ranks
@@ -283,6 +284,7 @@ class State:
             rows = known_rows(self.history.user_ids.rows(users))
             self._users().release_ratings(rows)
             self._users().release_features(rows)
+        self.history.user_histories.compact()
 
     def release_items(self, items: Sequence[str]) -> None:
         """Drop the ratings of items that another worker encodes from now on; codes and features stay."""
@@ -293,6 +295,7 @@ class State:
             kept = forgotten_before[rows]
             self._items().release_ratings(rows)
             forgotten_before[rows] = kept
+        self.history.item_histories.compact()
 
     def known_users(self) -> Sequence[str]:
         """Return the ids of all users met so far, by row."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dch.state.histories import Histories, put
+from dch.state.histories import NEVER, Histories, put
 
 EVENT = st.tuples(
     st.integers(0, 3),
@@ -67,6 +67,30 @@ def test_events_up_to_the_time_of_forgetting_are_ignored(sampled, row, until):
     histories = Histories()
     apply(histories, events, forgotten_before=[(row, until)])
     assert state(histories) == oracle(events, forgotten_before=[(row, until)])
+
+
+@given(st.lists(EVENT, max_size=40), st.sets(st.integers(0, 3)), st.lists(EVENT, max_size=10))
+def test_compacting_keeps_all_but_released_rows_and_later_events_fit_in(sampled, released, later):
+    events = [(offset, *event) for offset, event in enumerate(sampled)]
+    histories = Histories()
+    apply(histories, events)
+    pairs = histories.pairs
+    for slot in range(len(histories)):
+        if pairs.own[slot] in released:
+            pairs.ratings[slot], pairs.timestamps[slot], pairs.offsets[slot] = np.nan, NEVER, NEVER
+    pairs.n_live[list(released)] = 0
+    n_before = len(histories)
+    order = [histories.of(own)[0].tolist() for own in range(4)]
+    histories.compact()
+    kept = [event for event in events if event[1] not in released]
+    n_kept = len({(own, other) for _, own, other, _, _ in kept})
+    assert len(histories) == (n_kept if 2 * n_kept < n_before else n_before)
+    assert [histories.of(own)[0].tolist() for own in range(4)] == order
+
+    after = [(len(events) + offset, *event) for offset, event in enumerate(later)]
+    apply(histories, after)
+    assert state(histories) == oracle(kept + after)
+    assert n_live(histories)[:4] == [sum(own == row for own, _ in oracle(kept + after)) for row in range(4)]
 
 
 def test_growing_keeps_every_pair():
