@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
-from dch.data.ratings import Ratings
 from dch.experiments.baselines import tuning
 from dch.experiments.baselines.bpr import fit_bpr
 from dch.experiments.baselines.ease import check_size, fit_ease, fit_pruned_ease
@@ -16,8 +15,8 @@ from dch.experiments.plan import Plan
 
 Settings = Mapping[str, Any]
 
-LARGE = 1_000_000
-"""Ratings of a training part from which on a search has fewer trials, where one takes about a minute."""
+LARGE = 10_000
+"""Items of a training part from which on some searches have fewer trials, because one takes a minute."""
 
 
 class Search(NamedTuple):
@@ -27,7 +26,7 @@ class Search(NamedTuple):
     space: tuning.Space
     trials: int = TRIALS
     trials_of_large: int = TRIALS
-    """Trials on LARGE ratings or more."""
+    """Trials on LARGE items or more."""
 
     most_items: int | None = None
     """The search is run on the ratings of so many items, those with the most ratings; None for all."""
@@ -37,9 +36,9 @@ class Search(NamedTuple):
     check_size: Callable[[int], None] = lambda _: None
     """Takes the number of items of a training part; raises ConfigError if a fit would be too large."""
 
-    def trials_on(self, train: Ratings) -> int:
-        """Return the number of trials on a training part."""
-        return self.trials_of_large if len(train) >= LARGE else self.trials
+    def trials_on(self, n_items: int) -> int:
+        """Return the number of trials on a training part with so many items."""
+        return self.trials_of_large if n_items >= LARGE else self.trials
 
 
 SEARCHES: Mapping[str, Search] = {
@@ -91,8 +90,9 @@ def tuned(plan: Plan, name: str, search: str) -> Tuned:
     def run() -> Mapping[str, object]:
         of, seed = SEARCHES[search], plan.seeds[0]
         train = plan.split(name, seed).holdout.train
-        of.check_size(int((train.by_item.counts() > 0).sum()))
-        trials = of.quick_trials if plan.quick else of.trials_on(train)
+        n_items = int((train.by_item.counts() > 0).sum())
+        of.check_size(n_items)
+        trials = of.quick_trials if plan.quick else of.trials_on(n_items)
         part = train if of.most_items is None else tuning.most_rated(train, of.most_items)
         found = tuning.tune(of.fit, of.space, part, seed, trials=trials)
         return {"settings": found.settings, "tried": [trial._asdict() for trial in found.tried]}

@@ -36,7 +36,7 @@ one of seven shares of them. All its other settings are the same on all data set
 SIZE_NOTE = """All points are of the first seed. Our lists, from left to right: codes of 64 and of 128 bits by
 weighted distance, 64 bits with 64 ranking numbers, 128 bits with 120, and the default list. iALS takes 4
 bytes a factor; its smallest four have the settings tuned for 64 factors. EASE takes 5 bytes a weight where
-only the strongest are kept."""
+only the strongest are kept; a point beyond 10,000 bytes has all weights, of 4 bytes."""
 
 
 def quality_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
