@@ -6,16 +6,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import streams.metrics  # noqa: E402, F401 - it declares the metrics
+import streams.metrics  # noqa: E402 - it declares the metrics
+import streams.served_metrics  # noqa: E402, F401 - it declares those of the observer
 from streams.metric_types import CATALOGUE, Declared  # noqa: E402
 
 PAGE = ROOT / "docs" / "metrics.md"
 HEAD = """# Metrics
 
-What each role serves at `/metrics`. This page is generated from `streams/metrics.py`; to write it again:
-`python deploy/metrics_page.py`. The unit 1 is a number of things, or a share. Prometheus adds the labels
-`job` (the role), `instance` and `prefix` (the tenant). Python's own metrics (`process_...`, `python_...`) are
-served, too.
+What each role serves at `/metrics`: the metrics that it sets, and no others. This page is generated from
+`streams/metrics.py` and `streams/served_metrics.py`; to write it again: `python deploy/metrics_page.py`. The
+unit 1 is a number of things, or a share. Prometheus adds the labels `job` (the role), `instance` and `prefix`
+(the tenant). Python's own metrics (`process_...`, `python_...`) are served, too.
 
 | metric | labels | unit | set by | meaning | what a jump means |
 |---|---|---|---|---|---|

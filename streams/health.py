@@ -8,6 +8,7 @@ from types import TracebackType
 
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from streams.errors import SettingsError
 from streams.process_metrics import export_process
@@ -23,13 +24,14 @@ class Health:
         host: address to listen on.
         port: port to listen on; 0 picks a free one.
         checks: conditions that /readyz reports.
+        registry: what /metrics shows.
 
     Raises:
         SettingsError: the address is in use or does not belong to this machine.
     """
 
-    def __init__(self, host: str, port: int, checks: Checks) -> None:
-        handler = type("Handler", (_Handler,), {"checks": checks})
+    def __init__(self, host: str, port: int, checks: Checks, registry: Collector = REGISTRY) -> None:
+        handler = type("Handler", (_Handler,), {"checks": checks, "registry": registry})
         try:
             self._server = _Server((host, port), handler)
         except OSError as error:
@@ -71,6 +73,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     checks: Checks
+    registry: Collector
     timeout = 5  # seconds: a client that connects and sends nothing must not occupy a thread forever
 
     def do_GET(self) -> None:
@@ -78,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/metrics":
             # Prometheus asks for the OpenMetrics format, the only one with exemplars.
             encode, kind = choose_encoder(self.headers.get("Accept", ""))
-            self._answer(200, encode(REGISTRY), kind)
+            self._answer(200, encode(self.registry), kind)
         elif path == "/livez":
             self._answer(200, b"alive\n")
         elif path == "/readyz":

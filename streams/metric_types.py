@@ -7,15 +7,19 @@ dashboards and alerts look names and labels up in it.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, which no panel reads
 
 Values = Sequence[str]
 Labels = Mapping[str, Values]
@@ -52,6 +56,9 @@ class Declared:
             tuple(self.name + end for end in ("_bucket", "_sum", "_count")) if is_histogram else (self.name,)
         )
 
+
+ANY: Values = ()
+"""The values of a label that are known only at run time."""
 
 UNITS = frozenset({"seconds", "bytes", "records", "ratings", "codes"})
 CATALOGUE: dict[str, Declared] = {}
@@ -98,16 +105,39 @@ def batch_histogram(
     return BatchHistogram(name, meaning, buckets)
 
 
-def show_zeros(role: str) -> None:
+def show_zeros(role: str, only: Labels = {}) -> None:  # noqa: B006
     """Create the counters of a role at 0, for every combination of label values that is known in advance.
 
     Prometheus does not see the first increment of a series that did not exist before it.
+
+    Args:
+        role: such as worker.
+        only: by label, the values that occur in this role; all of the others.
     """
     for name, found in _COUNTERS.items():
         declared = CATALOGUE[name]
+        labels = {label: only.get(label, values) for label, values in declared.labels.items()}
         if role in declared.roles and declared.labels and all(declared.labels.values()):
-            for values in product(*declared.labels.values()):
+            for values in product(*labels.values()):
                 found.labels(*values)
+
+
+class OfRole(Collector):
+    """The metrics that one role sets, and those that are not declared here, such as those of the process.
+
+    All roles import one set of declarations. A metric without labels would else be 0 in roles that never
+    set it, and an average over the roles would be wrong.
+    """
+
+    def __init__(self, role: str, registry: CollectorRegistry = REGISTRY) -> None:
+        self._role, self._registry = role, registry
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics for an exposition."""
+        for family in self._registry.collect():
+            declared = CATALOGUE.get(family.name) or CATALOGUE.get(f"{family.name}_total")
+            if declared is None or self._role in declared.roles:
+                yield family
 
 
 class GaugeGroup(Collector):
@@ -145,6 +175,7 @@ class BatchHistogram(Collector):
     """A histogram without labels that observes many values in one call.
 
     Equal to ``Histogram`` with one ``observe`` for each value, but each bucket is incremented once per call.
+    One of the values may have an exemplar.
     """
 
     def __init__(
@@ -153,21 +184,33 @@ class BatchHistogram(Collector):
         self._name, self._meaning = name, meaning
         self._bounds = np.array([*buckets, np.inf])
         self._counts, self._sum = np.zeros(len(self._bounds), np.int64), 0.0
+        self._exemplars: list[Exemplar | None] = [None] * len(self._bounds)  # the last one of each bucket
         self._lock = threading.Lock()
         registry.register(self)
 
-    def observe_many(self, values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> None:
-        """Observe each of the values, (n,)."""
+    def observe_many(
+        self,
+        values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
+        exemplar: tuple[float, dict[str, str]] | None = None,
+    ) -> None:
+        """Observe each of the values, (n,); an exemplar is one of them with its labels."""
         counts = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._bounds))
         with self._lock:
             self._counts += counts
             self._sum += float(values.sum())
+            if exemplar is not None:
+                value, labels = exemplar
+                at = int(np.searchsorted(self._bounds, value))
+                self._exemplars[at] = Exemplar(labels, value, time.time())
 
     def collect(self) -> Iterable[Metric]:
         """Return the histogram for an exposition."""
         with self._lock:
-            totals, total = np.cumsum(self._counts).tolist(), self._sum
-        bounds = map(floatToGoString, self._bounds)
-        yield HistogramMetricFamily(
-            self._name, self._meaning, buckets=list(zip(bounds, totals, strict=True)), sum_value=total
-        )
+            totals, total, exemplars = np.cumsum(self._counts).tolist(), self._sum, list(self._exemplars)
+        buckets = [
+            (bound, count) if exemplar is None else (bound, count, exemplar)
+            for bound, count, exemplar in zip(
+                map(floatToGoString, self._bounds), totals, exemplars, strict=True
+            )
+        ]
+        yield HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=total)

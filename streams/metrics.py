@@ -1,20 +1,14 @@
-"""Every Prometheus metric, declared once with its meaning. User and item ids are never labels.
+"""Every Prometheus metric, declared once with its meaning; those of the observer are in ``served_metrics``.
 
-A ratio is a pair of counters, which the reader divides. Each label has a fixed set of values.
+User and item ids are never labels. A ratio is a pair of counters, which the reader divides. Each label has a
+fixed set of values, or few at a time: a generation is a label of gauges alone, which go when it does.
 """
 
-from prometheus_client import disable_created_metrics
-
-from streams.metric_types import GaugeGroup, batch_histogram, counter, gauge, histogram
-
-disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for every counter, which no panel reads
+from streams.metric_types import ANY, batch_histogram, counter, gauge, histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 FAST_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 LONG_SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600)
-
-ANY: tuple[str, ...] = ()
-"""The values of a label that are known only at run time."""
 
 INPUTS = ("ratings", "users", "items", "item-ratings", "item-codes", "models", "requests", "served")
 """The topics whose bad records become dead letters: a worker reads all of them but `served`."""
@@ -261,147 +255,6 @@ REBALANCES = counter(
     roles="worker observer",
 )
 
-SERVED_LABELS = {"strategy": ANY, "cohort": ANY, "generation": ANY, "arm": ANY}
-"""Labels of what the observer counts. Cohorts go by how many ratings the user had when a list was made."""
-
-WITHIN = ("1m", "10m", "1h", "24h", "7d")
-"""How long after a list a like counts; each includes the shorter ones."""
-
-WINDOWS = ("5m", "1h", "24h")
-WINDOW_LABELS = {"window": WINDOWS, **SERVED_LABELS}
-TRAFFIC = "Traffic, or another --served-share."
-
-SERVED_LISTS = counter(
-    "dch_served_lists_total",
-    "Lists shown to sampled users, as the observer reads them.",
-    jump=TRAFFIC,
-    roles="observer",
-    labels=SERVED_LABELS,
-)
-SERVED_ITEMS = counter(
-    "dch_served_items_total", "Items on these lists.", jump=TRAFFIC, roles="observer", labels=SERVED_LABELS
-)
-SERVED_NEW_ITEMS = counter(
-    "dch_served_new_items_total",
-    "Items on these lists that the fit of the generation never saw.",
-    jump="Over the items: many new items got codes. A fall comes with each refit, which makes items known.",
-    roles="observer",
-    labels=SERVED_LABELS,
-)
-SERVED_REPEATED_ITEMS = counter(
-    "dch_served_repeated_items_total",
-    "Items on these lists that an earlier list showed to the same user within 7 days.",
-    jump="Over the items: users ask more often, or their ratings change their lists less.",
-    roles="observer",
-    labels=SERVED_LABELS,
-)
-SERVED_POPULARITY = counter(
-    "dch_served_popularity_total",
-    "Sum of the popularity (positive ratings) of the items on these lists.",
-    jump="Over the items: lists turn to popular items, or away from them.",
-    roles="observer",
-    labels=SERVED_LABELS,
-)
-SERVED_HITS = counter(
-    "dch_served_hits_total",
-    "Lists of which the user liked an item afterwards, within this time.",
-    jump="Over the lists it is the served hit rate; a fall means worse lists, or users who look elsewhere.",
-    roles="observer",
-    labels={**SERVED_LABELS, "within": WITHIN},
-)
-SERVED_RATINGS = counter(
-    "dch_served_ratings_total",
-    "Ratings by sampled users, as the observer reads them.",
-    jump=TRAFFIC,
-    roles="observer",
-    labels={"liked": ("yes", "no")},
-)
-SERVED_DROPPED = counter(
-    "dch_served_dropped_total",
-    "Records of `served` that do not count: repeated (a copy of one that was read), or late (more than a day "
-    "older than the newest of the partition).",
-    jump="Repeated: a worker or an observer was killed. Late: a worker answered or read after a long pause.",
-    roles="observer",
-    labels={"reason": ("repeated", "late")},
-)
-SERVED_WINDOWS = GaugeGroup()
-SERVED_WINDOW_LISTS = SERVED_WINDOWS.gauge(
-    "dch_served_window_lists",
-    "Lists in the newest minutes of record time, up to the minute of the newest record.",
-    jump=TRAFFIC,
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-SERVED_WINDOW_ITEMS = SERVED_WINDOWS.gauge(
-    "dch_served_window_items",
-    "Items on the lists of the window.",
-    jump=TRAFFIC,
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-SERVED_WINDOW_NEW_ITEMS = SERVED_WINDOWS.gauge(
-    "dch_served_window_new_items",
-    "Items on the lists of the window that the fit of the generation never saw.",
-    jump="As for `dch_served_new_items_total`.",
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-SERVED_WINDOW_REPEATED_ITEMS = SERVED_WINDOWS.gauge(
-    "dch_served_window_repeated_items",
-    "Items on the lists of the window that an earlier list showed to the same user within 7 days.",
-    jump="As for `dch_served_repeated_items_total`.",
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-SERVED_WINDOW_POPULARITY = SERVED_WINDOWS.gauge(
-    "dch_served_window_popularity_ratings",
-    "Sum of the popularity (positive ratings) of the items on the lists of the window.",
-    jump="As for `dch_served_popularity_total`.",
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-SERVED_WINDOW_HITS = SERVED_WINDOWS.gauge(
-    "dch_served_window_hits",
-    "Lists of the window of which the user has liked an item so far, within this time of the list.",
-    jump="As for `dch_served_hits_total`. A short window is young: its hits within 24h are still to come.",
-    roles="observer",
-    labels={**WINDOW_LABELS, "within": WITHIN},
-)
-SERVED_WINDOW_TIME_TO_LIKE = SERVED_WINDOWS.gauge(
-    "dch_served_window_time_to_like_seconds",
-    "Sum of the times from a list of the window to the first like of an item of it, over the hits within 7d.",
-    jump="Over the hits within 7d: users decide faster or slower.",
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-SERVED_COVERAGE = SERVED_WINDOWS.gauge(
-    "dch_served_coverage_ratio",
-    "Share of the catalogue that the lists of the window showed, in the partitions of this observer; the "
-    "label value all stands for any value.",
-    jump="A fall: lists turn to few items, or there was less traffic.",
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-SERVED_GINI = SERVED_WINDOWS.gauge(
-    "dch_served_gini_ratio",
-    "Gini coefficient of how often the lists of the window showed each item of the catalogue, in the "
-    "partitions of this observer: 0 is even, 1 is one item alone; the label value all stands for any value.",
-    jump="A rise: lists turn to few items, or there was less traffic.",
-    roles="observer",
-    labels=WINDOW_LABELS,
-)
-OBSERVER_NEWEST_TIMESTAMP_SECONDS = gauge(
-    "dch_observer_newest_timestamp_seconds",
-    "Time of the newest list or rating that this observer has read, since 1970; windows end there.",
-    jump="It stands still: no traffic of sampled users, or the observer is behind.",
-    roles="observer",
-)
-OBSERVER_STATE_BYTES = gauge(
-    "dch_observer_state_bytes",
-    "Memory of the lists and ratings that this observer keeps, estimated, without the ids of items.",
-    jump="More traffic, or another --served-share; it holds 8 days.",
-    roles="observer",
-)
 BROKER_ERRORS = counter(
     "dch_broker_errors_total",
     "Errors of brokers and of the connections to them, by kind; moving: a leader or a coordinator is being "

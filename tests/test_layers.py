@@ -32,7 +32,7 @@ DCH = [
 STREAMS = [
     {"errors"},
     {"lifecycle", "metric_types", "settings"},
-    {"metrics"},
+    {"metrics", "served_metrics"},
     {"process_metrics"},
     {"topics"},
     {"kafka"},

@@ -23,7 +23,7 @@ LATE_MS = DAY_MS
 """A record that is older than the newest one by more than this does not count."""
 
 WITHIN_MS = np.array([60_000, 600_000, 3_600_000, DAY_MS, 7 * DAY_MS])
-"""The times after a list within which a like counts, in the order of ``streams.metrics.WITHIN``."""
+"""The times after a list within which a like counts, in the order of ``streams.served_metrics.WITHIN``."""
 
 JOIN_MS = 7 * DAY_MS
 """Longest time from a list to a like of it, and from a list to another that repeats an item."""
@@ -42,11 +42,10 @@ Outcome = Literal["applied", "repeated", "late"]
 
 
 class Label(NamedTuple):
-    """What lists are counted by."""
+    """What lists are counted by, beside their generation. There are few, because each value is one of few."""
 
     strategy: str
     cohort: str
-    generation: str
     arm: str
 
 
@@ -61,7 +60,7 @@ class Names:
 
     def label_row(self, found: ServedList) -> int:
         """Return the row of the label of a list; a new label is added."""
-        label = Label(found.strategy, found.cohort, str(found.generation), found.arm)
+        label = Label(found.strategy, found.cohort, found.arm)
         row = self._label_rows.setdefault(label, len(self.labels))
         if row == len(self.labels):
             self.labels.append(label)
@@ -140,6 +139,7 @@ class JoinedLists:
         number = self._columns.append(
             time=found.time,
             label=label,
+            generation=found.generation,
             items=items,
             n_new=found.new_items,
             n_repeated=int(repeated.sum()),

@@ -20,6 +20,7 @@ class Lists(NamedTuple):
 
     time: NDArray[np.int64]  # (n,) when the request was sent, in ms since 1970
     label: Ints  # (n,) row in the table of labels
+    generation: Ints  # (n,) of the model that made the list
     n_items: Ints  # (n,)
     n_new: Ints  # (n,) items that the fit of the generation never saw
     n_repeated: Ints  # (n,) items that an earlier list showed to the same user
@@ -70,7 +71,7 @@ class _Column:
         return self._data.nbytes
 
 
-KINDS = (np.int64, np.int32, np.int32, np.int32, np.int32, np.int64, np.int32, np.int64, np.int32)
+KINDS: tuple[type[np.generic], ...] = (np.int64, *[np.int32] * 5, np.int64, np.int32, np.int64, np.int32)
 """The types of the columns of ``Lists``."""
 
 
@@ -95,6 +96,7 @@ class ListColumns:
         *,
         time: int,
         label: int,
+        generation: int,
         items: Ints,
         n_new: int,
         n_repeated: int,
@@ -103,7 +105,7 @@ class ListColumns:
         delay: int,
     ) -> int:
         """Add a list and return its number."""
-        row = (time, label, len(items), n_new, n_repeated, popularity, catalogue, delay)
+        row = (time, label, generation, len(items), n_new, n_repeated, popularity, catalogue, delay)
         for column, value in zip(self._columns, row, strict=True):
             column.extend([value])
         self._items.extend(items)

@@ -11,7 +11,7 @@ from streams.health import Checks, Health
 from streams.kafka import Admin, Patience, Producer
 from streams.kafka.outbox import Outbox
 from streams.lifecycle import stop_on_signals
-from streams.metric_types import show_zeros
+from streams.metric_types import OfRole, show_zeros
 from streams.observer.faust_app import ObserverApp
 from streams.settings import ObserverSettings
 
@@ -37,7 +37,7 @@ def run(settings: ObserverSettings) -> None:
 
 def serve(settings: ObserverSettings, stop: threading.Event) -> None:
     """Run an observer until ``stop`` is set. Like ``run``, without signals."""
-    show_zeros("observer")
+    show_zeros("observer", {"topic": [topics.SERVED.name], "outcome": ["applied", "dead_letter"]})
     for name in ("faust", "mode", "aiokafka", "streams.observer.faust_consumer"):  # the last is Faust's, too
         logging.getLogger(name).setLevel(logging.WARNING)
     patience = Patience(settings.broker_patience_s, stop)
@@ -66,7 +66,9 @@ async def _serve(
     settings: ObserverSettings, stop: threading.Event, patience: Patience, outbox: Outbox, folder: str
 ) -> None:
     app, admin = ObserverApp(settings, outbox, patience, folder), Admin(settings, patience)
-    with Health(settings.metrics_host, settings.metrics_port, checks(app, patience)) as health:
+    with Health(
+        settings.metrics_host, settings.metrics_port, checks(app, patience), OfRole("observer")
+    ) as health:
         await asyncio.to_thread(topics.require, admin, settings, READS_AND_WRITES)
         log.info("observer started group=%s metrics_port=%d", settings.group_of("observer"), health.port)
         besides = [

@@ -1,6 +1,5 @@
 """The observer without Kafka: what a record of `served` does, and what is shown of it all."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,13 +9,14 @@ from streams.errors import BadRecord
 from streams.kafka.records import Record
 from streams.messages import ServedList, decode_served
 from streams.messages.served import Served
-from streams.metrics import (
-    EVENTS,
+from streams.metrics import EVENTS
+from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Label, Names
+from streams.observer.shown import window_gauges
+from streams.observer.windows import MINUTE_MS, joined
+from streams.served_metrics import (
     OBSERVER_NEWEST_TIMESTAMP_SECONDS,
     OBSERVER_STATE_BYTES,
-    SERVED_COVERAGE,
     SERVED_DROPPED,
-    SERVED_GINI,
     SERVED_HITS,
     SERVED_ITEMS,
     SERVED_LISTS,
@@ -24,36 +24,12 @@ from streams.metrics import (
     SERVED_POPULARITY,
     SERVED_RATINGS,
     SERVED_REPEATED_ITEMS,
-    SERVED_WINDOW_HITS,
-    SERVED_WINDOW_ITEMS,
-    SERVED_WINDOW_LISTS,
-    SERVED_WINDOW_NEW_ITEMS,
-    SERVED_WINDOW_POPULARITY,
-    SERVED_WINDOW_REPEATED_ITEMS,
-    SERVED_WINDOW_TIME_TO_LIKE,
     SERVED_WINDOWS,
     WITHIN,
 )
-from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Label, Names
-from streams.observer.list_columns import Lists
-from streams.observer.windows import MINUTE_MS, exposures, in_window, joined, window_sums
-
-WINDOW_MINUTES = {"5m": 5, "1h": 60, "24h": 1440}
 
 COUNTERS = (SERVED_LISTS, SERVED_ITEMS, SERVED_NEW_ITEMS, SERVED_REPEATED_ITEMS, SERVED_POPULARITY)
 """In the order of MEASURES."""
-
-GAUGES = (
-    SERVED_WINDOW_LISTS,
-    SERVED_WINDOW_ITEMS,
-    SERVED_WINDOW_NEW_ITEMS,
-    SERVED_WINDOW_REPEATED_ITEMS,
-    SERVED_WINDOW_POPULARITY,
-)
-"""In the order of MEASURES."""
-
-Values = defaultdict[str, dict[tuple[str, ...], float]]
-"""The values of the gauges of SERVED_WINDOWS, by name and label values."""
 
 
 class Observer:
@@ -114,11 +90,7 @@ class Observer:
         OBSERVER_NEWEST_TIMESTAMP_SECONDS.set(newest_ms / 1000)
         OBSERVER_STATE_BYTES.set(sum(part.nbytes for part in parts))
         lists = joined([part.lists.kept for part in parts]) if parts else JoinedLists(self._names).lists.kept
-        last_minute = newest_ms // MINUTE_MS
-        values: Values = defaultdict(dict)
-        for window, n_minutes in WINDOW_MINUTES.items():
-            self._sum_window(window, in_window(lists, last_minute, n_minutes), values)
-        SERVED_WINDOWS.replace(values)
+        SERVED_WINDOWS.replace(window_gauges(lists, self._names.labels, newest_ms // MINUTE_MS))
 
     def _partition(self, number: int) -> JoinedLists:
         return self.partitions.setdefault(number, JoinedLists(self._names))
@@ -145,20 +117,6 @@ class Observer:
                 counter.labels(*label).inc(value)
             for within, value in zip(WITHIN, values[len(MEASURES) :], strict=True):
                 SERVED_HITS.labels(*label, within).inc(value)
-
-    def _sum_window(self, window: str, lists: Lists, values_of: Values) -> None:
-        for row, sums in window_sums(lists).items():
-            label, values = (window, *self._names.labels[row]), sums.tolist()
-            *hits, delay_ms = values[len(MEASURES) :]
-            for name, value in zip(GAUGES, values, strict=False):
-                values_of[name][label] = value
-            for within, value in zip(WITHIN, hits, strict=True):
-                values_of[SERVED_WINDOW_HITS][*label, within] = value
-            values_of[SERVED_WINDOW_TIME_TO_LIKE][label] = delay_ms / 1000
-        if len(lists.time):
-            for group, found in exposures(lists, self._names.labels).items():
-                values_of[SERVED_COVERAGE][window, *group] = found.coverage
-                values_of[SERVED_GINI][window, *group] = found.gini
 
 
 def key_of(found: Served) -> bytes:

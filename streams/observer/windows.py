@@ -1,25 +1,22 @@
 """Sums of one-minute cells: what was shown, and what became of it, in the newest minutes of record time.
 
-A cell counts the lists of one minute and label. A window is the sum of the cells of its minutes. Coverage and
-the Gini coefficient are no sums: they come from the items of all lists of the window.
+A cell counts the lists of one minute, label and generation. A window is the sum of the cells of its minutes.
+Coverage and the Gini coefficient are no sums: they come from the items of all lists of the window.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.models.towers import Ints
-from streams.observer.joins import JOIN_MS, WITHIN_MS, Label
+from streams.observer.joins import JOIN_MS, WITHIN_MS
 from streams.observer.list_columns import Lists, lists_of
 
 MINUTE_MS = 60_000
-ALL = "all"
-"""The value of a label that stands for any value."""
-
-GROUPINGS = ((), (0,), (1,), (2,), (0, 1, 2, 3))
-"""The labels, by position, that coverage and the Gini coefficient are told apart by; ALL for the others."""
+Key = tuple[str, ...]
+"""Values of labels."""
 
 
 class Exposure(NamedTuple):
@@ -27,6 +24,18 @@ class Exposure(NamedTuple):
 
     coverage: float
     gini: float
+
+
+class Window(NamedTuple):
+    """The lists of a window, summed by label row and generation: m groups, of which others are unions."""
+
+    label: Ints  # (m,) row in the table of labels
+    generation: Ints  # (m,)
+    sums: NDArray[np.int64]  # (m, n_measures)
+    catalogue: Ints  # (m,) largest number of items that had a code
+    group: Ints  # (pairs,) of each pair of a group and an item that it showed
+    item: Ints  # (pairs,) item rows
+    n_shown: Ints  # (pairs,) how often it was shown
 
 
 def measures(lists: Lists) -> NDArray[np.int64]:
@@ -42,22 +51,65 @@ def minutes(lists: Lists) -> NDArray[np.int64]:
     return lists.time // MINUTE_MS
 
 
-def cells(lists: Lists) -> dict[tuple[int, int], NDArray[np.int64]]:
-    """Return the measures, summed, of each minute and label row."""
-    sums = _sums(np.column_stack([minutes(lists), lists.label]), measures(lists))
-    return {(minute, row): found for (minute, row), found in sums.items()}
-
-
-def window_sums(lists: Lists) -> dict[int, NDArray[np.int64]]:
-    """Return the measures of lists of one window, summed, by label row."""
-    return {row: found for (row,), found in _sums(lists.label[:, None], measures(lists)).items()}
-
-
-def _sums(keys: NDArray[np.integer], values: NDArray[np.int64]) -> dict[tuple[int, ...], NDArray[np.int64]]:
+def cells(lists: Lists) -> dict[tuple[int, int, int], NDArray[np.int64]]:
+    """Return the measures, summed, of each minute, label row and generation."""
+    keys = np.column_stack([minutes(lists), lists.label, lists.generation])
     distinct, group = np.unique(keys, axis=0, return_inverse=True)
-    sums = np.zeros((len(distinct), values.shape[1]), np.int64)
-    np.add.at(sums, group.reshape(-1), values)
-    return dict(zip(map(tuple, distinct.tolist()), sums, strict=True))
+    sums = _sums(group.reshape(-1), len(distinct), measures(lists))
+    return {
+        (minute, row, of): found for (minute, row, of), found in zip(distinct.tolist(), sums, strict=True)
+    }
+
+
+def window_of(lists: Lists) -> Window:
+    """Return the sums of the lists of one window."""
+    keys = lists.label.astype(np.int64) << 32 | lists.generation
+    distinct, group = np.unique(keys, return_inverse=True)
+    catalogue = np.zeros(len(distinct), np.int32)
+    np.maximum.at(catalogue, group, lists.catalogue)
+    n_rows = int(lists.items.max(initial=0)) + 1
+    pairs, n_shown = np.unique(np.repeat(group, lists.n_items) * n_rows + lists.items, return_counts=True)
+    return Window(
+        label=(distinct >> 32).astype(np.int32),
+        generation=(distinct & 0xFFFFFFFF).astype(np.int32),
+        sums=_sums(group, len(distinct), measures(lists)),
+        catalogue=catalogue,
+        group=(pairs // n_rows).astype(np.int32),
+        item=(pairs % n_rows).astype(np.int32),
+        n_shown=n_shown.astype(np.int32),
+    )
+
+
+def _sums(group: NDArray[np.integer], n_groups: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    sums = np.zeros((n_groups, values.shape[1]), np.int64)
+    np.add.at(sums, group, values)
+    return sums
+
+
+def sums_by(window: Window, keys: Sequence[Key | None]) -> dict[Key, NDArray[np.int64]]:
+    """Return the measures, summed, of unions of groups.
+
+    Args:
+        window: with m groups.
+        keys: (m,) which union a group belongs to; None is none.
+    """
+    return {key: window.sums[members].sum(axis=0) for key, members in _unions(keys).items()}
+
+
+def exposures_by(window: Window, keys: Sequence[Key | None]) -> dict[Key, Exposure]:
+    """Return coverage and Gini coefficient of unions of groups; keys as in ``sums_by``."""
+    found = {}
+    for key, members in _unions(keys).items():
+        is_shown = members[window.group]
+        counts = np.bincount(window.item[is_shown], window.n_shown[is_shown]).astype(np.int64)
+        found[key] = _exposure(counts[counts > 0], int(window.catalogue[members].max()))
+    return found
+
+
+def _unions(keys: Sequence[Key | None]) -> dict[Key, NDArray[np.bool_]]:
+    """Return which groups have each key, (m,)."""
+    distinct = dict.fromkeys(key for key in keys if key is not None)
+    return {key: np.array([one == key for one in keys], np.bool_) for key in distinct}
 
 
 def in_window(lists: Lists, last_minute: int, n_minutes: int) -> Lists:
@@ -76,38 +128,6 @@ def in_window(lists: Lists, last_minute: int, n_minutes: int) -> Lists:
 def joined(parts: Sequence[Lists]) -> Lists:
     """Return the lists of several partitions as one."""
     return lists_of([np.concatenate(columns) for columns in zip(*parts, strict=True)])
-
-
-def exposures(lists: Lists, labels: Sequence[Label]) -> dict[Label, Exposure]:
-    """Return coverage and Gini coefficient of each group of GROUPINGS.
-
-    Args:
-        lists: those of one window.
-        labels: by label row.
-    """
-    label_of_item = np.repeat(lists.label, lists.n_items).astype(np.int64)
-    n_rows = int(lists.items.max(initial=0)) + 1
-    pairs, counts = np.unique(label_of_item * n_rows + lists.items, return_counts=True)
-    label_rows, items = pairs // n_rows, pairs % n_rows
-    found = {}
-    for group, rows in _groups(np.unique(lists.label), labels):
-        is_member = np.zeros(len(labels), np.bool_)
-        is_member[rows] = True
-        shown = np.bincount(items[mask := is_member[label_rows]], counts[mask], minlength=1)
-        catalogue = int(lists.catalogue[is_member[lists.label]].max())
-        found[group] = _exposure(shown[shown > 0].astype(np.int64), catalogue)
-    return found
-
-
-def _groups(rows: Ints, labels: Sequence[Label]) -> Iterator[tuple[Label, Ints]]:
-    """Yield each group of GROUPINGS with its label rows."""
-    for grouping in GROUPINGS:
-        names = [
-            Label(*(value if at in grouping else ALL for at, value in enumerate(labels[row])))
-            for row in rows.tolist()
-        ]
-        for name in dict.fromkeys(names):
-            yield name, rows[[one == name for one in names]]
 
 
 def _exposure(counts: NDArray[np.int64], catalogue: int) -> Exposure:

@@ -13,7 +13,7 @@ from streams.errors import DeliveryError, StoppedError, StreamError
 from streams.health import Health
 from streams.kafka import Admin, Patience
 from streams.lifecycle import stop_on_signals
-from streams.metric_types import show_zeros
+from streams.metric_types import OfRole, show_zeros
 from streams.metrics import REFIT_DURATION_SECONDS, REFIT_NEW_RATINGS, REFITS
 from streams.settings import TrainerSettings
 from streams.trainer.dead_letter_watch import watch_dead_letters
@@ -71,7 +71,7 @@ def serve(
         "ratings read": lambda: any(source.is_caught_up for source in sources),
     }
     is_done = False
-    with Health(settings.metrics_host, settings.metrics_port, checks) as health:
+    with Health(settings.metrics_host, settings.metrics_port, checks, OfRole("trainer")) as health:
         log.info("trainer started metrics_port=%d", health.port)
         try:
             topics.require(Admin(settings, patience), settings)

@@ -13,7 +13,8 @@ from streams.errors import StoppedError, StreamError
 from streams.health import Checks, Health
 from streams.kafka import Admin
 from streams.lifecycle import stop_on_signals
-from streams.metric_types import show_zeros
+from streams.metric_types import OfRole, show_zeros
+from streams.metrics import INPUTS
 from streams.settings import WorkerSettings
 from streams.worker.context import WorkerContext
 from streams.worker.global_tables import run_global_tables
@@ -54,12 +55,14 @@ def run(settings: WorkerSettings) -> None:
 def serve(settings: WorkerSettings, stop: threading.Event) -> None:
     """Run a worker until ``stop`` is set. Like ``run``, without signals."""
     artifacts.open_store(settings.artifacts)  # a store that no attempt can open is an error at once
-    show_zeros("worker")
+    show_zeros("worker", {"topic": [name for name in INPUTS if name != topics.SERVED.name]})
     context = WorkerContext(settings, stop)
     default_interval_s = sys.getswitchinterval()
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
     try:
-        with Health(settings.metrics_host, settings.metrics_port, checks(context)) as health:
+        with Health(
+            settings.metrics_host, settings.metrics_port, checks(context), OfRole("worker")
+        ) as health:
             topics.require(Admin(settings, context.patience), settings)
             log.info("worker started group=%s metrics_port=%d", context.group, health.port)
             _supervise(context)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import promql_parser
 import yaml
 
-from streams import metrics  # noqa: F401 - it declares the metrics
+from streams import metrics, served_metrics  # noqa: F401 - they declare the metrics
 from streams.metric_types import CATALOGUE
 from tests.deploy.prometheus_tools import ROOT, RULES
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dch.state.prequential import COHORTS
-from streams import metrics, topics
-from streams.metric_types import CATALOGUE, show_zeros
+from streams import metrics, served_metrics, topics
+from streams.metric_types import CATALOGUE, OfRole, show_zeros
 from streams.trainer import gate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,12 +22,12 @@ dch_model_trained_timestamp_seconds dch_model_swap_duration_seconds dch_refits_t
 dch_prequential_hits_total{cohort} dch_prequential_trials_total{cohort}
 dch_prequential_popular_hits_total{cohort} dch_prequential_share_ratio
 dch_snapshot_timestamp_seconds dch_rebalances_total
-dch_served_lists_total{strategy,cohort,generation,arm} dch_served_items_total{strategy,cohort,generation,arm}
-dch_served_hits_total{strategy,cohort,generation,arm,within} dch_served_ratings_total{liked}
-dch_served_window_lists{window,strategy,cohort,generation,arm}
-dch_served_window_hits{window,strategy,cohort,generation,arm,within}
-dch_served_coverage_ratio{window,strategy,cohort,generation,arm}
-dch_served_gini_ratio{window,strategy,cohort,generation,arm}
+dch_served_lists_total{strategy,cohort,arm} dch_served_items_total{strategy,cohort,arm}
+dch_served_hits_total{strategy,cohort,arm,within} dch_served_ratings_total{liked}
+dch_served_window_lists{window,strategy,cohort,arm}
+dch_served_window_hits{window,strategy,cohort,arm,within}
+dch_served_coverage_ratio{window,strategy,cohort} dch_served_gini_ratio{window,strategy,cohort}
+dch_served_generation_lists{generation,arm} dch_served_generation_hits{generation,arm,within}
 """
 
 
@@ -47,10 +47,16 @@ def test_a_declared_metric_follows_the_naming_rules(name):
     assert CATALOGUE[name].jump.endswith(".")
 
 
-def test_every_metric_of_the_module_is_declared_with_its_jump():
-    collectors = [
-        found for name, found in vars(metrics).items() if name.isupper() and hasattr(found, "collect")
-    ]
+def test_no_counter_is_labelled_by_what_comes_and_goes_for_ever():
+    """Its series could not be removed without breaking ``rate``, so a scrape would grow for ever."""
+    for declared in CATALOGUE.values():
+        if {"generation", "generation_hash", "location"} & declared.labels.keys():
+            assert declared.kind == "gauge", declared.name
+
+
+def test_every_metric_of_the_modules_is_declared_with_its_jump():
+    modules = vars(metrics) | vars(served_metrics)
+    collectors = [found for name, found in modules.items() if name.isupper() and hasattr(found, "collect")]
     names = {family.name for found in collectors for family in found.collect()}
     assert names == {name.removesuffix("_total") for name in CATALOGUE}
 
@@ -77,3 +83,20 @@ def test_counters_of_a_role_begin_at_zero_so_that_their_first_increment_counts()
         for sample in family.samples
     }
     assert values.keys() == {(outcome,) for outcome in metrics.OUTCOMES}
+
+
+def test_a_role_begins_with_the_label_values_that_it_has():
+    metrics.EVENTS.clear()
+    show_zeros("observer", {"topic": ["served"], "outcome": ["applied", "dead_letter"]})
+    found = {
+        tuple(sample.labels.values()) for family in metrics.EVENTS.collect() for sample in family.samples
+    }
+    assert found == {("served", "applied"), ("served", "dead_letter")}
+
+
+@pytest.mark.parametrize("role", ["worker", "trainer", "observer"])
+def test_a_role_shows_the_metrics_that_are_declared_for_it_and_those_of_the_process(role):
+    shown = {family.name for family in OfRole(role).collect()}
+    declared = {name.removesuffix("_total") for name, one in CATALOGUE.items() if role in one.roles}
+    assert declared == {name for name in shown if name.startswith("dch_")}
+    assert "process_cpu_seconds" in shown

@@ -10,12 +10,10 @@ from streams.errors import BadRecord
 from streams.messages import decode_served
 from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Names
 from streams.observer.list_columns import NEVER
-from streams.observer.windows import cells, exposures, gini, in_window, joined, window_sums
+from streams.observer.windows import cells, exposures_by, gini, in_window, joined, sums_by, window_of
 from tests.streams.messages.records import decoded
 from tests.streams.observer.oracle import DAY_MS, expected_cells, expected_exposure, label, window
 from tests.streams.observer.served_records import MINUTE_MS, a_list, a_rating, a_record, traffic
-
-ALL = ("all", "all", "all", "all")
 
 
 def join(records, names):
@@ -27,8 +25,22 @@ def join(records, names):
     return found
 
 
+def full_label(names, row, generation):
+    """Return the label of a cell as the slow account gives it."""
+    found = names.labels[row]
+    return found.strategy, found.cohort, str(generation), found.arm
+
+
 def named(sums, names):
-    return {(minute, tuple(names.labels[row])): found.tolist() for (minute, row), found in sums.items()}
+    return {
+        (minute, full_label(names, row, generation)): found.tolist()
+        for (minute, row, generation), found in sums.items()
+    }
+
+
+def full_labels(window_, names):
+    pairs = zip(window_.label.tolist(), window_.generation.tolist(), strict=True)
+    return [full_label(names, row, generation) for row, generation in pairs]
 
 
 def all_cells(partitions):
@@ -134,7 +146,9 @@ def test_totals_never_fall_and_end_as_the_sum_of_all_cells(seed):
             before = total
     assert found.lists.first == 0
     by_label = {row: total.tolist() for row, total in found.totals.items()}
-    assert by_label == {row: sums.tolist()[:-1] for row, sums in window_sums(found.lists.kept).items()}
+    whole = window_of(found.lists.kept)
+    sums = sums_by(whole, [(row,) for row in whole.label.tolist()])
+    assert by_label == {row: values.tolist()[:-1] for (row,), values in sums.items()}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -144,26 +158,28 @@ def test_a_window_is_the_sum_of_the_cells_of_its_minutes(seed, n_minutes):
     names = Names()
     parts = [join(records, names) for records in partitions]
     last = max(part.newest_ms for part in parts) // MINUTE_MS
-    found = in_window(joined([part.lists.kept for part in parts]), last, n_minutes)
+    found = window_of(in_window(joined([part.lists.kept for part in parts]), last, n_minutes))
+    names_of = full_labels(found, names)
     expected = {}
     for (minute, name), cell in expected_cells(partitions).items():
         if last - n_minutes < minute <= last:
             expected[name] = (np.array(cell) + expected.get(name, 0)).tolist()
-    assert {tuple(names.labels[row]): sums.tolist() for row, sums in window_sums(found).items()} == expected
-    if expected:
-        check_exposure(exposures(found, names.labels), window(partitions, n_minutes))
+    assert {name: sums.tolist() for name, sums in sums_by(found, names_of).items()} == expected
+    for places in ((), (0,), (1,), (2,), (2, 3), (0, 1, 2, 3)):
+        check_exposure(found, names_of, window(partitions, n_minutes), places)
 
 
-def check_exposure(found, lists):
-    assert tuple(found[ALL]) == pytest.approx(expected_exposure(lists))
-    for at in range(3):
-        for value in {label(one)[at] for one in lists}:
-            name = tuple(value if position == at else "all" for position in range(4))
-            part = [one for one in lists if label(one)[at] == value]
-            assert tuple(found[name]) == pytest.approx(expected_exposure(part))
-    for name in map(label, lists):
-        part = [one for one in lists if label(one) == name]
-        assert tuple(found[name]) == pytest.approx(expected_exposure(part))
+def check_exposure(found, names_of, lists, places):
+    """Check coverage and Gini coefficient by the labels at some places; groups without one are left out."""
+
+    def key(name):
+        return None if name[1] == "no_ratings" else tuple(name[at] for at in places)
+
+    shown = exposures_by(found, [key(name) for name in names_of])
+    assert shown.keys() == {key(label(one)) for one in lists} - {None}
+    for name, exposure in shown.items():
+        part = [one for one in lists if key(label(one)) == name]
+        assert tuple(exposure) == pytest.approx(expected_exposure(part))
 
 
 @pytest.mark.parametrize(
@@ -179,11 +195,12 @@ def test_a_window_without_lists_is_empty():
     found.apply(a_list())
     found.apply(a_rating(time=DAY_MS))
     last = found.newest_ms // MINUTE_MS
-    assert window_sums(in_window(found.lists.kept, last, 5)) == {}
+    empty = window_of(in_window(found.lists.kept, last, 5))
+    assert sums_by(empty, []) == exposures_by(empty, []) == {}
 
 
-def test_a_label_is_one_row():
+def test_labels_do_not_grow_with_generations():
     names = Names()
     one = a_list()
-    assert names.label_row(one) == names.label_row(msgspec.structs.replace(one, user="other")) == 0
-    assert names.label_row(msgspec.structs.replace(one, generation=2)) == 1
+    assert names.label_row(one) == names.label_row(msgspec.structs.replace(one, generation=2)) == 0
+    assert names.label_row(msgspec.structs.replace(one, cohort="no_ratings")) == 1

@@ -3,11 +3,12 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from streams import metrics
 from streams.errors import BadRecord
-from streams.messages.served import MAX_AHEAD_MS
-from streams.metrics import WITHIN
+from streams.messages.requests import STRATEGIES
+from streams.messages.served import MAX_AHEAD_MS, USER_COHORTS
 from streams.observer.observer import Observer, key_of
+from streams.observer.shown import WINDOW_MINUTES
+from streams.served_metrics import N_GENERATIONS, SERVED_WINDOWS, WITHIN
 from tests.streams.observer.oracle import expected_cells, expected_exposure, label, window
 from tests.streams.observer.served_records import (
     BASE_MS,
@@ -19,13 +20,12 @@ from tests.streams.observer.served_records import (
     traffic,
 )
 
-NAMES = ("strategy", "cohort", "generation", "arm")
 MEASURES = ("lists", "items", "new_items", "repeated_items", "popularity")
 
 
 @pytest.fixture(autouse=True)
 def _no_gauges_of_other_tests():
-    metrics.SERVED_WINDOWS.replace({})
+    SERVED_WINDOWS.replace({})
 
 
 def observe(observer, records):
@@ -59,11 +59,43 @@ def increase(name, before, **labels):
     return {key: value - before.get(key, 0) for key, value in found.items() if value != before.get(key, 0)}
 
 
+def by_label(name):
+    """Return the labels of a counter or window, of those of a cell."""
+    strategy, cohort, _, arm = name
+    return strategy, cohort, arm
+
+
+def by_generation(name):
+    return name[2:]
+
+
 def totals(partitions, at):
-    found = {}
-    for (_, name), cell in expected_cells(partitions).items():
-        found[name] = found.get(name, 0) + cell[at]
+    found = summed(expected_cells(partitions), at, by_label)
     return {name: value for name, value in found.items() if value}
+
+
+def summed(cells, at, view):
+    """Return a measure of the cells, summed by a view of their labels."""
+    found = {}
+    for (_, name), cell in cells.items():
+        found[view(name)] = found.get(view(name), 0) + cell[at]
+    return found
+
+
+def window_cells(partitions, n_minutes):
+    """Return the cells of the newest minutes."""
+    minutes = {(one.time // MINUTE_MS, label(one)) for one in window(partitions, n_minutes)}
+    return {key: cell for key, cell in expected_cells(partitions).items() if key in minutes}
+
+
+def check_sums(cells, view, prefix, **labels):
+    """Compare all gauges that are sums with the slow account."""
+    for at, name in enumerate((*MEASURES[:-1], "popularity_ratings")):
+        assert series(f"{prefix}_{name}", **labels) == summed(cells, at, view)
+    for at, within in enumerate(WITHIN, len(MEASURES)):
+        assert series(f"{prefix}_hits", within=within, **labels) == summed(cells, at, view)
+    delays = {name: value / 1000 for name, value in summed(cells, 10, view).items()}
+    assert series(f"{prefix}_time_to_like_seconds", **labels) == delays
 
 
 def test_counters_count_each_list_once_however_often_they_are_shown():
@@ -83,39 +115,91 @@ def test_counters_count_each_list_once_however_often_they_are_shown():
         assert found == totals(partitions, at)
 
 
-@pytest.mark.parametrize(("name", "n_minutes"), [("5m", 5), ("1h", 60), ("24h", 1440)])
-def test_gauges_show_the_windows_of_record_time(name, n_minutes):
-    partitions = [traffic(at, 300, step_ms=MINUTE_MS, partition=at) for at in range(2)]
-    observer = owning(0, 1)
+def observed(partitions):
+    observer = owning(*range(len(partitions)))
     for records in partitions:
         observe(observer, records)
     observer.show()
-    lists = window(partitions, n_minutes)
-    minutes = {(one.time // MINUTE_MS, label(one)) for one in lists}
-    cells = {key: cell for key, cell in expected_cells(partitions).items() if key in minutes}
-    expected = {key: sum(cell[0] for (_, name), cell in cells.items() if name == key) for _, key in minutes}
-    assert series("dch_served_window_lists", window=name) == expected
-    delays = {key: sum(cell[10] for (_, name), cell in cells.items() if name == key) for _, key in minutes}
-    found = series("dch_served_window_time_to_like_seconds", window=name)
-    assert found == {key: value / 1000 for key, value in delays.items()}
-    hits = {key: sum(cell[9] for (_, name), cell in cells.items() if name == key) for _, key in minutes}
-    assert series("dch_served_window_hits", window=name, within="7d") == hits
-    whole = dict.fromkeys(NAMES, "all") | {"window": name}
-    exposure = (
-        series("dch_served_coverage_ratio", **whole)[()],
-        series("dch_served_gini_ratio", **whole)[()],
+    return observer
+
+
+@pytest.mark.parametrize("name", WINDOW_MINUTES)
+def test_gauges_show_the_windows_of_record_time(name):
+    partitions = [traffic(at, 300, step_ms=MINUTE_MS, partition=at) for at in range(2)]
+    observed(partitions)
+    check_sums(window_cells(partitions, WINDOW_MINUTES[name]), by_label, "dch_served_window", window=name)
+    lists = window(partitions, WINDOW_MINUTES[name])
+    strategies, cohorts = {one.strategy for one in lists}, {one.cohort for one in lists}
+    labels = [("all", "all"), *((one, "all") for one in strategies), *(("all", one) for one in cohorts)]
+    shown = series("dch_served_coverage_ratio", window=name), series("dch_served_gini_ratio", window=name)
+    assert shown[0].keys() == shown[1].keys() == set(labels)
+    for of in labels:
+        part = [one for one in lists if of[0] in ("all", one.strategy) and of[1] in ("all", one.cohort)]
+        assert (shown[0][of], shown[1][of]) == pytest.approx(expected_exposure(part))
+
+
+def test_the_last_day_is_also_shown_by_generation():
+    partitions = [traffic(at, 300, step_ms=MINUTE_MS, partition=at) for at in range(2)]
+    observed(partitions)
+    check_sums(window_cells(partitions, 1440), by_generation, "dch_served_generation")
+    shown = series("dch_served_generation_coverage_ratio"), series("dch_served_generation_gini_ratio")
+    for of in shown[0]:
+        part = [one for one in window(partitions, 1440) if str(one.generation) == of[0]]
+        assert (shown[0][of], shown[1][of]) == pytest.approx(expected_exposure(part))
+
+
+def of_generations(numbers, time=0):
+    """Return lists of these generations, each of all strategies and cohorts."""
+    labels = [(strategy, cohort) for strategy in STRATEGIES for cohort in USER_COHORTS]
+    return [
+        a_record(
+            a_list(
+                time=time + at, offset=1000 * number + at, generation=number, strategy=strategy, cohort=cohort
+            )
+        )
+        for number in numbers
+        for at, (strategy, cohort) in enumerate(labels)
+    ]
+
+
+def n_samples():
+    return sum(
+        sample.name.startswith("dch_served_") for family in REGISTRY.collect() for sample in family.samples
     )
-    assert exposure == pytest.approx(expected_exposure(lists))
+
+
+def test_a_scrape_does_not_grow_with_generations_and_counters_keep_counting():
+    observer = owning(0)
+    observe(observer, of_generations(range(1, N_GENERATIONS + 1)))
+    observer.show()
+    n_before, counted = n_samples(), series("dch_served_lists_total")
+    observe(observer, of_generations(range(N_GENERATIONS + 1, 51)))
+    observer.show()
+    assert n_samples() == n_before
+    n_labels = len(STRATEGIES) * len(USER_COHORTS)
+    assert n_before < (10 + 3 * 11) * n_labels + 6 * (1 + len(STRATEGIES) + len(USER_COHORTS)) + 150
+    newest = {(str(number), "default"): n_labels for number in range(51 - N_GENERATIONS, 51)}
+    assert series("dch_served_generation_lists") == newest
+    grown = increase("dch_served_lists_total", counted)
+    assert list(grown.values()) == [50 - N_GENERATIONS] * n_labels
+
+
+def test_a_generation_goes_when_a_day_has_no_list_of_it():
+    observer = owning(0)
+    observe(observer, of_generations([1, 2]))
+    observe(observer, of_generations([3], time=DAY_MS + MINUTE_MS))
+    observer.show()
+    assert list(series("dch_served_generation_lists")) == [("3", "default")]
 
 
 def test_a_window_that_has_moved_on_no_longer_shows_the_labels_that_left_it():
     observer = owning(0)
-    observe(observer, [a_record(a_list(generation=7, offset=1))])
+    observe(observer, [a_record(a_list(strategy="popular", offset=1))])
     observer.show()
-    assert ("codes", "few_ratings", "7", "default") in series("dch_served_window_lists", window="5m")
-    observe(observer, [a_record(a_list(time=6 * MINUTE_MS, generation=8, offset=2))])
+    assert ("popular", "few_ratings", "default") in series("dch_served_window_lists", window="5m")
+    observe(observer, [a_record(a_list(time=6 * MINUTE_MS, offset=2))])
     observer.show()
-    assert series("dch_served_window_lists", window="5m") == {("codes", "few_ratings", "8", "default"): 1}
+    assert series("dch_served_window_lists", window="5m") == {("codes", "few_ratings", "default"): 1}
     assert len(series("dch_served_window_lists", window="1h")) == 2
 
 
@@ -135,7 +219,7 @@ def test_what_is_restored_is_in_the_windows_but_was_counted_before():
     assert series("dch_served_window_lists") == shown
     observe(second, [a_record(a_list(time=100 * DAY_MS, offset=10**6))])
     second.show()
-    assert increase("dch_served_lists_total", lists) == {("codes", "few_ratings", "1", "default"): 1}
+    assert increase("dch_served_lists_total", lists) == {("codes", "few_ratings", "default"): 1}
 
 
 def test_what_was_counted_before_a_rebalance_is_not_lost_and_not_counted_twice():

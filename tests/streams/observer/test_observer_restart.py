@@ -60,8 +60,9 @@ class Log:
             for record in self.read("observer-changelog", number):
                 observer.restore(record)
             names, part = observer._names, observer.partitions[number]
-            for (minute, row), sums in cells(part.lists.kept).items():
-                key = minute, tuple(names.labels[row])
+            for (minute, row, generation), sums in cells(part.lists.kept).items():
+                of = names.labels[row]
+                key = minute, (of.strategy, of.cohort, str(generation), of.arm)
                 found[key] = [a + b for a, b in zip(found.get(key, [0] * 11), sums.tolist(), strict=True)]
         return found
 
