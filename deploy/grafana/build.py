@@ -33,6 +33,9 @@ VARIABLES = (
 REFITS = (
     "max by (prefix) (changes(dch_model_trained_timestamp_seconds{prefix=~'$prefix',job='worker'}[1m])) > 0"
 )
+ABOVE = ""
+"""Where links are shown. The SDK would hide them in a menu of newer releases of Grafana."""
+
 WIDTH, STAT_HEIGHT, HEIGHT = 24, 4, 8
 
 
@@ -76,7 +79,10 @@ def build(page: Dashboard) -> models.Dashboard:
         left = 0
         for one in panels:
             place = models.GridPos(h=_height(one), w=one.width, x=left, y=top + 1)
-            found = found.with_panel(_panel(one).id(next(numbers)).grid_pos(place))
+            panel = _panel(one).id(next(numbers)).grid_pos(place)
+            if one.detail not in ("", page.uid):
+                panel = panel.links([_detail(one.detail)])
+            found = found.with_panel(panel)
             left += one.width
     return found.build()
 
@@ -112,7 +118,7 @@ def _panel(one: Panel) -> Any:  # noqa: ANN401 - the builders of the SDK share n
         )
         if one.kind == "table":
             query = query.instant().format("table")
-        elif "request_duration" in expression:
+        elif "_seconds_bucket" in expression:  # exemplars are on the buckets, not on recorded series
             query = query.exemplar(True)
         found = found.with_target(query)
     return found
@@ -166,6 +172,18 @@ def _link() -> dashboard.DashboardLink:
         .tags(["dch-streams"])
         .include_vars(True)
         .keep_time(True)
+        .placement(ABOVE)
+    )
+
+
+def _detail(uid: str) -> dashboard.DashboardLink:
+    """Link a panel to the dashboard with its details, with the same time and variables."""
+    title = next(one.title for one in DASHBOARDS if one.uid == uid)
+    return (
+        dashboard.DashboardLink(f"Details: {title}")
+        .type(models.DashboardLinkType.LINK)
+        .url(f"/d/{uid}?${{__url_time_range}}&${{__all_variables}}")
+        .placement(ABOVE)
     )
 
 

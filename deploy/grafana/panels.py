@@ -41,6 +41,9 @@ class Panel:
     width: int = 8
     """Columns out of 24."""
 
+    detail: str = ""
+    """The uid of the dashboard with the details, to which the other dashboards link."""
+
 
 @dataclass(frozen=True)
 class Dashboard:
@@ -69,6 +72,7 @@ HIT_RATES = Panel(
     "applied. New means not in "
     "the training data of the generation in service.",
     (("{{cohort}}", "cohort:dch_prequential_hits:ratio_rate1h{<prefix>}"),),
+    detail="dch-cold-start",
 )
 NEW_USERS = Panel(
     "New users: our lists, popular items, and our last week",
@@ -79,17 +83,24 @@ NEW_USERS = Panel(
         ("popular items", "new_users:dch_prequential_popular_hits:ratio_rate1h{<prefix>}"),
         ("our lists, week", "new_users:dch_prequential_hits:ratio_week{<prefix>}"),
     ),
+    detail="dch-cold-start",
 )
 FRESHNESS = Panel(
     "Rating to list",
     "s",
-    "Time from a rating's record until lists reflect it; live records only.",
+    "Time from a rating's record until lists reflect it; live records only. Exemplars carry trace ids.",
     (
         ("p50", "job:dch_event_to_visible_seconds:p50_rate5m{<prefix>,job='worker'}"),
         ("p99", "job:dch_event_to_visible_seconds:p99_rate5m{<prefix>,job='worker'}"),
+        (
+            "p99 now",
+            "histogram_quantile(0.99, sum by (le) "
+            "(rate(dch_event_to_visible_seconds_bucket{<prefix>,job='worker'}[$__rate_interval])))",
+        ),
     ),
     warn_at=1,
     alarm_at=5,
+    detail="dch-ingest",
 )
 RATES = Panel(
     "Ratings and requests",
@@ -99,6 +110,7 @@ RATES = Panel(
         ("ratings", "topic:dch_events_applied:rate5m{<prefix>,topic='ratings'}"),
         ("requests", "job:dch_requests:rate5m{<prefix>}"),
     ),
+    detail="dch-ingest",
 )
 LAG = Panel(
     "Lag by role and topic",
@@ -107,6 +119,7 @@ LAG = Panel(
     (("{{job}} {{topic}}", "topic:dch_consumer_lag_seconds:max{<job>}"),),
     warn_at=10,
     alarm_at=60,
+    detail="dch-ingest",
 )
 MEMORY = Panel(
     "Memory against the limit",
@@ -115,6 +128,7 @@ MEMORY = Panel(
     (("{{job}} {{instance}}", "instance:dch_memory_bytes:ratio_limit{<all>}"),),
     warn_at=0.8,
     alarm_at=0.9,
+    detail="dch-operations",
 )
 
 SERVED_HITS = Panel(
@@ -124,4 +138,5 @@ SERVED_HITS = Panel(
     "The observer joins lists "
     "with later ratings.",
     (("{{strategy}}", "strategy:dch_served_window_hits:ratio_1h{<prefix>}"),),
+    detail="dch-cold-start",
 )

@@ -1,22 +1,26 @@
 """Metrics of the worker, updated once per batch: one call per record would cost as much as applying it."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from heapq import nsmallest
+from operator import attrgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dch.state.state import State
 from streams.kafka import Consumer, Partition
 from streams.kafka.lag import Lag
 from streams.kafka.records import Record
+from streams.messages.headers import trace_id
 from streams.metric_types import BatchHistogram
 from streams.metrics import EVENTS, STORE_BYTES, STORE_CODES, STORE_RATINGS, WORK_SECONDS
 from streams.settings import WorkerSettings
 from streams.worker.context import now_ms
 
 GAUGE_INTERVAL_S = 1.0
+MAX_LOOKED_AT = 16
+"""Records of a batch whose headers are searched for a trace."""
 
 
 def count_events(settings: WorkerSettings, topic: str, **outcomes: int) -> None:
@@ -26,10 +30,28 @@ def count_events(settings: WorkerSettings, topic: str, **outcomes: int) -> None:
             EVENTS.labels(topic.removeprefix(settings.prefix), outcome).inc(count)
 
 
-def observe_ages(histogram: BatchHistogram, times: NDArray[np.int64], *, at_ms: int | None = None) -> None:
-    """Observe the ages of records of these times in ms, (n,), in seconds, until ``at_ms`` (default: now)."""
+def observe_ages(histogram: BatchHistogram, records: Sequence[Record], *, at_ms: int | None = None) -> None:
+    """Observe the ages of records in seconds, until ``at_ms`` (default: now).
+
+    The exemplar is the trace of the oldest record that has one.
+    """
     at = now_ms() if at_ms is None else at_ms
-    histogram.observe_many(np.maximum(at - times, 0) / 1000)
+    times = np.array([record.timestamp_ms for record in records], np.int64)
+    found = oldest_trace(records)
+    exemplar = None if found is None else (max(at - found[0], 0) / 1000, {"trace_id": found[1]})
+    histogram.observe_many(np.maximum(at - times, 0) / 1000, exemplar)
+
+
+def oldest_trace(records: Iterable[Record]) -> tuple[int, str] | None:
+    """Return the time, in ms, and the trace id of the oldest record that has one.
+
+    Of the records with headers the oldest few are looked at, so a batch costs no more if none has a trace.
+    """
+    with_headers = (record for record in records if record.headers)
+    for record in nsmallest(MAX_LOOKED_AT, with_headers, key=attrgetter("timestamp_ms")):
+        if (found := trace_id(record.headers)) is not None:
+            return record.timestamp_ms, found
+    return None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from tests.deploy.expressions import DASHBOARDS, is_counter, labels_of, panels, 
 from tests.deploy.prometheus_tools import ROOT, RULES
 
 GRAFANA = ROOT / "deploy" / "grafana"
+OVERVIEW = "dch-overview"
 GROWING = {"rate", "increase", "irate"}
 PANELS = [
     pytest.param(panel, id=f"{file.stem}: {panel['title']}") for file in DASHBOARDS for panel in panels(file)
@@ -48,6 +49,33 @@ def test_a_dashboard_has_variables_annotations_and_links_and_is_read_only(file):
     assert found["links"][0]["tags"] == found["tags"]
     numbers = [one["id"] for one in found["panels"]]
     assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [
+        pytest.param(one, id=one["title"])
+        for file in DASHBOARDS
+        if file.stem == OVERVIEW
+        for one in panels(file)
+    ],
+)
+def test_a_panel_of_the_overview_links_to_its_details_with_the_same_time_and_variables(panel):
+    (link,) = panel["links"]
+    uid, _, query = link["url"].removeprefix("/d/").partition("?")
+    details = {file.stem: json.loads(file.read_text()) for file in DASHBOARDS if file.stem != OVERVIEW}
+    assert link["title"] == f"Details: {details[uid]['title']}"
+    assert query == "${__url_time_range}&${__all_variables}"
+    assert link["type"] == "link"
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_link_leads_to_another_dashboard(file):
+    for panel in panels(file):
+        for link in panel.get("links", []):
+            uid = link["url"].removeprefix("/d/").partition("?")[0]
+            assert uid != file.stem
+            assert uid in {one.stem for one in DASHBOARDS}
 
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)

@@ -32,6 +32,27 @@ def test_many_values_are_observed_like_one_by_one(batches):
     assert found[0] == found[1]
 
 
+def test_each_bucket_keeps_its_last_exemplar():
+    registries = CollectorRegistry(), CollectorRegistry()
+    many = BatchHistogram("ages", "Ages.", BUCKETS, registry=registries[0])
+    single = Histogram("ages", "Ages.", buckets=BUCKETS, registry=registries[1])
+    for value in (0.005, 0.5, 0.007, 3.0):
+        many.observe_many(np.array([value]), (value, {"trace_id": f"of {value}"}))
+        single.observe(value, exemplar={"trace_id": f"of {value}"})
+    many.observe_many(np.array([0.001]))
+    single.observe(0.001)
+    found = [
+        {
+            tuple(one.labels.values()): one.exemplar and one.exemplar[:2]
+            for family in registry.collect()
+            for one in family.samples
+        }
+        for registry in registries
+    ]
+    assert found[0] == found[1]
+    assert found[0]["0.01",] == ({"trace_id": "of 0.007"}, 0.007)
+
+
 def test_a_name_is_declared_once():
     with pytest.raises(ValueError, match="declared twice"):
         metric_types.counter("dch_events_total", "Again.", jump="None.", roles="worker")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from panels import HIT_RATES, NEW_USERS, SERVED_HITS, Dashboard, Panel, table
 
 NO_RATINGS = "<prefix>,window='1h',cohort='no_ratings'"
-ALL = "window='1h',strategy='all',cohort='all',generation='all',arm='all'"
+ALL = "window='1h',strategy='all',cohort='all'"
 SERVED_ROWS = (
     (
         "What was shown: liked?",
@@ -35,13 +35,13 @@ SERVED_ROWS = (
             Panel(
                 "Served hit rate by generation and arm (24 h)",
                 "percentunit",
-                "Lists of the last 24 hours that were liked within an hour.",
+                "Lists of the last 24 hours that were liked within an hour, of the newest generations.",
                 (
                     (
                         "{{generation}} {{arm}}",
                         "sum by (generation, arm) "
-                        "(dch_served_window_hits{<prefix>,window='24h',within='1h'}) "
-                        "/ sum by (generation, arm) (dch_served_window_lists{<prefix>,window='24h'})",
+                        "(dch_served_generation_hits{<prefix>,within='1h'}) "
+                        "/ (sum by (generation, arm) (dch_served_generation_lists{<prefix>}) > 0)",
                     ),
                 ),
                 width=6,

@@ -51,8 +51,25 @@ def operations_of(role: str) -> tuple[str, tuple[Panel, ...]]:
 OPERATIONS = Dashboard(
     "dch-operations",
     "Operations by role",
-    "Processes: up, ready, memory, restarts, versions.",
+    "Alerts, and processes: up, ready, memory, restarts, versions.",
     (
+        (
+            "Alerts and versions",
+            (
+                table(
+                    "Alerts that fire",
+                    "short",
+                    "Each has a heading in deploy/README.md: what it means, where to look, what to do.",
+                    "max by (alertname, severity, job, instance) (ALERTS{<prefix>,alertstate='firing'})",
+                ),
+                table(
+                    "Versions",
+                    "short",
+                    "What runs where.",
+                    "max by (job, instance, version, python) (dch_build_info{<prefix>})",
+                ),
+            ),
+        ),
         (
             "All roles",
             (
@@ -63,14 +80,14 @@ OPERATIONS = Dashboard(
                     (("{{job}} {{instance}}", "up{<all>}"),),
                     warn_at=1,
                     falls=True,
-                    width=4,
+                    width=6,
                 ),
                 Panel(
                     "Rebalances",
                     "short",
                     "Changes of assigned partitions within the last hour.",
                     (("{{instance}}", "increase(dch_rebalances_total{<prefix>,job='worker'}[1h])"),),
-                    width=5,
+                    width=6,
                 ),
                 Panel(
                     "Scrapes",
@@ -78,7 +95,7 @@ OPERATIONS = Dashboard(
                     "Duration of a scrape.",
                     (("{{job}} {{instance}}", "scrape_duration_seconds{<all>}"),),
                     warn_at=1,
-                    width=4,
+                    width=6,
                 ),
                 Panel(
                     "Broker errors by kind",
@@ -90,13 +107,6 @@ OPERATIONS = Dashboard(
                             "sum by (job, kind) (increase(dch_broker_errors_total{<job>}[1h]))",
                         ),
                     ),
-                    width=5,
-                ),
-                table(
-                    "Versions",
-                    "short",
-                    "What runs where.",
-                    "max by (job, instance, version, python) (dch_build_info{<prefix>})",
                     width=6,
                 ),
             ),

@@ -7,7 +7,7 @@ from panels import FRESHNESS, HIT_RATES, LAG, MEMORY, NEW_USERS, RATES, SERVED_H
 OVERVIEW = Dashboard(
     "dch-overview",
     "Overview",
-    "Is it good, is it fresh, is it fast? Links lead to the details.",
+    "Is it good, is it fresh, is it fast? Each panel has a link to its details.",
     (
         (
             "At a glance",
@@ -17,6 +17,7 @@ OVERVIEW = Dashboard(
                     "percentunit",
                     "Over the last hour; see Cold start.",
                     "new_users:dch_prequential_hits:ratio_rate1h{<prefix>}",
+                    detail="dch-cold-start",
                 ),
                 stat(
                     "Rating to list, p99",
@@ -25,6 +26,7 @@ OVERVIEW = Dashboard(
                     "job:dch_event_to_visible_seconds:p99_rate5m{<prefix>,job='worker'}",
                     warn_at=1,
                     alarm_at=5,
+                    detail="dch-ingest",
                 ),
                 stat(
                     "Request, p99",
@@ -33,6 +35,7 @@ OVERVIEW = Dashboard(
                     "job:dch_request_duration_seconds:p99_rate5m{<prefix>,job='worker'}",
                     warn_at=0.1,
                     alarm_at=0.25,
+                    detail="dch-serving",
                 ),
                 stat(
                     "Requests failed",
@@ -41,6 +44,7 @@ OVERVIEW = Dashboard(
                     "job:dch_requests_failed:ratio_rate5m{<prefix>}",
                     warn_at=0.01,
                     alarm_at=0.05,
+                    detail="dch-serving",
                 ),
                 stat(
                     "Age of the model",
@@ -49,14 +53,16 @@ OVERVIEW = Dashboard(
                     "prefix:dch_model_age_seconds:min{<prefix>}",
                     warn_at=86400,
                     alarm_at=172800,
+                    detail="dch-training",
                 ),
                 stat(
                     "Alerts firing",
                     "short",
-                    "Each has a heading in deploy/README.md.",
-                    "count(ALERTS{alertstate='firing'}) or vector(0)",
+                    "See Operations for their names; each has a heading in deploy/README.md.",
+                    "count(ALERTS{<prefix>,alertstate='firing'}) or vector(0)",
                     warn_at=1,
                     alarm_at=1,
+                    detail="dch-operations",
                 ),
             ),
         ),

@@ -52,8 +52,8 @@ def folder(tmp_path):
 
 STEPS = ("in service", "after each rating", "Film ", "hit rate at 20", "Summary")
 RUNS = "The service runs until Ctrl-C"
-NOT_IN_A_DEMO = ("ratio_week", "dch_dead_letters_total")
-"""Parts of queries about what a demo does not have: a week before it, and records that nobody can read."""
+NOT_IN_A_DEMO = ("ratio_week", "dch_dead_letters_total", "by (alertname")
+"""Parts of queries about what a demo lacks: a week before it, records that nobody can read, and alerts."""
 
 
 def command(folder, *options):

@@ -2,22 +2,56 @@
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.openmetrics import exposition as openmetrics
 
-from streams.worker.counters import observe_ages, timed
+from streams.kafka.records import Record
+from streams.metric_types import BatchHistogram
+from streams.worker.counters import MAX_LOOKED_AT, observe_ages, timed
 
 NOW = 1_000_000
 
 
+TRACES = ["4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"]
+
+
 class Seen:
-    def observe_many(self, values):
-        self.values = values
+    def observe_many(self, values, exemplar):
+        self.values, self.exemplar = values, exemplar
+
+
+def of_age(age_ms, trace=None, name="traceparent"):
+    headers = () if trace is None else ((name, f"00-{trace}-b7ad6b7169203331-01".encode()),)
+    return Record("ratings", 0, 0, None, None, NOW - age_ms, headers)
+
+
+def observed(*records):
+    observe_ages(seen := Seen(), records, at_ms=NOW)
+    return seen
 
 
 def test_ages_are_seconds_and_never_negative():
-    seen = Seen()
-    observe_ages(seen, NOW - np.array([-50, 0, 1500]), at_ms=NOW)
+    seen = observed(of_age(-50), of_age(0), of_age(1500))
     assert np.array_equal(seen.values, [0, 0, 1.5])
+    assert seen.exemplar is None
+
+
+def test_the_oldest_record_with_a_trace_is_the_exemplar_of_a_batch():
+    seen = observed(of_age(10, TRACES[0]), of_age(900), of_age(250, TRACES[1]), of_age(40, TRACES[0]))
+    assert seen.exemplar == (0.25, {"trace_id": TRACES[1]})
+
+
+def test_headers_without_a_trace_are_no_exemplar_and_only_the_oldest_few_are_searched():
+    others = [of_age(100 + at, "ff", "other") for at in range(MAX_LOOKED_AT)]
+    assert observed(*others[1:], of_age(0, TRACES[0])).exemplar == (0, {"trace_id": TRACES[0]})
+    assert observed(*others, of_age(0, TRACES[0])).exemplar is None
+
+
+def test_a_scrape_shows_the_trace_of_a_slow_rating():
+    registry = CollectorRegistry()
+    observe_ages(BatchHistogram("ages", "Ages.", (0.1, 1), registry), [of_age(250, TRACES[0])], at_ms=NOW)
+    text = openmetrics.generate_latest(registry).decode()
+    assert f'ages_bucket{{le="1.0"}} 1.0 # {{trace_id="{TRACES[0]}"}} 0.25' in text
 
 
 def test_the_duration_of_a_block_is_work_of_its_task():
