@@ -121,8 +121,8 @@ SERVED = Topic(
 )
 OBSERVER_CHANGELOG = Topic(
     name="observer-changelog",
-    key="id of a record of served",
-    holds="the records of served that observers have counted, from which they restore their state",
+    key="id of the first of its records of served",
+    holds="the records of served that observers have counted, in batches, to restore their state from",
     config=DELETE | NINE_DAYS | STAMPED_BY_BROKER,
     has_dead_letters=False,
 )

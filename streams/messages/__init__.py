@@ -39,7 +39,9 @@ from streams.messages.served import (
     ServedList,
     ServedRating,
     cohort_of,
+    decode_kept,
     decode_served,
+    encode_kept,
     encode_served,
 )
 
@@ -65,6 +67,7 @@ __all__ = [
     "decode_item",
     "decode_item_code",
     "decode_item_rating",
+    "decode_kept",
     "decode_model_pointer",
     "decode_rating",
     "decode_ratings",
@@ -75,6 +78,7 @@ __all__ = [
     "decode_user",
     "encode_features",
     "encode_item_code",
+    "encode_kept",
     "encode_key",
     "encode_model_pointer",
     "encode_rating",
@@ -97,6 +101,6 @@ DECODERS: Mapping[str, Callable[[Record], object]] = {
     topics.REQUESTS.name: decode_request,
     topics.RECOMMENDATIONS.name: lambda record: decode_reply(record.value),
     topics.SERVED.name: decode_served,
-    topics.OBSERVER_CHANGELOG.name: decode_served,
+    topics.OBSERVER_CHANGELOG.name: decode_kept,
 }
 """The decoder of each topic, by its name without prefix: it returns a message or raises ``BadRecord``."""

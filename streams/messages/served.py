@@ -4,7 +4,8 @@ A list has the place of its request, a rating its own place: a topic, known by t
 partition and an offset. Records with the same kind and place are copies of one; only the first one counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -92,8 +93,13 @@ class ServedRating(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_fiel
 Served = ServedList | ServedRating
 
 _fast = msgspec.json.Decoder(Served).decode
+_fast_kept = msgspec.json.Decoder(list[Served]).decode
+_parts = msgspec.json.Decoder(list[msgspec.Raw]).decode
 encode_served = msgspec.json.Encoder().encode
 """Return a served list or rating as JSON."""
+
+FULL_BYTES = 100_000
+"""From this size on a record of the changelog gets no more; a broker takes a million bytes."""
 
 
 def cohort_of(n_ratings: int) -> str:
@@ -111,13 +117,63 @@ def decode_served(record: Record) -> Served:
         found: Served = _fast(record.value or b"")
     except DECODE_ERRORS:
         found = _decode_slowly(record)
-    if found.time > own_time(record) + MAX_AHEAD_MS:
-        raise BadRecord(
-            "time", f"expected at most an hour after that of the record, got {found.time}", reason="time"
-        )
-    if isinstance(found, ServedList):
-        _check(found)
+    _check(found, record)
     return found
+
+
+def encode_kept(found: Sequence[Served]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values of records of the changelog that hold these lists and ratings in order.
+
+    A key is the id of the first one: its kind and place, such as ``list-3-1234``.
+    """
+    values, n_bytes, first = list[bytes](), 0, 0
+    for at, one in enumerate(found):
+        values.append(value := encode_served(one))
+        n_bytes += len(value)
+        if n_bytes >= FULL_BYTES or at == len(found) - 1:
+            yield _key_of(found[first]), b"[%b]" % b",".join(values)
+            values, n_bytes, first = [], 0, at + 1
+
+
+def _key_of(found: Served) -> bytes:
+    kind = "list" if isinstance(found, ServedList) else "rating"
+    return f"{kind}-{found.partition}-{found.offset}".encode()
+
+
+def decode_kept(record: Record) -> list[Served]:
+    """Parse a record of the changelog: an array, or one list or rating, as earlier versions wrote it.
+
+    Those that this version does not know, such as lists of a strategy that is gone, are left out.
+
+    Raises:
+        BadRecord: the record is not of this form.
+    """
+    value = record.value or b""
+    if not value.startswith(b"["):
+        return [decode_served(record)]
+    try:
+        found = _fast_kept(value)
+    except DECODE_ERRORS:  # as one of them has a long id
+        return list(_decode_each(record))
+    return [one for one in found if _is_known(one, record)]
+
+
+def _decode_each(record: Record) -> Iterator[Served]:
+    try:
+        parts = _parts(record.value or b"")
+    except DECODE_ERRORS as error:
+        raise BadRecord("value", f"expected an array of JSON: {error}", reason="json") from None
+    for part in parts:
+        with suppress(BadRecord):
+            yield decode_served(msgspec.structs.replace(record, value=bytes(part), headers=()))
+
+
+def _is_known(found: Served, record: Record) -> bool:
+    try:
+        _check(found, record)
+    except BadRecord:
+        return False
+    return True
 
 
 def _decode_slowly(record: Record) -> Served:
@@ -156,8 +212,17 @@ def _decode_slowly(record: Record) -> Served:
     )
 
 
-def _check(found: ServedList) -> None:
+def _check(found: Served, record: Record) -> None:
     """Check what types do not: labels of metrics come from closed sets, and a list has each item once."""
+    if found.time > own_time(record) + MAX_AHEAD_MS:
+        raise BadRecord(
+            "time", f"expected at most an hour after that of the record, got {found.time}", reason="time"
+        )
+    if isinstance(found, ServedList):
+        _check_list(found)
+
+
+def _check_list(found: ServedList) -> None:
     _require("strategy", found.strategy, STRATEGIES)
     _require("cohort", found.cohort, USER_COHORTS)
     _require("arm", found.arm, ARMS)

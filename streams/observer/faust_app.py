@@ -2,45 +2,41 @@
 
 Faust's tables write their changelog without waiting, commit after a flush that gives up after 0.1 s, go on
 behind a record whose processing failed, and take what they have for all if the reading of the changelog took
-too long. So Faust only shares the partitions and reads `served`. This file acknowledges an offset once its
-changelog record and all offsets before it are acknowledged, and counts nothing of an assignment before the
-changelog is read up to its end. The state is in ``Observer``.
+too long. So Faust only shares the partitions and reads `served`, in batches. This file acknowledges an offset
+once its changelog record and all offsets before it are acknowledged, and counts nothing of an assignment
+before the changelog is read up to its end. The state is in ``Observer``.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, NamedTuple
 
 import faust
-from faust.types import EventT, StreamT
+from faust.types import StreamT
 from faust.types.tuples import Message
 
 from streams import topics
-from streams.errors import BadRecord
 from streams.kafka import Partition, Patience
 from streams.kafka.end_offsets import EndOffsets
 from streams.kafka.lag import Lag, Unread, now_ms
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Output, Record
+from streams.messages import encode_kept
 from streams.metrics import REBALANCES
 from streams.observer.changelog import ChangelogReader
-from streams.observer.faust_consumer import DaemonConsumer
+from streams.observer.faust_consumer import BatchConsumer
 from streams.observer.faust_settings import app_settings
-from streams.observer.observer import Observer
+from streams.observer.observer import Counted, Observer
 from streams.settings import ObserverSettings
 
 log = logging.getLogger("streams.observer")
 
-MAX_UNACKNOWLEDGED = 2000
-"""Records that were counted and wait for their changelog record."""
+MAX_WAITING = 4
+"""Batches that were counted and wait for their changelog records."""
 
 STOP_S = 5.0
 """Longest wait for Faust to stop: while a broker is away, its consumer would wait for it."""
-
-Write = Callable[[], None]
-"""Queues what follows from a record: its changelog record, or its dead letter."""
 
 RAW: dict[str, Any] = {
     "key_type": bytes,
@@ -48,6 +44,13 @@ RAW: dict[str, Any] = {
     "key_serializer": "raw",
     "value_serializer": "raw",
 }
+
+
+class Batch(NamedTuple):
+    """Messages that were counted, and what has to be on the broker before they are acknowledged."""
+
+    messages: Sequence[Message]
+    counted: Counted
 
 
 class ObserverApp:
@@ -62,9 +65,8 @@ class ObserverApp:
 
     def __init__(self, settings: ObserverSettings, outbox: Outbox, patience: Patience, datadir: str) -> None:
         self._outbox = outbox
-        self._unacknowledged: asyncio.Queue[tuple[EventT[Any], Write | None]] = asyncio.Queue(
-            MAX_UNACKNOWLEDGED
-        )
+        self._unacknowledged: asyncio.Queue[Batch] = asyncio.Queue()
+        self._has_room = asyncio.Semaphore(MAX_WAITING)
         self._read: dict[int, int] = {}  # by owned partition: the first offset that was not counted
         self._newest: dict[int, Record] = {}  # by partition: the last record that was counted
         self._lag = Lag(settings.prefix)
@@ -76,12 +78,13 @@ class ObserverApp:
         self._changelog = ChangelogReader(settings, patience, self.observer.restore)
         self.failure: BaseException | None = None
         self.app = faust.App(settings.group_of("observer"), **app_settings(settings, datadir))
-        self.app.transport.Consumer = DaemonConsumer  # type: ignore[misc] # of this app alone
+        consumer = type("Consumer", (BatchConsumer,), {"take": staticmethod(self._take)})
+        self.app.transport.Consumer = consumer  # type: ignore[misc] # of this app alone
         name = settings.topic(topics.SERVED.name)
         self._source = self.app.topic(
             name, partitions=settings.partitions, internal=True, allow_empty=True, **RAW
         )
-        self.app.agent(self._source, name="count", concurrency=1)(self._count)
+        self.app.agent(self._source, name="count", concurrency=1)(_subscribe)
         self.app.on_partitions_revoked.connect(self._on_revoked)
         self.app.on_partitions_assigned.connect(self._on_assigned)
 
@@ -124,31 +127,27 @@ class ObserverApp:
             for one, end in self._ends.look(owned).items()
         }
 
-    async def _count(self, stream: StreamT[Any]) -> None:
-        """Count records until the app stops. An error is kept, and nothing more is read or acknowledged."""
-        async for event in stream.noack().events():  # type: ignore[attr-defined] # acknowledged below
-            await self.guarded(self._count_event(event))
-            if self.failure is not None:
-                await asyncio.Event().wait()  # until the app stops; to return would be to start again
+    async def _take(self, messages: Sequence[Message]) -> None:
+        """Count a batch. An error is kept, and nothing more is read or acknowledged."""
+        await self.guarded(self._count(messages))
+        if self.failure is not None:
+            await asyncio.Event().wait()  # until the app stops
 
-    async def _count_event(self, event: EventT[Any]) -> None:
-        generation, record = self._generation, to_record(event.message)
+    async def _count(self, messages: Sequence[Message]) -> None:
+        generation = self._generation
         await self._is_restored.wait()
-        if generation != self._generation or record.partition not in self._owned:
-            return  # it is read again by whoever owns its partition now
-        write = None
-        try:
-            key = self.observer.observe(record)
-            if key is not None:
-                output = Output(self._changelog_name, key, record.value, record.partition)
-                write = partial(self._outbox.send, output)
-        except BadRecord as reason:
-            write = partial(self._outbox.dead_letter, record, reason)
-        self._read[record.partition], self._newest[record.partition] = record.offset + 1, record
-        await self._unacknowledged.put((event, write))
+        await self._has_room.acquire()  # the last wait, so a batch that is counted is also kept
+        owned = [one for one in messages if one.partition in self._owned]
+        if generation != self._generation or not owned:
+            self._has_room.release()
+            return  # they are read again by whoever owns their partitions now
+        records = [to_record(one) for one in owned]
+        self._unacknowledged.put_nowait(Batch(owned, self.observer.observe(records)))
+        for record in records:
+            self._read[record.partition], self._newest[record.partition] = record.offset + 1, record
 
     async def _acknowledge(self) -> None:
-        """Acknowledge records in order, once what follows from them is on the broker.
+        """Acknowledge batches in order, once what follows from them is on the broker.
 
         A thread writes it: a producer whose queue is full waits, and so would the event loop.
         """
@@ -156,13 +155,20 @@ class ObserverApp:
             waiting = [await self._unacknowledged.get()]
             while not self._unacknowledged.empty():
                 waiting.append(self._unacknowledged.get_nowait())
-            await asyncio.to_thread(self._write, [write for _, write in waiting if write is not None])
-            for event, _ in waiting:
-                event.ack()
+            await asyncio.to_thread(self._write, [counted for _, counted in waiting])
+            for messages, _ in waiting:
+                for message in messages:
+                    self.app.consumer.ack(message)
+                self._has_room.release()
 
-    def _write(self, writes: Sequence[Write]) -> None:
-        for write in writes:
-            write()
+    def _write(self, found: Sequence[Counted]) -> None:
+        """Write the changelog records and dead letters of batches, and wait until they are on the broker."""
+        for counted in found:
+            for partition, kept in counted.kept.items():
+                for key, value in encode_kept(kept):
+                    self._outbox.send(Output(self._changelog_name, key, value, partition))
+            for record, reason in counted.bad:
+                self._outbox.dead_letter(record, reason)
         self._outbox.flush()
 
     async def _restore(self) -> None:
@@ -198,6 +204,12 @@ class ObserverApp:
         self._is_restored.clear()
         self.observer.pause()
         self._generation, self._owned, self._read = self._generation + 1, owned, {}
+
+
+async def _subscribe(stream: StreamT[Any]) -> None:
+    """Be the agent that Faust asks for: without one it subscribes to nothing. Its stream gets no messages."""
+    async for _ in stream:
+        raise AssertionError("messages go to the consumer")
 
 
 def to_record(message: Message) -> Record:

@@ -55,15 +55,15 @@ class Names:
     def __init__(self) -> None:
         self.items = IdTable()
         self.labels: list[Label] = []
-        self._label_rows: dict[Label, int] = {}
+        self._label_rows: dict[tuple[str, str, str], int] = {}
         self._marks = np.zeros(0, np.bool_)  # by item row; all are False between two calls
 
     def label_row(self, found: ServedList) -> int:
         """Return the row of the label of a list; a new label is added."""
-        label = Label(found.strategy, found.cohort, found.arm)
-        row = self._label_rows.setdefault(label, len(self.labels))
-        if row == len(self.labels):
-            self.labels.append(label)
+        row = self._label_rows.get((found.strategy, found.cohort, found.arm))
+        if row is None:
+            row = self._label_rows[found.strategy, found.cohort, found.arm] = len(self.labels)
+            self.labels.append(Label(found.strategy, found.cohort, found.arm))
         return row
 
     def are_among(self, rows: Ints, others: Ints) -> NDArray[np.bool_]:
@@ -76,7 +76,7 @@ class Names:
         return found
 
 
-@dataclass
+@dataclass(slots=True)
 class _User:
     """What one user was shown in the lists kept, and has liked in the last day."""
 
@@ -97,13 +97,17 @@ class JoinedLists:
         self._id_queue: deque[tuple[int, tuple[bool, int, int]]] = deque()
         self._sweep_at = SWEEP_EVENTS
         self.newest_ms = 0
-        self.totals: dict[int, NDArray[np.int64]] = {}
-        """By label row: the measures of all lists so far, (N_MEASURES,). They never fall."""
+        self._totals: dict[int, list[int]] = {}
 
     @property
     def lists(self) -> ListColumns:
         """The lists that are kept."""
         return self._columns
+
+    @property
+    def totals(self) -> dict[int, NDArray[np.int64]]:
+        """By label row: the measures of all lists so far, (N_MEASURES,). They never fall."""
+        return {row: np.array(total, np.int64) for row, total in self._totals.items()}
 
     @property
     def nbytes(self) -> int:
@@ -132,40 +136,49 @@ class JoinedLists:
 
     def _add_list(self, found: ServedList) -> None:
         user, items = self._user(found.user), self._names.items.intern_many(found.items)
-        label = self._names.label_row(found)
+        label, n_items = self._names.label_row(found), len(items)
         repeated = self._mark_repeated(user, items, found.time)
-        shown = set(items.tolist())
-        delays = (time - found.time for item, time in user.likes if item in shown and time >= found.time)
+        n_repeated = int(np.count_nonzero(repeated))
         number = self._columns.append(
             time=found.time,
             label=label,
             generation=found.generation,
             items=items,
             n_new=found.new_items,
-            n_repeated=int(repeated.sum()),
+            n_repeated=n_repeated,
             popularity=found.popularity,
             catalogue=found.catalogue,
             delay=NEVER,
         )
-        self._total(label)[: len(MEASURES)] += (
-            1, len(items), found.new_items, int(repeated.sum()), found.popularity,
-        )  # fmt: skip
-        self._shorten(number, min(delays, default=NEVER))
+        measures = (1, n_items, found.new_items, n_repeated, found.popularity)
+        total = self._total(label)
+        for at, value in enumerate(measures):
+            total[at] += value
+        if user.likes:
+            shown = set(items.tolist())
+            delays = (time - found.time for item, time in user.likes if item in shown and time >= found.time)
+            self._shorten(number, min(delays, default=NEVER))
         user.items = np.concatenate([user.items, items])
-        user.lists = np.concatenate([user.lists, np.full(len(items), number)])
+        user.lists = np.concatenate([user.lists, np.full(n_items, number)])
         user.repeated = np.concatenate([user.repeated, repeated])
 
     def _mark_repeated(self, user: _User, items: Ints, time: int) -> NDArray[np.bool_]:
         """Return which items an earlier list showed, (n,); mark those that a later list shows again."""
         at = np.flatnonzero(self._names.are_among(user.items, items))
-        gaps = self._columns.kept.time[user.lists[at] - self._columns.first] - time
-        earlier = user.items[at[(gaps < 0) & (gaps >= -JOIN_MS)]]
-        later = at[(gaps > 0) & (gaps <= JOIN_MS) & ~user.repeated[at]]
+        if not len(at):
+            return np.zeros(len(items), np.bool_)
+        gaps = self._columns.column("time")[user.lists[at] - self._columns.first] - time
+        self._note_repeated(user, at[(gaps > 0) & (gaps <= JOIN_MS)])
+        return self._names.are_among(items, user.items[at[(gaps < 0) & (gaps >= -JOIN_MS)]])
+
+    def _note_repeated(self, user: _User, later: NDArray[np.integer]) -> None:
+        """Mark what later lists show again, at these places of a user's items."""
+        later = later[~user.repeated[later]]
         user.repeated[later] = True
+        n_repeated, labels = self._columns.column("n_repeated"), self._columns.column("label")
         for row in (user.lists[later] - self._columns.first).tolist():
-            self._columns.kept.n_repeated[row] += 1
-            self._total(int(self._columns.kept.label[row]))[MEASURES.index("repeated_items")] += 1
-        return self._names.are_among(items, earlier)
+            n_repeated[row] += 1
+            self._total(int(labels[row]))[MEASURES.index("repeated_items")] += 1
 
     def _add_rating(self, found: ServedRating) -> None:
         if not found.liked:
@@ -173,37 +186,44 @@ class JoinedLists:
         user, item = self._user(found.user), self._names.items.intern(found.item)
         user.likes.append((item, found.time))
         numbers = user.lists[user.items == item]
-        delays = found.time - self._columns.kept.time[numbers - self._columns.first]
+        if not len(numbers):
+            return
+        delays = found.time - self._columns.column("time")[numbers - self._columns.first]
         for number, delay in zip(numbers.tolist(), delays.tolist(), strict=True):
             if 0 <= delay <= JOIN_MS:
                 self._shorten(number, delay)
 
     def _shorten(self, number: int, delay: int) -> None:
         """Note that an item of a list was liked after this delay, in ms; the shortest delay counts."""
-        row = number - self._columns.first
-        before = int(self._columns.kept.delay[row])
+        row, delays = number - self._columns.first, self._columns.column("delay")
+        before = int(delays[row])
         if delay >= before:
             return
-        self._columns.kept.delay[row] = delay
-        hits = (delay <= WITHIN_MS) & (before > WITHIN_MS)
-        self._total(int(self._columns.kept.label[row]))[len(MEASURES) :] += hits
+        delays[row] = delay
+        total = self._total(int(self._columns.column("label")[row]))
+        for at, within in enumerate(WITHIN_MS.tolist(), len(MEASURES)):
+            total[at] += delay <= within < before
 
-    def _total(self, label: int) -> NDArray[np.int64]:
-        return self.totals.setdefault(label, np.zeros(N_MEASURES, np.int64))
+    def _total(self, label: int) -> list[int]:
+        return self._totals.setdefault(label, [0] * N_MEASURES)
 
     def _user(self, id_: str) -> _User:
-        user = self._users.setdefault(id_, _User())
+        user = self._users.get(id_)
+        if user is None:
+            user = self._users[id_] = _User()
         self._prune(user)
         return user
 
     def _prune(self, user: _User) -> None:
         """Drop what is no longer kept."""
-        gone = int(np.searchsorted(user.lists, self._columns.first))
-        if gone:  # copies, because a view would hold on to the memory of the whole
+        first = self._columns.first
+        if len(user.lists) and user.lists[0] < first:
+            gone = int(np.searchsorted(user.lists, first))
+            # copies, because a view would hold on to the memory of the whole
             user.items, user.lists = user.items[gone:].copy(), user.lists[gone:].copy()
             user.repeated = user.repeated[gone:].copy()
-        if user.likes:
-            oldest = self.newest_ms - LATE_MS
+        oldest = self.newest_ms - LATE_MS
+        if user.likes and user.likes[0][1] < oldest:  # others came later, so they wait a day at most
             user.likes = [like for like in user.likes if like[1] >= oldest]
 
     def _forget(self) -> None:

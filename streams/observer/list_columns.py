@@ -24,8 +24,8 @@ class Lists(NamedTuple):
     n_items: Ints  # (n,)
     n_new: Ints  # (n,) items that the fit of the generation never saw
     n_repeated: Ints  # (n,) items that an earlier list showed to the same user
-    popularity: NDArray[np.int64]  # (n,) sum over the items
     catalogue: Ints  # (n,) number of items that had a code
+    popularity: NDArray[np.int64]  # (n,) sum over the items
     delay: NDArray[np.int64]  # (n,) ms from the list to the first like of one of its items, or NEVER
     items: Ints  # (sum of n_items,) item rows
 
@@ -41,55 +41,78 @@ def lists_of(columns: Iterable[Any]) -> Lists:
     return Lists(*found)
 
 
-class _Column:
+ROW = np.dtype(
+    [
+        ("time", np.int64),
+        ("label", np.int32),
+        ("generation", np.int32),
+        ("n_items", np.int32),
+        ("n_new", np.int32),
+        ("n_repeated", np.int32),
+        ("catalogue", np.int32),
+        ("popularity", np.int64),
+        ("delay", np.int64),
+    ]
+)
+"""All columns of a list but its items: a row that is written at once takes a fraction of the time."""
+
+
+class _Rows:
     """An array with room at both ends."""
 
-    def __init__(self, dtype: type[np.generic]) -> None:
-        self._data = np.zeros(16, dtype)
-        self._start = self._stop = 0
+    def __init__(self, dtype: Any) -> None:  # noqa: ANN401 - what numpy takes for a type
+        self.data = np.zeros(16, dtype)
+        self.start = self.stop = 0
 
     def view(self) -> NDArray[Any]:
-        return self._data[self._start : self._stop]
+        return self.data[self.start : self.stop]
 
-    def extend(self, values: NDArray[Any] | list[int]) -> None:
-        """Add elements at the end; twice as much room is made when there is none, so each costs O(1)."""
-        n = len(values)
-        if self._stop + n > len(self._data):
+    def make_room(self, n: int) -> None:
+        """Make room for n elements; twice as much as is held, so each costs O(1)."""
+        if self.stop + n > len(self.data):
             kept = self.view()
-            self._data = np.zeros(2 * (len(kept) + n), self._data.dtype)
-            self._data[: len(kept)] = kept
-            self._start, self._stop = 0, len(kept)
-        self._data[self._stop : self._stop + n] = values
-        self._stop += n
+            self.data = np.zeros(2 * (len(kept) + n), self.data.dtype)
+            self.data[: len(kept)] = kept
+            self.start, self.stop = 0, len(kept)
+
+    def append(self, row: tuple[int, ...]) -> None:
+        """Add one element at the end."""
+        self.make_room(1)
+        self.data[self.stop] = row
+        self.stop += 1
+
+    def extend(self, values: NDArray[Any]) -> None:
+        """Add elements at the end."""
+        self.make_room(n := len(values))
+        self.data[self.stop : self.stop + n] = values
+        self.stop += n
 
     def drop(self, n: int) -> None:
         """Drop the first n elements. Their memory is used again when room is made."""
-        self._start += n
-
-    @property
-    def nbytes(self) -> int:
-        return self._data.nbytes
-
-
-KINDS: tuple[type[np.generic], ...] = (np.int64, *[np.int32] * 5, np.int64, np.int32, np.int64, np.int32)
-"""The types of the columns of ``Lists``."""
+        self.start += n
 
 
 class ListColumns:
     """The lists of one partition."""
 
     def __init__(self) -> None:
-        *self._columns, self._items = (_Column(kind) for kind in KINDS)
+        self._rows, self._items = _Rows(ROW), _Rows(np.int32)
         self.first = 0
         """The number of the first list that is kept."""
 
-        self.kept = self._views()
-        """The lists that are kept. Elements may be changed in place."""
+    def __len__(self) -> int:
+        return self._rows.stop - self._rows.start
+
+    @property
+    def kept(self) -> Lists:
+        """The lists that are kept, as views: elements may be changed in place."""
+        rows = self._rows.view()
+        return lists_of([*(rows[name] for name in ROW.names or ()), self._items.view()])
 
     @property
     def nbytes(self) -> int:
         """Memory of the columns, in bytes."""
-        return sum(column.nbytes for column in [*self._columns, self._items])
+        return self._rows.data.nbytes + self._items.data.nbytes
 
     def append(
         self,
@@ -105,24 +128,23 @@ class ListColumns:
         delay: int,
     ) -> int:
         """Add a list and return its number."""
-        row = (time, label, generation, len(items), n_new, n_repeated, popularity, catalogue, delay)
-        for column, value in zip(self._columns, row, strict=True):
-            column.extend([value])
+        self._rows.append(
+            (time, label, generation, len(items), n_new, n_repeated, catalogue, popularity, delay)
+        )
         self._items.extend(items)
-        self.kept = self._views()
-        return self.first + len(self.kept.time) - 1
+        return self.first + len(self) - 1
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one column of the lists that are kept, as a view."""
+        found: NDArray[Any] = self._rows.data[name][self._rows.start : self._rows.stop]
+        return found
 
     def drop_before(self, time: int) -> None:
         """Drop the first lists, up to the first one that is not older than this time."""
-        if not len(self.kept.time) or self.kept.time[0] >= time:
+        if not len(self) or self._rows.data["time"][self._rows.start] >= time:
             return
-        young = np.flatnonzero(self.kept.time >= time)
-        n = int(young[0]) if len(young) else len(self.kept.time)
-        self._items.drop(int(self.kept.n_items[:n].sum()))
-        for column in self._columns:
-            column.drop(n)
+        young = np.flatnonzero(self.column("time") >= time)
+        n = int(young[0]) if len(young) else len(self)
+        self._items.drop(int(self.column("n_items")[:n].sum()))
+        self._rows.drop(n)
         self.first += n
-        self.kept = self._views()
-
-    def _views(self) -> Lists:
-        return lists_of([column.view() for column in [*self._columns, self._items]])

@@ -1,13 +1,16 @@
 """The observer without Kafka: what a record of `served` does, and what is shown of it all."""
 
-from collections.abc import Iterable
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.errors import BadRecord
 from streams.kafka.records import Record
-from streams.messages import ServedList, decode_served
+from streams.messages import ServedList, decode_kept, decode_served
 from streams.messages.served import Served
 from streams.metrics import EVENTS
 from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Label, Names
@@ -32,6 +35,17 @@ COUNTERS = (SERVED_LISTS, SERVED_ITEMS, SERVED_NEW_ITEMS, SERVED_REPEATED_ITEMS,
 """In the order of MEASURES."""
 
 
+class Counted(NamedTuple):
+    """What follows from some records of `served`."""
+
+    kept: dict[int, list[Served]]
+    """By partition, to keep in the changelog: all that is not late. A copy is kept again, because the record
+    that it copies may have been lost on its way."""
+
+    bad: list[tuple[Record, BadRecord]]
+    """Records that can never be counted."""
+
+
 class Observer:
     """Counts the partitions of `served` that one process owns, and sets the metrics."""
 
@@ -41,32 +55,33 @@ class Observer:
         self._is_paused = False
         self.partitions: dict[int, JoinedLists] = {}
 
-    def observe(self, record: Record) -> bytes | None:
-        """Count a record of `served`.
-
-        Returns:
-            The key under which to keep the record; None if it is too late. A copy is kept again, because the
-            record that it copies may have been lost on its way.
-
-        Raises:
-            BadRecord: the record can never be counted.
-        """
-        found = decode_served(record)
-        outcome = self._partition(record.partition).apply(found)
-        if outcome == "applied":
-            EVENTS.labels("served", "applied").inc()
-            if not isinstance(found, ServedList):
-                SERVED_RATINGS.labels("yes" if found.liked else "no").inc()
-        else:
-            SERVED_DROPPED.labels(outcome).inc()
-        return None if outcome == "late" else key_of(found)
+    def observe(self, records: Sequence[Record]) -> Counted:
+        """Count records of `served`, those of a partition in the order of their offsets."""
+        counted, outcomes = Counted(defaultdict(list), []), Tally[str]()
+        for record in records:
+            try:
+                found = decode_served(record)
+            except BadRecord as reason:
+                counted.bad.append((record, reason))
+                continue
+            outcome = self._partition(record.partition).apply(found)
+            if outcome != "late":
+                counted.kept[record.partition].append(found)
+            outcomes[outcome] += 1
+            if outcome == "applied" and not isinstance(found, ServedList):
+                outcomes["yes" if found.liked else "no"] += 1
+        _add(outcomes)
+        return counted
 
     def restore(self, record: Record) -> None:
-        """Take in a record that was counted before, by this process or another one."""
+        """Take in what was counted before, by this process or another one."""
         try:
-            self._partition(record.partition).apply(decode_served(record))
+            found = decode_kept(record)
         except BadRecord:
             return  # observers write only what they could decode, and nothing can be done about the rest
+        part = self._partition(record.partition)
+        for one in found:
+            part.apply(one)
 
     def pause(self) -> None:
         """Show nothing until ``restored``. What was counted so far is shown first."""
@@ -96,9 +111,9 @@ class Observer:
         return self.partitions.setdefault(number, JoinedLists(self._names))
 
     def _totals(self) -> dict[tuple[int, int], NDArray[np.int64]]:
-        """Return copies of the totals, by partition and label row."""
+        """Return the totals, by partition and label row."""
         return {
-            (number, row): total.copy()
+            (number, row): total
             for number, part in self.partitions.items()
             for row, total in part.totals.items()
         }
@@ -119,7 +134,13 @@ class Observer:
                 SERVED_HITS.labels(*label, within).inc(value)
 
 
-def key_of(found: Served) -> bytes:
-    """Return the id of a list or rating: its kind and place, such as ``list-3-1234``."""
-    kind = "list" if isinstance(found, ServedList) else "rating"
-    return f"{kind}-{found.partition}-{found.offset}".encode()
+def _add(outcomes: Mapping[str, int]) -> None:
+    """Add the outcomes of records to the counters."""
+    for counter, labels in (
+        (EVENTS, {"applied": ("served", "applied")}),
+        (SERVED_RATINGS, {"yes": ("yes",), "no": ("no",)}),
+        (SERVED_DROPPED, {"repeated": ("repeated",), "late": ("late",)}),
+    ):
+        for outcome, values in labels.items():
+            if n := outcomes.get(outcome):
+                counter.labels(*values).inc(n)

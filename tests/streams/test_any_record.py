@@ -6,7 +6,6 @@ The topics come from ``TOPICS``, so that a new one is covered as soon as it is d
 import json
 import math
 import threading
-from contextlib import suppress
 
 import fsspec
 import msgspec
@@ -106,6 +105,8 @@ examples = [
     record("served", LIST),
     record("served", LIST | {"kind": "rating", "item": "i", "liked": True, "offset": 2**63}),
     record("observer-changelog", LIST | {"time": 2**63 - 1}),
+    record("observer-changelog", [LIST, LIST | {"strategy": "gone"}]),
+    record("observer-changelog", [LIST, [LIST]]),
     record("users", {"age": 10**400}, timestamp_ms=2**63 - 1),
 ]
 
@@ -229,8 +230,7 @@ class Roles:
             self.ingest._apply_queued_tables()
             self.ingest.encode_items()
         elif record.topic == "served":
-            with suppress(BadRecord):  # which the caller sends to the dead letters
-                self.observer.observe(record)
+            self.observer.observe([record])
             self.observer.show()
         elif record.topic == "observer-changelog":
             self.observer.restore(record)

@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
-from streams.messages import ServedList, ServedRating, cohort_of, decode_served, encode_served
-from streams.messages.served import USER_COHORTS
+from streams.messages import (
+    ServedList,
+    ServedRating,
+    cohort_of,
+    decode_kept,
+    decode_served,
+    encode_kept,
+    encode_served,
+)
+from streams.messages.served import FULL_BYTES, USER_COHORTS
 from tests.streams.messages.records import decoded, headers, objects, record
 
 NOW_MS = 1_700_000_000_000
@@ -76,6 +84,45 @@ def test_a_list_of_an_earlier_worker_has_no_hash_and_digits_are_lower_case():
 def test_a_bad_record_names_the_field(found, changes, message):
     with pytest.raises(BadRecord, match=message):
         decode_served(served(found, **changes))
+
+
+LONG = msgspec.structs.replace(LIST, items=tuple(f"{at}{'i' * 250}" for at in range(500)))
+
+
+def kept(value):
+    """Return a record of the changelog."""
+    return record(value, timestamp_ms=NOW_MS, topic="observer-changelog")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [[], [RATING], [LIST, RATING, LIST], [RATING, LONG, LIST] * 3],
+    ids=["none", "one", "few", "many"],
+)
+def test_what_is_kept_is_read_again_in_order(found):
+    written = list(encode_kept(found))
+    assert [one for _, value in written for one in decode_kept(kept(value))] == found
+    assert all(len(value) < FULL_BYTES + 200_000 for _, value in written)
+    assert len(written) == {0: 0, 1: 1, 3: 1, 9: 3 + 1}[len(found)]
+    assert all(key.startswith((b"list-1-7", b"rating-1-7")) for key, _ in written)
+
+
+def test_what_earlier_versions_kept_is_read_and_what_is_not_known_is_left_out():
+    assert decode_kept(served(LIST)) == [LIST]
+    with pytest.raises(BadRecord, match="strategy"):
+        decode_kept(served(LIST, strategy="gone"))
+    gone = served(LIST, strategy="gone").value
+    for known in (RATING, LONG):
+        value = b"[%b,%b,%b]" % (gone, encode_served(known), gone)
+        assert decode_kept(kept(value)) == [known]
+    with pytest.raises(BadRecord, match="expected an array of JSON"):
+        decode_kept(kept(b"[1,"))
+
+
+@given(st.none() | st.binary(max_size=20) | st.lists(objects(*sorted(FIELDS)), max_size=3))
+def test_any_bytes_of_the_changelog_decode_or_raise_a_bad_record(value):
+    value = json.dumps(value).encode() if isinstance(value, list) else value
+    str(decoded(decode_kept, kept(value))).encode()
 
 
 def test_cohorts_go_by_the_number_of_ratings():

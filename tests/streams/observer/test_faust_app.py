@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,10 @@ from streams.errors import BrokerUnavailableError, DeliveryError
 from streams.kafka import BEGINNING, Patience
 from streams.kafka.end_offsets import End
 from streams.kafka.outbox import Outbox
+from streams.messages import decode_kept
 from streams.observer.changelog import ChangelogReader
-from streams.observer.faust_app import ObserverApp
+from streams.observer.faust_app import MAX_WAITING, ObserverApp
+from streams.observer.faust_consumer import BatchConsumer
 from streams.settings import ObserverSettings
 from tests.streams.observer.served_records import a_list, a_record
 
@@ -75,19 +78,21 @@ class Broker:
         self.n_flushed = len(self.sent)
 
 
-class FakeEvent:
-    """An event of Faust. It remembers how many records were on the broker when it was acknowledged."""
+def a_message(served, offset, partition=0):
+    """Return a message of Faust."""
+    found = a_record(served, partition, offset, "t-served")
+    fields = {name: getattr(found, name) for name in ("topic", "partition", "offset", "key", "value")}
+    return SimpleNamespace(**fields, timestamp=found.timestamp_ms / 1000)
 
-    def __init__(self, served, broker, offset, partition=0):
-        found = a_record(served, partition, offset, "t-served")
-        self.message = SimpleNamespace(
-            **{name: getattr(found, name) for name in ("topic", "partition", "offset", "key", "value")},
-            timestamp=found.timestamp_ms / 1000,
-        )
-        self.broker, self.n_flushed = broker, None
 
-    def ack(self):
-        self.n_flushed = self.broker.n_flushed
+class FaustConsumer:
+    """Notes for each acknowledged message how many records were on the broker by then."""
+
+    def __init__(self, broker):
+        self.broker, self.acked = broker, {}
+
+    def ack(self, message):
+        self.acked[message.partition, message.offset] = self.broker.n_flushed
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +144,7 @@ def with_app(work, tmp_path):
         broker = Broker()
         outbox = Outbox(SETTINGS, broker, group="t-observer")
         app = ObserverApp(SETTINGS, outbox, Patience(1), str(tmp_path))
+        app.app.consumer = FaustConsumer(broker)
         tasks = [asyncio.create_task(app.guarded(one)) for one in (app._acknowledge(), app._restore())]
         try:
             async with asyncio.timeout(20):
@@ -164,19 +170,37 @@ def n_lists(app, partition=0):
     return len(app.observer.partitions[partition].lists.kept.time)
 
 
-def test_a_record_is_acknowledged_once_its_changelog_record_is_on_the_broker(tmp_path):
+async def take(app, *offsets, partition=0):
+    """Hand over a batch of lists, as Faust's consumer does."""
+    await app._take([a_message(a_list(offset=at), at, partition) for at in offsets])
+
+
+def acked(app):
+    return app.app.consumer.acked
+
+
+def kept(broker, name="t-observer-changelog"):
+    """Return the lists and ratings in the changelog, with their partitions."""
+    return [
+        (one.partition, found.offset)
+        for one in broker.sent
+        if one.topic == name
+        for found in decode_kept(a_record(one.value))
+    ]
+
+
+def test_a_batch_is_acknowledged_once_its_changelog_records_are_on_the_broker(tmp_path):
     async def work(app, broker):
-        await assign(app, 0)
-        events = [FakeEvent(a_list(offset=at), broker, at) for at in range(5)]
-        events.append(FakeEvent(b"{}", broker, 5))
-        for event in events:
-            await app._count_event(event)
-        await until(lambda: events[-1].n_flushed is not None)
-        assert all(event.n_flushed > at for at, event in enumerate(events))
+        await assign(app, 0, 1)
+        batch = [a_message(a_list(offset=at), at, at % 2) for at in range(6)]
+        await app._take([*batch, a_message(b"{}", 6)])
+        await until(lambda: len(acked(app)) == 7)
+        assert set(acked(app).values()) == {len(broker.sent)}
+        assert kept(broker) == [(0, 0), (0, 2), (0, 4), (1, 1), (1, 3), (1, 5)]
         return [(one.topic, one.key, one.partition) for one in broker.sent]
 
     letters = [("t-served-dlt", b"", 0)]
-    expected = [("t-observer-changelog", f"list-0-{at}".encode(), 0) for at in range(5)]
+    expected = [("t-observer-changelog", f"list-0-{at}".encode(), at) for at in range(2)]
     assert with_app(work, tmp_path) == expected + letters
 
 
@@ -193,50 +217,120 @@ def test_a_producer_whose_queue_is_full_does_not_stop_the_event_loop(tmp_path, m
 
     async def work(app, broker):
         await assign(app, 0)
-        await app._count_event(event := FakeEvent(served, broker, 0))
-        assert (broker.sent, event.n_flushed) == ([], None)
+        await app._take([a_message(served, 0)])
+        assert (broker.sent, acked(app)) == ([], {})
         has_room.set()
-        await until(lambda: event.n_flushed is not None or app.failure is not None)
-        return app.failure, event.n_flushed
+        await until(lambda: acked(app) or app.failure is not None)
+        return app.failure, acked(app)
 
-    assert with_app(work, tmp_path) == (None, 1)
+    assert with_app(work, tmp_path) == (None, {(0, 0): 1})
 
 
 def test_nothing_is_acknowledged_whose_changelog_record_is_lost(tmp_path):
     async def work(app, broker):
         broker.error = DeliveryError("lost")
         await assign(app, 0)
-        await app._count_event(event := FakeEvent(a_list(), broker, 0))
+        await take(app, 0)
         await until(lambda: app.failure is not None)
-        return app.failure, event.n_flushed
+        return app.failure, acked(app)
 
-    failure, n_flushed = with_app(work, tmp_path)
+    failure, found = with_app(work, tmp_path)
     assert isinstance(failure, DeliveryError)
-    assert n_flushed is None
+    assert found == {}
+
+
+def test_a_batch_whose_counting_fails_ends_the_observer_and_is_not_acknowledged(tmp_path, monkeypatch):
+    def fail(records):
+        raise ZeroDivisionError
+
+    async def work(app, broker):
+        await assign(app, 0)
+        monkeypatch.setattr(app.observer, "observe", fail)
+        taking = asyncio.create_task(take(app, 0))
+        await until(lambda: app.failure is not None)
+        taking.cancel()
+        return app.failure, acked(app)
+
+    failure, found = with_app(work, tmp_path)
+    assert isinstance(failure, ZeroDivisionError)
+    assert found == {}
+
+
+def test_few_batches_wait_for_the_broker_and_a_cancelled_one_is_not_counted(tmp_path, monkeypatch):
+    is_slow = threading.Event()
+    monkeypatch.setattr(Broker, "flush", lambda self: is_slow.wait(10))
+
+    async def work(app, broker):
+        await assign(app, 0)
+        for at in range(MAX_WAITING):
+            await take(app, at)
+        late = asyncio.create_task(take(app, MAX_WAITING))
+        await asyncio.sleep(0.05)
+        assert not late.done()
+        late.cancel()
+        is_slow.set()
+        await until(lambda: len(acked(app)) == MAX_WAITING)
+        return n_lists(app)
+
+    assert with_app(work, tmp_path) == MAX_WAITING
 
 
 def test_records_wait_for_the_changelog_and_those_of_an_assignment_before_are_left_to_the_owner(tmp_path):
     async def work(app, broker):
         changelog(0, 3)
-        early = asyncio.create_task(app._count_event(FakeEvent(a_list(offset=9), broker, 9, partition=1)))
+        early = asyncio.create_task(take(app, 9, partition=1))
         await asyncio.sleep(0)
         await assign(app, 0)
         await early
         assert app.is_restored
         assert list(app.observer.partitions) == [0]
         assert n_lists(app) == 3
-        await app._count_event(FakeEvent(a_list(offset=3), broker, 3))
+        await take(app, 3)
         await app._on_revoked(app.app, set(), signal=None)
         assert not app.is_restored
-        late = asyncio.create_task(app._count_event(FakeEvent(a_list(offset=4), broker, 4)))
+        late = asyncio.create_task(take(app, 4))
         await asyncio.sleep(0)
         await assign(app, 1)
         await late
-        await app._count_event(FakeEvent(a_list(offset=5), broker, 5, partition=0))
+        await take(app, 5, partition=0)
         assert list(app.observer.partitions) == [1]
-        return [one.key for one in broker.sent]
+        await until(lambda: acked(app))
+        return kept(broker)
 
-    assert with_app(work, tmp_path) == [b"list-0-3"]
+    assert with_app(work, tmp_path) == [(0, 3)]
+
+
+def test_batches_are_read_in_order_and_offsets_without_a_message_are_gaps(tmp_path):
+    """What was read before is left out."""
+
+    class Faust(BatchConsumer):
+        def __init__(self, fetches):
+            self.fetches, self.taken, self.gaps = fetches, [], []
+            self._read_offset = defaultdict(lambda: None)
+
+        consumer_stopped_errors = ()
+        should_stop = property(lambda self: not self.fetches)
+
+        async def getmany(self, timeout):
+            for tp, offset in self.fetches.pop(0):
+                yield tp, SimpleNamespace(partition=tp.partition, offset=offset)
+
+        async def _add_gap(self, tp, first, last):
+            self.gaps.append((tp.partition, first, last))
+
+        async def take(self, batch):
+            self.taken.append([(one.partition, one.offset) for one in batch])
+
+    one, other = TP("t-served", 0), TP("t-served", 1)
+    fetches = [
+        [(one, 5), (other, 0), (one, 6)],
+        [],
+        [(one, 9), (one, 8), *((other, at) for at in range(1, 4))],
+    ]
+    consumer = Faust(fetches)
+    asyncio.run(consumer._drain_messages(SimpleNamespace(should_stop=False)))
+    assert consumer.taken == [[(0, 5), (1, 0), (0, 6)], [(0, 9), (1, 1), (1, 2), (1, 3)]]
+    assert consumer.gaps == [(0, 7, 8)]
 
 
 def test_a_changelog_that_cannot_be_read_stops_the_observer(tmp_path, monkeypatch):
@@ -278,7 +372,7 @@ def test_the_lag_counts_from_the_committed_offset_to_the_end_that_the_leader_giv
         await app.show()
         found.append((lag(0), lag(1)))
         for at in range(COMMITTED, COMMITTED + 3):
-            await app._count_event(FakeEvent(a_list(offset=at), broker, at))
+            await take(app, at)
         await app.show()
         found.append((lag(0), lag(1)))
         await assign(app, 1)

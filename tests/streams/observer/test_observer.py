@@ -3,10 +3,9 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from streams.errors import BadRecord
 from streams.messages.requests import STRATEGIES
 from streams.messages.served import MAX_AHEAD_MS, USER_COHORTS
-from streams.observer.observer import Observer, key_of
+from streams.observer.observer import Observer
 from streams.observer.shown import WINDOW_MINUTES
 from streams.served_metrics import N_GENERATIONS, SERVED_WINDOWS, WITHIN
 from tests.streams.observer.oracle import expected_cells, expected_exposure, label, window
@@ -29,13 +28,8 @@ def _no_gauges_of_other_tests():
 
 
 def observe(observer, records):
-    keys = []
-    for record in records:
-        try:
-            keys.append(observer.observe(record))
-        except BadRecord:
-            keys.append("bad")
-    return keys
+    """Observe records in batches, as they are read."""
+    return [observer.observe(records[at : at + 7]) for at in range(0, len(records), 7)]
 
 
 def owning(*partitions):
@@ -236,9 +230,28 @@ def test_what_was_counted_before_a_rebalance_is_not_lost_and_not_counted_twice()
 
 def test_records_that_count_and_their_copies_are_kept_and_others_are_not():
     new, old = a_list(time=3 * DAY_MS, offset=4), a_rating(offset=5)
-    found = observe(owning(0), [a_record(one) for one in (new, new, old, b"{}")])
-    assert found == [b"list-0-4", b"list-0-4", None, "bad"]
-    assert key_of(old) == b"rating-0-5"
+    records = [a_record(one) for one in (new, new, old, b"{}")]
+    (found,) = observe(owning(0), records)
+    assert found.kept == {0: [new, new]}
+    assert [record for record, _ in found.bad] == records[3:]
+
+
+def test_batches_count_as_their_records_do_one_by_one():
+    records = [record for at in range(2) for record in traffic(at, 150, partition=at)]
+    names = ("dch_events_total", "dch_served_ratings_total", "dch_served_dropped_total")
+    grown, shown, followed = [], [], []
+    for size in (1, 50, len(records)):
+        before, observer = [series(name) for name in names], owning(0, 1)
+        found = [observer.observe(records[at : at + size]) for at in range(0, len(records), size)]
+        observer.show()
+        grown.append([increase(name, old) for name, old in zip(names, before, strict=True)])
+        shown.append(series("dch_served_window_hits"))
+        kept = [[one for part in found for one in part.kept.get(number, ())] for number in range(2)]
+        followed.append((kept, [record.offset for part in found for record, _ in part.bad]))
+    assert grown[0] == grown[1] == grown[2]
+    assert shown[0] == shown[1] == shown[2]
+    assert followed[0] == followed[1] == followed[2]
+    assert all(grown[0])
 
 
 def test_no_record_makes_those_of_its_own_time_late():
@@ -246,11 +259,11 @@ def test_no_record_makes_those_of_its_own_time_late():
     found = Observer()
     found.restored([0])
     now = a_record(a_list()).timestamp_ms
-    for ahead in (MAX_AHEAD_MS + 1, 40 * DAY_MS):
-        with pytest.raises(BadRecord, match="time: expected at most an hour"):
-            found.observe(a_record(a_list(time=now - BASE_MS + ahead, offset=ahead)))
-    assert found.observe(a_record(a_list(time=now - BASE_MS + MAX_AHEAD_MS, offset=1)))
-    assert found.observe(a_record(a_list(time=now - BASE_MS, offset=2))), "it counts"
+    ahead = [a_list(time=now - BASE_MS + one, offset=one) for one in (MAX_AHEAD_MS + 1, 40 * DAY_MS)]
+    known = [a_list(time=now - BASE_MS + one, offset=one) for one in (MAX_AHEAD_MS, 0)]
+    counted = found.observe([a_record(one) for one in (*ahead, *known)])
+    assert ["time: expected at most an hour" in str(reason) for _, reason in counted.bad] == [True, True]
+    assert counted.kept == {0: known}
 
 
 def test_a_bad_record_of_the_changelog_is_passed_over():
