@@ -103,6 +103,10 @@ def _panel(one: Panel) -> Any:  # noqa: ANN401 - the builders of the SDK share n
     kinds = {"timeseries": timeseries.Panel, "stat": stat.Panel, "table": table.Panel}
     found = kinds[one.kind]().title(one.title).description(one.description).unit(one.unit).datasource(SOURCE)
     found = found.thresholds(_thresholds(one))
+    if one.kind == "table":
+        found = found.with_transformation(_columns(one))
+    if one.kind == "stat":  # the last value may be missing, as the newest step is not over
+        found = found.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     if one.kind == "timeseries":
         found = found.legend(_legend()).min(0)
         if one.warn_at is not None:
@@ -122,6 +126,12 @@ def _panel(one: Panel) -> Any:  # noqa: ANN401 - the builders of the SDK share n
             query = query.exemplar(True)
         found = found.with_target(query)
     return found
+
+
+def _columns(one: Panel) -> models.DataTransformerConfig:
+    """Hide the time of the query, and a value that is always 1: such a series only has labels to say."""
+    hidden = {"Time": True} | ({"Value": True} if one.unit == "short" else {})
+    return models.DataTransformerConfig(id_val="organize", options={"excludeByName": hidden})
 
 
 def _legend() -> Any:  # noqa: ANN401
@@ -149,6 +159,7 @@ def _variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
         .multi(True)
         .include_all(True)
         .all_value(".*")
+        .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
 
 

@@ -71,7 +71,15 @@ def test_stages_that_are_named_exist():
     for _, name, arguments in instructions():
         if name == "COPY" and (source := re.search(r"--from=(\S+)", arguments)):
             assert source[1] in stages
-    assert {one["build"]["target"] for one in OURS.values()} <= stages
+    assert {one["build"]["target"] for one in OURS.values() if "build" in one} <= stages
+
+
+def test_each_image_is_built_by_one_service_and_pulled_by_none():
+    """Docker builds services side by side, and the second export of an image that is new fails."""
+    builders = [one["image"] for one in OURS.values() if "build" in one]
+    assert sorted(builders) == sorted({one["image"] for one in OURS.values()})
+    for one in OURS.values():
+        assert one["pull_policy"] == ("build" if "build" in one else "never")
 
 
 def test_the_serving_image_has_no_root_user_and_no_training_library():

@@ -45,6 +45,7 @@ def test_a_dashboard_has_variables_annotations_and_links_and_is_read_only(file):
     assert not found["editable"]
     assert [one["name"] for one in found["templating"]["list"]] == ["datasource", "prefix", "job", "instance"]
     assert found["templating"]["list"][0]["type"] == "datasource"
+    assert all(one["current"]["value"] == ["$__all"] for one in found["templating"]["list"][1:])
     assert "dch_model_trained_timestamp_seconds" in found["annotations"]["list"][0]["expr"]
     assert found["links"][0]["tags"] == found["tags"]
     numbers = [one["id"] for one in found["panels"]]
@@ -101,6 +102,22 @@ def test_a_panel_says_what_it_shows_in_which_unit_from_the_chosen_source(panel):
     sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
     assert {source["uid"] for source in sources} == {"${datasource}"}
     assert all(target["expr"] for target in panel["targets"])
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_number_is_the_last_one_there_is(panel):
+    if panel["type"] == "stat":
+        assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_table_has_no_column_that_says_nothing(panel):
+    if panel["type"] == "table":
+        (columns,) = panel["transformations"]
+        hidden = columns["options"]["excludeByName"]
+        is_always_1 = panel["fieldConfig"]["defaults"]["unit"] == "short"
+        assert columns["id"] == "organize"
+        assert hidden == {"Time": True, **({"Value": True} if is_always_1 else {})}
 
 
 @pytest.mark.parametrize("expression", QUERIES)
