@@ -17,6 +17,7 @@ with every model.
 import re
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from math import isfinite
 
 Features = Mapping[str, object]
@@ -72,31 +73,32 @@ PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?", re.ASCII)
 
 YEARS = range(1800, 2100)
 
+SCALAR = (str, int, float)
+"""Types of the values that give tokens."""
+
 RANGE_STARTS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 """Where ranges of numbers begin, times any power of ten: each ends at about 1.5 times its start."""
 
 
 def tokens(features: Features) -> list[str]:
     """Turn a feature record into its tokens, in the order of the record, without duplicates."""
-    found = [
-        token
-        for key, values in features.items()
-        if key not in NOT_TOKENS
-        for value in _scalars(values)
-        for token in _value_tokens(key, value)
-    ]
+    found: list[str] = []
+    for key, values in features.items():
+        if key not in NOT_TOKENS:
+            for value in _scalars(values):
+                found += _value_tokens(key, value)
     if YEAR not in features:
-        found += [token for year in _title_years(features) for token in _value_tokens(YEAR, year)]
+        for year in _title_years(features):
+            found += _value_tokens(YEAR, year)
     return list(dict.fromkeys(found))
 
 
-def _value_tokens(key: str, value: str | float) -> Iterator[str]:
+@lru_cache(maxsize=1 << 16, typed=True)  # few values are in most records; typed, because True equals 1
+def _value_tokens(key: str, value: str | float) -> Sequence[str]:
     number = _number(value)
     if number is None:
-        yield f"{key}={value}"
-    else:
-        yield f"{key}={number}"
-        yield f"{key}~{_range_start(number)}"
+        return (f"{key}={value}",)
+    return f"{key}={number}", f"{key}~{_range_start(number)}"
 
 
 def _number(value: str | float) -> int | float | None:
@@ -127,8 +129,9 @@ def _title_years(features: Features) -> Iterator[int]:
         yield from [year for year in years if year in YEARS][-1:]
 
 
-def _scalars(values: object) -> Iterator[str | float]:
-    if isinstance(values, Sequence) and not isinstance(values, str):
-        yield from (value for value in values if isinstance(value, str | int | float))
-    elif isinstance(values, str | int | float):
-        yield values
+def _scalars(values: object) -> Sequence[str | float]:
+    if isinstance(values, SCALAR):
+        return (values,)
+    if isinstance(values, Sequence):
+        return [value for value in values if isinstance(value, SCALAR)]
+    return ()

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,15 +55,29 @@ def machine() -> str:
 
 
 def joined(origins: Iterable[Origin], seeds: Iterable[int]) -> Origin:
-    """Return one origin for figures from several runs, with each different value once."""
+    """Return one origin for figures from several runs, with each different value once.
+
+    Which jobs a run selected makes no difference to their figures, so commands are without that.
+    """
     every = list(origins)
 
     def of(field: str) -> str:
         return "; ".join(dict.fromkeys(getattr(origin, field) for origin in every))
 
+    commands = "; ".join(dict.fromkeys(without_only(origin.command) for origin in every))
+
     days = sorted(origin.date for origin in every) or [""]
     date = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
-    return Origin(of("command"), of("commit"), of("machine"), date, ", ".join(map(str, sorted(set(seeds)))))
+    return Origin(commands, of("commit"), of("machine"), date, ", ".join(map(str, sorted(set(seeds)))))
+
+
+def without_only(command: str) -> str:
+    """Return a command without the option that selects jobs."""
+    words = shlex.split(command)
+    if "--only" in words:
+        at = words.index("--only")
+        del words[at : at + 2]
+    return shlex.join(word for word in words if not word.startswith("--only="))
 
 
 def _git(root: Path, *arguments: str) -> str:

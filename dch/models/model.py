@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dch.data.features import Features, tokens
-from dch.data.ids import IdTable
+from dch.data.ids import UNKNOWN, IdTable
 from dch.data.ratings import Rows
 from dch.errors import CodeShapeError
 from dch.models.lifts import NO_LIFTS, Lifts, check_lifts
@@ -35,9 +35,9 @@ class Vocabulary:
 
     def of_features(self, features: Features | None) -> Ints:
         """Return the tokens of one feature record, (n,), without features that the fit never saw."""
-        known = self.features.rows(tokens(features or {}))
-        found: Ints = known[known >= 0] + np.int32(len(self.others))
-        return found
+        first, row_of = len(self.others), self.features.row
+        rows = [row_of(token) for token in tokens(features or {})]
+        return np.array([first + row for row in rows if row != UNKNOWN], np.int32)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Write the output folder: a CSV and a Markdown file per table, a PNG per plot, and README.md with all."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from dch.experiments.atomic_files import write_text
 from dch.experiments.job_progress import duration
 from dch.experiments.jobs.table_protocol import PROTOCOL
 from dch.experiments.plan import Plan
-from dch.experiments.provenance import Origin
+from dch.experiments.provenance import Origin, without_only
 from dch.experiments.reports.page import Page, Plot, Table
 from dch.experiments.reports.plots import draw
 from dch.experiments.reports.table_text import csv_text, markdown
@@ -112,24 +111,15 @@ def index(plan: Plan, sections: Sequence[Section], origin: Origin, seconds: floa
     for section in shown:
         blocks += [f"## {_heading(section)}", *_page_texts(section.pages), f"_{section.origin.sentence()}_"]
     blocks += ["## The protocol", PROTOCOL, "## Files", FILES, "## Run it again"]
-    blocks.append(RERUN.format(command=_without_only(origin.command)))
+    blocks.append(RERUN.format(command=without_only(origin.command)))
     return "\n\n".join(blocks) + "\n"
-
-
-def _without_only(command: str) -> str:
-    """Return a command without the option that selects jobs."""
-    words = shlex.split(command)
-    if "--only" in words:
-        at = words.index("--only")
-        del words[at : at + 2]
-    return shlex.join(word for word in words if not word.startswith("--only="))
 
 
 def _head(plan: Plan, origin: Origin, seconds: float) -> str:
     data, seeds = ", ".join(plan.data), ", ".join(map(str, plan.seeds))
     return (
         f"Data sets: {data}. Seeds: {seeds}. All jobs together took {duration(seconds)} on {origin.machine}. "
-        f"Last written on {origin.date} by `{origin.command}` at commit {origin.commit}."
+        f"Last written on {origin.date} by `{without_only(origin.command)}` at commit {origin.commit}."
     )
 
 

@@ -99,3 +99,13 @@ def test_the_tokens_of_a_fit_are_those_that_serving_finds():
     for row, item in enumerate(bags.ids):
         fitted = bags.feature_tokens[bags.feature_starts[row] : bags.feature_starts[row + 1]]
         assert vocabulary.of_features(records[item]).tolist() == fitted.tolist()
+
+
+def test_values_that_are_equal_and_of_different_types_keep_their_tokens():
+    for value, expected in (
+        (1, ["a=1", "a~1"]),
+        (True, ["a=True"]),
+        (1.0, ["a=1", "a~1"]),
+        ("1", ["a=1", "a~1"]),
+    ):
+        assert tokens({"a": value}) == expected

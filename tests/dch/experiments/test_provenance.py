@@ -58,3 +58,11 @@ def test_origins_of_several_runs_are_joined_with_each_value_once():
     assert joined(runs, [1, 0, 1]) == Origin("a; b", "1", "m", "2026-01-02 to 2026-01-03", "0, 1")
     assert joined(runs[:1], []).sentence() == "a · commit 1 · m · 2026-01-03"
     assert joined([], []).commit == ""
+
+
+def test_runs_that_selected_other_jobs_count_as_the_same_command():
+    runs = [
+        Origin(f"dch experiment out --seeds 3{only}", "1", "m", "")
+        for only in ("", " --only 'a/*'", " --only=b")
+    ]
+    assert joined(runs, []).command == "dch experiment out --seeds 3"
