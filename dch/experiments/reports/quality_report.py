@@ -23,8 +23,8 @@ OURS = {
 
 SHOWN_BASELINES = (*("popularity", "bpr", "ials", "ials-wide", "item-cf", "rp3beta", "ease-pruned", "ease"),)
 
-QUALITY_NOTE = """NDCG@20, mean ± standard deviation over seeds; the highest figure of each case is bold. A
-dash: the method cannot rank such users or items, or was not measured. Bytes an item are in the table of
+QUALITY_NOTE = """NDCG@20, mean ± standard deviation over seeds; a figure without ± is of one seed. The highest
+figure of each case is bold. A dash: the method cannot rank such users or items, or was not measured. Bytes an item are in the table of
 baselines; for our lists they are 8, 8, 72, and 72 plus neighbours."""
 
 TUNING_NOTE = """Each baseline was tuned once per data set, on a fifth of the first seed's training part, by
