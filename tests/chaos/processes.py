@@ -9,7 +9,7 @@ from pathlib import Path
 from streams.kafka import Consumer, Partition
 from streams.kafka.records import Record
 from streams.settings import WorkerSettings
-from tests.streams.brokers import ROOT, free_ports, kafka_home
+from tests.streams.brokers import ROOT, alter_quota, free_ports, kafka_home
 from tests.streams.world import environ
 
 
@@ -38,10 +38,7 @@ class Cluster:
         return self.call(action, *rest)
 
     def quota(self, alter: str, value: str) -> None:
-        script = kafka_home() / "bin" / "kafka-configs.sh"
-        command = [script, "--bootstrap-server", self.address, "--alter", alter, value]
-        entity = ["--entity-type", "clients", "--entity-default"]
-        subprocess.run([*command, *entity], check=True, capture_output=True, timeout=120)
+        alter_quota(self.address, alter, value)
 
 
 class Log:

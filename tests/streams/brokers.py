@@ -151,6 +151,14 @@ class Cluster:
         subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
+def alter_quota(address: str, alter: str, value: str) -> None:
+    """Alter the quotas of all clients, as ``kafka-configs.sh`` takes them."""
+    script = kafka_home() / "bin" / "kafka-configs.sh"
+    command = [script, "--bootstrap-server", address, "--alter", alter, value]
+    entity = ["--entity-type", "clients", "--entity-default"]
+    subprocess.run([*command, *entity], check=True, capture_output=True, timeout=120)
+
+
 @contextmanager
 def own_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
     """Start an Apache Kafka that this test alone uses, or skip; options are those of the script."""

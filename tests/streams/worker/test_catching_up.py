@@ -1,7 +1,9 @@
 """When a worker counts as caught up: by positions, never by silence; and what it may commit by then."""
 
 import logging
+import math
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -15,7 +17,7 @@ from streams.worker.ingest_loop import Ingest
 from streams.worker.main import WorkerFailedError
 from streams.worker.requests import Requests
 from tests.streams import transactions
-from tests.streams.brokers import eventually, free_ports, own_cluster
+from tests.streams.brokers import alter_quota, eventually, free_ports, own_cluster
 from tests.streams.world import SETTINGS, Running, World, worker
 
 MODEL = random_model(bits=64, hidden=64, n_users=40, n_items=60)
@@ -107,12 +109,13 @@ class Gate:
 
     def __init__(self, monkeypatch, after):
         self.reached, self.opened = threading.Event(), threading.Event()
-        self.n = 0
+        self.n, self.last_at = 0, math.inf
         original = Ingest.process
 
         def process(ingest, records):
             original(ingest, records)
             self.n += len(records)
+            self.last_at = time.monotonic() if records else self.last_at
             if self.n >= after:
                 self.reached.set()
                 assert self.opened.wait(60)
@@ -149,16 +152,56 @@ def test_a_broker_that_hangs_in_mid_replay_is_not_taken_for_the_end(tmp_path, pr
                 assert gate.n < n, "everything was read before the broker hung"
             eventually(lambda: commits_never_below(world, before) and running.is_ready(), 120)
             assert gate.n >= 2 * n
-            expected = world.expected(MODEL)
-            users = [f"u{at}" for at in range(40)]
-            assert {user: world.ask(user, k=1).code for user in users} == {
-                user: expected.user_code(user).hex() for user in users
-            }
-            eventually(lambda: world.item_codes() == expected.item_codes(), 30)
-            assert commits_never_below(world, before)
+            expect_complete_answers(world, before)
         finally:
             running.end()
             world.close()
+
+
+@pytest.mark.real_broker
+@pytest.mark.broker
+@pytest.mark.prove
+def test_a_consumer_quota_is_not_taken_for_the_end(tmp_path, prefix, monkeypatch):
+    n = 20_000
+    with own_cluster(tmp_path / "kafka") as cluster:
+        settings = WorkerSettings(
+            bootstrap_servers=cluster.address, prefix=prefix, artifacts=str(tmp_path / "store"), **SETTINGS
+        ).replace(
+            metrics_port=free_ports(2), kafka={"fetch.max.bytes": "200000", "message.max.bytes": "200000"}
+        )
+        world = World(settings, tmp_path)
+        world.publish(MODEL)
+        world.rate(*[(f"u{at % 40}", f"i{at % 59}", float(at % 5 + 1), at) for at in range(n)])
+        with worker(settings):
+            eventually(lambda: sum(world.committed("ratings").values()) == n, 60)
+            eventually(lambda: world.committed("item-ratings") == world.ends("item-ratings"), 60)
+        before = {name: world.committed(name) for name in ("ratings", "users", "item-ratings")}
+        gate = Gate(monkeypatch, 1)
+        gate.opened.set()
+        alter_quota(cluster.address, "--add-config", "consumer_byte_rate=20000")
+        running = Running(settings)
+        try:
+            assert gate.reached.wait(120)
+            eventually(lambda: time.monotonic() - gate.last_at > 6, 240)  # seconds without a record
+            assert "caught up" in running.not_ready()
+            assert gate.n < n, "everything was read before the quota held it up"
+            alter_quota(cluster.address, "--delete-config", "consumer_byte_rate")
+            eventually(lambda: commits_never_below(world, before) and running.is_ready(), 240)
+            expect_complete_answers(world, before)
+        finally:
+            running.end()
+            world.close()
+
+
+def expect_complete_answers(world, before):
+    """All codes are the library's own, and no committed offset moved back."""
+    expected = world.expected(MODEL)
+    users = [f"u{at}" for at in range(40)]
+    assert {user: world.ask(user, k=1).code for user in users} == {
+        user: expected.user_code(user).hex() for user in users
+    }
+    eventually(lambda: world.item_codes() == expected.item_codes(), 30)
+    assert commits_never_below(world, before)
 
 
 def commits_never_below(world, before):
