@@ -15,9 +15,6 @@ from dch.experiments.plan import Plan
 
 Settings = Mapping[str, Any]
 
-LARGE = 10_000
-"""Items of a training part from which on some searches have fewer trials, because one takes a minute."""
-
 
 class Search(NamedTuple):
     """A search for the settings of one baseline."""
@@ -26,7 +23,10 @@ class Search(NamedTuple):
     space: tuning.Space
     trials: int = TRIALS
     trials_of_large: int = TRIALS
-    """Trials on LARGE items or more."""
+    """Trials on catalogues on which a trial takes about a minute."""
+
+    large_from: int = 10_000
+    """Items of such a catalogue."""
 
     of_most_rated: int | None = None
     """The search is run on the ratings of so many items, those with the most ratings; None for all."""
@@ -41,11 +41,13 @@ class Search(NamedTuple):
 
     def trials_on(self, n_items: int) -> int:
         """Return the number of trials on a training part with so many items."""
-        return self.trials_of_large if n_items >= LARGE else self.trials
+        return self.trials_of_large if n_items >= self.large_from else self.trials
 
 
 SEARCHES: Mapping[str, Search] = {
-    "ials": Search(fit_ials, tuning.IALS, quick_trials=3),
+    "ials": Search(
+        fit_ials, tuning.IALS, trials_of_large=len(tuning.IALS.starts), large_from=20_000, quick_trials=3
+    ),
     "ials-wide": Search(fit_ials, tuning.WIDE_IALS, trials_of_large=8),
     "bpr": Search(fit_bpr, tuning.BPR, trials_of_large=8),
     "ease": Search(

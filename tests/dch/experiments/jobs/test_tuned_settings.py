@@ -26,8 +26,7 @@ def with_search(monkeypatch, **changes):
 
 
 def test_a_search_has_its_trials_and_fewer_on_a_large_catalogue(plan, monkeypatch):
-    with_search(monkeypatch, trials=4, trials_of_large=2)
-    monkeypatch.setattr(tuned_settings, "LARGE", 30)
+    with_search(monkeypatch, trials=4, trials_of_large=2, large_from=30)
     assert tuned(plan, "tiny", "ease-pruned").n_trials == 2
 
 
