@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from streams import topics
 from streams.kafka import Producer
-from streams.kafka.records import Output
+from streams.kafka.records import Headers, Output
 from streams.messages import RatingEvent, RecommendRequest, encode_features, encode_rating, encode_request
 from streams.messages.headers import request_headers
 from streams.settings import KafkaSettings
@@ -99,7 +99,7 @@ class Stream:
         """Publish one rating."""
         event = self._crowd.rating()
         self.describe()
-        self._send(topics.RATINGS.name, event.user, encode_rating(event))
+        self._send(topics.RATINGS.name, event.user, encode_rating(event), [trace()])
 
     def break_format(self) -> None:
         """Publish a record that no worker can read."""
@@ -110,9 +110,8 @@ class Stream:
     def ask(self) -> None:
         """Publish one request; its reply goes to the default topic."""
         request = self._crowd.request()
-        trace = ("traceparent", f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01".encode())
         reply_topic = self._settings.topic(topics.RECOMMENDATIONS.name)
-        headers = [*request_headers(uuid.uuid4().bytes, reply_topic), trace]
+        headers = [*request_headers(uuid.uuid4().bytes, reply_topic), trace()]
         key = (request.user or "").encode()
         name = self._settings.topic(topics.REQUESTS.name)
         self._producer.send(Output(name, key, encode_request(request), headers=headers))
@@ -121,8 +120,13 @@ class Stream:
         """Wait until everything is acknowledged."""
         self._producer.flush()
 
-    def _send(self, name: str, key: str, value: bytes) -> None:
-        self._producer.send(Output(self._settings.topic(name), key.encode(), value))
+    def _send(self, name: str, key: str, value: bytes, headers: Headers = ()) -> None:
+        self._producer.send(Output(self._settings.topic(name), key.encode(), value, headers=headers))
+
+
+def trace() -> tuple[str, bytes]:
+    """Return a header with the id of a new trace, as a client with OpenTelemetry sends it."""
+    return "traceparent", f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01".encode()
 
 
 def steps(duration_s: float) -> Iterator[float]:

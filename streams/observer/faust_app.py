@@ -137,7 +137,7 @@ class ObserverApp:
         generation = self._generation
         await self._is_restored.wait()
         await self._has_room.acquire()  # the last wait, so a batch that is counted is also kept
-        owned = [one for one in messages if one.partition in self._owned]
+        owned = [one for one in messages if self._is_of_assignment(one)]
         if generation != self._generation or not owned:
             self._has_room.release()
             return  # they are read again by whoever owns their partitions now
@@ -145,6 +145,11 @@ class ObserverApp:
         self._unacknowledged.put_nowait(Batch(owned, self.observer.observe(records)))
         for record in records:
             self._read[record.partition], self._newest[record.partition] = record.offset + 1, record
+
+    def _is_of_assignment(self, message: Message) -> bool:
+        """Tell whether a message was fetched after the last rebalance: Faust went back then to read again."""
+        is_new = message.generation_id == self.app.consumer_generation_id
+        return is_new and message.partition in self._owned
 
     async def _acknowledge(self) -> None:
         """Acknowledge batches in order, once what follows from them is on the broker.

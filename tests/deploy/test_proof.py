@@ -22,6 +22,7 @@ RUN_S, PICTURED_S = 60, 480
 """The run lasts at least as long; for pictures longer, because windows of five minutes hold the start."""
 
 STEP_S = 2
+WITH_TRACES = ("dch_request_duration_seconds_bucket", "dch_event_to_visible_seconds_bucket")
 ROLES = ("worker-1", "worker-2", "trainer", "observer")
 HEAD = """# Every panel and rule on a real run
 
@@ -46,6 +47,12 @@ Samples are those of a range query over the run, with a step of 2 s.
 """
 
 
+def has_traces(prometheus, metric, start):
+    """Tell whether the samples of a metric have exemplars with trace ids."""
+    found = prometheus.get("query_exemplars", query=metric, start=start, end=time.time())
+    return any("trace_id" in one["labels"] for series in found for one in series["exemplars"])
+
+
 def without_data(prometheus, left):
     """Return those of the queries that return nothing now, or only what is not a number."""
     return [
@@ -61,6 +68,8 @@ def test_every_query_returns_data_in_a_real_run(tmp_path):
     tool("promtool")
     with own_cluster(tmp_path / "kafka") as cluster, live_run(cluster.address, tmp_path) as run:
         see_data(run)
+        for metric in WITH_TRACES:
+            eventually(lambda: has_traces(run.prometheus, metric, run.started_at), WAIT_S, 2)  # noqa: B023
         folder = os.environ.get("PROOF_PAGES")
         run_s = PICTURED_S if folder else RUN_S
         eventually(lambda: time.time() - run.started_at > run_s, 2 * run_s)

@@ -78,11 +78,11 @@ class Broker:
         self.n_flushed = len(self.sent)
 
 
-def a_message(served, offset, partition=0):
-    """Return a message of Faust."""
+def a_message(served, offset, partition=0, generation_id=0):
+    """Return a message of Faust, fetched in a generation of the group."""
     found = a_record(served, partition, offset, "t-served")
     fields = {name: getattr(found, name) for name in ("topic", "partition", "offset", "key", "value")}
-    return SimpleNamespace(**fields, timestamp=found.timestamp_ms / 1000)
+    return SimpleNamespace(**fields, timestamp=found.timestamp_ms / 1000, generation_id=generation_id)
 
 
 class FaustConsumer:
@@ -298,6 +298,19 @@ def test_records_wait_for_the_changelog_and_those_of_an_assignment_before_are_le
         return kept(broker)
 
     assert with_app(work, tmp_path) == [(0, 3)]
+
+
+def test_messages_that_were_fetched_before_a_rebalance_are_left_to_be_read_again(tmp_path):
+    """Faust goes back to the committed offset. Else a gap before them could be committed."""
+
+    async def work(app, broker):
+        await assign(app, 0)
+        app.app.consumer_generation_id = 1
+        await app._take([a_message(a_list(offset=at), at, generation_id=at // 2) for at in range(4)])
+        await until(lambda: acked(app))
+        return kept(broker)
+
+    assert with_app(work, tmp_path) == [(0, 2), (0, 3)]
 
 
 def test_batches_are_read_in_order_and_offsets_without_a_message_are_gaps(tmp_path):
