@@ -50,7 +50,7 @@ def goals_pages(outcomes: Mapping[str, Outcome]) -> list[Page]:
     measured = [row for row in _rows(by_data, OTHERS) if row[3] is not None]
     others = Table("other_figures", "Other figures of the model", columns, measured, note=OTHERS_NOTE)
     pages: list[Page] = [goals, *quality_pages(by_data), others, *exposure_pages(by_data)]
-    return [*pages, _collisions(by_data)]
+    return [*pages, *_collisions(by_data)]
 
 
 def _rows(by_data: Mapping[str, GoalOutcomes], goals: Mapping[str, Sequence[Goal]]) -> list[Sequence[Cell]]:
@@ -86,14 +86,18 @@ def _best(goal: Goal, found: GoalOutcomes) -> str:
     return ""
 
 
-def _collisions(by_data: Mapping[str, GoalOutcomes]) -> Table:
-    rows = [
+def _collisions(by_data: Mapping[str, GoalOutcomes]) -> list[Table]:
+    """Return the table of code collisions, or none where they were not measured."""
+    rows: list[Sequence[Cell]] = [
         (name, side, *_bits(found, f"{side[:-1]}_bits"), *_shared_codes(found, side))
         for name, found in by_data.items()
         for side in ("users", "items")
+        if any(job == "collapse" for job, _ in found)
     ]
+    if not rows:
+        return []
     columns = ("data set", "side", *COLLISION_COLUMNS)
-    return Table("code_collisions", "Bits and code collisions, 64 bits", columns, rows, COLLISION_NOTE)
+    return [Table("code_collisions", "Bits and code collisions, 64 bits", columns, rows, COLLISION_NOTE)]
 
 
 def _bits(found: GoalOutcomes, side: str) -> list[Spread | None]:

@@ -30,8 +30,8 @@ distance of 64 bits. Reranked: the nearest 200 items, reordered by ranking vecto
 in through frozen towers; DCH-2 first takes a few update steps on them. (rating): the objective is Equation
 1 of the paper. (ranking): the objective is ours. Published: Li, Wang, Pan, Peng, Yang, Cambria,
 Knowledge-Based Systems 172 (2019) 64-75, and its poster. The goals and the code length are measured on the
-whole test part and the tables on half of it, so their figures differ. Details are in
-[the protocol](#the-protocol)."""
+whole test part and the tables on half of it, so their figures differ. A figure without ± was measured
+with one seed. Details are in [the protocol](#the-protocol)."""
 
 QUICK = """\
 > **A quick run on little data with hardly any training, to check that every job runs.**
