@@ -14,7 +14,7 @@ from dch.experiments.reports.quality_report import quality_pages
 
 NOTE = f"""{GOAL_CASES} Each figure or ratio is computed per seed; the table shows the mean ± standard
 deviation over seeds. The best baseline is the one with the highest mean over seeds; it is named beside
-the figure. Figures are rounded as shown before they are compared with the targets. The default list is the
+the figure, and a goal that is met is open while baselines are missing. Figures are rounded as shown before they are compared with the targets. The default list is the
 one with neighbours where the model has them. Items by features alone are the held-out items with features
 and without ratings, ranked among themselves; the 20% of their ratings in the test part are relevant. The
 ridge regression goes from the same features to the item factors of tuned iALS-64. A goal that another
@@ -76,14 +76,23 @@ def _row(name: str, goal: Goal, found: GoalOutcomes) -> Sequence[Cell]:
     std = f" ± {shown(value.std, goal.unit)}" if value.std else ""
     met = goal.met(value.mean)
     verdict = None if met is None else "yes" if met else "no"
+    if met and _missing(goal, found):
+        verdict = "open"
     return (name, goal.what, goal.target(), shown(value.mean, goal.unit) + std + _best(goal, found), verdict)
 
 
 def _best(goal: Goal, found: GoalOutcomes) -> str:
     """Return the name of the baseline that was the best of several."""
-    if goal.several():
-        return f" ({METHODS[goal.divisor(found)[0]].label})"
-    return ""
+    if not goal.several():
+        return ""
+    missing = ", ".join(METHODS[key].label for key in _missing(goal, found))
+    rest = f"; not measured: {missing}" if missing else ""
+    return f" ({METHODS[goal.divisor(found)[0]].label}{rest})"
+
+
+def _missing(goal: Goal, found: GoalOutcomes) -> list[str]:
+    """Return the baselines of a goal that were neither measured nor left out because of their cost."""
+    return [keys[0] for keys in goal.several() if not any(job == keys[0] for job, _ in found)]
 
 
 def _collisions(by_data: Mapping[str, GoalOutcomes]) -> list[Table]:

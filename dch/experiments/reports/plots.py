@@ -156,6 +156,9 @@ def _scale_x(axes: Axes, lines: Sequence[Line]) -> None:
     else:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
+    ticks = [
+        tick for at, tick in enumerate(ticks) if not at or ticks[at - 1] <= 0 or tick >= 1.4 * ticks[at - 1]
+    ]
     if len(ticks) <= MOST_TICKS:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
