@@ -12,13 +12,14 @@ from dch.experiments.reports.goal_list import ELSEWHERE, GOALS, OTHERS, Goal, Go
 from dch.experiments.reports.page import Cell, Page, Spread, Table, spread_of
 from dch.experiments.reports.quality_report import quality_pages
 
-NOTE = f"""{GOAL_CASES} Each figure or ratio is computed per seed; the table shows the mean ± standard
-deviation over seeds. The best baseline is the one with the highest mean over seeds; it is named beside
-the figure, and a goal that is met is open while baselines are missing. Figures are rounded as shown before they are compared with the targets. The default list is the
-one with neighbours where the model has them. Items by features alone are the held-out items with features
-and without ratings, ranked among themselves; the 20% of their ratings in the test part are relevant. The
-ridge regression goes from the same features to the item factors of tuned iALS-64. A goal that another
-command measures names it."""
+NOTE = f"""{GOAL_CASES}
+Each figure or ratio is computed per seed; the table shows the mean ± standard deviation over seeds. The best
+baseline is the one with the highest mean over seeds; it is named beside the figure, and a goal that is met is
+open while baselines are missing. Figures are rounded as shown before they are compared with the targets. The
+default list is the one with neighbours where the model has them. Items by features alone are the held-out
+items with features and without ratings, ranked among themselves; the 20% of their ratings in the test part
+are relevant. The ridge regression goes from the same features to the item factors of tuned iALS-64. A goal
+that another command measures names it."""
 
 OTHERS_NOTE = """Cold items are the held-out items with features and without ratings, ranked among themselves.
 Popularity has no ratings to rank cold items by, so its list is ordered by a checksum of the id, which is
