@@ -71,7 +71,8 @@ class RecommendClient:
         prefix = f" --prefix {self._settings.prefix}" if self._settings.prefix else ""
         raise ReplyTimeout(
             f"no reply to request {correlation.hex()[:8]} within {self._settings.request_timeout_s:g} s; "
-            f"is a worker connected to {self._settings.bootstrap_servers}? to start one: dch worker{prefix}"
+            f"is a worker connected to {self._settings.bootstrap_servers}? to start one: dch worker{prefix}; "
+            f"a worker without a model gives no reply: dch status{prefix} says whether one was published"
         )
 
     def close(self) -> None:

@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"alive\n")
         elif path == "/readyz":
             failing = [name for name, check in self.checks.items() if not check()]
-            text = "not ready: " + ", ".join(failing) if failing else "ready"
+            text = "not ready; not fulfilled: " + ", ".join(failing) if failing else "ready"
             self._answer(503 if failing else 200, text.encode() + b"\n")
         else:
             self._answer(404, b"try /metrics, /livez or /readyz\n")

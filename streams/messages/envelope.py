@@ -32,15 +32,20 @@ def open_record(record: Record) -> tuple[Mapping[str, object], int]:
     """
     if record.value is None:
         raise BadRecord("value", "expected JSON, got a tombstone", reason="tombstone")
-    body = _object(parse_json(_unframed(record.value), "value"), "value")
+    body = _object(_parse_value(record.value), "value")
     kind = header(record.headers, "content-type") or b""
     if kind[: len(STRUCTURED)].lower() == STRUCTURED:
         return _structured(body, record)
     return body, _binary_time(record.headers, record.timestamp_ms)
 
 
-def parse_json(data: bytes, field: str) -> object:
+def parse_json(data: bytes, field: str, note: str = "") -> object:
     """Parse JSON.
+
+    Args:
+        data: the bytes.
+        field: the part of the record that they are, for errors.
+        note: what to say before what was expected.
 
     Raises:
         BadRecord: the bytes are not JSON.
@@ -50,7 +55,7 @@ def parse_json(data: bytes, field: str) -> object:
     except DECODE_ERRORS as error:
         if name := _not_finite(data):
             raise BadRecord(name, "expected a finite number, got nan or infinity") from None
-        fault = f"expected JSON, got {short_repr(data)} ({_error_text(error)})"
+        fault = f"{note}expected JSON, got {short_repr(data)} ({_error_text(error)})"
         raise BadRecord(field, fault, reason="json") from None
 
 
@@ -65,8 +70,13 @@ def _not_finite(data: bytes) -> str | None:
     return next((name[:60].encode(errors="replace").decode() for name in bad), None)
 
 
-def _unframed(value: bytes) -> bytes:
-    return value[FRAME_BYTES:] if value[:1] == b"\0" else value
+def _parse_value(value: bytes) -> object:
+    """Parse the JSON of a value, plain or after Confluent's frame."""
+    if value[:1] != b"\0":
+        return parse_json(value, "value")
+    schema = int.from_bytes(value[1:FRAME_BYTES])
+    note = f"framed with schema id {schema}, and framed values must be JSON, not Avro or Protobuf; "
+    return parse_json(value[FRAME_BYTES:], "value", note)
 
 
 def _object(found: object, field: str) -> dict[str, object]:

@@ -20,10 +20,14 @@ MAX_RATING = LARGEST_RATING  # one rule for files and records
 
 
 def short_repr(found: object) -> str:
-    """Return a value as text that is short enough for a log line or a header."""
+    """Return a value as text that is short enough for a log line or a header, in the words of JSON."""
     if isinstance(found, str | bytes):
         return repr(found[:60]) + ("..." if len(found) > 60 else "")
-    return repr(found)[:60] if isinstance(found, int | float | None) else type(found).__name__
+    if found is None or isinstance(found, bool):
+        return "null" if found is None else str(found).lower()
+    if isinstance(found, list | tuple | dict):
+        return "an object" if isinstance(found, dict) else "an array"
+    return repr(found)[:60] if isinstance(found, int | float) else type(found).__name__
 
 
 def id_text(found: object, field: str) -> str:

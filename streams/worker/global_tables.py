@@ -23,6 +23,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
 from streams.messages import FeatureRecord, decode_item, decode_item_code
+from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, TableBatch, WorkerContext
 from streams.worker.counters import count_events
 from streams.worker.model_fetcher import ModelFetcher
@@ -143,12 +144,17 @@ class GlobalTables:
 
     def _first_model(self) -> FetchedModel | None:
         """Wait for a valid model. If several are published already, return the newest valid one."""
+        is_told = False
         while not self._context.stop.is_set():
             for record in self._poll():
                 self._read_pointer(record)
             self._consumer.mark_applied()
-            if self._to_end.is_done() and (model := self._fetcher.fetch_newest()):
-                return model
+            if self._to_end.is_done():
+                if model := self._fetcher.fetch_newest():
+                    return model
+                if not is_told and self._context.awaited_model is None:  # else the fetcher tells of the store
+                    log.info("%s", waiting_text(self._context.settings))
+                    is_told = True
             self._commit_when_due()
         return None
 
@@ -215,6 +221,13 @@ class GlobalTables:
 
     def _is_committed(self, record: Record) -> bool:
         return record.offset < self._committed[_partition_of(record)]
+
+
+def waiting_text(settings: WorkerSettings) -> str:
+    """Return what a worker waits for that has no model, and how to get one."""
+    prefix = f" --prefix {settings.prefix}" if settings.prefix else ""
+    topic = settings.topic(topics.MODELS.name)
+    return f"waiting for a model on {topic}; a trainer publishes one: dch trainer{prefix}"
 
 
 def _partition_of(record: Record) -> Partition:

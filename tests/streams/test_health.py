@@ -23,7 +23,7 @@ def get(port, path):
 def test_readiness_names_the_checks_that_fail():
     state = {"model loaded": False, "store caught up": True}
     with Health("127.0.0.1", 0, {name: lambda name=name: state[name] for name in state}) as health:
-        assert get(health.port, "/readyz") == (503, "not ready: model loaded\n")
+        assert get(health.port, "/readyz") == (503, "not ready; not fulfilled: model loaded\n")
         state["model loaded"] = True
         assert get(health.port, "/readyz") == (200, "ready\n")
 

@@ -120,12 +120,19 @@ def test_an_event_without_timestamp_gets_the_time_of_its_record():
     [
         (None, "value: expected JSON, got a tombstone"),
         ("", "value: expected JSON, got b'' (Input data was truncated)"),
-        ("[1]", "value: expected a JSON object, got list"),
+        (
+            b"\0\0\0\0\x07\x04u1\x04i9",
+            "value: framed with schema id 7, and framed values must be JSON, not Avro or Protobuf; "
+            "expected JSON, got b'\\x04u1\\x04i9' (JSON is malformed: invalid character (byte 0))",
+        ),
+        ('{"user": {}, "item": "i", "rating": 1}', "user: expected a string or a number, got an object"),
+        ('{"user": null, "item": "i", "rating": 1}', "user: expected a string or a number, got null"),
+        ("[1]", "value: expected a JSON object, got an array"),
         ('{"item": "i", "rating": 1}', "user: missing"),
         ('{"user": "", "item": "i", "rating": 1}', "user: expected 1 to 256 bytes, got 0"),
         ('{"user": "%s", "item": "i", "rating": 1}' % ("ü" * 129), "user: expected 1 to 256 bytes, got 258"),
-        ('{"user": true, "item": "i", "rating": 1}', "user: expected a string or a number, got True"),
-        ('{"user": "u", "item": ["i"], "rating": 1}', "item: expected a string or a number, got list"),
+        ('{"user": true, "item": "i", "rating": 1}', "user: expected a string or a number, got true"),
+        ('{"user": "u", "item": ["i"], "rating": 1}', "item: expected a string or a number, got an array"),
         ('{"user": "u", "item": "i"}', "rating: missing"),
         (
             '{"user": "u", "item": "i", "rating": NaN}',
@@ -237,8 +244,8 @@ def test_an_invalid_cloud_event_names_its_attribute():
             [("ce_time", b"soon")],
             "header ce_time: expected an RFC 3339",
         ),
-        (b'{"data": {}}', structured, "specversion: expected 1.0, got None"),
-        (b'{"specversion": "1.0"}', structured, "data: expected a JSON object, got None"),
+        (b'{"data": {}}', structured, "specversion: expected 1.0, got null"),
+        (b'{"specversion": "1.0"}', structured, "data: expected a JSON object, got null"),
         (b'{"specversion": "1.0", "data_base64": "?"}', structured, "data_base64: expected base64, got '?'"),
     ]:
         with pytest.raises(BadRecord, match=message):

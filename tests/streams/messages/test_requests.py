@@ -136,7 +136,10 @@ def test_by_default_a_request_asks_for_twenty_items_by_the_default_strategy():
             "strategy: expected one of codes.rerank, codes, codes-weighted, .*, features, got 'best'",
         ),
         ('{"user": "u", "only": "i"}', "only: expected a list, got 'i'"),
-        ('{"user": "u", "exclude": ["i", {}]}', r"exclude\[1\]: expected a string or a number, got dict"),
+        (
+            '{"user": "u", "exclude": ["i", {}]}',
+            r"exclude\[1\]: expected a string or a number, got an object",
+        ),
         ('{"history": [{"item": "i"}]}', r"history\[0\].rating: missing"),
         ('{"history": ["i"]}', r"history\[0\]: expected an object, got 'i'"),
         ('{"user": "u", "include_rated": 1}', "include_rated: expected true or false, got 1"),

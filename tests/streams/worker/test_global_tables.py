@@ -32,3 +32,35 @@ def test_the_newest_record_of_an_item_wins_in_whatever_order_its_partitions_are_
     row = state.history.item_ids.row("i1")
     assert state.history.item_features[row] == {"title": "new"}
     assert state.history.item_histories.pairs.forgotten_before[row] == 6
+
+
+class Silent(Log):
+    """The consumer of an empty `models`; it stops the worker at the third poll."""
+
+    def __init__(self, stop):
+        super().__init__()
+        self.stop, self.n_polls = stop, 0
+
+    def assign(self, starts):
+        """Take what to read."""
+
+    def mark_applied(self):
+        """Nothing was read."""
+
+    def commit(self, *, skip):
+        """Nothing is committed."""
+
+    def poll(self, wait_s):
+        self.n_polls += 1
+        if self.n_polls == 3:
+            self.stop.set()
+        return []
+
+
+def test_a_worker_without_a_model_says_once_what_it_waits_for(caplog):
+    stop = threading.Event()
+    context = WorkerContext(WorkerSettings(prefix="shop-"), stop)
+    with caplog.at_level("INFO", logger="streams.worker"):
+        GlobalTables(context, Silent(stop), None).run()
+    told = [message for message in caplog.messages if "waiting for a model" in message]
+    assert told == ["waiting for a model on shop-models; a trainer publishes one: dch trainer --prefix shop-"]
