@@ -203,6 +203,7 @@ class Ingest:
         if lost:
             self._state.release_users(self._ratings.users_of(lost))
             self._state.release_items(self._item_codes.items_of(lost))
+            self._item_codes.serve_published_of(lost)
 
     def _revoked(self, partitions: list[Partition]) -> None:
         """Commit what was applied, so that the next owner does not write the same outputs again.

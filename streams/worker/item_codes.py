@@ -105,6 +105,14 @@ class ItemCodeTable:
         rows = self._all_rows()
         self._serve_published(rows[~self._is_owned(rows)], snapshot)
 
+    def serve_published_of(self, partitions: frozenset[int]) -> None:
+        """Serve what the topic holds of items that this worker no longer owns.
+
+        Codes of their new owner may have been read while they still counted as owned.
+        """
+        rows = np.flatnonzero(np.isin(self.owners.all(), list(partitions))).astype(np.int32)
+        self._serve_published(rows)
+
     def items_of(self, partitions: frozenset[int]) -> list[str]:
         """Return the ids of the items that belong to these partitions."""
         return self.owners.ids_of(partitions)

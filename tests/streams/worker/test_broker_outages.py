@@ -109,9 +109,7 @@ def expect_as_undisturbed(world):
     expected = world.expected(MODEL)
     for user in USERS[:10]:
         hits = [(hit.item, hit.distance) for hit in world.ask(user, k=100, include_rated=True).items]
-        assert hits == [
-            (hit.item, hit.distance) for hit in expected.recommend(user, 100, include_rated=True)
-        ]
+        assert hits == [(hit.item, hit.distance) for hit in expected.recommend(user, 100, include_rated=True)]
 
 
 def test_a_broker_killed_for_ten_seconds_ends_no_role_and_changes_no_code(tmp_path, prefix):
