@@ -214,6 +214,14 @@ def missing_text(names: Sequence[str], settings: KafkaSettings) -> str:
     return f"{subject} missing; run: dch topics create{prefix}"
 
 
+def partitions_text(name: str, found: int, expected: int) -> str:
+    """Return the error text for a topic with another number of partitions."""
+    return (
+        f"topic {name} has {found} partitions, expected {expected}; "
+        f"set --partitions {found}, or create topics under another --prefix"
+    )
+
+
 def require(admin: TopicAdmin, settings: KafkaSettings, only: Sequence[Topic] = EVERY_TOPIC) -> None:
     """Require that topics match their definitions.
 
@@ -234,10 +242,7 @@ def _new(topic: Topic, settings: KafkaSettings) -> NewTopic:
 def _differences(topic: NewTopic, partitions: int, config: Mapping[str, str]) -> list[str]:
     found = []
     if partitions != topic.partitions:
-        found.append(
-            f"topic {topic.name} has {partitions} partitions, expected {topic.partitions}; "
-            f"set --partitions {partitions}, or create topics under another --prefix"
-        )
+        found.append(partitions_text(topic.name, partitions, topic.partitions))
     for key, expected in topic.config.items():
         if key in config and config[key] != expected:
             found.append(_config_difference(topic, key, config[key], expected))

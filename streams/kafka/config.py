@@ -23,7 +23,6 @@ REPLY_PRODUCER_DEFAULTS = {
 }
 
 CONSUMER_DEFAULTS = {
-    "partition.assignment.strategy": "range",  # one member owns partition p of every topic, unlike sticky
     "session.timeout.ms": 10_000,  # the other members take over a killed member's partitions after this
     "heartbeat.interval.ms": 3_000,
     "fetch.wait.max.ms": 500,

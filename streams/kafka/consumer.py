@@ -21,6 +21,7 @@ from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, error_te
 from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
 from streams.kafka.end_offsets import EndOffsets
 from streams.kafka.failed_commits import FailedCommits
+from streams.kafka.kept_errors import KeptErrors
 from streams.kafka.lag import Unread, now_ms
 from streams.kafka.patience import ATTEMPT_S, Patience, ask_metadata, retry
 from streams.kafka.positions import Positions
@@ -86,6 +87,7 @@ class Consumer:
         self._fill_s = settings.batch_wait_s if fill_s is None else fill_s
         self._problems = Problems(settings, self._patience.suspect)
         self._commits = FailedCommits(self._patience)
+        self._kept = KeptErrors()
         self._probed_at = -math.inf
         self._positions = Positions()
         self._assigned: list[TopicPartition] = []  # each with the offset to begin at
@@ -106,7 +108,7 @@ class Consumer:
         on_assign: Callable[[list[Partition]], Starts] = lambda partitions: {},
         on_revoke: Callable[[list[Partition]], None] = lambda partitions: None,
     ) -> None:
-        """Join the consumer group. ``poll`` calls both callbacks, on the polling thread.
+        """Join the group. ``poll`` calls both callbacks, on the polling thread, and raises their errors.
 
         Args:
             topics: full names.
@@ -123,7 +125,7 @@ class Consumer:
             starts = on_assign(partitions := to_partitions(found))
             self.committed([one for one in partitions if not self._positions.has_committed(one)])
             self._rebalance([to_topic_partition(one, starts.get(one)) for one in partitions])
-            client.assign(self._assigned)
+            self._take_over()
 
         def revoked(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
             self._is_revoking = True
@@ -135,7 +137,8 @@ class Consumer:
             self._rebalance([])
 
         self._is_member = True
-        self._client.subscribe(list(topics), on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+        on_assign_, on_revoke_ = self._kept.guard(assigned), self._kept.guard(revoked)
+        self._client.subscribe(list(topics), on_assign=on_assign_, on_revoke=on_revoke_, on_lost=on_revoke_)
 
     def assign(self, starts: Mapping[Partition, int | None]) -> None:
         """Read the given partitions without group membership; None begins at the committed offset."""
@@ -252,6 +255,7 @@ class Consumer:
         """Leave the group at once, so that the other members need not wait for the session timeout."""
         with self._patience.call():
             self._client.close()
+        self._kept.raise_first()
 
     def _look_up(self, partitions: list[Partition], which: int) -> dict[Partition, int]:
         if not partitions:
@@ -351,6 +355,20 @@ class Consumer:
         self._assigned, self._was_rebalanced = assigned, True
         self._positions.restart(to_partitions(assigned))
 
+    def _take_over(self) -> None:
+        """Read what the group has assigned.
+
+        Raises:
+            BrokerUnavailableError: librdkafka refuses to.
+        """
+        try:
+            self._client.assign(self._assigned)
+        except KafkaException as cause:
+            raise BrokerUnavailableError(
+                f"the partitions that group {self._group} assigned cannot be read: {error_text(cause)}; "
+                "do all its members have the same settings --kafka, and is it a group of this service only?"
+            ) from cause
+
     def _fetch(self, timeout_s: float) -> list[Message]:
         """Return the next messages of the present assignment.
 
@@ -358,10 +376,12 @@ class Consumer:
         So all are dropped, and those of partitions that are still ours are read again.
         """
         first = self._client.poll(timeout_s)
+        self._kept.raise_first()
         if first is None:
             return []
         self._was_rebalanced = False
         messages = [first, *self._client.consume(self._max_records - 1, self._fill_s)]
+        self._kept.raise_first()
         if not self._was_rebalanced:
             return messages
         if self._assigned:

@@ -11,6 +11,7 @@ PRODUCER_FIXED: Mapping[str, object] = {
 CONSUMER_FIXED: Mapping[str, object] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
+    "partition.assignment.strategy": "range",  # one member owns partition p of every topic, unlike sticky
     "enable.partition.eof": True,  # the end of a partition is an event: silence does not tell it
 }
 OWN_SETTINGS: Mapping[str, str] = {

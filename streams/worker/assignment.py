@@ -58,8 +58,9 @@ class Assignment:
             before. And the numbers of the partitions that are no longer owned.
 
         Raises:
-            TopicError: the partitions of the three topics differ.
+            TopicError: the partitions of the three topics differ, or there are more than at the start.
         """
+        self._require_expected(partitions)
         owned = _numbers(partitions, self.topics)
         lost, gained = self.owned - owned, owned - self.owned
         committed, new = (
@@ -80,6 +81,12 @@ class Assignment:
         REBALANCES.inc()
         log.info("partitions assigned owned=%s gained=%s lost=%s", *map(sorted, (owned, gained, lost)))
         return {one: BEGINNING if one.partition in gained else positions[one] for one in partitions}, lost
+
+    def _require_expected(self, partitions: Iterable[Partition]) -> None:
+        n_expected = len(self._numbers)
+        if added := [one for one in partitions if one.partition >= n_expected]:
+            name, number = max(added, key=lambda one: one.partition)
+            raise TopicError(topics.partitions_text(name, number + 1, n_expected))
 
     def partitions(self) -> list[Partition]:
         """Return all owned partitions of all topics."""

@@ -130,7 +130,10 @@ def _run_guarded(
         target(context)
     except StoppedError as reason:
         log.warning("thread=%s %s", name, reason)
-    except Exception as error:  # noqa: BLE001 - any failure of a thread is a failure of the worker
+    except:  # noqa: E722 - any failure of a thread is one of the worker, also what is no exception
+        error: object = sys.exc_info()[1]
+        if not isinstance(error, BaseException):  # confluent-kafka may raise a bare KafkaError
+            error = WorkerFailedError(f"the thread {name} failed: {error!r}")
         failures.append((name, error))
     finally:
         context.stop.set()

@@ -338,6 +338,7 @@ def test_a_name_that_resembles_nothing_gets_no_hint(tmp_path):
         ("request.required.acks", "0"),
         ("partitioner", "consistent_random"),
         ("enable.auto.commit", "true"),
+        ("partition.assignment.strategy", "cooperative-sticky"),
         ("enable.auto.offset.store", "1"),
         ("enable.partition.eof", "false"),
     ],

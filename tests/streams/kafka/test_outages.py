@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from streams.errors import BrokerRefusedError, BrokerUnavailableError, DeliveryError, StoppedError
+from streams.errors import BrokerRefusedError, BrokerUnavailableError, DeliveryError, StoppedError, TopicError
 from streams.kafka import Admin, Consumer, Partition, Producer
 from streams.kafka.patience import Patience
 from streams.kafka.records import Output
@@ -107,6 +107,59 @@ def consumer(monkeypatch, clock):
     found.subscribe([PLACE.topic], on_revoke=lambda partitions: found.commit())
     found._client.on_assign(found._client, [TopicPartition(*PLACE)])
     return found
+
+
+def mangling(client, callback, where, monkeypatch):
+    """Let a method of the client run a callback, and raise what confluent-kafka makes of its errors."""
+
+    def call(*args):
+        try:
+            callback(client, [TopicPartition(*PLACE)])
+        except BaseException:  # noqa: BLE001 - that loses the cause is what this is about
+            raise SystemError("_PyErr_SetObject: exception is not a BaseException subclass") from None
+        return FakeMessage() if where == "poll" else []
+
+    monkeypatch.setattr(client, where, call)
+
+
+@pytest.mark.parametrize("where", ["poll", "consume"])
+@pytest.mark.parametrize("error", [IndexError("boom"), TopicError("too many"), StoppedError("stopped")])
+def test_what_a_callback_raises_comes_out_of_poll_as_itself(monkeypatch, clock, where, error):
+    monkeypatch.setattr("streams.kafka.consumer.ConfluentConsumer", FakeClient)
+    consumer = Consumer(SETTINGS, group="worker", start="earliest", patience=Patience(300.0, clock))
+
+    def fail(partitions):
+        raise error
+
+    consumer.subscribe([PLACE.topic], on_assign=fail)
+    client = consumer._client
+    client.messages = [FakeMessage()]
+    mangling(client, client.on_assign, where, monkeypatch)
+    with pytest.raises(type(error)) as raised:
+        consumer.poll()
+    assert raised.value is error
+    consumer.close()  # raises nothing: it was raised
+
+
+def test_an_error_of_the_last_revocation_comes_out_of_close(consumer):
+    def fail():
+        raise IndexError("boom")
+
+    consumer.subscribe([PLACE.topic], on_revoke=lambda partitions: fail())
+    with pytest.raises(IndexError, match="boom"):
+        consumer.close()
+
+
+def test_an_assignment_that_librdkafka_refuses_says_what_to_look_at(monkeypatch, consumer):
+    client = consumer._client
+
+    def refuse(partitions):
+        raise KafkaException(KafkaError(KafkaError._STATE, "Failed to set assignment: Erroneous state"))
+
+    monkeypatch.setattr(client, "assign", refuse)
+    mangling(client, client.on_assign, "poll", monkeypatch)
+    with pytest.raises(BrokerUnavailableError, match=r"group worker.*Erroneous state; do all its members"):
+        consumer.poll()
 
 
 def read(consumer, *offsets):

@@ -125,6 +125,11 @@ def test_partitions_that_stay_ours_after_a_rebalance_are_read_on_from_their_posi
     assert assignment.caught_up() == {0, 2}
 
 
+def test_partitions_that_were_added_while_the_worker_runs_are_refused_as_at_its_start():
+    with pytest.raises(TopicError, match="has 6 partitions, expected 3; set --partitions 6"):
+        Assignment(SETTINGS).update(Log(), partitions(*range(6)))
+
+
 def test_partitions_that_do_not_belong_together_are_refused():
     with pytest.raises(TopicError, match="range"):
         Assignment(SETTINGS).update(Log(), [RATINGS_0, Partition("users", 1), ITEMS_0])

@@ -1,8 +1,10 @@
 """What a worker is waiting for decides whether it may be left behind when the process is told to stop."""
 
+import ctypes
 import threading
 
 import pytest
+from confluent_kafka import KafkaError
 from random_models import random_model
 
 from streams.errors import StoppedError
@@ -55,6 +57,32 @@ def test_ingest_is_left_behind_while_it_compiles_for_its_first_model(stopped):
     stop, _ = stopped
     with pytest.raises(StoppedError, match="ingest did not stop within"):
         stop("ingest", lambda wait: wait())
+
+
+def raise_what_is_no_exception():
+    """Raise a KafkaError as confluent-kafka does: it is no exception, and no ``except`` names it."""
+    error = KafkaError(KafkaError._STATE, "erroneous state")
+    found = [ctypes.py_object(type(error)), ctypes.py_object(error)]
+    for one in found:
+        ctypes.pythonapi.Py_IncRef(one)
+    ctypes.pythonapi.PyErr_Restore(*found, None)
+
+
+def exit_thread():
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("fail", "sentence"),
+    [
+        (raise_what_is_no_exception, r"ingest failed: KafkaError.*erroneous state"),
+        (exit_thread, "SystemExit"),
+    ],
+)
+def test_whatever_a_thread_raises_is_a_failure_of_the_worker(monkeypatch, fail, sentence):
+    monkeypatch.setattr(main, "THREADS", (("ingest", lambda context: fail()),))
+    with pytest.raises(WorkerFailedError, match=sentence):
+        main._supervise(WorkerContext(SETTINGS, threading.Event()))
 
 
 @pytest.mark.parametrize("name", ["ingest", "requests"])
