@@ -1,6 +1,6 @@
 """Times: seconds, milliseconds, microseconds or nanoseconds since 1970, dates of Python, and ISO texts.
 
-The unit is decided value by value: read in the right unit, a time lies from 1990 to 2100, and no number does
+The unit is decided value by value: read in the right unit, a time lies from 1990 to 2099, and no number does
 in two units. 0, null and an empty text mean that there is no time.
 """
 
@@ -21,7 +21,7 @@ END_MS = 4_102_444_800_000
 
 MS_BY_UNIT = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 
-EXPECTED = "expected a time from 1990 to 2100, as s, ms, us or ns since 1970 or as ISO text"
+EXPECTED = "expected a time from 1990 to 2099, as s, ms, us or ns since 1970 or as ISO text"
 
 ORDER_BELOW = FIRST_MS // 1000
 """Times that are all smaller than this, which in seconds is the start of 1990, are an order."""

@@ -115,8 +115,10 @@ def publish(
     from streams.kafka.clock import seconds_ahead, too_far_ahead
 
     require_input(file)
-    topics.require(Admin(settings), settings, (topics.RATINGS, topics.USERS, topics.ITEMS))
     ratings = Ratings.read(file, **file_options)
+    if not len(ratings):
+        _warn([f"{file} holds no ratings"])
+    topics.require(Admin(settings), settings, (topics.RATINGS, topics.USERS, topics.ITEMS))
     try:
         n_users, n_items = _publish(ratings, settings, rate, with_features=not ratings_only)
     except TimeRefusedError as error:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.cli.options import with_settings
-from streams.errors import BadRecord, SettingsError
+from streams.errors import BadRecord, SettingsError, TopicError
 from streams.settings import KafkaSettings, WorkerSettings
 
 if TYPE_CHECKING:
@@ -66,14 +66,20 @@ def as_json(record: "Record") -> dict[str, Any]:
 def status(*, settings: WorkerSettings) -> None:
     """Print what the topics hold, how far the workers have applied them, and the newest model.
 
-    It reads the offsets that workers commit: a worker that has stopped shows as growing lag. The endpoints
-    /readyz and /metrics of each role say more.
+    Empty topics are left out of the table. How far workers are is taken from
+    the offsets that they commit: a worker that has stopped shows as growing
+    lag. The endpoints /readyz and /metrics of each role say more.
     """
     from streams import topics
     from streams.kafka import Admin, Partition
 
-    console = Console(highlight=False)
-    existing = Admin(settings).partitions()
+    console, admin, n_empty = Console(highlight=False), Admin(settings), 0
+    existing = admin.partitions()
+    names = [settings.topic(one.name) for one in topics.EVERY_TOPIC]
+    if missing := [name for name in names if name not in existing]:
+        admin.require_rights(missing)
+        if settings.topic(topics.MODELS.name) in missing:
+            raise TopicError(topics.missing_text(missing, settings))
     table = Table("topic", "partitions", "records", "unread by workers", "worst partition")
     with closing(_reader(settings, settings.group_of("worker"))) as consumer:
         for one in topics.EVERY_TOPIC:
@@ -83,8 +89,13 @@ def status(*, settings: WorkerSettings) -> None:
                 table.add_row(one.name, "missing", "", "", "")
             elif (cells := _cells(consumer, places, is_applied=one.name in APPLIED))[1] != "0":
                 table.add_row(one.name, *cells)
+            else:
+                n_empty += 1
         console.print(table)
+        console.print(f"{n_empty} empty topics are left out")
         console.print(_model_line(_newest_pointer(consumer, settings)))
+    if missing:
+        raise TopicError(topics.missing_text(missing, settings))
 
 
 APPLIED = ("ratings", "users", "item-ratings")

@@ -41,7 +41,7 @@ FLAGS: Mapping[str, tuple[type[KafkaSettings], Iterable[str]]] = {
     "models list": (TrainerSettings, (*CONNECTION, "artifacts")),
     "models rollback": (TrainerSettings, (*CONNECTION, "partitions", "artifacts", "group")),
     "tail": (KafkaSettings, (*CONNECTION, "partitions")),
-    "status": (WorkerSettings, (*CONNECTION, "partitions", "group")),
+    "status": (WorkerSettings, (*CONNECTION, "group")),
 }
 """Settings of each command: their class, and those that are flags."""
 

@@ -38,7 +38,10 @@ class KafkaSettings(BaseSettings):
         default="", description="Prefix of all topic and group names; separates services on one cluster"
     )
     partitions: int = Field(
-        default=4, ge=1, le=10_000, description="Partitions of each topic that is keyed by user or item"
+        default=4,
+        ge=1,
+        le=10_000,
+        description="Partitions of each topic that is keyed by user or item, as the topics were created",
     )
     replication_factor: int = Field(
         default=-1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"

@@ -57,7 +57,7 @@ def test_events_without_a_rating_count_one_and_the_log_says_which_option_helps(c
         ("06-delimiters/latin-1.csv", "csv:2: expected text in UTF-8, found .*give --encoding latin-1"),
         ("06-delimiters/no-header.csv", "no header, give --no-header"),
         ("14-mixed-times/one-sentinel.csv", "csv:3: timestamp: expected a time from 1990 .* '253402300799'"),
-        ("17-negative-times/ratings.csv", "csv:2: timestamp: expected a time from 1990 to 2100.* '-1000'"),
+        ("17-negative-times/ratings.csv", "csv:2: timestamp: expected a time from 1990 to 2099.* '-1000'"),
     ],
 )
 def test_a_refusal_names_the_line_and_what_helps(case, name, message):

@@ -281,8 +281,8 @@ def test_the_reported_memory_grows_with_the_ratings():
         (("u1", "i1", float("inf")), "rating"),
         (("u1", "i1", 1e39), "rating must be a finite number"),
         (("u1", "i1", "5"), "rating must be a finite number"),
-        (("u1", "i1", 5.0, 253_402_300_799_000), "timestamp_ms: expected a time from 1990 to 2100"),
-        (("u1", "i1", 5.0, -1), "timestamp_ms: expected a time from 1990 to 2100"),
+        (("u1", "i1", 5.0, 253_402_300_799_000), "timestamp_ms: expected a time from 1990 to 2099"),
+        (("u1", "i1", 5.0, -1), "timestamp_ms: expected a time from 1990 to 2099"),
     ],
 )
 def test_an_invalid_event_is_refused_and_changes_nothing(wrong, message):
@@ -364,7 +364,7 @@ def test_an_order_ends_with_the_first_time():
     recommender = folded([("u1", "i1", 5.0, 1), ("u1", "i1", 4.0, 3), ("u1", "i1", 3.0, 2)])
     assert recommender.state.history.user_histories.of(0)[1].tolist() == [4.0]
     recommender.fold_in("u1", "i1", 2.0, 1_700_000_000)
-    with pytest.raises(RatingsError, match=r"timestamp_ms: expected a time from 1990 to 2100, .* got 4"):
+    with pytest.raises(RatingsError, match=r"timestamp_ms: expected a time from 1990 to 2099, .* got 4"):
         recommender.fold_in("u1", "i1", 1.0, 4)
     recommender.fold_in("u1", "i1", 1.0, 0)  # no time: the latest so far
     assert recommender.state.history.user_histories.of(0)[1].tolist() == [1.0]

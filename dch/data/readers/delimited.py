@@ -46,7 +46,9 @@ def read_delimited(file: Path, usual: Layout, options: ReadOptions | None = None
     layout = fit_layout(file, usual, options)
     lines = raw_cells(file, layout)
     if layout.names is None:
-        names = [name.partition(":")[0] for name in next(lines, (1, []))[1]]
+        if (header := next(lines, None)) is None:
+            raise RatingsError(f"{file}: the file is empty")
+        names = [name.partition(":")[0] for name in header[1]]
     else:
         names = list(layout.names)
     columns = find_columns(names, str(file) if layout.names else line_position(file, 1), options)

@@ -111,6 +111,7 @@ def test_an_incomplete_command_shows_help(dch, group):
             "nothing.csv: no such file or folder",
         ),
         ("publish {tmp}/nothing.csv", 2, "nothing.csv: no such file or folder"),
+        ("publish {tmp}/empty.csv --bootstrap-servers 127.0.0.1:1", 1, "empty.csv: the file is empty"),
         ("publish {tmp}/one.csv --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
         ("recommend u1 --bootstrap-servers 127.0.0.1:1 --broker-timeout-s 0.3", 1, "no broker at"),
     ],
@@ -118,8 +119,9 @@ def test_an_incomplete_command_shows_help(dch, group):
 def test_an_error_is_one_sentence_and_leaves_no_file_behind(dch, tmp_path, arguments, code, sentence):
     (tmp_path / "one.csv").write_text("user,item,rating\nu1,i1,5\n")
     (tmp_path / "bad.csv").write_text("\n")
+    (tmp_path / "empty.csv").write_text("")
     ran = dch(*arguments.format(tmp=tmp_path).split())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "one.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "empty.csv", "one.csv"]
     assert ran.code == code
     lines = [line for line in ran.err.splitlines() if line.startswith("dch: ")]
     assert len(lines) == 1, ran.err
@@ -363,3 +365,8 @@ def test_a_file_is_published_with_its_metadata(dch, embedded, prefix, tmp_path):
     assert (ran.code, ran.out) == (0, "published 2 ratings, 0 users and 1 items\n")
     only = dch("publish", tmp_path / "ratings.csv", "--ratings-only", "--rate", 100, *where)
     assert (only.code, only.out) == (0, "published 2 ratings, 0 users and 0 items\n")
+    (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n")
+    none = dch("publish", tmp_path / "ratings.csv", *where)
+    assert (none.code, none.out) == (0, "published 0 ratings, 0 users and 1 items\n")
+    assert "warning: " in none.err
+    assert "ratings.csv holds no ratings" in none.err

@@ -7,6 +7,7 @@ import pytest
 
 from streams.messages import RatingEvent, encode_rating
 from streams.settings import WorkerSettings
+from streams.topics import EVERY_TOPIC
 from tests.streams.cli.running import dch
 from tests.streams.messages.records import record
 from tests.streams.world import World
@@ -77,7 +78,9 @@ def test_any_value_is_shown(value, shown):
 
 def test_the_status_counts_what_workers_have_not_applied(world, run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    assert "no model was published yet" in run("status")
+    found = run("status")
+    assert "no model was published yet" in found
+    assert f"{len(EVERY_TOPIC)} empty topics are left out" in found
     world.rate(("u1", "i1", 5), ("u1", "i2", 4), ("u2", "i1", 3))
     world.publish()
     world.publish()
@@ -86,3 +89,10 @@ def test_the_status_counts_what_workers_have_not_applied(world, run, monkeypatch
     n_worst = 3 if world.owner_of("u2") == owner else 2
     assert re.search(rf"ratings +│ 4 +│ 3 +│ 3 +│ {owner}: {n_worst}", found), found
     assert re.search(r"newest model: generation \d+ at .*store", found)
+
+
+def test_the_status_of_a_broker_without_topics_says_how_to_create_them(dch, embedded, prefix):
+    ran = dch("status", "--bootstrap-servers", embedded, "--prefix", prefix)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith(f"missing; run: dch topics create --prefix {prefix}\n")
+    assert len(ran.err.splitlines()) == 1, ran.err

@@ -123,7 +123,7 @@ def test_a_time_out_of_range_is_refused_with_its_line(tmp_path, name, odd):
         columns = {"user": ["u", "u"], "item": ["i", "j"], "rating": [1, 1], "time": times}
         pq.write_table(pa.table(columns), tmp_path / name)
     row = {"r.csv": ":3", "r.jsonl": ":2", "r.parquet": ": row 2"}[name]
-    with pytest.raises(RatingsError, match=f"{name}{row}: timestamp: expected a time from 1990 to 2100"):
+    with pytest.raises(RatingsError, match=f"{name}{row}: timestamp: expected a time from 1990 to 2099"):
         Ratings.read(tmp_path / name)
 
 
@@ -182,20 +182,21 @@ BAD = [
         "user,item,count\nu,i,view\n",
         ":2: rating: expected a finite number, got 'view'; --rating-column names another column, or none",
     ),
+    ("a.csv", "", ": the file is empty"),
     (
         "a.csv",
-        "",
+        "\n",
         ":1: no column for the user, found ''; name it 'user' or 'userid', or give --user-column; its first "
         "line is empty",
     ),
     (
         "a.csv",
         "user,item,rating,timestamp\nu,i,1,1700000000000000\nu,j,1,17000\n",
-        ":3: timestamp: expected a time from 1990 to 2100, as s, ms, us or ns since 1970 or as ISO text, "
+        ":3: timestamp: expected a time from 1990 to 2099, as s, ms, us or ns since 1970 or as ISO text, "
         "got '17000'",
     ),
     ("u.data", "u\ti\t1\t978300760\nu\tj\tx\t978300760\n", ":2: rating: expected a finite number, got 'x'"),
-    ("r.dat", "u::i::1::x\n", ":1: timestamp: expected a time from 1990 to 2100"),
+    ("r.dat", "u::i::1::x\n", ":1: timestamp: expected a time from 1990 to 2099"),
     ("r.inter", "user_id:token\titem_id:token\trating:float\nu\ti\n", ":2: expected 3 columns, found 2"),
     ("r.jsonl", '{"user": "u", "item": "i", "rating": 1}\n{"user": 1\n', ":2: expected a JSON object, got"),
     ("r.jsonl", "[1]\n", ":1: expected a JSON object, got '[1]'"),
