@@ -70,6 +70,10 @@ NO_PROTOCOL_SIGN = "APIVERSION_QUERY"
 """A connection that ends in this state: the broker accepts it and closes it at the first request."""
 
 
+FENCED_SIGN = "group.instance.id"
+FENCED_HINT = ", with a group.instance.id (--kafka) that no other member of the group has"
+
+
 class Right(NamedTuple):
     """A right that the authorizer of the brokers grants."""
 
@@ -91,7 +95,12 @@ def kind_of(error: KafkaError) -> str:
 
 def is_retriable(error: KafkaError) -> bool:
     """Tell whether the same request may succeed later."""
-    return not error.fatal() and (kind_of(error) in RETRIABLE or bool(error.retriable()))
+    return not is_fatal(error) and (kind_of(error) in RETRIABLE or bool(error.retriable()))
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Tell whether the client can do nothing any more. The error callback says so by the code alone."""
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL
 
 
 def error_of(cause: KafkaException) -> KafkaError:
@@ -124,6 +133,11 @@ def failed(settings: KafkaSettings, error: KafkaError, right: Right | None = Non
     """
     if kind_of(error) == AUTHORIZATION and right is not None:
         return _missing_right(settings, right, error)
+    if is_fatal(error):
+        return BrokerUnavailableError(
+            f"a client of {settings.bootstrap_servers} failed for good: {error.str()}; "
+            f"start this process again{FENCED_HINT if FENCED_SIGN in error.str() else ''}"
+        )
     return BrokerUnavailableError(f"the broker at {settings.bootstrap_servers} refused: {error.str()}")
 
 

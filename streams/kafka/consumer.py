@@ -17,7 +17,15 @@ from confluent_kafka import Consumer as ConfluentConsumer
 from streams.errors import BrokerUnavailableError, StoppedError, StreamError
 from streams.kafka import offset_queries
 from streams.kafka.admin import wait_for_topics
-from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, error_text, is_retriable, kind_of
+from streams.kafka.broker_errors import (
+    AUTHORIZATION,
+    Right,
+    error_of,
+    error_text,
+    is_fatal,
+    is_retriable,
+    kind_of,
+)
 from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
 from streams.kafka.end_offsets import EndOffsets
 from streams.kafka.failed_commits import FailedCommits
@@ -375,18 +383,21 @@ class Consumer:
         A rebalance within ``consume`` leaves messages from before it in the batch. None of them was applied.
         So all are dropped, and those of partitions that are still ours are read again.
         """
-        first = self._client.poll(timeout_s)
+        first = self._problems.serve(lambda: self._client.poll(timeout_s))
         self._kept.raise_first()
         if first is None:
             return []
         self._was_rebalanced = False
-        messages = [first, *self._client.consume(self._max_records - 1, self._fill_s)]
+        messages = [first, *self._problems.serve(self._fetch_more)]
         self._kept.raise_first()
         if not self._was_rebalanced:
             return messages
         if self._assigned:
             self._client.assign(self._assigned)
         return []
+
+    def _fetch_more(self) -> list[Message]:
+        return self._client.consume(self._max_records - 1, self._fill_s)
 
     def _step_over_markers(self) -> None:
         """Ask the client for its positions, which are beyond the markers of transactions.
@@ -421,7 +432,7 @@ class Consumer:
         topic = str(message.topic())
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             wait_for_topics(self._client, [topic], self._patience, self._problems)
-        if error.fatal() or kind_of(error) == AUTHORIZATION:
+        if is_fatal(error) or kind_of(error) == AUTHORIZATION:
             raise self._failure(error, self._right(error, topic))
         self._problems(error)
 

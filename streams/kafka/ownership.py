@@ -7,7 +7,7 @@ when the coordinator has not heard from the owner for the session timeout.
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError
 
-from streams.kafka.broker_errors import AUTHORIZATION, Right, kind_of
+from streams.kafka.broker_errors import AUTHORIZATION, Right, is_fatal, kind_of
 from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
 from streams.kafka.patience import Patience
 from streams.kafka.problems import Problems
@@ -45,9 +45,9 @@ class Ownership:
             BrokerUnavailableError: the broker failed for good.
             BrokerRefusedError: a right is missing.
         """
-        message = self._client.poll(0)
+        message = self._problems.serve(lambda: self._client.poll(0))
         error = None if message is None else message.error()
-        if error is not None and (error.fatal() or kind_of(error) == AUTHORIZATION):
+        if error is not None and (is_fatal(error) or kind_of(error) == AUTHORIZATION):
             is_group = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
             right = Right("Read", "group", self._group) if is_group else Right("Read", "topic", self._topic)
             raise self._problems.failure(error, self._patience.limit_s, right)

@@ -7,8 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import StreamError
 from streams.kafka import broker_errors
@@ -18,12 +19,15 @@ from streams.kafka.broker_errors import (
     NO_PROTOCOL_SIGN,
     UNREACHABLE,
     Right,
+    error_of,
+    is_fatal,
     kind_of,
 )
 from streams.metrics import BROKER_ERRORS
 from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.kafka")
+T = TypeVar("T")
 
 LOG_INTERVAL_S = 1.0
 CONNECTION_FAILED = "FAIL"  # librdkafka's name for log lines that the error callback repeats
@@ -72,6 +76,7 @@ class Problems:
         self._text = ""  # explains why no broker answers
         self._refusal: tuple[str, str] | None = None  # kind and description
         self._has_worked = False
+        self._fatal: KafkaError | None = None
 
     @property
     def is_refused(self) -> bool:
@@ -80,6 +85,8 @@ class Problems:
 
     def __call__(self, error: KafkaError) -> None:
         """Take an error from librdkafka's error callback; librdkafka retries everything that is not fatal."""
+        if is_fatal(error):
+            self._fatal = self._fatal or error
         self.note(error)
         self._suspect()
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
@@ -94,7 +101,30 @@ class Problems:
         kind = kind_of(error)
         BROKER_ERRORS.labels(kind).inc()
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            _write(logging.ERROR if error.fatal() else logging.WARNING, kind, error.name(), error.str())
+            _write(logging.ERROR if is_fatal(error) else logging.WARNING, kind, error.name(), error.str())
+
+    def serve(self, call: Callable[[], T], right: Right | None = None) -> T:
+        """Return the result of a call of the client that runs its callbacks.
+
+        Args:
+            call: a poll, a fetch or a flush.
+            right: the right that it needs.
+
+        Raises:
+            BrokerRefusedError, BrokerUnavailableError: the client can do nothing any more.
+        """
+        try:
+            result = call()
+        except (KafkaException, SystemError) as found:
+            # confluent-kafka 2.16 raises a fatal error before it calls the error callback, which then fails.
+            cause = found if isinstance(found, KafkaException) else found.__cause__
+            error = error_of(cause) if isinstance(cause, KafkaException) else self._fatal
+            if error is None:
+                raise
+            raise broker_errors.failed(self.settings, error, right) from cause
+        if self._fatal is not None:
+            raise broker_errors.failed(self.settings, self._fatal, right)
+        return result
 
     def clear(self) -> None:
         """Forget the last problem: the client got its answer."""

@@ -81,8 +81,8 @@ class Producer:
             "delivery.timeout.ms": int(self._timeout_s * 1000),
             "on_delivery": self._on_delivery,
         }
-        problems = Problems(settings, self._patience.suspect)
-        config = client_config(settings, problems, defaults | own, PRODUCER_FIXED)
+        self._problems = Problems(settings, self._patience.suspect)
+        config = client_config(settings, self._problems, defaults | own, PRODUCER_FIXED)
         self._client = create_client(ConfluentProducer, config)
 
     @property
@@ -111,8 +111,12 @@ class Producer:
                 return None if instead is None else self.send(instead)
 
     def poll(self) -> None:
-        """Process the delivery failures so far, without waiting."""
-        self._client.poll(0)
+        """Process the delivery failures so far, without waiting.
+
+        Raises:
+            BrokerRefusedError, BrokerUnavailableError: no record can be written any more.
+        """
+        self._problems.serve(lambda: self._client.poll(0), Right("Write", "topic", self._topic))
 
     def flush(self) -> None:
         """Wait until every record is acknowledged, also while a broker is away; replies: ``REPLY_FLUSH_S``.
@@ -121,12 +125,13 @@ class Producer:
             DeliveryError: a record was not delivered; do not commit anything that depends on it.
             TimeRefusedError: it is stamped ahead of the broker's clock.
             BrokerRefusedError: the right to write is missing.
+            BrokerUnavailableError: the client failed for good, also one of replies.
             StoppedError: the process was told to stop, and records are still not acknowledged.
         """
         if self._must_deliver:
             self._flush_all()
         else:
-            self._client.flush(REPLY_FLUSH_S)
+            self._flush_for(REPLY_FLUSH_S)
         self._send_refused()
         if self._failed:
             found, self._failed = self._failed, []
@@ -137,28 +142,21 @@ class Producer:
 
     def _flush_all(self) -> None:
         n_left, wait = len(self._client), self._waiting()
-        while left := self._flush_a_while():
+        while left := self._flush_for(FLUSH_S):
             next(wait)
             if left == n_left or self._patience.is_suspect:  # no progress
                 with suppress(KafkaException):  # the patience has noted it
                     ask_metadata(self._client, self._patience, ATTEMPT_S)
             n_left = left
 
-    def _flush_a_while(self) -> int:
-        """Flush for a second and return how many records are left.
+    def _flush_for(self, seconds: float) -> int:
+        """Flush and return how many records are left.
 
         Raises:
             BrokerRefusedError, BrokerUnavailableError: no record can be written any more.
         """
-        try:
-            return int(self._client.flush(FLUSH_S))
-        except (KafkaException, SystemError) as found:
-            # confluent-kafka 2.16 raises a fatal error before it calls the error callback, which then fails.
-            cause = found if isinstance(found, KafkaException) else found.__cause__
-            if not isinstance(cause, KafkaException):
-                raise
-            right = Right("Write", "topic", self._topic)
-            raise failed(self._settings, error_of(cause), right) from cause
+        right = Right("Write", "topic", self._topic)
+        return int(self._problems.serve(lambda: self._client.flush(seconds), right))
 
     def _waiting(self) -> Iterator[None]:
         """Yield as long as acknowledgements may still arrive in time.

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.errors import BrokerRefusedError, BrokerUnavailableError, DeliveryError, StoppedError, TopicError
 from streams.kafka import Admin, Consumer, Partition, Producer
+from streams.kafka.ownership import Ownership
 from streams.kafka.patience import Patience
 from streams.kafka.records import Output
 from streams.settings import KafkaSettings
@@ -423,4 +424,67 @@ def test_a_fatal_error_that_the_client_raises_in_a_flush_is_told_as_what_it_is(p
     monkeypatch.setattr(producer._client, "flush", fail)
     producer.send(Output("ratings", b"k", b"v"))
     with pytest.raises(BrokerRefusedError, match="lacks the right Write on topic ratings"):
+        producer.flush()
+
+
+FENCED = KafkaError(
+    KafkaError._FATAL,
+    "Fatal error: Static consumer fenced by other consumer with same group.instance.id",
+)
+"""As the error callback gets it: fatal by its code alone."""
+
+
+@pytest.mark.parametrize("where", ["poll", "consume"])
+def test_a_consumer_that_was_fenced_ends_with_an_error_and_reads_no_more(consumer, monkeypatch, where):
+    client = consumer._client
+
+    def report(*args):
+        consumer._problems(FENCED)
+        return FakeMessage() if where == "poll" else []
+
+    client.messages = [FakeMessage()]
+    monkeypatch.setattr(client, where, report)
+    sentence = r"kafka:9092 failed for good: .*fenced.*; start this process again, with a group.instance"
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailableError, match=sentence):
+            consumer.poll()
+        client.messages = [FakeMessage(1)]
+
+
+def test_an_owner_that_was_fenced_ends_with_an_error(monkeypatch, clock):
+    monkeypatch.setattr("streams.kafka.ownership.ConfluentConsumer", FakeOwner)
+    owner = Ownership(SETTINGS, "models", "trainer", Patience(300.0, clock))
+    assert owner.poll()
+    owner._problems(FENCED)
+    with pytest.raises(BrokerUnavailableError, match="failed for good"):
+        owner.poll()
+
+
+class FakeOwner:
+    """librdkafka's consumer that owns a partition and reads nothing."""
+
+    def __init__(self, config):
+        pass
+
+    def subscribe(self, topics):
+        pass
+
+    def poll(self, timeout_s):
+        return None
+
+    def assignment(self):
+        return [TopicPartition(*PLACE)]
+
+
+@pytest.mark.parametrize("reply_timeout_s", [None, 60])
+def test_a_producer_that_failed_for_good_is_an_error_at_flush_also_for_replies(
+    monkeypatch, clock, reply_timeout_s
+):
+    monkeypatch.setattr("streams.kafka.producer.ConfluentProducer", FakeProducerClient)
+    patience = Patience(300.0, clock, now=clock.now)
+    producer = Producer(SETTINGS, reply_timeout_s=reply_timeout_s, patience=patience)
+    producer._client.clock, producer._client.left = clock, [0]
+    producer.flush()
+    producer._problems(KafkaError(KafkaError._FATAL, "Fatal error: out of order sequence number"))
+    with pytest.raises(BrokerUnavailableError, match=r"failed for good: .*; start this process again$"):
         producer.flush()
