@@ -1,5 +1,6 @@
 """Answers: the best items for a query, by the strategy that it asks for."""
 
+import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal, NamedTuple, get_args
@@ -221,6 +222,10 @@ def _used(query: Query, strategy: Strategy | None) -> Strategy:
 
 
 def _check(k: int, strategy: str | None, new_item_share: float) -> None:
+    try:
+        operator.index(k)
+    except TypeError:
+        raise ConfigError(f"k must be a whole number, got {k!r}") from None
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}")
     if strategy is not None and strategy not in STRATEGIES:

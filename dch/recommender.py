@@ -30,6 +30,11 @@ class Recommender:
         self.new_item_share = new_item_share
         """Minimum share of a list, 0 to 1, that goes to items which the fit never saw."""
 
+    def __repr__(self) -> str:
+        n_users, n_items = self.state.n_codes()
+        codes = f"codes of {n_users:,} users and {n_items:,} items"
+        return f"Recommender(generation {self.model.generation}, {codes})"
+
     @classmethod
     def fit(
         cls,

@@ -62,7 +62,7 @@ class ItemSets(NamedTuple):
         return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), self.columns[starts[0] : starts[-1]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ratings:
     """The latest rating of each (user, item) pair, as columns of equal length, oldest rating first."""
 
@@ -187,6 +187,9 @@ class Ratings:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __repr__(self) -> str:
+        return f"Ratings({len(self):,} ratings, {self.n_users:,} users, {self.n_items:,} items)"
 
     @property
     def n_users(self) -> int:

@@ -45,6 +45,14 @@ class Refit:
             return "fitted by the trainer during the stream"
         return f"as before: the trainer did not publish its refit ({self.outcome})"
 
+    @property
+    def tried_by(self) -> str:
+        """Which generations made the lists of the trials."""
+        served = self.counts.generation
+        if served < REFITTED:
+            return f"lists of generation {served}"
+        return f"lists of generation 1, and of generation {served} once it was in service"
+
 
 class Progressed(NamedTuple):
     """How far the refit has come."""
@@ -144,5 +152,5 @@ def _status(counts: WorkerCounts | None) -> str:
     if counts is None:
         return "the worker is busy"
     total = counts.total
-    rate = f"hit rate {total.hits / total.trials:.1%}" if total.trials else ""
-    return f"generation {counts.generation}  {rate}"
+    rate = f"hit rate so far {total.hits / total.trials:.1%}" if total.trials else ""
+    return f"generation {counts.generation} in service  {rate}"

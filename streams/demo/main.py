@@ -186,8 +186,11 @@ def _rate(producer: Producer, settings: TrainerSettings, user: str, item: str, r
 def _summary_lines(data: DemoData, refit: Refit, newcomer: Newcomer, seconds: float) -> list[tuple[str, str]]:
     total, median = refit.counts.total, statistics.median(newcomer.visible_ms)
     return [
-        ("live stream", f"{len(data.newer):,} ratings, {total.trials:,} of them prequential trials"),
-        ("hit rate at 20", _hit_rates(total)),
+        (
+            "live stream",
+            f"{len(data.newer):,} ratings, {total.trials:,} of the positive ones were trials",
+        ),
+        ("hit rate at 20", f"{_hit_rates(total)}; {refit.tried_by}"),
         ("rating to updated list", f"{median:.0f} ms (median of {len(newcomer.visible_ms)})"),
         ("generation in service", f"{refit.counts.generation}, {refit.words}"),
         ("duration", f"{seconds:.0f} s"),

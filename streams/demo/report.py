@@ -9,7 +9,9 @@ from rich.table import Table
 from streams.demo.role_metrics import CohortCounts, WorkerCounts
 
 COHORT_NOTE = (
-    "A trial is a rating of 4 stars or more. New means: not in the training data of the current generation.\n"
+    "A trial is a rating from 4 stars up, looked up in the user's list before it is applied (prequential).\n"
+    "Only a share of these ratings is tried, as a twentieth of a core allows, by the model in service then.\n"
+    "New means: not in the training data of that model.\n"
     "New items rarely reach a top 20, because they compete with items that have hundreds of ratings."
 )
 

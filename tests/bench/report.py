@@ -92,7 +92,7 @@ def tables(figures):
         figures.row("time of one list as served / that of a bare search by Faiss", _ratio(figures, SERVED)),
         figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + SERVED)),
         figures.row(
-            "time of one list, if 32 requests wait and are answered together / that of a bare search by Faiss",
+            "time of one of 32 lists answered together / that of a bare search by Faiss",
             _ratio(figures, TOGETHER),
         ),
         figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + TOGETHER)),

@@ -254,11 +254,26 @@ def test_generations_cannot_be_mixed():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"k": 0}, "k must be"), ({"strategy": "magic"}, "strategy must")]
+    ("wrong", "message"),
+    [
+        ({"k": 0}, "k must be at least 1"),
+        ({"k": "x"}, "k must be a whole number, got 'x'"),
+        ({"k": 2.5}, "k must be a whole"),
+        ({"strategy": "magic"}, "strategy must"),
+    ],
 )
 def test_a_request_out_of_range_is_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         folded(EVENTS).recommend("u1", **wrong)
+
+
+def test_ratings_and_a_recommender_say_how_much_they_hold():
+    assert repr(Ratings.from_events(["u"] * 1001, range(1001), [1] * 1001)) == (
+        "Ratings(1,001 ratings, 1 users, 1,001 items)"
+    )
+    recommender = folded(EVENTS)
+    n_users, n_items = recommender.state.n_codes()
+    assert repr(recommender) == f"Recommender(generation 1, codes of {n_users} users and {n_items} items)"
 
 
 def test_the_reported_memory_grows_with_the_ratings():

@@ -14,7 +14,7 @@ from streams.demo import cluster as cluster_module
 from streams.demo import processes as processes_module
 from streams.demo.cluster import ANY_PORT, join_cluster, start_cluster
 from streams.demo.demo_data import DemoData, read_demo_data
-from streams.demo.live_stream import Progressed
+from streams.demo.live_stream import Progressed, Refit
 from streams.demo.newcomer import NEWCOMER, ask_until, rate_liked_items
 from streams.demo.processes import Child, DemoError, Processes
 from streams.demo.report import cohort_table, newcomer_table, summary
@@ -213,8 +213,19 @@ def test_the_report_shows_the_counts_and_accepts_cohorts_without_trials():
     console.print(cohort_table(WorkerCounts(2, counts)))
     console.print(newcomer_table([("before", ["A", "B"]), ("after", ["B", "C"])], 5))
     console.print(summary([("duration", "3 s")]))
+    console.print(Refit(WorkerCounts(2, counts), "published").tried_by)
+    console.print(Refit(WorkerCounts(1, counts), "worse").tried_by)
     text = console.export_text()
-    for expected in ("25.0%", "10.0%", "2.5x", "before", "C", "duration"):
+    for expected in (
+        "25.0%",
+        "10.0%",
+        "2.5x",
+        "before",
+        "C",
+        "duration",
+        "of generation 2 once it was",
+        "lists of generation 1\n",
+    ):
         assert expected in text
 
 
