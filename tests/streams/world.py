@@ -170,7 +170,8 @@ class World:
 
         Ratings that a tombstone on `users` forgets are left out, whether or not a worker withdrew them.
         """
-        state = (found := Expected(model)).state
+        share = self.settings.new_item_share
+        state = (found := Expected(model, new_item_share=share)).state
         for id_, features in (items or {}).items():
             state.set_item(id_, features)
         forgotten = {
