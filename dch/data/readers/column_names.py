@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from dch.data.readers.read_options import FLAGS, NONE, ReadOptions
+from dch.data.readers.read_options import FLAGS, NO_HEADER, NONE, ReadOptions, option_text
 from dch.data.times import END_MS, FIRST_MS, MS_BY_UNIT, time_number
 from dch.errors import RatingsError
 
@@ -103,14 +103,15 @@ def notes_on_unused(
             names[index] for index in rest if index < len(first) and _is_date(names[index], first[index])
         ]
         notes += [
-            f"no times are read, though the column {name!r} may hold them; then give --time-column {name}"
+            f"no times are read, though the column {name!r} may hold them; then give "
+            f"{option_text('time_column', name)}"
             for name in dates[:1]
         ]
     if "rating" not in columns and options.rating_column is None:
         others = ", ".join(names[index] for index in rest) or "none"
         notes.append(
             "no column is known as the rating, so each line counts 1; "
-            f"columns that are not used: {others}; --rating-column says which one is the rating"
+            f"columns that are not used: {others}; {FLAGS['rating']} says which one is the rating"
         )
     return notes
 
@@ -147,9 +148,9 @@ def _likely_cause(names: Sequence[str]) -> str:
     if not any(name.strip() for name in names):
         return "; its first line is empty"
     if len(names) == 1 and _MANY.search(names[0]):
-        return "; if these are many columns, give --delimiter, such as space"
+        return f"; if these are many columns, give {option_text('delimiter')}, such as space"
     if any(_is_number(name) for name in names):
-        return "; if this line is a rating and there is no header, give --no-header"
+        return f"; if this line is a rating and there is no header, give {NO_HEADER}"
     return ""
 
 

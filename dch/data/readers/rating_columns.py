@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dch.data.events import LARGEST_RATING
 from dch.data.ids import id_text
+from dch.data.readers.read_options import FLAGS, option_text
 from dch.data.times import EXPECTED, is_order, places, time_number, to_milliseconds
 from dch.errors import RatingsError
 
@@ -87,7 +88,7 @@ def _timestamps(
     if is_order(times):
         said.append(
             f"the times are all small, {times.min():.15g} to {times.max():.15g}, so they are read as an "
-            "order and no rating has a time; --time-column names another column"
+            f"order and no rating has a time; {FLAGS['timestamp']} names another column"
         )
         return places(times)
     milliseconds, is_odd = to_milliseconds(times)
@@ -95,7 +96,7 @@ def _timestamps(
         first = int(is_odd.argmax())
         raise RatingsError(
             f"{position_of(first)}: timestamp: {EXPECTED}, got '{times[first]:.15g}'; "
-            "0 or nothing is no time, and --time-column none reads no times"
+            f"0 or nothing is no time, and {option_text('time_column', 'none')} reads no times"
         )
     if n_none := int((times == 0).sum()):
         said.append(f"{n_none} of {len(times)} ratings have no time and count as older than all others")
@@ -153,7 +154,7 @@ def check_rating(value: object, position: str) -> float:
     """
     number = _number(value)
     if number is None or abs(number) > LARGEST_RATING:
-        hint = "; --rating-column names another column, or none" if _is_word(value) else ""
+        hint = f"; {FLAGS['rating']} names another column, or none" if _is_word(value) else ""
         raise RatingsError(f"{position}: rating: expected a finite number, got {value!r}{hint}")
     return number
 
@@ -167,7 +168,7 @@ def check_timestamp(value: object, position: str) -> float:
     try:
         return time_number(value, f"{position}: timestamp")
     except RatingsError as error:
-        raise RatingsError(f"{error}; --time-column names another column, or none") from None
+        raise RatingsError(f"{error}; {FLAGS['timestamp']} names another column, or none") from None
 
 
 def _is_word(value: object) -> bool:

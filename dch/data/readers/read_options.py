@@ -13,27 +13,36 @@ SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": 
 
 Column = Literal["user", "item", "rating", "timestamp"]
 
+NO_HEADER = "--no-header (in Python header=False)"
+
+
+def option_text(name: str, value: str = "") -> str:
+    """Return how a message names an option, which may be given in a shell or in Python."""
+    flag = "--" + name.replace("_", "-")
+    return f"{flag} {value} (in Python {name}={value!r})" if value else f"{flag} (in Python {name})"
+
+
 FLAGS: dict[str, str] = {
-    "user": "--user-column",
-    "item": "--item-column",
-    "rating": "--rating-column",
-    "timestamp": "--time-column",
+    "user": option_text("user_column"),
+    "item": option_text("item_column"),
+    "rating": option_text("rating_column"),
+    "timestamp": option_text("time_column"),
 }
-"""The option of the command line for each column; in Python it is an argument with underscores."""
+"""The option for each column, as messages name it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
     """How to read a file of ratings. None: found by the name of the file and by its first line."""
 
-    user_column: str | None = None
+    user_column: str | int | None = None
     """Name of the column of users, or its number from 1."""
 
-    item_column: str | None = None
-    rating_column: str | None = None
+    item_column: str | int | None = None
+    rating_column: str | int | None = None
     """``none``: each rating counts 1."""
 
-    time_column: str | None = None
+    time_column: str | int | None = None
     """``none``: the file has no times."""
 
     delimiter: str | None = None
@@ -69,5 +78,5 @@ class ReadOptions:
 
     def column(self, name: str) -> str | None:
         """Return what is given for one of the columns user, item, rating and timestamp."""
-        found: str | None = getattr(self, "time_column" if name == "timestamp" else f"{name}_column")
-        return found
+        found = getattr(self, "time_column" if name == "timestamp" else f"{name}_column")
+        return None if found is None else str(found)

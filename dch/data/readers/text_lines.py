@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from dch.data.readers.read_options import option_text
 from dch.errors import RatingsError
 
 UTF_8 = "utf-8-sig"
@@ -98,6 +99,5 @@ def _not_decoded(position: str, error: UnicodeError, encoding: str) -> str:
         error.object[error.start : error.start + 1] if isinstance(error, UnicodeDecodeError) else str(error)
     )
     guess = "utf-16" if found in (b"\xff", b"\xfe") and position.endswith(":1") else "latin-1"
-    return (
-        f"{position}: expected text in {name}, found {found!r}; if it is another one, give --encoding {guess}"
-    )
+    option = option_text("encoding", guess)
+    return f"{position}: expected text in {name}, found {found!r}; if it is another one, give {option}"

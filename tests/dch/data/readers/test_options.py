@@ -42,12 +42,17 @@ def test_columns_may_be_named_or_numbered(tmp_path):
     assert read(tmp_path, text, **options | {"time_column": "none", "rating_column": "none"}) == [
         ("u", "i", 1.0, 0)
     ]
-    with pytest.raises(
-        RatingsError, match=r"r.csv:1: no column 'who' for the user, found 'a, b'; give --user-column the"
-    ):
+    message = (
+        r"r.csv:1: no column 'who' for the user, found 'a, b'; give --user-column \(in Python user_column\)"
+    )
+    with pytest.raises(RatingsError, match=message):
         read(tmp_path, "a,b\n", user_column="who")
     with pytest.raises(RatingsError, match=r"the columns for user and item are the same one"):
         read(tmp_path, text, user_column="who", item_column="1")
+    numbered = options | {"user_column": 1, "item_column": 2}
+    assert read(tmp_path, text, **numbered) == [("u", "i", 3.0, 1_619_827_200_000)]
+    with pytest.raises(RatingsError, match=r"no column '5' for the item, .* or its number, 1 to 4"):
+        read(tmp_path, text, user_column=1, item_column=5)
 
 
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.parquet"])
@@ -63,7 +68,7 @@ def test_an_event_without_a_rating_counts_one_and_a_warning_says_so(tmp_path, na
     assert values == [1.0, 1.0]
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path / name}: no column is known as the rating, so each line counts 1; columns that are not "
-        "used: event; --rating-column says which one is the rating"
+        "used: event; --rating-column (in Python rating_column) says which one is the rating"
     ]
     caplog.clear()
     Ratings.read(tmp_path / name, rating_column="none")
@@ -196,7 +201,7 @@ def test_a_column_that_may_hold_times_and_is_not_used_is_named_once(tmp_path, ca
     assert read(tmp_path, f"user,item,rating,note,{name}\nu,i,1,5,{value}\n") == [("u", "i", 1.0, 0)]
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path / 'r.csv'}: no times are read, though the column {name!r} may hold them; then give "
-        f"--time-column {name}"
+        f"--time-column {name} (in Python time_column={name!r})"
     ]
     caplog.clear()
     read(tmp_path, f"user,item,rating,{name}\nu,i,1,{value}\n", time_column="none")

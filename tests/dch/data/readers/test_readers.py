@@ -132,7 +132,7 @@ def test_a_file_whose_times_are_all_small_is_read_as_an_order_and_says_so(tmp_pa
     assert events_of(Ratings.read(tmp_path / "r.csv")) == [("u", "j", 2.0, 20), ("u", "i", 5.0, 30)]
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path / 'r.csv'}: the times are all small, 10 to 30, so they are read as an order and no "
-        "rating has a time; --time-column names another column"
+        "rating has a time; --time-column (in Python time_column) names another column"
     ]
 
 
@@ -163,31 +163,34 @@ BAD = [
         "a.csv",
         "person,thing,rating\nu,i,1\n",
         ":1: no column for the user, found 'person, thing, rating'; name it 'user' or 'userid', or give "
-        "--user-column",
+        "--user-column (in Python user_column)",
     ),
     (
         "a.csv",
         "A1,0001,5.0\nA2,0001,3.0\n",
         ":1: no column for the user, found 'A1, 0001, 5.0'; name it 'user' or 'userid', or give "
-        "--user-column; if this line is a rating and there is no header, give --no-header",
+        "--user-column (in Python user_column); if this line is a rating "
+        "and there is no header, give --no-header (in Python header=False)",
     ),
     (
         "a.csv",
         "u1 i1 5\n",
         ":1: no column for the user, found 'u1 i1 5'; name it 'user' or 'userid', or give "
-        "--user-column; if these are many columns, give --delimiter, such as space",
+        "--user-column (in Python user_column); if these are many columns, "
+        "give --delimiter (in Python delimiter), such as space",
     ),
     (
         "a.csv",
         "user,item,count\nu,i,view\n",
-        ":2: rating: expected a finite number, got 'view'; --rating-column names another column, or none",
+        ":2: rating: expected a finite number, got 'view'; --rating-column "
+        "(in Python rating_column) names another column, or none",
     ),
     ("a.csv", "", ": the file is empty"),
     (
         "a.csv",
         "\n",
-        ":1: no column for the user, found ''; name it 'user' or 'userid', or give --user-column; its first "
-        "line is empty",
+        ":1: no column for the user, found ''; name it 'user' or 'userid', or give --user-column (in Python "
+        "user_column); its first line is empty",
     ),
     (
         "a.csv",
