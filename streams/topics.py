@@ -16,8 +16,8 @@ DELETE = {"cleanup.policy": "delete"}
 COMPACT = {"cleanup.policy": "compact"}
 
 # Workers rebuild their state from all ratings. Historical ratings carry old timestamps, so that the broker
-# would delete them under any retention time.
-KEEP_FOREVER = {"retention.ms": "-1"}
+# would delete them under any retention time. A cluster may have a default retention by size, too.
+KEEP_FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 
 # By default the broker drops tombstones after 24 h. A worker that starts later would then rebuild forgotten
 # users and removed items from their ratings.

@@ -51,6 +51,7 @@ def test_ratings_are_kept_forever_and_global_tables_are_compacted():
     kept = {name for name, topic in broker.topics.items() if topic.config.get("retention.ms") == "-1"}
     compact = {name for name, topic in broker.topics.items() if topic.config["cleanup.policy"] == "compact"}
     assert kept == {"t-ratings", "t-item-ratings"}
+    assert {broker.topics[name].config["retention.bytes"] for name in kept} == {"-1"}
     assert compact == {"t-users", "t-items", "t-item-codes", "t-models"}
 
 
@@ -63,6 +64,17 @@ def test_a_difference_is_reported_with_its_remedy():
         "topic t-items is missing; run: dch topics create --prefix t-",
         "topic t-users has cleanup.policy=delete, expected compact; run: "
         "kafka-configs.sh --alter --topic t-users --add-config cleanup.policy=compact",
+    ]
+
+
+def test_ratings_that_the_broker_deletes_by_size_are_a_difference():
+    broker = Broker()
+    topics.create(broker, SETTINGS)
+    config = broker.topics["t-ratings"].config | {"retention.bytes": "1073741824"}
+    broker.topics["t-ratings"] = topics.NewTopic("t-ratings", 2, 1, config)
+    assert topics.check(broker, SETTINGS) == [
+        "topic t-ratings has retention.bytes=1073741824, expected -1; run: "
+        "kafka-configs.sh --alter --topic t-ratings --add-config retention.bytes=-1"
     ]
 
 
