@@ -65,8 +65,8 @@ REVOKED_S = 10.0
 again, which repeats their outputs and loses none. The group waits for this member meanwhile."""
 
 LOST_RECORDS = (
-    "committed offset beyond the end of the log, which lost records or was made anew; records from its end on "
-    "are new topic=%s partition=%d committed=%d end=%d"
+    "committed offset beyond the end of the log, which lost records or was made anew; records from its end "
+    "on are new topic=%s partition=%d committed=%d end=%d"
 )
 
 PROBE_INTERVAL_S = 1.0
