@@ -125,6 +125,19 @@ def open_store(location: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return system, path
 
 
+def require_folder(artifacts: str) -> None:
+    """Require that a store is no file. A folder that is missing may be created, or mounted, later.
+
+    Raises:
+        MissingExtraError: the package for this kind of store is not installed.
+        ConfigError: there is no such kind of store, or it is a file.
+    """
+    system, path = open_store(artifacts)
+    parts = (Path(path), *Path(path).parents) if _is_local(system) else ()
+    if file := next((one for one in parts if one.is_file()), None):
+        raise ConfigError(f"{file} is a file and no folder; set --artifacts to the folder of the store")
+
+
 def check_store(artifacts: str) -> None:
     """Write, read and delete a small file in the store: a fit whose model cannot be stored would be lost.
 

@@ -54,7 +54,7 @@ def run(settings: WorkerSettings) -> None:
 
 def serve(settings: WorkerSettings, stop: threading.Event) -> None:
     """Run a worker until ``stop`` is set. Like ``run``, without signals."""
-    artifacts.open_store(settings.artifacts)  # a store that no attempt can open is an error at once
+    artifacts.require_folder(settings.artifacts)  # a store that no attempt can open is an error at once
     show_zeros("worker", {"topic": [name for name in INPUTS if name != topics.SERVED.name]})
     context = WorkerContext(settings, stop)
     default_interval_s = sys.getswitchinterval()

@@ -1,5 +1,7 @@
 """Artifacts in a store, and the pointers to them."""
 
+import threading
+
 import fsspec
 import pytest
 from msgspec.structs import replace
@@ -10,6 +12,8 @@ from dch.errors import ArtifactError, ConfigError, MissingExtraError
 from streams import artifacts
 from streams.artifacts import StoreError
 from streams.messages import ModelPointer
+from streams.settings import WorkerSettings
+from streams.worker.main import serve
 from tests.full_disk import no_room_beyond
 
 
@@ -213,3 +217,12 @@ def test_what_a_store_lacks_is_told_from_a_store_that_says_nothing(store, draft,
     system.rm_file(f"{path}/{MANIFEST}")
     assert artifacts.are_missing(store, [held, *lost[:2]]) == [False] * 3, "the store holds no other artifact"
     assert artifacts.newest_held(store, [held]) is None
+
+
+def test_a_worker_does_not_wait_for_a_store_that_is_a_file(tmp_path):
+    (file := tmp_path / "file").write_text("")
+    for store in (file, file / "x", f"file://{file}"):
+        with pytest.raises(ConfigError, match="file is a file and no folder; set --artifacts"):
+            serve(WorkerSettings(artifacts=str(store)), threading.Event())
+    artifacts.require_folder(str(tmp_path / "mounted later"))
+    artifacts.require_folder("memory://store")
