@@ -41,7 +41,7 @@ class KafkaSettings(BaseSettings):
         default=4,
         ge=1,
         le=10_000,
-        description="Partitions of each topic that is keyed by user or item, as the topics were created",
+        description="Partitions of each topic that is keyed by user or item; existing ones must have as many",
     )
     replication_factor: int = Field(
         default=-1, ge=-1, le=100, description="Replicas of each partition; -1 uses the broker's default"

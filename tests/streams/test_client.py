@@ -74,7 +74,10 @@ def test_without_a_worker_the_error_says_how_to_start_one(embedded, prefix):
     topics.create(admin, settings)
     with (
         RecommendClient(settings) as client,
-        pytest.raises(ReplyTimeout, match=r"no reply to request \w+ within 0.3 s; is a worker"),
+        pytest.raises(
+            ReplyTimeout,
+            match=r"no reply to request \w+ within 0.3 s; is a worker.* without a model .* dch status",
+        ),
     ):
         client.ask(RecommendRequest(user="u1"))
     admin.delete([settings.topic(topic.name) for topic in topics.EVERY_TOPIC])
