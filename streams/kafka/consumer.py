@@ -1,8 +1,7 @@
 """Read records in batches, as a member of a consumer group or from given partitions, and commit offsets.
 
 A record is *read* when ``poll`` returns it, and *applied* when the caller says so. Only applied records can
-be committed, so whatever fails between the two, they are read again. A committed offset never moves back,
-unless it is beyond the end of the log.
+be committed, so whatever fails between the two, they are read again. A committed offset never moves back.
 
 Only the polling thread may call any method: a commit from another thread waits behind the poll.
 """
@@ -64,11 +63,6 @@ REVOKED_S = 10.0
 """How long a commit is retried while partitions are revoked. After that the next owner reads the records
 again, which repeats their outputs and loses none. The group waits for this member meanwhile."""
 
-LOST_RECORDS = (
-    "committed offset beyond the end of the log, which lost records or was made anew; records from its end "
-    "on are new topic=%s partition=%d committed=%d end=%d"
-)
-
 PROBE_INTERVAL_S = 1.0
 """Time between two questions whether a broker answers again."""
 
@@ -102,7 +96,6 @@ class Consumer:
         self._problems = Problems(settings, self._patience.suspect)
         self._commits = FailedCommits(self._patience)
         self._kept = KeptErrors()
-        self._warned: set[Partition] = set()  # that their committed offset is beyond the end
         self._probed_at = -math.inf
         self._positions = Positions()
         self._assigned: list[TopicPartition] = []  # each with the offset to begin at
@@ -221,11 +214,7 @@ class Consumer:
                 self._commits.note_success()
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return the committed offset of each partition, which is the first unapplied one; 0 if none.
-
-        It is the end of the log if the log has lost the records before the committed offset: nobody has
-        applied those that come in their place.
-        """
+        """Return the committed offset of each partition, which is the first unapplied one; 0 if none."""
         found = list(partitions)
         if not found:
             return {}
@@ -300,15 +289,7 @@ class Consumer:
 
     def _ask_committed(self, partitions: Sequence[Partition], timeout_s: float) -> dict[Partition, int]:
         found = offset_queries.committed_offsets(self._client, partitions, timeout_s)
-        known = [one for one, offset in found.items() if offset]
-        ends = offset_queries.edge_offsets(self._client, known, END, timeout_s) if known else {}
-        beyond = {one: found[one] for one, end in ends.items() if found[one] > end}
-        found |= {one: ends[one] for one in beyond}
         self._positions.note_committed(found)
-        self._positions.note_beyond(beyond)
-        for one in beyond.keys() - self._warned:
-            log.warning(LOST_RECORDS, one.topic, one.partition, beyond[one], ends[one])
-        self._warned |= beyond.keys()
         return found
 
     def _commit_once(self, skip: Collection[Partition], timeout_s: float) -> None:

@@ -21,7 +21,6 @@ class Positions:
         self._ends: Offsets = {}  # where the broker last said that there is no more to read
         self._applied: Offsets = {}
         self._committed: Offsets = {}
-        self._beyond: set[Partition] = set()  # the broker's committed offset is beyond the end
 
     def note_read(self, offsets: Mapping[Partition, int]) -> None:
         """Record the offsets after the last records that were read."""
@@ -39,11 +38,6 @@ class Positions:
     def note_committed(self, offsets: Mapping[Partition, int]) -> None:
         """Record committed offsets."""
         self._committed |= offsets
-        self._beyond.difference_update(offsets)
-
-    def note_beyond(self, partitions: Iterable[Partition]) -> None:
-        """Record that the broker has a later committed offset than was noted: it is to be moved back."""
-        self._beyond.update(partitions)
 
     def mark_applied(self, skip: Collection[Partition]) -> None:
         """Record that everything read so far was applied, in all partitions but these."""
@@ -54,7 +48,7 @@ class Positions:
         return {
             one: offset
             for one, offset in self._applied.items()
-            if one not in skip and offset >= self._committed.get(one, 0) + (one not in self._beyond)
+            if one not in skip and offset > self._committed.get(one, 0)
         }
 
     def has_committed(self, partition: Partition) -> bool:
@@ -86,4 +80,3 @@ class Positions:
         for partition in partitions:
             self._applied.pop(partition, None)
             self._committed.pop(partition, None)
-            self._beyond.discard(partition)

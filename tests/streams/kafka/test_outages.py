@@ -55,7 +55,6 @@ class FakeClient:
         self.config = config
         self.messages, self.failures, self.commits = [], [], []
         self.n_committed, self.n_asked, self.is_up, self.position_ = 0, 0, True, 0
-        self.end = 1000
 
     def subscribe(self, topics, *, on_assign, on_revoke, on_lost):
         self.on_assign, self.on_revoke = on_assign, on_revoke
@@ -67,7 +66,7 @@ class FakeClient:
         if not self.messages:
             return None
         message = self.messages.pop(0)
-        self.position_ = message.offset() + (message.error() is None)
+        self.position_ = message.offset() + 1
         return message
 
     def consume(self, n, timeout_s):
@@ -78,9 +77,6 @@ class FakeClient:
 
     def committed(self, partitions, timeout):
         return [TopicPartition(*PLACE, self.n_committed)]
-
-    def offsets_for_times(self, asked, timeout):
-        return [TopicPartition(*PLACE, self.end) for _ in asked]
 
     def commit(self, offsets, asynchronous):
         self.commits.append(offsets[0].offset)
@@ -266,27 +262,6 @@ def test_nothing_is_committed_while_no_broker_answers_and_all_of_it_afterwards(c
     read(consumer, 1)
     consumer.commit()
     assert client.n_committed == 2
-
-
-@pytest.mark.parametrize("has_new", [True, False])
-def test_a_committed_offset_beyond_the_end_of_the_log_is_moved_back_to_it(consumer, caplog, has_new):
-    client = consumer._client
-    client.on_revoke(client, [TopicPartition(*PLACE)])
-    client.n_committed, client.end = 700, 400
-    client.on_assign(client, [TopicPartition(*PLACE)])
-    for _ in range(2):
-        assert consumer.committed([PLACE]) == {PLACE: 400}
-    last = FakeMessage(400, None if has_new else KafkaError(KafkaError._PARTITION_EOF))
-    client.messages = [FakeMessage(397), FakeMessage(398), last]
-    for n_commits in (0, 0, 1):
-        consumer.poll()
-        consumer.mark_applied()
-        consumer.commit()
-        assert len(client.commits) == n_commits
-    assert client.n_committed == (401 if has_new else 400)
-    warnings = [one.getMessage() for one in caplog.records if "beyond the end" in one.getMessage()]
-    assert len(warnings) == 1
-    assert warnings[0].endswith("topic=ratings partition=0 committed=700 end=400")
 
 
 class FakeAdmin:

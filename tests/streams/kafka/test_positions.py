@@ -145,20 +145,6 @@ def test_a_committed_offset_never_moves_back(settings, topic, consumer):
     behind.close()
 
 
-def test_a_committed_offset_beyond_the_end_is_the_end_and_moves_back(settings, topic, consumer):
-    places = [Partition(topic, 0), Partition(topic, 1)]
-    send(settings, topic, 4)
-    raw = consumer._client
-    raw.commit(offsets=[TopicPartition(*place, 300) for place in places], asynchronous=False)
-    assert consumer.committed(places) == {places[0]: 4, places[1]: 0}
-    consumer.assign(dict.fromkeys(places, BEGINNING))
-    read(consumer, lambda: consumer.position(places[0]) == 4 and consumer.has_ended(places[1]))
-    consumer.mark_applied()
-    consumer.commit()
-    found = raw.committed([TopicPartition(*place) for place in places], timeout=10)
-    assert [one.offset for one in found] == [4, 0]
-
-
 class RebalancingClient:
     """A librdkafka client in which a rebalance happens while a batch is collected."""
 
