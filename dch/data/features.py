@@ -76,6 +76,10 @@ YEARS = range(1800, 2100)
 SCALAR = (str, int, float)
 """Types of the values that give tokens."""
 
+LONGEST_KEPT = 100
+"""Characters of a key with its value whose tokens are kept for the next record: few values are in most
+records, and none of them is a text of any length, which would fill the memory."""
+
 RANGE_STARTS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 """Where ranges of numbers begin, times any power of ten: each ends at about 1.5 times its start."""
 
@@ -93,12 +97,19 @@ def tokens(features: Features) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=1 << 16, typed=True)  # few values are in most records; typed, because True equals 1
 def _value_tokens(key: str, value: str | float) -> Sequence[str]:
+    is_long = len(key) + (len(value) if isinstance(value, str) else 0) > LONGEST_KEPT
+    return _new_tokens(key, value) if is_long else _kept_tokens(key, value)
+
+
+def _new_tokens(key: str, value: str | float) -> Sequence[str]:
     number = _number(value)
     if number is None:
         return (f"{key}={value}",)
     return f"{key}={number}", f"{key}~{_range_start(number)}"
+
+
+_kept_tokens = lru_cache(maxsize=1 << 16, typed=True)(_new_tokens)  # typed, because True equals 1
 
 
 def _number(value: str | float) -> int | float | None:

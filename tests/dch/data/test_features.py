@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dch.config import DchConfig
+from dch.data import features
 from dch.data.features import tokens
 from dch.data.ids import IdTable
 from dch.data.ratings import Ratings
@@ -99,6 +100,15 @@ def test_the_tokens_of_a_fit_are_those_that_serving_finds():
     for row, item in enumerate(bags.ids):
         fitted = bags.feature_tokens[bags.feature_starts[row] : bags.feature_starts[row + 1]]
         assert vocabulary.of_features(records[item]).tolist() == fitted.tolist()
+
+
+def test_tokens_of_long_texts_are_not_kept_in_memory():
+    before = features._kept_tokens.cache_info().currsize
+    text = "x" * 10_000
+    assert tokens({"plot": text, text: 1}) == [f"plot={text}", f"{text}=1", f"{text}~1"]
+    assert features._kept_tokens.cache_info().currsize == before
+    tokens({"genre": "a genre that no other test has"})
+    assert features._kept_tokens.cache_info().currsize == before + 1
 
 
 def test_values_that_are_equal_and_of_different_types_keep_their_tokens():
