@@ -92,7 +92,10 @@ def status(*, settings: WorkerSettings) -> None:
             else:
                 n_empty += 1
         console.print(table)
-        console.print(f"{n_empty} empty topics are left out")
+        if n_empty:
+            console.print(
+                f"{n_empty} empty topics are left out" if n_empty > 1 else "1 empty topic is left out"
+            )
         console.print(_model_line(_newest_pointer(consumer, settings)))
     if missing:
         raise TopicError(topics.missing_text(missing, settings))
