@@ -7,6 +7,7 @@ from heapq import nsmallest
 from operator import attrgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dch.state.state import State
 from streams.kafka import Consumer, Partition
@@ -30,13 +31,24 @@ def count_events(settings: WorkerSettings, topic: str, **outcomes: int) -> None:
             EVENTS.labels(topic.removeprefix(settings.prefix), outcome).inc(count)
 
 
-def observe_ages(histogram: BatchHistogram, records: Sequence[Record], *, at_ms: int | None = None) -> None:
+def observe_ages(
+    histogram: BatchHistogram,
+    records: Iterable[Record],
+    times: NDArray[np.int64],
+    *,
+    at_ms: int | None = None,
+) -> None:
     """Observe the ages of records in seconds, until ``at_ms`` (default: now).
 
     The exemplar is the trace of the oldest record that has one.
+
+    Args:
+        histogram: takes the ages.
+        records: n records; they are looked through once.
+        times: (n,) their times, in ms since 1970.
+        at_ms: since 1970.
     """
     at = now_ms() if at_ms is None else at_ms
-    times = np.array([record.timestamp_ms for record in records], np.int64)
     found = oldest_trace(records)
     exemplar = None if found is None else (max(at - found[0], 0) / 1000, {"trace_id": found[1]})
     histogram.observe_many(np.maximum(at - times, 0) / 1000, exemplar)

@@ -137,7 +137,7 @@ class RatingProcessor:
         times = np.array([record.timestamp_ms for record in records], np.int64)
         count_events(self._settings, topic, applied=n_live, replayed=len(live) - n_live)
         if n_live:
-            observe_ages(EVENT_TO_VISIBLE_SECONDS, list(compress(records, live)))
+            observe_ages(EVENT_TO_VISIBLE_SECONDS, compress(records, live), times[live])
         newest = int(times.max(initial=0))
         self._context.newest_published_ms = max(self._context.newest_published_ms, newest)
 

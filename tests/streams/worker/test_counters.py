@@ -26,8 +26,12 @@ def of_age(age_ms, trace=None, name="traceparent"):
 
 
 def observed(*records):
-    observe_ages(seen := Seen(), records, at_ms=NOW)
+    observe_ages(seen := Seen(), iter(records), times_of(records), at_ms=NOW)
     return seen
+
+
+def times_of(records):
+    return np.array([record.timestamp_ms for record in records], np.int64)
 
 
 def test_ages_are_seconds_and_never_negative():
@@ -49,7 +53,8 @@ def test_headers_without_a_trace_are_no_exemplar_and_only_the_oldest_few_are_sea
 
 def test_a_scrape_shows_the_trace_of_a_slow_rating():
     registry = CollectorRegistry()
-    observe_ages(BatchHistogram("ages", "Ages.", (0.1, 1), registry), [of_age(250, TRACES[0])], at_ms=NOW)
+    histogram, records = BatchHistogram("ages", "Ages.", (0.1, 1), registry), [of_age(250, TRACES[0])]
+    observe_ages(histogram, records, times_of(records), at_ms=NOW)
     text = openmetrics.generate_latest(registry).decode()
     assert f'ages_bucket{{le="1.0"}} 1.0 # {{trace_id="{TRACES[0]}"}} 0.25' in text
 
