@@ -146,7 +146,8 @@ SERVED_GINI = SERVED_WINDOWS.gauge(
 )
 SERVED_GENERATION_LISTS = SERVED_WINDOWS.gauge(
     "dch_served_generation_lists",
-    f"Lists in the last 24 hours of record time by generation, of the newest {N_GENERATIONS} that have some.",
+    f"Lists in the last 24 hours of record time by generation, of the {N_GENERATIONS} with the largest share "
+    "of the lists since their own first one: the newest, if they were in service as long.",
     jump="A refit, or a rollback.",
     roles="observer",
     labels=GENERATION_LABELS,

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from streams.observer.joins import MEASURES, Label
 from streams.observer.list_columns import Lists
-from streams.observer.windows import Exposure, Key, Window, exposures_by, in_window, sums_by, window_of
+from streams.observer.windows import (
+    Exposure,
+    Key,
+    Window,
+    exposures_by,
+    in_window,
+    main_generations,
+    sums_by,
+    window_of,
+)
 from streams.served_metrics import (
     N_GENERATIONS,
     SERVED_COVERAGE,
@@ -94,11 +103,11 @@ def window_gauges(lists: Lists, labels: Sequence[Label], last_minute: int) -> Va
     """
     values: Values = defaultdict(dict)
     for name, n_minutes in WINDOW_MINUTES.items():
-        window = window_of(in_window(lists, last_minute, n_minutes))
+        window = window_of(part := in_window(lists, last_minute, n_minutes))
         of_group = [labels[row] for row in window.label.tolist()]
         _note_window(name, window, of_group, values)
         if name == OF_GENERATIONS:
-            _note_generations(window, of_group, values)
+            _note_generations(window, of_group, main_generations(part, N_GENERATIONS), values)
     return values
 
 
@@ -112,13 +121,11 @@ def _note_window(name: str, window: Window, labels: Sequence[Label], values: Val
         _note_exposures(OF_WINDOW, exposures_by(window, groups), values)
 
 
-def _note_generations(window: Window, labels: Sequence[Label], values: Values) -> None:
-    """Add what is shown by generation, of the newest ones alone."""
-    generations = window.generation.tolist()
-    newest = sorted(set(generations))[-N_GENERATIONS:]
+def _note_generations(window: Window, labels: Sequence[Label], shown: set[int], values: Values) -> None:
+    """Add what is shown by generation, of these generations alone."""
     groups = [
-        (str(generation), label.arm) if generation in newest else None
-        for generation, label in zip(generations, labels, strict=True)
+        (str(generation), label.arm) if generation in shown else None
+        for generation, label in zip(window.generation.tolist(), labels, strict=True)
     ]
     _note_sums(OF_GENERATION, sums_by(window, groups), values)
     _note_exposures(OF_GENERATION, exposures_by(window, groups), values)

@@ -80,6 +80,20 @@ def window_of(lists: Lists) -> Window:
     )
 
 
+def main_generations(lists: Lists, n: int) -> set[int]:
+    """Return the n generations that have the largest share of the lists since their own first one.
+
+    Of generations that were in service one after the other and as long, these are the newest. A few lists of
+    a generation that does not exist, with whatever number, push out none that is in service.
+    """
+    found, of, n_lists = np.unique(lists.generation, return_inverse=True, return_counts=True)
+    first = np.full(len(found), np.iinfo(np.int64).max)
+    np.minimum.at(first, of, lists.time)
+    n_since = len(lists.time) - np.searchsorted(np.sort(lists.time), first)
+    order = np.lexsort((-found.astype(np.int64), -n_lists / n_since))
+    return set(found[order[:n]].tolist())
+
+
 def _sums(group: NDArray[np.integer], n_groups: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
     sums = np.zeros((n_groups, values.shape[1]), np.int64)
     np.add.at(sums, group, values)

@@ -1,12 +1,17 @@
 """What the observer shows: counters of what it counts itself, gauges of all that it holds."""
 
+import random
+from fractions import Fraction
+
 import pytest
 from prometheus_client import REGISTRY
 
+from streams.messages.fields import MAX_GENERATION
 from streams.messages.requests import STRATEGIES
 from streams.messages.served import MAX_AHEAD_MS, USER_COHORTS
 from streams.observer.observer import Observer
 from streams.observer.shown import WINDOW_MINUTES
+from streams.observer.windows import main_generations
 from streams.served_metrics import N_GENERATIONS, SERVED_WINDOWS, WITHIN
 from tests.streams.observer.oracle import expected_cells, expected_exposure, label, window
 from tests.streams.observer.served_records import (
@@ -176,6 +181,53 @@ def test_a_scrape_does_not_grow_with_generations_and_counters_keep_counting():
     assert series("dch_served_generation_lists") == newest
     grown = increase("dch_served_lists_total", counted)
     assert list(grown.values()) == [50 - N_GENERATIONS] * n_labels
+
+
+def test_lists_of_generations_that_do_not_exist_hide_none_that_is_in_service():
+    """A wrong record hides a generation until more lists have come than there are wrong records."""
+    served = [one for number in (4, 5) for one in of_generations([number], time=100 * number)]
+    absurd = [
+        a_record(a_list(time=410 + at, offset=at, generation=MAX_GENERATION - at, partition=7))
+        for at in range(2 * N_GENERATIONS)
+    ]
+    observer = owning(0)
+    observe(observer, [*served[:20], *absurd, *served[20:]])
+    observer.show()
+    shown = series("dch_served_generation_lists")
+    assert len(shown) == N_GENERATIONS
+    n_labels = len(STRATEGIES) * len(USER_COHORTS)
+    assert (shown["4", "default"], shown["5", "default"]) == (n_labels, n_labels)
+
+
+def main_generations_slowly(lists, n):
+    """Return the generations with the largest share of the lists that are not older than their first one."""
+    shares = {}
+    for generation in {one.generation for one in lists}:
+        of_it = [one.time for one in lists if one.generation == generation]
+        since = [one.time for one in lists if one.time >= min(of_it)]
+        shares[generation] = Fraction(len(of_it), len(since))
+    return set(sorted(shares, key=lambda one: (shares[one], one), reverse=True)[:n])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_generations_shown_have_the_largest_share_of_the_lists_since_their_first(seed):
+    dice = random.Random(seed)
+    lists = [
+        a_list(time=dice.randrange(50), offset=at, generation=dice.randrange(4) + at // 20)
+        for at in range(100)
+    ]
+    observer = owning(0)
+    observe(observer, [a_record(one) for one in lists])
+    kept = observer.partitions[0].lists.kept
+    for n in (1, 3, 50):
+        assert main_generations(kept, n) == main_generations_slowly(lists, n)
+
+
+def test_of_generations_that_follow_one_another_the_newest_are_shown():
+    lists = [a_list(time=at, generation=at // 20) for at in range(20 * 50)]
+    observer = owning(0)
+    observe(observer, [a_record(one) for one in lists])
+    assert main_generations(observer.partitions[0].lists.kept, 10) == set(range(40, 50))
 
 
 def test_a_generation_goes_when_a_day_has_no_list_of_it():
