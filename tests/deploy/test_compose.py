@@ -91,6 +91,17 @@ def test_the_serving_image_has_no_root_user_and_no_training_library():
     assert not any("fit" in re.findall(r"\.\[(.*)\]", line) or "torch" in line for line in installs)
 
 
+def test_an_index_of_torch_needs_to_have_nothing_else():
+    """PyTorch's own index has other versions of numpy, sympy and others than those that are pinned."""
+    (line,) = [
+        arguments for stage, name, arguments in instructions() if stage == "build-trainer" and name == "RUN"
+    ]
+    asked = [step for step in line.split("&&") if "TORCH_INDEX" in step]
+    assert len(asked) == 1
+    assert "--no-deps" in asked[0].split()
+    assert asked[0].split()[-1] == "torch"
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_command_of_a_service_is_one_of_dch_with_its_flags(name):
     if "entrypoint" in OURS[name]:

@@ -81,6 +81,10 @@ def ready(caught_up, up="1x60"):
     }
 
 
+def up_of(*workers):
+    return {f'up{{prefix="shop",job="worker",instance="w{at}"}}': values for at, values in enumerate(workers)}
+
+
 def memory(used):
     return {f"dch_memory_bytes{{{W}}}": used, f"dch_memory_limit_bytes{{{W}}}": "1000x60"}
 
@@ -117,6 +121,13 @@ CASES = [
     ("GenerationsDiffer", 30, generations((4, "ab"), (4, "cd")), generations((4, "ab"), (4, "ab"))),
     ("WorkerNotReady", 30, ready("1x10 0x50"), ready("1x60")),
     ("WorkerNotReady", 30, ready("1x10 _x50", up="1x10 0x50"), ready("1x20 0x3 1x40")),
+    ("RoleDown", 30, up_of("1x10 0x50"), up_of("1x10 0x50", "1x60")),
+    (
+        "RoleDown",
+        30,
+        up_of("1x10 _x50"),
+        up_of("1x10 _x50", "1x60"),
+    ),  # found by DNS: it is no target any more
     ("BrokerErrors", 60, broker_errors("0+2x60"), broker_errors("0x30 3x30")),
     ("MemoryNearLimit", 30, memory("950x60"), memory("800x60")),
     ("NoRatings", 90, applied("0+10x40 400x60"), applied("0+10x100")),
