@@ -78,7 +78,8 @@ class ObserverApp:
         self._changelog = ChangelogReader(settings, patience, self.observer.restore)
         self.failure: BaseException | None = None
         self.app = faust.App(settings.group_of("observer"), **app_settings(settings, datadir))
-        consumer = type("Consumer", (BatchConsumer,), {"take": staticmethod(self._take)})
+        own = {"take": staticmethod(self._take), "__module__": BatchConsumer.__module__}  # names its logger
+        consumer = type("Consumer", (BatchConsumer,), own)
         self.app.transport.Consumer = consumer  # type: ignore[misc] # of this app alone
         name = settings.topic(topics.SERVED.name)
         self._source = self.app.topic(

@@ -156,6 +156,15 @@ def with_app(work, tmp_path):
     return asyncio.run(run())
 
 
+def test_the_consumer_logs_under_the_name_of_its_module(tmp_path):
+    """Its class is made for each app; without a name of its own Faust would log as `abc`, at every level."""
+
+    async def work(app, broker):
+        return app.app.transport.Consumer.logger.name
+
+    assert with_app(work, tmp_path) == "streams.observer.faust_consumer"
+
+
 async def until(condition):
     while not condition():
         await asyncio.sleep(0.001)
