@@ -4,6 +4,9 @@ What is joined is a function of the set of records that count, in whatever order
 not count if its time is more than a day before the newest time of the partition, or if it is a copy of one
 that counts. So lists are kept for eight days (a like that is a day late may belong to a list of seven days
 before it), and ids and likes for one. Times are those of the records, never those of a clock.
+
+Many clients may share one user id, such as ``guest``. So the newest MAX_SHOWN places on lists of a user are
+joined, and the newest MAX_LIKES likes: a record costs the same however many there were before it.
 """
 
 from collections import deque
@@ -29,6 +32,12 @@ JOIN_MS = 7 * DAY_MS
 """Longest time from a list to a like of it, and from a list to another that repeats an item."""
 
 KEEP_MS = JOIN_MS + LATE_MS
+MAX_SHOWN = 20_000
+"""The most places on lists of one user that are kept to be joined: those that came last."""
+
+MAX_LIKES = 1000
+"""The most likes of one user that are kept for lists that come after them."""
+
 SWEEP_EVENTS = 10_000
 """Fewest records between two sweeps of users about whom nothing is kept."""
 
@@ -83,7 +92,13 @@ class _User:
     items: Ints = field(default_factory=lambda: np.zeros(0, np.int32))  # (n,) item rows shown
     lists: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # (n,) ascending
     repeated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # (n,)
-    likes: list[tuple[int, int]] = field(default_factory=list)  # item row and time
+    likes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MAX_LIKES))  # item row, time
+
+    def keep(self, items: Ints, number: int, repeated: NDArray[np.bool_]) -> None:
+        """Add the items of a list; the newest places are kept."""
+        self.items = np.concatenate([self.items, items])[-MAX_SHOWN:]
+        self.lists = np.concatenate([self.lists, np.full(len(items), number)])[-MAX_SHOWN:]
+        self.repeated = np.concatenate([self.repeated, repeated])[-MAX_SHOWN:]
 
 
 class JoinedLists:
@@ -158,9 +173,7 @@ class JoinedLists:
             shown = set(items.tolist())
             delays = (time - found.time for item, time in user.likes if item in shown and time >= found.time)
             self._shorten(number, min(delays, default=NEVER))
-        user.items = np.concatenate([user.items, items])
-        user.lists = np.concatenate([user.lists, np.full(n_items, number)])
-        user.repeated = np.concatenate([user.repeated, repeated])
+        user.keep(items, number, repeated)
 
     def _mark_repeated(self, user: _User, items: Ints, time: int) -> NDArray[np.bool_]:
         """Return which items an earlier list showed, (n,); mark those that a later list shows again."""
@@ -223,8 +236,8 @@ class JoinedLists:
             user.items, user.lists = user.items[gone:].copy(), user.lists[gone:].copy()
             user.repeated = user.repeated[gone:].copy()
         oldest = self.newest_ms - LATE_MS
-        if user.likes and user.likes[0][1] < oldest:  # others came later, so they wait a day at most
-            user.likes = [like for like in user.likes if like[1] >= oldest]
+        while user.likes and user.likes[0][1] < oldest:  # others came later, so they wait a day at most
+            user.likes.popleft()
 
     def _forget(self) -> None:
         """Drop lists, ids and users that no record can need any more."""

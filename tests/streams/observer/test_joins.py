@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
-from streams.messages import decode_served
+from streams.messages import ServedList, decode_served
 from streams.observer.joins import MEASURES, N_MEASURES, JoinedLists, Names
 from streams.observer.list_columns import NEVER
 from streams.observer.windows import cells, exposures_by, gini, in_window, joined, sums_by, window_of
 from tests.streams.messages.records import decoded
-from tests.streams.observer.oracle import DAY_MS, expected_cells, expected_exposure, label, window
+from tests.streams.observer.oracle import DAY_MS, counted, expected_cells, expected_exposure, label, window
 from tests.streams.observer.served_records import MINUTE_MS, a_list, a_rating, a_record, traffic
 
 
@@ -131,6 +131,59 @@ def test_a_copy_and_a_record_that_is_too_late_do_not_count():
     assert found.apply(a_list(time=2 * DAY_MS)) == "applied"
     assert found.apply(a_list(time=2 * DAY_MS - 1)) == "late"
     assert len(found.lists.kept.time) == 2
+
+
+def joined_slowly(records, max_shown, max_likes):
+    """Return repeated items and delay of each list, if the newest places and likes of a user are joined."""
+    lists, places, likes, repeated, delays = [], {}, {}, {}, {}
+    for one in counted(records):
+        shown, liked = places.setdefault(one.user, []), likes.setdefault(one.user, [])
+        if isinstance(one, ServedList):
+            number = len(lists)
+            lists.append(one)
+            repeated[number], delays[number] = (
+                set(),
+                [
+                    like.time - one.time
+                    for like in liked[-max_likes:]
+                    if like.item in one.items and like.time >= one.time
+                ],
+            )
+            for item, other in [place for place in shown[-max_shown:] if place[0] in one.items]:
+                gap = one.time - lists[other].time
+                if 0 < abs(gap) <= 7 * DAY_MS:
+                    repeated[number if gap > 0 else other].add(item)
+            shown += [(item, number) for item in one.items]
+        elif one.liked:
+            gaps = [(at, one.time - lists[at].time) for item, at in shown[-max_shown:] if item == one.item]
+            for at, gap in gaps:
+                delays[at] += [gap] if 0 <= gap <= 7 * DAY_MS else []
+            liked.append(one)
+    return [len(repeated[at]) for at in delays], [min(found, default=NEVER) for found in delays.values()]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("max_shown", "max_likes"), [(1, 1), (5, 2), (12, 4), (1000, 1000)])
+def test_of_one_user_the_newest_places_and_likes_are_joined(monkeypatch, seed, max_shown, max_likes):
+    monkeypatch.setattr("streams.observer.joins.MAX_SHOWN", max_shown)
+    monkeypatch.setattr("streams.observer.joins.MAX_LIKES", max_likes)
+    records = traffic(seed, 300, n_users=2, step_ms=5 * MINUTE_MS)
+    found = join(records, Names()).lists
+    assert found.first == 0
+    kept = found.kept
+    assert (kept.n_repeated.tolist(), kept.delay.tolist()) == joined_slowly(records, max_shown, max_likes)
+
+
+def test_what_is_kept_of_a_user_that_many_share_does_not_grow_with_their_records(monkeypatch):
+    monkeypatch.setattr("streams.observer.joins.MAX_SHOWN", 50)
+    monkeypatch.setattr("streams.observer.joins.MAX_LIKES", 20)
+    found = JoinedLists(Names())
+    for at in range(1000):
+        found.apply(a_list("guest", at, offset=at))
+        found.apply(a_rating("guest", at, offset=at))
+    (user,) = found._users.values()
+    assert (len(user.items), len(user.lists), len(user.repeated), len(user.likes)) == (50, 50, 50, 20)
+    assert found.totals[0][0] == 1000
 
 
 @pytest.mark.parametrize("seed", range(3))
