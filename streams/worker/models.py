@@ -138,21 +138,22 @@ def warm_up(model: Model) -> None:
 
     Runs each operation of a worker once, on a recommender that is thrown away.
     """
-    recommender = Recommender(model)
+    recommender = Recommender(model, new_item_share=0.5)
     state = recommender.state
     item = next(iter(model.item_ids), "item")
-    events = state.events(["a", "b"], [item, item], [model.positive_from] * 2, [1, 2])
+    name, _, value = next(iter(model.item_tokens), "=").partition("=")
+    events = state.events(["a", "b"], [item, "a new item"], [model.positive_from] * 2, [1, 2])
     state.fold_in_items(events)
+    state.set_item(item, {name: value})
     state.refresh_items()
     state.fold_in_users(events, np.ones(2, np.bool_))
     state.fold_in_users(events)
-    recommender.recommend("a", include_rated=True)
-    recommender.recommend("a", strategy="codes", include_rated=True)
+    for strategy in (None, "codes", "popular"):
+        for is_explained in (False, True):
+            recommender.recommend("a", strategy=strategy, include_rated=True, explain=is_explained)
     recommender.recommend("a stranger")
     recommender.recommend_history([(item, model.positive_from)])
     state.prepare(model)
-    name, _, value = next(iter(model.item_tokens), "").partition("=")
-    state.set_item(item, {name: value})
     state.set_user("a", None, 1)
     state.release_users(["a"])
-    state.release_items([item])
+    state.release_items([item, "a new item"])

@@ -1,5 +1,8 @@
 """Models: a worker waits for the first, swaps in later ones, and refuses invalid and older ones."""
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +13,7 @@ from streams.client import RecommendClient
 from streams.messages import RecommendRequest
 from streams.metrics import MODELS_REFUSED
 from streams.settings import ClientSettings
-from tests.streams.brokers import eventually
+from tests.streams.brokers import ROOT, eventually
 from tests.streams.world import worker
 
 MODELS = {number: random_model(bits=64, hidden=64, generation=number, seed=number) for number in range(1, 5)}
@@ -20,6 +23,14 @@ MODELS = {number: random_model(bits=64, hidden=64, generation=number, seed=numbe
 def world(world):
     world.rate(*((f"u{u}", f"i{i}", 1 + (u + i) % 5) for u in range(6) for i in range(8) if i != u))
     return world
+
+
+def test_a_worker_that_has_warmed_up_compiles_nothing_more(kernels):
+    """The first request of a ready worker waited ten seconds for the compiler, as long as a client does."""
+    command = [sys.executable, "-m", "tests.streams.worker.kernels_after_warm_up"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def refused(reason):
