@@ -1,30 +1,25 @@
-"""``dch tail`` and ``dch status``: look at the topics of a running service. They change nothing."""
+"""``dch tail``: look at the newest records of a topic. It changes nothing."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from streams.cli.options import with_settings
-from streams.errors import BadRecord, SettingsError, TopicError
-from streams.settings import KafkaSettings, WorkerSettings
+from streams.errors import SettingsError
+from streams.settings import KafkaSettings
 
 if TYPE_CHECKING:
-    from streams.kafka import Consumer, Partition
+    from streams.kafka import Consumer
     from streams.kafka.records import Record
-    from streams.messages import ModelPointer
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command(epilog="Example: dch tail ratings-dlt -n 5 | jq .headers")(with_settings("tail", tail))
-    app.command(epilog="Example: dch status --prefix shop-")(with_settings("status", status))
 
 
 def tail(
@@ -35,7 +30,8 @@ def tail(
 ) -> None:
     """Print the newest records of a topic as JSON lines, oldest first.
 
-    Values and keys that are not UTF-8 are shown in hexadecimal.
+    Values, keys and headers that are not UTF-8 are shown in hexadecimal;
+    positions and times in the headers of dead letters as numbers.
     """
     from streams import topics
     from streams.kafka import Admin
@@ -46,8 +42,8 @@ def tail(
     defined = next(one for one in topics.EVERY_TOPIC if one.name == topic)
     topics.require(Admin(settings), settings, (defined,))
     count = settings.partitions if defined.is_sharded else 1
-    with closing(_reader(settings)) as consumer:
-        found = sorted(_newest(consumer, settings.topic(topic), count, n), key=lambda one: one.timestamp_ms)
+    with closing(reader(settings)) as consumer:
+        found = sorted(newest(consumer, settings.topic(topic), count, n), key=lambda one: one.timestamp_ms)
     for record in found[-n:]:
         typer.echo(json.dumps(as_json(record), ensure_ascii=False))
 
@@ -59,83 +55,20 @@ def as_json(record: "Record") -> dict[str, Any]:
         "time": _time(record.timestamp_ms),
         "key": _text(record.key),
         "value": _value(record.value),
-        "headers": {name: _text(value) for name, value in record.headers},
+        "headers": {name: _header(name, value) for name, value in record.headers},
     }
 
 
-def status(*, settings: WorkerSettings) -> None:
-    """Print what the topics hold, how far the workers have applied them, and the newest model.
-
-    Empty topics are left out of the table. How far workers are is taken from
-    the offsets that they commit: a worker that has stopped shows as growing
-    lag. The endpoints /readyz and /metrics of each role say more.
-    """
-    from streams import topics
-    from streams.kafka import Admin, Partition
-
-    console, admin, n_empty = Console(highlight=False), Admin(settings), 0
-    existing = admin.partitions()
-    names = [settings.topic(one.name) for one in topics.EVERY_TOPIC]
-    if missing := [name for name in names if name not in existing]:
-        admin.require_rights(missing)
-        if settings.topic(topics.MODELS.name) in missing:
-            raise TopicError(topics.missing_text(missing, settings))
-    table = Table("topic", "partitions", "records", "unread by workers", "worst partition")
-    with closing(_reader(settings, settings.group_of("worker"))) as consumer:
-        for one in topics.EVERY_TOPIC:
-            name = settings.topic(one.name)
-            places = [Partition(name, number) for number in range(existing.get(name, 0))]
-            if not places:
-                table.add_row(one.name, "missing", "", "", "")
-            elif (cells := _cells(consumer, places, is_applied=one.name in APPLIED))[1] != "0":
-                table.add_row(one.name, *cells)
-            else:
-                n_empty += 1
-        console.print(table)
-        if n_empty:
-            console.print(
-                f"{n_empty} empty topics are left out" if n_empty > 1 else "1 empty topic is left out"
-            )
-        console.print(_model_line(_newest_pointer(consumer, settings)))
-    if missing:
-        raise TopicError(topics.missing_text(missing, settings))
+NUMBERS = ("kafka_dlt-original-partition", "kafka_dlt-original-offset", "kafka_dlt-original-timestamp")
+"""Headers of dead letters that are big-endian integers."""
 
 
-APPLIED = ("ratings", "users", "item-ratings")
-"""Topics whose committed offsets are those of the group of the workers."""
+def _header(name: str, value: bytes | None) -> str | int | None:
+    is_number = name in NUMBERS and value is not None and len(value) in (4, 8)
+    return int.from_bytes(value or b"", signed=True) if is_number else _text(value)
 
 
-def _cells(consumer: "Consumer", places: list["Partition"], *, is_applied: bool) -> tuple[str, str, str, str]:
-    begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
-    held = str(sum(ends[one] - begins[one] for one in places))
-    if not is_applied:
-        return str(len(places)), held, "", ""
-    committed = consumer.committed(places)
-    lags = {one.partition: max(ends[one] - max(committed[one], begins[one]), 0) for one in places}
-    worst = max(lags, key=lambda number: lags[number])
-    return str(len(places)), held, str(sum(lags.values())), f"{worst}: {lags[worst]}" if lags[worst] else "-"
-
-
-def _newest_pointer(consumer: "Consumer", settings: KafkaSettings) -> "ModelPointer | None":
-    from streams import topics
-    from streams.messages import decode_model_pointer
-
-    for record in reversed(list(_newest(consumer, settings.topic(topics.MODELS.name), 1, 20))):
-        try:
-            return decode_model_pointer(record)
-        except BadRecord:
-            continue
-    return None
-
-
-def _model_line(pointer: "ModelPointer | None") -> str:
-    if pointer is None:
-        return "no model was published yet; a trainer publishes the first one"
-    age_s = time.time() - pointer.trained_at / 1000
-    return f"newest model: generation {pointer.generation} at {pointer.location}, fitted {age_s:.0f} s ago"
-
-
-def _newest(consumer: "Consumer", topic: str, n_partitions: int, n: int) -> Iterator["Record"]:
+def newest(consumer: "Consumer", topic: str, n_partitions: int, n: int) -> Iterator["Record"]:
     """Yield at least the n newest records, if there are so many; the records of a partition are in order."""
     from streams.kafka import Partition
     from streams.kafka.replay import read_to_end
@@ -145,7 +78,8 @@ def _newest(consumer: "Consumer", topic: str, n_partitions: int, n: int) -> Iter
     yield from read_to_end(consumer, {one: max(begins[one], ends[one] - n) for one in places})
 
 
-def _reader(settings: KafkaSettings, group: str = "") -> "Consumer":
+def reader(settings: KafkaSettings, group: str = "") -> "Consumer":
+    """Return a consumer with the patience of a person; without a group it has one of its own."""
     from streams.kafka import Consumer, Patience
 
     group, patience = group or f"{settings.prefix}tail", Patience(settings.broker_timeout_s)

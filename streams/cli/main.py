@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import experiment, inspect_tools, kafka_tools, log_tools, model_tools, offline, roles
+from streams.cli import experiment, inspect_tools, kafka_tools, log_tools, model_tools, offline, roles, status
 from streams.errors import SettingsError, StreamError, TopicError
 
 EXTRAS = {
@@ -40,7 +40,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for part in (roles, offline, experiment, inspect_tools, kafka_tools, log_tools, model_tools):
+    for part in (roles, offline, experiment, inspect_tools, kafka_tools, log_tools, status, model_tools):
         part.add_to(app)
     return app
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -37,8 +38,9 @@ def list_models(
     """Print the published generations, oldest first. The last one is in service.
 
     Workers serve a new one as soon as its item codes are there; dch_model_info in their metrics shows it.
-    NDCG@20 is that of the gate: of the model before, and of the new one before its last update, on ratings
-    that both had not seen. The first model has none.
+    A removed one is in the artifact store no more; --json names where each is.
+    NDCG@20 is that of the gate: of the model before, and of the new one before
+    its last update, on ratings that both had not seen. The first model has none.
     """
     from streams.trainer.published import is_stored, read_published
 
@@ -100,8 +102,11 @@ def _row(found: "Published", *, is_newest: bool, is_stored: bool) -> dict[str, A
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("generation", "hash", "published (UTC)", "ratings", "NDCG@20", "")
-    table.add_column("location", overflow="fold")
+    names = ("generation", "hash", "published (UTC)", "ratings", "NDCG@20")
+    table = Table(*names, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        column.no_wrap = True  # 80 columns are enough, and a hash that is cut off names nothing
+    table.add_column("")
     for row in rows:
         before, after = (_text(row[name]) for name in ("ndcg_before", "ndcg_after"))
         table.add_row(
@@ -111,7 +116,6 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             str(row["ratings"]),
             f"{before} to {after}" if row["ndcg_after"] is not None else "-",
             _remarks(row),
-            row["location"] if row["is_stored"] else "removed",
         )
     return table
 
@@ -119,7 +123,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _remarks(row: dict[str, Any]) -> str:
     is_rollback = row["rolled_back_from"] is not None
     copied = f"rolled back from {row['rolled_back_from']} to {row['rolled_back_to']}"
-    return ", ".join(["in service"] * row["is_in_service"] + [copied] * is_rollback)
+    is_gone = not row["is_stored"]
+    return ", ".join(["in service"] * row["is_in_service"] + [copied] * is_rollback + ["removed"] * is_gone)
 
 
 def _figure(found: object) -> float | None:

@@ -1,7 +1,8 @@
-"""Look up, create and delete topics."""
+"""Look up, create and delete topics, and look up the members of groups."""
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -91,6 +92,18 @@ class Admin:
         )
         return {name: {key: one.value for key, one in entries.items()} for name, entries in found.items()}
 
+    def members(self, group: str) -> Sequence[Mapping[str, int]]:
+        """Return how many partitions of each topic every member of a consumer group has; most first."""
+        found = self._each(
+            lambda timeout_s: self._client.describe_consumer_groups([group], request_timeout=timeout_s),
+            "Describe",
+            resource="group",
+        )[group]
+        counts = [
+            Counter(one.topic for one in member.assignment.topic_partitions) for member in found.members
+        ]
+        return sorted(counts, key=Counter.total, reverse=True)
+
     def create(self, new: Sequence[topics.NewTopic]) -> None:
         """Create topics and wait until they exist; an existing topic is left unchanged.
 
@@ -139,13 +152,14 @@ class Admin:
         operation: str,
         *,
         accept: int | None = None,
+        resource: str = "topic",
     ) -> dict[str, Any]:
-        """Return the results of a request by topic; those with the accepted error are empty."""
+        """Return the results of a request by name; those with the accepted error are empty."""
 
         def request(timeout_s: float) -> dict[str, Any]:
             names = {getattr(key, "name", key): future for key, future in ask(timeout_s).items()}
             return {
-                name: self._result(future, timeout_s + FUTURE_S, Right(operation, "topic", name), accept)
+                name: self._result(future, timeout_s + FUTURE_S, Right(operation, resource, name), accept)
                 for name, future in names.items()
             }
 

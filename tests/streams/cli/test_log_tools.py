@@ -2,12 +2,17 @@
 
 import json
 import re
+from contextlib import contextmanager
 
+import confluent_kafka as kafka
 import pytest
 
+from streams.errors import BadRecord, BrokerRefusedError
+from streams.kafka.dead_letters import dead_letter
 from streams.messages import RatingEvent, encode_rating
 from streams.settings import WorkerSettings
 from streams.topics import EVERY_TOPIC
+from tests.streams.brokers import eventually
 from tests.streams.cli.running import dch
 from tests.streams.messages.records import record
 from tests.streams.world import World
@@ -60,6 +65,20 @@ def test_an_unknown_topic_is_refused_with_those_that_exist(dch):
     assert "there is no topic 'rating'; topics are ratings, users" in ran.err
 
 
+def test_a_dead_letter_says_where_its_record_is():
+    from streams.cli.log_tools import as_json
+
+    bad = record(b"{", topic="ratings", partition=3, offset=2163, timestamp_ms=1_700_000_000_123)
+    letter = dead_letter(bad, BadRecord("value", "expected JSON", reason="json"), group="worker")
+    headers = as_json(record(letter.value, headers=letter.headers))["headers"]
+    assert headers["kafka_dlt-original-partition"] == 3
+    assert headers["kafka_dlt-original-offset"] == 2163
+    assert headers["kafka_dlt-original-timestamp"] == 1_700_000_000_123
+    assert headers["kafka_dlt-original-topic"] == "ratings"
+    odd = record(b"{", headers=[("kafka_dlt-original-offset", b"\xff" * 2000)])
+    assert as_json(odd)["headers"] == {"kafka_dlt-original-offset": "ff" * 2000}
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(b'{"a": 1}', {"a": 1}), (b"no json", "no json"), (b"\xff\x00", "ff00"), (None, None)],
@@ -89,6 +108,50 @@ def test_the_status_counts_what_workers_have_not_applied(world, run, monkeypatch
     n_worst = 3 if world.owner_of("u2") == owner else 2
     assert re.search(rf"ratings +│ 4 +│ 3 +│ 3 +│ {owner}: {n_worst}", found), found
     assert re.search(r"newest model: generation \d+ at .*store", found)
+    assert found.count("s: none\n") == 3  # the world has no processes
+
+
+def test_the_status_names_the_processes_of_each_role_and_what_they_share(world, run):
+    settings = world.settings
+    mine = [settings.topic(name) for name in ("ratings", "users", "item-ratings")]
+    shares = {"worker": [mine, mine], "observer": [[settings.topic("served")]]}
+    names = [(f"{settings.prefix}{role}", one) for role, each in shares.items() for one in each]
+    with members(settings, names):
+        eventually(lambda: "workers: 2, with partitions of" in run("status"))
+        found = run("status")
+    assert f"workers: 2, with partitions of {settings.prefix}ratings: 2, 2\n" in found
+    assert f"observers: 1, with partitions of {settings.prefix}served: 4\n" in found
+    assert "trainers: none\n" in found
+
+
+@contextmanager
+def members(settings, groups):
+    """Be a member of each of these groups, with its topics, until all of them have their partitions."""
+    found = []
+    for group, names in groups:
+        config = {"bootstrap.servers": settings.bootstrap_servers, "group.id": group}
+        one = kafka.Consumer(config | {"partition.assignment.strategy": "cooperative-sticky"})
+        one.subscribe(names)
+        found.append(one)
+
+    def are_assigned():
+        for one in found:
+            one.poll(0.05)
+        return sorted(len(one.assignment()) for one in found) == [4, 6, 6]
+
+    try:
+        eventually(are_assigned, 60)
+        yield
+    finally:
+        for one in found:
+            one.close()
+
+
+def test_a_role_whose_group_may_not_be_looked_at_is_unknown():
+    from streams.cli.status import _role_line
+
+    found = _role_line("trainer", BrokerRefusedError("user 'u' lacks the right"), "models")
+    assert found == "trainers: unknown; user 'u' lacks the right"
 
 
 def test_the_status_of_a_broker_without_topics_says_how_to_create_them(dch, embedded, prefix):

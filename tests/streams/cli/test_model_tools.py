@@ -39,7 +39,7 @@ def run(dch, world):
 
 
 def test_models_are_listed_with_figures_and_a_rollback_is_shown_as_what_it_is(world, run, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "80")
     assert "no model was published yet" in run("list").out
     refused = run("rollback")
     assert (refused.code, "none to go back to" in refused.err) == (1, True)
@@ -65,8 +65,10 @@ def test_models_are_listed_with_figures_and_a_rollback_is_shown_as_what_it_is(wo
     assert [row["location"] for row in rows] == [pointer.location for pointer in pointers]
     assert [row["generation_hash"] for row in rows] == [pointer.generation_hash for pointer in pointers]
     shutil.rmtree(pointers[0].location)
-    lines = [line for line in run("list").out.splitlines() if "│" in line]
-    shown = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines]
-    assert [cells[4] for cells in shown] == ["-", "0.500 to 0.250", "-"]
-    assert [cells[5] for cells in shown] == ["", "", f"in service, rolled back from {bad} to {old}"]
-    assert [cells[6] for cells in shown][0::2] == ["removed", pointers[2].location]
+    shown = run("list").out
+    for row in rows:
+        assert row["generation_hash"] in shown
+    assert "0.500 to 0.250" in shown
+    found = [" ".join(line.split()) for line in shown.splitlines()]
+    assert [line.endswith("- removed") for line in found if line.startswith(f"{old} ")] == [True]
+    assert f"in service, rolled back from {bad} to {old}" in " ".join(found)
