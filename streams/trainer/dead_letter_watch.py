@@ -21,16 +21,30 @@ STOP_S = 15.0
 
 
 @contextmanager
-def watch_dead_letters(settings: TrainerSettings) -> Iterator[None]:
-    """Keep the gauges of dead letters up to date until the block ends, in a thread of its own."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(settings, stop), name="dead letters", daemon=True)
+def watch_dead_letters(settings: TrainerSettings, stop: threading.Event) -> Iterator[None]:
+    """Keep the gauges of dead letters up to date until the block ends, in a thread of its own.
+
+    A failure that is none of a broker's sets ``stop``, which ends the trainer, and is raised at the end of
+    the block: gauges that stand still would look like dead letters that nobody adds to.
+    """
+    is_over, failures = threading.Event(), list[Exception]()
+
+    def watch() -> None:
+        try:
+            _watch(settings, is_over)
+        except Exception as error:  # noqa: BLE001 - it is raised below
+            failures.append(error)
+            stop.set()
+
+    thread = threading.Thread(target=watch, name="dead letters", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        stop.set()
+        is_over.set()
         thread.join(STOP_S)
+        if failures:
+            raise failures[0]
 
 
 def _watch(settings: TrainerSettings, stop: threading.Event) -> None:

@@ -79,7 +79,7 @@ def serve(
             with (
                 closing(source),
                 closing(Publisher(settings, patience)) as publisher,
-                watch_dead_letters(settings),
+                watch_dead_letters(settings, stop),
             ):
                 is_done = Trainer(
                     settings, source, publisher, stop, once=once, accept_unmeasured=accept_unmeasured
