@@ -24,8 +24,8 @@ SHARED_BY = {"worker": "ratings", "trainer": "models", "observer": "served"}
 COMMITTED_BY = {"ratings": "worker", "users": "worker", "item-ratings": "worker", "served": "observer"}
 """Topics whose committed offsets say what is unread, and the role that commits them."""
 
-Members = Sequence[Mapping[str, int]] | BrokerRefusedError
-"""How many partitions of each topic every process of a role has, or why that is not known."""
+Members = Sequence[int] | BrokerRefusedError
+"""How many partitions of the shared topic each process of a role has, or why that is not known."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,7 +61,7 @@ def status(*, settings: WorkerSettings) -> None:
         }
         _print_topics(console, settings, existing, consumers)
         for role, found in members.items():
-            console.print(_role_line(role, found, settings.topic(SHARED_BY[role])))
+            console.print(_role_line(role, found))
         console.print(_model_line(_newest_pointer(consumers["worker"], settings)))
     if missing:
         raise TopicError(topics.missing_text(missing, settings))
@@ -111,8 +111,9 @@ def _group(settings: WorkerSettings, role: str) -> str:
 
 
 def _members(admin: "Admin", settings: WorkerSettings, role: str) -> Members:
+    topic = settings.topic(SHARED_BY[role])
     try:
-        return admin.members(_group(settings, role))
+        return [one.get(topic, 0) for one in admin.members(_group(settings, role))]
     except BrokerRefusedError as error:
         return error
 
@@ -121,11 +122,15 @@ def _n_known(members: Members) -> int:
     return 0 if isinstance(members, BrokerRefusedError) else len(members)
 
 
-def _role_line(role: str, members: Members, topic: str) -> str:
+def _role_line(role: str, members: Members) -> str:
     if isinstance(members, BrokerRefusedError):
         return f"{role}s: unknown; {members}"
-    of_each = ", ".join(str(one.get(topic, 0)) for one in members)
-    return f"{role}s: {len(members)}, with partitions of {topic}: {of_each}" if members else f"{role}s: none"
+    of_each = ", ".join(map(str, members))
+    return (
+        f"{role}s: {len(members)}, with partitions of {SHARED_BY[role]}: {of_each}"
+        if members
+        else f"{role}s: none"
+    )
 
 
 def _newest_pointer(consumer: "Consumer", settings: WorkerSettings) -> "ModelPointer | None":

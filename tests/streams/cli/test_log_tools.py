@@ -119,8 +119,8 @@ def test_the_status_names_the_processes_of_each_role_and_what_they_share(world, 
     with members(settings, names):
         eventually(lambda: "workers: 2, with partitions of" in run("status"))
         found = run("status")
-    assert f"workers: 2, with partitions of {settings.prefix}ratings: 2, 2\n" in found
-    assert f"observers: 1, with partitions of {settings.prefix}served: 4\n" in found
+    assert "workers: 2, with partitions of ratings: 2, 2\n" in found
+    assert "observers: 1, with partitions of served: 4\n" in found
     assert "trainers: none\n" in found
 
 
@@ -150,7 +150,7 @@ def members(settings, groups):
 def test_a_role_whose_group_may_not_be_looked_at_is_unknown():
     from streams.cli.status import _role_line
 
-    found = _role_line("trainer", BrokerRefusedError("user 'u' lacks the right"), "models")
+    found = _role_line("trainer", BrokerRefusedError("user 'u' lacks the right"))
     assert found == "trainers: unknown; user 'u' lacks the right"
 
 
