@@ -160,6 +160,8 @@ def test_the_consumer_logs_under_the_name_of_its_module(tmp_path):
     """Its class is made for each app; without a name of its own Faust would log as `abc`, at every level."""
 
     async def work(app, broker):
+        await assign(app, 0)
+        await until(lambda: app.is_restored)
         return app.app.transport.Consumer.logger.name
 
     assert with_app(work, tmp_path) == "streams.observer.faust_consumer"
