@@ -102,10 +102,11 @@ def _row(found: "Published", *, is_newest: bool, is_stored: bool) -> dict[str, A
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    names = ("generation", "hash", "published (UTC)", "ratings", "NDCG@20")
-    table = Table(*names, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in table.columns:
-        column.no_wrap = True  # 80 columns are enough, and a hash that is cut off names nothing
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("generation", "hash", "published (UTC)", "ratings", "NDCG@20"):
+        table.add_column(
+            name, no_wrap=True
+        )  # 80 columns are enough, and a hash that is cut off names nothing
     table.add_column("")
     for row in rows:
         before, after = (_text(row[name]) for name in ("ndcg_before", "ndcg_after"))
