@@ -187,6 +187,10 @@ class State:
         """The number of items that changed and wait for ``refresh_items``."""
         return len(self._changed_items)
 
+    def mark_items_changed(self, rows: Ints) -> None:
+        """Have these item rows, (n,), encoded again by ``refresh_items`` although nothing of them changed."""
+        self._changed_items.add(rows)
+
     def refresh_items(self, at_most: int | None = None) -> Ints:
         """Encode and serve the items that changed since they were encoded, oldest change first.
 

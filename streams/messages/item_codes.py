@@ -32,6 +32,9 @@ class ItemCode(msgspec.Struct, frozen=True, gc=False):
     """Tells models of one generation apart; empty in earlier records, which belong to no model."""
 
 
+UNREADABLE = ItemCode(generation=0, code="", ratings=0, positives=0)
+"""Stands for a record that cannot be read, and has replaced the code of its item all the same."""
+
 _fast = msgspec.json.Decoder(ItemCode).decode
 
 

@@ -49,6 +49,9 @@ class TableBatch:
     codes: list[tuple[str, int, ItemCode | None]] = field(default_factory=list)
     """Item id, partition and item code; None removes the code."""
 
+    repeated_codes: list[tuple[str, int, ItemCode | None]] = field(default_factory=list)
+    """The same of records that were read before; they come before the others."""
+
 
 class WorkerContext:
     """The shared context of one worker. Each field is written by one thread, in one assignment."""

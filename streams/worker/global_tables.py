@@ -20,9 +20,12 @@ from streams.errors import BadRecord
 from streams.kafka import BEGINNING, Consumer, Partition, Producer
 from streams.kafka.dead_letters import without_value
 from streams.kafka.outbox import Outbox
+from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
 from streams.messages import FeatureRecord, decode_item, decode_item_code
+from streams.messages.fields import key_id
+from streams.messages.item_codes import UNREADABLE
 from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, TableBatch, WorkerContext
 from streams.worker.counters import count_events
@@ -100,9 +103,9 @@ class GlobalTables:
             self._enqueue(model)
             self._read_missed_codes()
         batch = self.decode([record for record in records if record.topic != self._models.topic])
-        if batch.items or batch.codes:
+        if batch.items or batch.codes or batch.repeated_codes:
             self._enqueue(batch)
-        for name, count in ((self._items, len(batch.items)), (self._codes, len(batch.codes))):
+        for name, count in ((self._items, len(batch.items)), (self._codes, _n_readable(batch))):
             count_events(self._context.settings, name, applied=count)
 
     def decode(self, records: Sequence[Record]) -> TableBatch:
@@ -113,12 +116,29 @@ class GlobalTables:
                 if record.topic == self._items:
                     batch.items.extend(self._newest_of(record))
                 else:
-                    id_, code = decode_item_code(record)
-                    batch.codes.append((id_, record.partition, code))
-                    self._has_missed_codes |= code is not None and self._fetcher.may_be_next(code)
+                    self._decode_code(record, batch)
             except BadRecord as reason:
                 self._keep_bad(record, reason)
         return batch
+
+    def _decode_code(self, record: Record, batch: TableBatch) -> None:
+        """Add an item code to a batch, and also one that cannot be read: its owner has to replace it.
+
+        Raises:
+            BadRecord: the record is bad, or in another partition than its item, where no owner replaces it.
+        """
+        item, codes = key_id(record.key), batch.repeated_codes if self._is_repeated(record) else batch.codes
+        owner = partition_for(item.encode(), self._context.settings.partitions)
+        if record.partition != owner:
+            fault = f"found in partition {record.partition}, but the item belongs to partition {owner}"
+            raise BadRecord("key", fault, reason="key")
+        try:
+            _, code = decode_item_code(record)
+        except BadRecord:
+            codes.append((item, owner, UNREADABLE))
+            raise
+        codes.append((item, owner, code))
+        self._has_missed_codes |= code is not None and self._fetcher.may_be_next(code)
 
     def _read_missed_codes(self) -> None:
         """Read `item-codes` again if it may hold codes of a model that was not known when they were read.
@@ -187,8 +207,7 @@ class GlobalTables:
         return None
 
     def _keep_bad(self, record: Record, reason: BadRecord) -> None:
-        is_known = record.offset < self._read_before.get(_partition_of(record), 0)
-        if is_known or self._is_committed(record):
+        if self._is_repeated(record) or self._is_committed(record):
             return
         reason.__traceback__ = reason.__context__ = None  # they would keep the decoded values alive
         if self._bad_bytes > MAX_KEPT_BYTES:
@@ -219,6 +238,9 @@ class GlobalTables:
         self._bad = [(record, reason) for record, reason in bad if record.partition not in owned]
         self._bad_bytes = sum(len(record.value or b"") for record, _ in self._bad)
 
+    def _is_repeated(self, record: Record) -> bool:
+        return record.offset < self._read_before.get(_partition_of(record), 0)
+
     def _is_committed(self, record: Record) -> bool:
         return record.offset < self._committed[_partition_of(record)]
 
@@ -228,6 +250,10 @@ def waiting_text(settings: WorkerSettings) -> str:
     prefix = f" --prefix {settings.prefix}" if settings.prefix else ""
     topic = settings.topic(topics.MODELS.name)
     return f"waiting for a model on {topic}; a trainer publishes one: dch trainer{prefix}"
+
+
+def _n_readable(batch: TableBatch) -> int:
+    return sum(code is not UNREADABLE for _, _, code in [*batch.repeated_codes, *batch.codes])
 
 
 def _partition_of(record: Record) -> Partition:

@@ -130,6 +130,8 @@ class Ingest:
         if not self._has_complete_items():
             self._encoded_at = time.monotonic()
             return
+        if self._assignment.is_caught_up():
+            self._item_codes.recheck()
         with timed("item-codes"):
             for output in self._item_codes.refresh():
                 self._outbox.send(output)  # flushed with the outputs of the next poll
@@ -187,6 +189,7 @@ class Ingest:
 
     def _apply_table_batch(self, batch: TableBatch) -> None:
         self._state.set_items([(one.id, one.features, timestamp_ms) for one, timestamp_ms in batch.items])
+        self._item_codes.update(batch.repeated_codes, are_repeated=True)
         self._item_codes.update(batch.codes)
 
     def _assigned(self, partitions: list[Partition]) -> Starts:

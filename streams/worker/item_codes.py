@@ -3,17 +3,17 @@
 The codes on the topic are kept here for the model in service and for the next one, so that only codes that
 differ are published, even after a restart in which every history was read again. Codes of all other models
 are ignored, however many there are: of other generations, of another model of the same generation, without a
-hash, or of another shape. The owner of an item whose code they replaced on the topic publishes it again.
+hash, or of another shape. The owner of an item whose code was replaced on the topic publishes it again,
+whatever replaced it: see ``foreign_codes``.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.models.codes import from_words, to_words
+from dch.models.codes import from_words
 from dch.models.model import Model
 from dch.state.item_code_store import ItemCodeStore
 from dch.state.item_index import ItemCodes
@@ -23,16 +23,13 @@ from streams import topics
 from streams.kafka.records import Output
 from streams.messages import ItemCode, encode_item_code
 from streams.settings import WorkerSettings
+from streams.worker.code_columns import Shape, columns_of, hexadecimal, shape_of, shape_of_model
+from streams.worker.foreign_codes import ForeignCodes
 from streams.worker.owners import Owners
 
 Rows = NDArray[np.int32]
 CodeRecords = Iterable[tuple[str, int, ItemCode | None]]
 """Item id, partition and item code; None removes the code."""
-
-Shape = tuple[int, str, int, int]
-"""Generation, its hash, bits and ranking vector size. Only codes of one shape are served together."""
-
-MAX_POPULARITY = 2**31 - 1
 
 ITEMS_PER_REFRESH = 2000
 """Items that are encoded and published at once: about a twentieth of a second. Ratings are applied, and the
@@ -43,9 +40,7 @@ class ItemCodeTable:
     """The item codes on the topic, by generation, and those to publish. Only the ingest thread uses it."""
 
     def __init__(self, settings: WorkerSettings, state: State) -> None:
-        self.owned: frozenset[int] = frozenset()
-        """The partitions of items that this worker encodes."""
-
+        self._owned: frozenset[int] = frozenset()
         self._settings = settings
         self._state = state
         self._next: Shape | None = None  # of the model that is to be served next
@@ -53,30 +48,76 @@ class ItemCodeTable:
         self.owners = Owners(state.known_items, settings.partitions)
         """The owner partition of each item."""
 
+        self._foreign = ForeignCodes()
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions of items that this worker encodes."""
+        return self._owned
+
+    @owned.setter
+    def owned(self, partitions: frozenset[int]) -> None:
+        self._foreign.forget(self._rows_of(self._owned ^ partitions))
+        self._foreign.suspect(self._rows_of(partitions - self._owned))
+        self._owned = partitions
+
     def expect(self, model: Model) -> None:
         """Keep the codes of this model from now on, too, and no longer those of an earlier next one."""
-        self._next = _shape_of_model(model)
+        self._next = shape_of_model(model)
         self._forget_unknown()
 
-    def update(self, records: CodeRecords) -> None:
-        """Take codes read from the topic, and serve those of other workers. Unknown models are ignored."""
-        for shape, group in groupby(records, lambda found: _shape_of(found[2]) if found[2] else None):
-            if shape is None:
-                self._remove([id_ for id_, _, _ in group])
-                continue
-            codes = {id_: code for id_, _, code in group if code is not None}
-            self._note_replaced(shape, self._state.item_rows(list(codes)))
-            if shape in self._known():
-                self._put(shape, codes)
+    def update(self, records: CodeRecords, *, are_repeated: bool = False) -> None:
+        """Take codes read from the topic, and serve those of other workers. Unknown models are ignored.
+
+        Records that are read once more are said to be repeated: whether they are foreign was seen before.
+        """
+        for shape, group in groupby(records, lambda found: shape_of(found[2]) if found[2] else None):
+            codes = [(id_, code) for id_, _, code in group]
+            if shape is None or shape not in self._known():
+                self._take_removal(shape, self._state.item_rows([id_ for id_, _ in codes]), are_repeated)
+            else:
+                self._take_codes(shape, codes, are_repeated)
+
+    def _take_codes(self, shape: Shape, found: list[tuple[str, ItemCode | None]], are_repeated: bool) -> None:
+        """Take codes of a known model."""
+        rows = self._state.intern_items([id_ for id_, _ in found])
+        is_newest, _ = self._note_read(rows, are_repeated)
+        codes = {id_: code for (id_, code), counts in zip(found, is_newest, strict=True) if counts and code}
+        rows = self._state.item_rows(list(codes))
+        self._note_replaced(shape, rows)
+        self._store(shape).put(rows, columns_of(codes.values(), shape))
+        if shape == shape_of_model(self._state.model):
+            self._serve_published(rows[~self._is_owned(rows)])
+
+    def _take_removal(self, shape: Shape | None, rows: Rows, are_repeated: bool) -> None:
+        """Take records that replaced codes on the topic by none, or by those of an unknown model."""
+        is_newest, is_foreign = self._note_read(rows, are_repeated)
+        if shape is None:
+            self._remove(rows[is_newest])
+        else:
+            self._note_replaced(shape, rows[is_newest])
+            self._foreign.note_replaced(rows[is_foreign])
+
+    def _note_read(self, rows: Rows, are_repeated: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which records are newer than all that this worker sent, and which owned ones are foreign."""
+        n_to_come = self._foreign.n_to_come(rows) if are_repeated else self._foreign.note_read(rows)
+        is_foreign = (n_to_come < 0) & self._is_owned(rows)
+        self._foreign.suspect(rows[is_foreign])
+        return n_to_come <= 0, is_foreign
 
     @property
     def n_waiting(self) -> int:
         """Number of items that changed and were not encoded since."""
         return self._state.n_changed_items
 
+    def recheck(self) -> None:
+        """Have owned items encoded again whose code on the topic may be foreign. They must be complete."""
+        self._state.mark_items_changed(self._foreign.suspected())
+
     def refresh(self) -> list[Output]:
         """Encode some of the items that changed; return records of owned codes that differ from the topic."""
         rows = self._state.refresh_items(ITEMS_PER_REFRESH)
+        self._foreign.clear(rows)
         owned = self._is_owned(rows)
         self._serve_published(rows[~owned])
         return self._changed_records(rows[owned])
@@ -92,7 +133,7 @@ class ItemCodeTable:
         """Count the items of other workers that have a code in service and none of this model yet."""
         rows = self._state.items_with_code()
         others = rows[~self._is_owned(rows)]
-        published = self._published.get(_shape_of_model(model))
+        published = self._published.get(shape_of_model(model))
         return len(others) - (0 if published is None else int(np.count_nonzero(published.has_code(others))))
 
     def complete(self, snapshot: Snapshot) -> None:
@@ -100,7 +141,7 @@ class ItemCodeTable:
         self._published = {
             shape: store
             for shape, store in self._published.items()
-            if shape == _shape_of_model(snapshot.model)
+            if shape == shape_of_model(snapshot.model)
         }
         rows = self._all_rows()
         self._serve_published(rows[~self._is_owned(rows)], snapshot)
@@ -110,8 +151,7 @@ class ItemCodeTable:
 
         Codes of their new owner may have been read while they still counted as owned.
         """
-        rows = np.flatnonzero(np.isin(self.owners.all(), list(partitions))).astype(np.int32)
-        self._serve_published(rows)
+        self._serve_published(self._rows_of(partitions))
 
     def items_of(self, partitions: frozenset[int]) -> list[str]:
         """Return the ids of the items that belong to these partitions."""
@@ -123,18 +163,12 @@ class ItemCodeTable:
         return sum(store.nbytes for store in self._published.values())
 
     def _known(self) -> set[Shape | None]:
-        return {_shape_of_model(self._state.model), self._next}
+        return {shape_of_model(self._state.model), self._next}
 
     def _forget_unknown(self) -> None:
         self._published = {
             shape: self._published[shape] for shape in self._published if shape in self._known()
         }
-
-    def _put(self, shape: Shape, found: dict[str, ItemCode]) -> None:
-        rows = self._state.intern_items(list(found))
-        self._store(shape).put(rows, _columns_of(found.values(), shape))
-        if shape == _shape_of_model(self._state.model):
-            self._serve_published(rows[~self._is_owned(rows)])
 
     def _note_replaced(self, shape: Shape, rows: Rows) -> None:
         """Note that the topic holds codes of this shape for some items: it holds one code per item.
@@ -147,8 +181,7 @@ class ItemCodeTable:
             if other != shape and other[0] >= shape[0]:
                 store.remove(rows if other[0] == shape[0] else owned)
 
-    def _remove(self, ids: list[str]) -> None:
-        rows = self._state.item_rows(ids)
+    def _remove(self, rows: Rows) -> None:
         for store in self._published.values():
             store.remove(rows)
         self._state.remove_item_codes(rows[~self._is_owned(rows)])
@@ -158,7 +191,7 @@ class ItemCodeTable:
 
         Rows without a published code stay as they are.
         """
-        published = self._published.get(_shape_of_model((snapshot or self._state).model))
+        published = self._published.get(shape_of_model((snapshot or self._state).model))
         if published is not None and len(rows):
             known = rows[published.has_code(rows)]
             self._state.put_item_codes(known, published.codes(known), snapshot)
@@ -166,18 +199,20 @@ class ItemCodeTable:
     def _changed_records(self, rows: Rows, snapshot: Snapshot | None = None) -> list[Output]:
         """Return records of the codes that differ from the topic, which from now on count as published."""
         model = (snapshot or self._state).model
-        published = self._store(_shape_of_model(model))
+        published = self._store(shape_of_model(model))
         served, known = self._state.item_codes(rows, snapshot), published.codes(rows)
         is_changed = served.present != known.present
         is_changed |= (served.words != known.words).any(axis=1)
         is_changed |= (served.vectors != known.vectors).any(axis=1)
         is_changed |= served.popularity != known.popularity
+        is_changed |= self._foreign.is_replaced(rows)
         if snapshot is not None:  # tell the others not to wait for a code that the next model does not have
             is_changed |= ~served.present & self._have_code(rows)
         changed = rows[is_changed]
         codes = self._state.item_codes(changed, snapshot)
-        self._note_replaced(_shape_of_model(model), changed)
+        self._note_replaced(shape_of_model(model), changed)
         published.put(changed, codes)
+        self._foreign.note_sent(changed)
         return self._records(model, changed, codes)
 
     def _have_code(self, rows: Rows) -> NDArray[np.bool_]:
@@ -190,7 +225,7 @@ class ItemCodeTable:
     def _records(self, model: Model, rows: Rows, codes: ItemCodes) -> list[Output]:
         """Return the records of codes; the columns are converted at once, not row by row."""
         topic, ids = self._settings.topic(topics.ITEM_CODES.name), self._state.known_items()
-        digits = _hexadecimal(from_words(codes.words, model.bits)), _hexadecimal(codes.vectors)
+        digits = hexadecimal(from_words(codes.words, model.bits)), hexadecimal(codes.vectors)
         columns = (
             rows.tolist(),
             self.owners.all()[rows].tolist(),
@@ -224,38 +259,8 @@ class ItemCodeTable:
     def _all_rows(self) -> Rows:
         return np.arange(len(self._state.known_items()), dtype=np.int32)
 
+    def _rows_of(self, partitions: frozenset[int]) -> Rows:
+        return np.flatnonzero(np.isin(self.owners.all(), list(partitions))).astype(np.int32)
+
     def _is_owned(self, rows: Rows) -> NDArray[np.bool_]:
-        return np.isin(self.owners.all()[rows], list(self.owned))
-
-
-def _hexadecimal(columns: NDArray[Any]) -> list[str]:
-    """Return the bytes of each row of (n, width) as hexadecimal digits, (n,)."""
-    width, text = 2 * columns.shape[1] * columns.itemsize, columns.tobytes().hex()
-    return (
-        [text[at : at + width] for at in range(0, len(columns) * width, width)]
-        if width
-        else [""] * len(columns)
-    )
-
-
-def _columns_of(codes: Iterable[ItemCode], shape: Shape) -> ItemCodes:
-    """Return decoded item codes of one shape as columns."""
-    _, _, bits, vector_size = shape
-    codes = list(codes)
-    n = len(codes)
-    packed = bytes.fromhex("".join(code.code for code in codes))
-    vectors = bytes.fromhex("".join(code.vector for code in codes))
-    return ItemCodes(
-        words=to_words(np.frombuffer(packed, np.uint8).reshape(n, bits // 8)),
-        vectors=np.frombuffer(vectors, np.int8).reshape(n, vector_size),
-        popularity=np.array([min(code.positives, MAX_POPULARITY) for code in codes], np.int32),
-        present=np.ones(n, np.bool_),
-    )
-
-
-def _shape_of(code: ItemCode) -> Shape:
-    return code.generation, code.generation_hash, 4 * len(code.code), len(code.vector) // 2
-
-
-def _shape_of_model(model: Model) -> Shape:
-    return model.generation, model.generation_hash, model.bits, model.item_tower.vector_size
+        return np.isin(self.owners.all()[rows], list(self._owned))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.kafka import Partition
+from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.settings import WorkerSettings
 from streams.worker import global_tables
@@ -15,6 +16,7 @@ from streams.worker.global_tables import GlobalTables
 
 SETTINGS = WorkerSettings(partitions=2)
 BAD = b"no JSON"
+KEYS = {partition_for(key, 2): key for key in (b"i0", b"i1", b"i2", b"i3")}
 
 
 class Group:
@@ -84,7 +86,14 @@ def log_of(n):
     good = {"items": b"{}", "item-codes": None, "models": BAD}
     return {
         place: [
-            Record(place.topic, place.partition, at, b"i1", BAD if at % 2 else good[place.topic], 1)
+            Record(
+                place.topic,
+                place.partition,
+                at,
+                KEYS[place.partition],
+                BAD if at % 2 else good[place.topic],
+                1,
+            )
             for at in range(n)
         ]
         for place in places
