@@ -145,7 +145,7 @@ def question(
     Raises:
         ConfigError: k, the strategy or the share is out of range.
     """
-    _check(k, strategy, new_item_share)
+    _check(k, strategy)
     return Question(query, k, _used(query, strategy), skip, only, reserved_positions(k, new_item_share))
 
 
@@ -221,7 +221,7 @@ def _used(query: Query, strategy: Strategy | None) -> Strategy:
     return strategy
 
 
-def _check(k: int, strategy: str | None, new_item_share: float) -> None:
+def _check(k: int, strategy: str | None) -> None:
     try:
         operator.index(k)
     except TypeError:
@@ -230,8 +230,6 @@ def _check(k: int, strategy: str | None, new_item_share: float) -> None:
         raise ConfigError(f"k must be at least 1, got {k}")
     if strategy is not None and strategy not in STRATEGIES:
         raise ConfigError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
-    if not 0 <= new_item_share <= 1:
-        raise ConfigError(f"new_item_share must be from 0 to 1, got {new_item_share}")
 
 
 def _searches_all(asked: Question) -> bool:

@@ -17,6 +17,7 @@ from dch.data.ids import id_texts
 from dch.data.ratings import Ratings
 from dch.models.model import Model
 from dch.queries import Query, query_history, query_item, query_user
+from dch.search.reserved_positions import require_share
 from dch.state.restore import fold_in_ratings, restore
 from dch.state.snapshot import Snapshot
 from dch.state.state import State, known_rows
@@ -26,6 +27,7 @@ class Recommender:
     """Recommends items to users from a model and the ratings folded in so far."""
 
     def __init__(self, model: Model, *, new_item_share: float = 0.0) -> None:
+        require_share(new_item_share)
         self.state = State(model)
         self.new_item_share = new_item_share
         """Minimum share of a list, 0 to 1, that goes to items which the fit never saw."""

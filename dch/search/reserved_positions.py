@@ -5,9 +5,12 @@ usual order again; a list with neighbours has them at its end. A list that alrea
 not change.
 """
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.errors import ConfigError
 from dch.jit import kernel
 from dch.models.towers import Floats, Ints
 from dch.search.order import Integers, sort_results
@@ -17,8 +20,22 @@ def reserved_positions(k: int, share: float) -> int:
     """Return how many of k positions this share is, rounded, halves up.
 
     A short list has none of a small share: one position is more than the share that was asked for.
+
+    Raises:
+        ConfigError: as for ``require_share``.
     """
+    require_share(share)
     return int(share * k + 0.5)
+
+
+def require_share(share: float) -> None:
+    """Require that a share of new items is one.
+
+    Raises:
+        ConfigError: it is not a number from 0 to 1.
+    """
+    if not isinstance(share, Real) or isinstance(share, bool) or not 0 <= share <= 1:
+        raise ConfigError(f"new_item_share must be from 0 to 1, got {share!r}")
 
 
 @kernel

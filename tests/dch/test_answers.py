@@ -140,10 +140,28 @@ def test_an_item_has_no_heavy_bits_so_its_nearest_codes_are_the_plain_ones():
     assert [hit.score for hit in plain.hits] == [8 - 2 * hit.distance for hit in plain.hits]
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_share_out_of_range_is_refused(share):
-    with pytest.raises(ConfigError, match="new_item_share must be from 0 to 1"):
+@pytest.mark.parametrize(
+    "share", [-0.1, 1.1, float("nan"), "0.1", "x", [0.1], 1j, True, np.array([0.1, 0.2])]
+)
+def test_a_share_that_is_no_number_from_0_to_1_is_refused(share):
+    refused = pytest.raises(ConfigError, match="new_item_share must be from 0 to 1, got")
+    with refused:
         filled().recommend("u0", new_item_share=share)
+    with refused:
+        filled().answer(query_item(filled().state, "i0"), 5, new_item_share=share)
+    with refused:
+        Recommender(random_model(), new_item_share=share)
+    recommender = filled()
+    recommender.new_item_share = share
+    with refused:
+        recommender.recommend("u0")
+
+
+def test_the_share_of_a_recommender_is_no_none_and_may_be_of_numpy():
+    with pytest.raises(ConfigError, match="new_item_share must be from 0 to 1, got None"):
+        Recommender(random_model(), new_item_share=None)
+    half = np.float32(0.5)
+    assert filled(new_item_share=half).recommend("u0", 4) == filled(new_item_share=0.5).recommend("u0", 4)
 
 
 EVENTS = st.lists(
