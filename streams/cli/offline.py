@@ -22,6 +22,7 @@ from streams.cli.file_options import with_file_options
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
+    from dch import Ratings
     from dch.config import DchConfig
     from dch.evaluation import Report
 
@@ -63,7 +64,7 @@ def train(
     file_options: Mapping[str, Any],
 ) -> None:
     """Fit a model to a file of ratings and save it with the codes of all users and items."""
-    from dch import Ratings, Recommender
+    from dch import Recommender
     from dch.config import DchConfig
 
     config = DchConfig(
@@ -73,8 +74,7 @@ def train(
         threads=threads,
         neighbours=parse_neighbours(neighbours),
     )
-    require_input(ratings)
-    found, console = Ratings.read(ratings, **file_options), Console(soft_wrap=True, highlight=False)
+    found, console = _read(ratings, file_options), Console(soft_wrap=True, highlight=False)
     console.print(f"{len(found):,} ratings of {found.n_items:,} items by {found.n_users:,} users")
     require_model_folder(out)
     recommender = Recommender.fit(found, config=config, progress=True)
@@ -157,16 +157,12 @@ def _split_here(
     protocol: str,
     relevant_from: float | None,
 ) -> "Report":
-    from dch import Ratings
     from dch.evaluation import evaluate_holdout, evaluate_prequential
 
     if protocol not in PROTOCOLS:
         raise SettingsError(f"--protocol must be {' or '.join(PROTOCOLS)}, got {protocol!r}")
-    require_input(path)
     measure = evaluate_holdout if protocol == "holdout" else evaluate_prequential
-    return measure(
-        Ratings.read(path, **file_options), config, seeds=seeds, relevant_from=relevant_from, progress=True
-    )
+    return measure(_read(path, file_options), config, seeds=seeds, relevant_from=relevant_from, progress=True)
 
 
 def _fixed_split(
@@ -176,13 +172,28 @@ def _fixed_split(
     seeds: Sequence[int],
     relevant_from: float | None,
 ) -> "Report":
-    from dch import Ratings
     from dch.evaluation import evaluate_fixed_split
 
     for path in paths:
         require_input(path)
-    train, test = (Ratings.read(path, **file_options) for path in paths)
+    train, test = (_read(path, file_options) for path in paths)
     return evaluate_fixed_split(train, test, config, seeds=seeds, relevant_from=relevant_from, progress=True)
+
+
+def _read(path: Path, file_options: Mapping[str, Any]) -> "Ratings":
+    """Read ratings; a file without any would be named by none of the errors that follow.
+
+    Raises:
+        SettingsError: there is no such file, or it holds no ratings.
+        RatingsError: it cannot be read.
+    """
+    from dch import Ratings
+
+    require_input(path)
+    found = Ratings.read(path, **file_options)
+    if not len(found):
+        raise SettingsError(f"{path} holds no ratings; give a file with at least one")
+    return found
 
 
 def _print(report: "Report") -> None:

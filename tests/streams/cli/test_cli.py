@@ -6,6 +6,8 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dch import Recommender
@@ -351,6 +353,40 @@ def test_topics_are_created_and_checked(dch, broker, prefix):
     assert f"topic {prefix}ratings has 3 partitions, expected 4" in differs.err
     admin = Admin(KafkaSettings(bootstrap_servers=broker))
     admin.delete([name for name in admin.partitions() if name.startswith(prefix)])
+
+
+NO_RATINGS = ("empty.jsonl", "empty.dat", "blank.jsonl", "list.json", "header.csv", "no_rows.parquet")
+
+
+def write_without_ratings(folder, name):
+    """Write a valid file without a rating, and one with some."""
+    names = ("user", "item", "rating", "timestamp")
+    texts = {"blank.jsonl": "\n\n", "list.json": "[]", "header.csv": ",".join(names)}
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({column: pa.array([], pa.int64()) for column in names}), folder / name)
+    else:
+        (folder / name).write_text(texts.get(name, ""))
+    (folder / "good.csv").write_text("user,item,rating,timestamp\n" + "u1,i1,5,1700000000\n")
+    return folder / name
+
+
+@pytest.mark.parametrize("name", NO_RATINGS)
+def test_a_file_without_ratings_is_named_by_every_command_before_any_work(dch, tmp_path, name):
+    file = write_without_ratings(tmp_path, name)
+    good = tmp_path / "good.csv"
+    for command in (
+        ("train", file, "--out", tmp_path / "model"),
+        ("evaluate", file),
+        ("evaluate", file, "--protocol", "prequential"),
+        ("evaluate", "--train", file, "--test", good),
+        ("evaluate", "--train", good, "--test", file),
+    ):
+        ran = dch(*command)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == f"dch: {file} holds no ratings; give a file with at least one\n"
+    demo = dch("demo", "--data", file)
+    assert demo.code == 2
+    assert f"the demo needs at least 1,000 ratings, {file} has 0" in demo.err
 
 
 @pytest.mark.broker
