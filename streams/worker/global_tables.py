@@ -23,7 +23,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
-from streams.messages import FeatureRecord, decode_item, decode_item_code
+from streams.messages import FeatureRecord, ItemCode, decode_item, decode_item_code
 from streams.messages.fields import key_id
 from streams.messages.item_codes import UNREADABLE
 from streams.settings import WorkerSettings
@@ -127,18 +127,21 @@ class GlobalTables:
         Raises:
             BadRecord: the record is bad, or in another partition than its item, where no owner replaces it.
         """
-        item, codes = key_id(record.key), batch.repeated_codes if self._is_repeated(record) else batch.codes
+        try:
+            item, code = decode_item_code(record)
+        except BadRecord:
+            self._add_code(key_id(record.key), record, UNREADABLE, batch)
+            raise
+        self._add_code(item, record, code, batch)
+        self._has_missed_codes |= code is not None and self._fetcher.may_be_next(code)
+
+    def _add_code(self, item: str, record: Record, code: ItemCode | None, batch: TableBatch) -> None:
         owner = partition_for(item.encode(), self._context.settings.partitions)
         if record.partition != owner:
             fault = f"found in partition {record.partition}, but the item belongs to partition {owner}"
             raise BadRecord("key", fault, reason="key")
-        try:
-            _, code = decode_item_code(record)
-        except BadRecord:
-            codes.append((item, owner, UNREADABLE))
-            raise
-        codes.append((item, owner, code))
-        self._has_missed_codes |= code is not None and self._fetcher.may_be_next(code)
+        is_repeated = self._read_before and self._is_repeated(record)
+        (batch.repeated_codes if is_repeated else batch.codes).append((item, owner, code))
 
     def _read_missed_codes(self) -> None:
         """Read `item-codes` again if it may hold codes of a model that was not known when they were read.
