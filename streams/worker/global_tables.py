@@ -101,10 +101,11 @@ class GlobalTables:
                 self._read_pointer(record)
         if model := self._fetcher.fetch_newest():
             self._enqueue(model)
-            self._read_missed_codes()
         batch = self.decode([record for record in records if record.topic != self._models.topic])
         if batch.items or batch.codes or batch.repeated_codes:
             self._enqueue(batch)
+        if model:
+            self._read_missed_codes()
         for name, count in ((self._items, len(batch.items)), (self._codes, _n_readable(batch))):
             count_events(self._context.settings, name, applied=count)
 

@@ -12,6 +12,7 @@ from streams.kafka import BEGINNING, Partition
 from streams.kafka.records import Record
 from streams.messages import ItemCode, ModelPointer, encode_item_code, encode_model_pointer, is_followed
 from streams.messages.fields import MAX_GENERATION
+from streams.messages.item_codes import UNREADABLE
 from streams.messages.models import MAX_FOLLOWED
 from streams.metrics import MODEL_LOAD_FAILURES, MODELS_REFUSED
 from streams.settings import WorkerSettings
@@ -313,3 +314,23 @@ def test_codes_that_came_before_their_model_are_read_again_once_it_is_loaded(giv
     log.starts = None
     tables.process([record_of(third)])
     assert log.starts is None, "no codes were missed"
+
+
+def test_codes_that_are_read_together_with_a_model_count_as_read_for_the_first_time(given):
+    """The topic is read again from its beginning, and their bad ones would get no dead letter then."""
+    models, codes = Partition("models", 0), Partition("item-codes", 0)
+    log = Tables(positions={models: 1, codes: 9}, ends={codes: 11})
+    tables = GlobalTables(given.context, log, None)
+    first, second = given.upload(1), given.upload(2)
+    tables.process([record_of(first)])
+    code = ItemCode(2, "00" * 8, 1, 1, generation_hash=second.generation_hash)
+    tables.process([Record("item-codes", 0, 8, b"i1", encode_item_code(code), T)])
+    log.found["positions"] = {models: 2, codes: 11}
+    bad = Record("item-codes", 0, 10, b"i1", b"{", T)
+    together = [record_of(second), Record("item-codes", 0, 9, b"i1", encode_item_code(code), T), bad]
+    tables.process(together)
+    assert log.starts[codes] == BEGINNING
+    batch = list(given.context.table_queue.queue)[-1]
+    assert batch.codes == [("i1", 0, code), ("i1", 0, UNREADABLE)]
+    assert batch.repeated_codes == []
+    assert [record for record, _ in tables._bad] == [bad]
