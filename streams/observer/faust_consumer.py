@@ -6,6 +6,7 @@ cannot be ended while a broker is away.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from faust.types import TP
 from faust.types.tuples import Message
 from mode.threads import WorkerThread
 from mode.types import ServiceT
+
+log = logging.getLogger("streams.observer")
 
 MAX_BATCH = 500
 """Messages that are handed over at a time; between two batches other tasks of the event loop run."""
@@ -45,6 +48,22 @@ class BatchConsumer(Consumer):
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return DaemonConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Go to the committed offsets; where one is beyond the end, to the beginning of what is left.
+
+        Such a topic was created again, or has lost its last records. Faust would leave out all records up to
+        the committed offset without a word. What was counted before does not count twice.
+        """
+        await super().perform_seek()
+        found = {tp: offset for tp, offset in self._read_offset.items() if offset}
+        ends = await self.highwaters(*found) if found else {}
+        beyond = [tp for tp, offset in found.items() if offset > ends.get(tp, offset)]
+        for tp, beginning in (await self.earliest_offsets(*beyond) if beyond else {}).items():
+            text = "read from the beginning: the committed offset is beyond the end topic=%s partition=%d"
+            log.warning(text + " committed=%d end=%d", tp.topic, tp.partition, found[tp], ends[tp])
+            self._committed_offset[tp] = None
+            await self.seek(tp, beginning)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Warn if nothing is fetched. Faust would also warn that no stream is busy, and there is none."""

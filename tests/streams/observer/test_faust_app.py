@@ -9,7 +9,7 @@ import pytest
 from faust.types import TP
 from prometheus_client import REGISTRY
 
-from streams.errors import BrokerUnavailableError, DeliveryError
+from streams.errors import BrokerUnavailableError, DeliveryError, TopicError
 from streams.kafka import BEGINNING, Patience
 from streams.kafka.end_offsets import End
 from streams.kafka.outbox import Outbox
@@ -355,6 +355,60 @@ def test_batches_are_read_in_order_and_offsets_without_a_message_are_gaps(tmp_pa
     asyncio.run(consumer._drain_messages(SimpleNamespace(should_stop=False)))
     assert consumer.taken == [[(0, 5), (1, 0), (0, 6)], [(0, 9), (1, 1), (1, 2), (1, 3)]]
     assert consumer.gaps == [(0, 7, 8)]
+
+
+def test_a_partition_whose_committed_offset_is_beyond_its_end_is_read_from_its_beginning(caplog):
+    """Its topic was created again. Faust alone leaves out what comes before the committed offset."""
+    same, shorter, new = (TP("t-served", number) for number in range(3))
+
+    class Thread:
+        """What Faust's consumer asks of its thread."""
+
+        async def seek_to_committed(self):
+            return {same: 5, shorter: 9, new: None}
+
+        async def highwaters(self, *partitions):
+            assert set(partitions) == {same, shorter}
+            return {same: 5, shorter: 4}
+
+        async def earliest_offsets(self, *partitions):
+            assert partitions == (shorter,)
+            return {shorter: 2}
+
+        def seek(self, partition, offset):
+            sought.append((partition, offset))
+
+    class Faust(BatchConsumer):
+        def __init__(self):
+            self._thread, self.log = Thread(), SimpleNamespace(dev=lambda *found: None)
+            self._read_offset, self._committed_offset = (defaultdict(lambda: None) for _ in range(2))
+
+        async def _add_gap(self, tp, first, last):
+            raise AssertionError("nothing lies between")
+
+    sought, consumer = [], Faust()
+
+    async def work():
+        await consumer.perform_seek()
+        return [await consumer._is_next(*place) for place in ((same, 4), (same, 5), (shorter, 2), (new, 0))]
+
+    assert asyncio.run(work()) == [False, True, True, True]
+    assert sought == [(shorter, 2)]
+    assert consumer._committed_offset[same] == 5
+    assert consumer._committed_offset[shorter] is None
+    assert "beyond the end topic=t-served partition=1 committed=9 end=4" in caplog.text
+
+
+def test_partitions_that_were_added_end_the_observer_because_they_have_no_changelog(tmp_path):
+    async def work(app, broker):
+        await assign(app, 0, SETTINGS.partitions)
+        await until(lambda: app.failure)
+        return app.failure
+
+    n = SETTINGS.partitions
+    failure = with_app(work, tmp_path)
+    assert isinstance(failure, TopicError)
+    assert f"topic t-served has {n + 1} partitions, expected {n}" in str(failure)
 
 
 def test_a_changelog_that_cannot_be_read_stops_the_observer(tmp_path, monkeypatch):

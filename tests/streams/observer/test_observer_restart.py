@@ -208,6 +208,24 @@ def test_a_kill_between_changelog_and_commit_counts_nothing_twice_and_loses_noth
 
 
 @pytest.mark.prove
+def test_served_that_was_created_again_is_counted_from_its_beginning(log):
+    """The committed offsets are beyond its end. What the changelog holds stays counted."""
+    whole = [traffic(30 + at, 400, step_ms=MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
+    log.send([records[:300] for records in whole])
+    with observer(log.settings):
+        eventually(log.all_counted, 120)
+    admin, name = Admin(log.settings), log.settings.topic("served")
+    admin.delete([name])
+    eventually(lambda: name not in admin.partitions(), 30)
+    topics.create(admin, log.settings)
+    log.send([records[300:] for records in whole])
+    with observer(log.settings):
+        eventually(lambda: log.committed() == sum(len(records) - 300 for records in whole), 120)
+        expected = expected_windows(whole)
+        eventually(lambda: shown_windows(log.settings.metrics_port) == expected, 60, every_s=0.5)
+
+
+@pytest.mark.prove
 def test_two_observers_share_the_partitions_and_one_takes_over_those_of_a_killed_one(log):
     whole = [traffic(20 + at, 400, step_ms=MINUTE_MS, partition=at) for at in range(N_PARTITIONS)]
     log.send([records[:200] for records in whole])
