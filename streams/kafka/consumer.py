@@ -16,7 +16,7 @@ from confluent_kafka import Consumer as ConfluentConsumer
 
 from streams.errors import BrokerUnavailableError, StoppedError, StreamError
 from streams.kafka import offset_queries
-from streams.kafka.admin import wait_for_topics
+from streams.kafka.admin import partition_counts, wait_for_topics
 from streams.kafka.broker_errors import (
     AUTHORIZATION,
     Right,
@@ -229,6 +229,10 @@ class Consumer:
     def beginning_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset of the first retained record of each partition."""
         return self._look_up(list(partitions), BEGINNING)
+
+    def partition_counts(self) -> Mapping[str, int]:
+        """Return the number of partitions of every existing topic that this user may describe."""
+        return partition_counts(self._client, self._patience, self._problems, serve=self._serve)
 
     def lag(self) -> dict[Partition, Unread]:
         """Return how many records of each assigned partition are unread, as far as that is known.

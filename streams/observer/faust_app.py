@@ -17,6 +17,7 @@ from faust.types import StreamT
 from faust.types.tuples import Message
 
 from streams import topics
+from streams.errors import TopicError
 from streams.kafka import Partition, Patience
 from streams.kafka.end_offsets import EndOffsets
 from streams.kafka.lag import Lag, Unread, now_ms
@@ -71,7 +72,7 @@ class ObserverApp:
         self._newest: dict[int, Record] = {}  # by partition: the last record that was counted
         self._lag = Lag(settings.prefix)
         self._ends = EndOffsets(settings, "read_uncommitted")  # as Faust reads
-        self._generation, self._owned = 0, list[int]()
+        self._generation, self._owned, self._n_partitions = 0, list[int](), settings.partitions
         self._is_assigned, self._is_restored = asyncio.Event(), asyncio.Event()
         self.observer = Observer()
         self._changelog_name = settings.topic(topics.OBSERVER_CHANGELOG.name)
@@ -183,6 +184,9 @@ class ObserverApp:
             await self._is_assigned.wait()
             self._is_assigned.clear()
             generation, owned = self._generation, self._owned
+            if owned and owned[-1] >= self._n_partitions:  # it has no changelog
+                name = self._source.get_topic_name()
+                raise TopicError(topics.partitions_text(name, owned[-1] + 1, self._n_partitions))
             if await self._changelog.read(owned, lambda: generation == self._generation):  # noqa: B023
                 self.observer.restored(owned)
                 self._read, self._newest = dict(self._changelog.committed), {}

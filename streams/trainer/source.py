@@ -18,6 +18,7 @@ from dch.errors import ArtifactError
 from streams import artifacts, topics
 from streams.errors import BadRecord
 from streams.kafka import BEGINNING, Consumer, Partition, Patience
+from streams.kafka.added_partitions import AddedPartitions
 from streams.kafka.lag import Lag
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
@@ -65,6 +66,7 @@ class Source:
         self._consumer = consumer or Consumer(
             settings, group=settings.group_of("trainer"), start="earliest", patience=self.patience
         )
+        self._added = AddedPartitions(settings, self._consumer)
         self._followed: ModelPointer | None = None  # the pointer of ``in_service``, as it was read
         self._announced: list[ModelPointer] = []  # oldest first, those of one generation in their order
         self._must_look, self._looked_at = False, -math.inf
@@ -85,6 +87,7 @@ class Source:
     def read(self) -> bool:
         """Read the next records; return whether another model is in service."""
         before = self.in_service
+        self._added.refuse()
         records = self._consumer.poll(POLL_S)
         self._show_lag(records)
         self.log.add_ratings([record for record in records if record.topic == self._ratings])

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from streams import topics
 from streams.errors import BadRecord
 from streams.kafka import BEGINNING, Consumer, Partition, Producer
+from streams.kafka.added_partitions import AddedPartitions
 from streams.kafka.dead_letters import without_value
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
@@ -65,6 +66,7 @@ class GlobalTables:
             for name in (self._items, self._codes)
             for number in range(settings.partitions)
         ]
+        self._added = AddedPartitions(settings, consumer)
         self._fetcher = ModelFetcher(context)
         self._has_missed_codes = False  # of models that were not known when their codes were read
         self._read_before: dict[Partition, int] = {}  # of records read again: their bad ones are known
@@ -162,6 +164,7 @@ class GlobalTables:
         self._to_end.begin(self._consumer, starts)
 
     def _poll(self) -> list[Record]:
+        self._added.refuse()
         records = self._consumer.poll(POLL_S)
         self._to_end.note(self._consumer)
         return records
