@@ -23,13 +23,13 @@ class ForeignCodes:
 
     def __init__(self) -> None:
         self._n_to_come, self._suspected = GrowingArray(np.int32), GrowingArray(np.bool_)
-        self._replaced = GrowingArray(np.bool_)  # by something that no worker takes for a code
+        self._replaced = GrowingArray(np.bool_)  # by what no worker takes for a code
         self._n_rows = 0
 
     def note_sent(self, rows: Rows) -> None:
         """Note one own record of each of these distinct rows."""
         self._counts(rows)[rows] += 1
-        self._replaced.first(self._n_rows)[rows] = False
+        self.note_newest(rows, is_code=True)
 
     def note_read(self, rows: Rows) -> NDArray[np.int32]:
         """Note records that were read; return how many own ones are to come after them, (n,).
@@ -51,16 +51,15 @@ class ForeignCodes:
         """Note that the topic may hold a foreign record of these rows, (n,)."""
         self._marks(rows)[rows] = True
 
-    def note_replaced(self, rows: Rows) -> None:
-        """Note that the topic holds of these rows, (n,), what no worker takes for a code or its removal.
+    def note_newest(self, rows: Rows, *, is_code: bool) -> None:
+        """Note whether workers take the newest record of each of these rows, (n,), for a code or its removal.
 
-        Another worker may still serve what was there before, so even an item without a code is written.
+        Where they do not, they may still serve what was there before it. Even the removal has to be written.
         """
-        self.suspect(rows)
-        self._replaced.first(self._n_rows)[rows] = True
+        self._replaced.first(self._reserve(rows))[rows] = not is_code
 
     def is_replaced(self, rows: Rows) -> NDArray[np.bool_]:
-        """Return which rows were replaced and not sent since, (n,)."""
+        """Return which rows hold on the topic what is neither a code nor its removal, (n,)."""
         return self._replaced.first(self._reserve(rows))[rows]
 
     def clear(self, rows: Rows) -> None:
@@ -68,10 +67,9 @@ class ForeignCodes:
         self._marks(rows)[rows] = False
 
     def forget(self, rows: Rows) -> None:
-        """Forget everything about rows that get another owner, (n,)."""
+        """Forget what was sent and suspected of rows that get another owner, (n,)."""
         self.clear(rows)
         self._counts(rows)[rows] = 0
-        self._replaced.first(self._n_rows)[rows] = False
 
     def suspected(self) -> Rows:
         """Return the suspected rows, (n,) ascending."""

@@ -81,7 +81,7 @@ class ItemCodeTable:
     def _take_codes(self, shape: Shape, found: list[tuple[str, ItemCode | None]], are_repeated: bool) -> None:
         """Take codes of a known model."""
         rows = self._state.intern_items([id_ for id_, _ in found])
-        is_newest, _ = self._note_read(rows, are_repeated)
+        is_newest = self._note_read(rows, are_repeated, is_code=True)
         codes = {id_: code for (id_, code), counts in zip(found, is_newest, strict=True) if counts and code}
         rows = self._state.item_rows(list(codes))
         self._note_replaced(shape, rows)
@@ -91,19 +91,19 @@ class ItemCodeTable:
 
     def _take_removal(self, shape: Shape | None, rows: Rows, are_repeated: bool) -> None:
         """Take records that replaced codes on the topic by none, or by those of an unknown model."""
-        is_newest, is_foreign = self._note_read(rows, are_repeated)
+        is_newest = self._note_read(rows, are_repeated, is_code=shape is None)
         if shape is None:
             self._remove(rows[is_newest])
         else:
             self._note_replaced(shape, rows[is_newest])
-            self._foreign.note_replaced(rows[is_foreign])
 
-    def _note_read(self, rows: Rows, are_repeated: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which records are newer than all that this worker sent, and which owned ones are foreign."""
+    def _note_read(self, rows: Rows, are_repeated: bool, *, is_code: bool) -> NDArray[np.bool_]:
+        """Return which records are newer than all that this worker sent, (n,), and suspect foreign ones."""
         n_to_come = self._foreign.n_to_come(rows) if are_repeated else self._foreign.note_read(rows)
-        is_foreign = (n_to_come < 0) & self._is_owned(rows)
-        self._foreign.suspect(rows[is_foreign])
-        return n_to_come <= 0, is_foreign
+        self._foreign.suspect(rows[(n_to_come < 0) & self._is_owned(rows)])
+        is_newest = n_to_come <= 0
+        self._foreign.note_newest(rows[is_newest], is_code=is_code)
+        return is_newest
 
     @property
     def n_waiting(self) -> int:

@@ -161,6 +161,15 @@ LATE = [
 ]
 """A swap while the own code of the model before it is on the topic and was not read back."""
 
+LOST = [
+    ("foreign", GHOST, "in service"),
+    ("read", 1),
+    ("foreign", GHOST, "older"),
+    ("read", 1),
+    ("lose",),
+]
+"""An item without a code that others list by a foreign one, which nobody can see on the topic any more."""
+
 items = st.sampled_from(ITEMS)
 steps = st.one_of(
     st.tuples(
@@ -181,6 +190,8 @@ steps = st.one_of(
 
 @given(st.lists(steps, max_size=25))
 @example(LATE)
+@example(LOST)
+@example([*LOST[:2], ("lose",), ("foreign", GHOST, "rival"), ("read", 1), ("gain",)])
 @example_settings(max_examples=300)
 def test_the_topic_ends_with_the_codes_of_the_owner_whatever_others_write_and_however_late_it_reads(script):
     owner = Owner([])
