@@ -173,6 +173,13 @@ class DchConfig:
     standard errors.
     """
 
+    vector_teacher_neighbours: float | None = None
+    """The same share in what ranking vectors learn, from 0 to 1.
+
+    None: that of ``teacher_neighbours``, or 0 where the model may have neighbours of its own, because vectors
+    then need not hold what these tell.
+    """
+
     # Neighbours
 
     neighbours: int | None = None
@@ -241,8 +248,9 @@ class DchConfig:
         _check(self, "vector_size", 0 <= self.vector_size <= MAX_VECTOR_SIZE, f"from 0 to {MAX_VECTOR_SIZE}")
         for name in ("user_dropout", "item_dropout", "feature_dropout", "cold_share", "teacher_share"):
             _check(self, name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
-        share = self.teacher_neighbours
-        _check(self, "teacher_neighbours", share is None or 0 <= share <= 1, "from 0 to 1, or None")
+        for name in ("teacher_neighbours", "vector_teacher_neighbours"):
+            share = getattr(self, name)
+            _check(self, name, share is None or 0 <= share <= 1, "from 0 to 1, or None")
         for name in ("validation_users", "refit_share"):
             _check(self, name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
 

@@ -21,7 +21,13 @@ from dch.experiments.atomic_files import digest_of, read_json, size_of, write_js
 from dch.experiments.job_store import JobStore
 from dch.models.model import Model
 
-LATER_SETTINGS = ("neighbours", "teacher_neighbours", "relaxed_users", "regress_features")
+LATER_SETTINGS = (
+    "neighbours",
+    "teacher_neighbours",
+    "vector_teacher_neighbours",
+    "relaxed_users",
+    "regress_features",
+)
 """Settings that fits of earlier versions did not have, and that are off without them."""
 
 

@@ -12,6 +12,7 @@ from dch.training.batches import BagDropout, DroppedRatings, bags_with_dropout, 
 from dch.training.embedding_bag import BagBatch
 from dch.training.ranking_loss import (
     NOT_SAMPLED,
+    Cells,
     dropped_cells,
     kept_cells,
     ranking_loss,
@@ -60,7 +61,7 @@ class RankingSteps:
         temperature = config.temperature * max(teacher.typical_score(bags[0]), MIN_TYPICAL_SCORE)
         self._teacher_users = torch.from_numpy(teacher.users / np.float32(temperature)).to(device)
         self._teacher_items = torch.from_numpy(teacher.items).to(device)
-        self._neighbours = teacher.neighbours
+        self._neighbours, self._shares = teacher.neighbours, neighbour_shares(config)
         self._users = shuffled_batches(len(bags[0]), config.batch, rng)
         logit = INITIAL_LOGIT * (RELAXED_FACTOR if config.relaxed_users else 1.0)
         self.scale = nn.Parameter(torch.tensor(logit / config.bits, device=device))
@@ -77,12 +78,7 @@ class RankingSteps:
         user_batch, dropped, item_batch = self._draw_bags(users, items)
         kept = kept_cells(user_batch, column_of)
         with torch.no_grad():
-            target = target_distribution(
-                self._teacher_logits(users, items),
-                kept,
-                dropped_cells(dropped, column_of),
-                teacher_share=self._config.teacher_share,
-            )
+            target, vector_target = self._targets(users, items, kept, dropped_cells(dropped, column_of))
         user_relaxed, user_vectors = self._nets[0].codes_and_vectors(user_batch)
         item_relaxed, item_vectors = self._nets[1].codes_and_vectors(item_batch)
         item_signs = hard_sign(item_relaxed)
@@ -91,20 +87,34 @@ class RankingSteps:
         if self._config.uniformity_weight:
             loss = loss + self._config.uniformity_weight * uniformity_loss(item_signs)
         if self._config.vector_size:
-            vector_loss = ranking_loss(user_vectors @ item_vectors.T, target, kept)
+            vector_loss = ranking_loss(user_vectors @ item_vectors.T, vector_target, kept)
             loss = loss + self._config.vector_weight * vector_loss
         return loss
 
-    def _teacher_logits(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> Tensor:
-        """Return the teacher's scores divided by their temperature, (batch, sampled)."""
-        logits = self._teacher_users[users] @ self._teacher_items[items].T
+    def _targets(
+        self, users: NDArray[np.int64], items: NDArray[np.int64], kept: Cells, dropped: Cells
+    ) -> tuple[Tensor, Tensor]:
+        """Return what codes and what vectors learn, (batch, sampled) each; one tensor if both are equal."""
+        by_factors = self._teacher_users[users] @ self._teacher_items[items].T
+        by_neighbours = self._by_neighbours(users, items)
+        targets = {
+            share: target_distribution(
+                _mixed(by_factors, by_neighbours, share),
+                kept,
+                dropped,
+                teacher_share=self._config.teacher_share,
+            )
+            for share in set(self._shares)
+        }
+        return targets[self._shares[0]], targets[self._shares[1]]
+
+    def _by_neighbours(self, users: NDArray[np.int64], items: NDArray[np.int64]) -> Tensor | None:
+        """Return the scores by item-to-item weights divided by their temperature, (batch, sampled)."""
         if self._neighbours is None:
-            return logits
-        share = self._config.teacher_neighbours or 0.0
-        scores = torch.from_numpy(self._neighbours.scores(users, items)).to(logits.device)
-        return logits.mul_(1 - share).add_(
-            scores, alpha=share / (NEIGHBOUR_TEMPERATURE * self._neighbours.typical_score)
-        )
+            return None
+        scores = self._neighbours.scores(users, items)
+        scores /= np.float32(NEIGHBOUR_TEMPERATURE * self._neighbours.typical_score)
+        return torch.from_numpy(scores).to(self._teacher_users.device)
 
     def _draw_bags(
         self, users: NDArray[np.int64], items: NDArray[np.int64]
@@ -118,3 +128,19 @@ class RankingSteps:
         n = len(self._bags[1])
         sampled = max(self._config.sampled_items, min(n // 10, MAX_SAMPLED))
         return self._rng.choice(n, min(n, sampled), replace=False)
+
+
+def neighbour_shares(config: DchConfig) -> tuple[float, float]:
+    """Return the share of item-to-item weights in what codes and in what ranking vectors learn."""
+    of_codes, of_vectors = config.teacher_neighbours or 0.0, config.vector_teacher_neighbours
+    if of_vectors is None:
+        is_alone = config.neighbours == 0 or not config.vector_size
+        of_vectors = of_codes if is_alone else 0.0
+    return of_codes, of_vectors
+
+
+def _mixed(by_factors: Tensor, by_neighbours: Tensor | None, share: float) -> Tensor:
+    """Return the scores by factors, mixed with those by item-to-item weights where there are some."""
+    if by_neighbours is None:
+        return by_factors
+    return by_factors.mul(1 - share).add_(by_neighbours, alpha=share)

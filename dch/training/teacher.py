@@ -79,7 +79,7 @@ def fit_teacher(user_bags: TrainingBags, config: DchConfig) -> Teacher:
         )
         model.fit(weights, show_progress=False)
     factors = np.asarray(model.user_factors, np.float32), np.asarray(model.item_factors, np.float32)
-    if not config.teacher_neighbours:
+    if not config.teacher_neighbours and not config.vector_teacher_neighbours:
         return Teacher(*factors)
     return Teacher(*factors, neighbours=NeighbourTeacher(user_bags, n_threads=torch.get_num_threads()))
 

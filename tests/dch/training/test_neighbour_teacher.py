@@ -11,7 +11,7 @@ from dch.training import neighbour_teacher, ranking_steps
 from dch.training.initial_weights import random_weights
 from dch.training.neighbour_solver import fit_neighbours
 from dch.training.neighbour_teacher import NeighbourTeacher
-from dch.training.ranking_loss import target_distribution
+from dch.training.ranking_loss import ranking_loss, target_distribution
 from dch.training.ranking_steps import RankingSteps
 from dch.training.rating_weights import infer_scale
 from dch.training.teacher import fit_teacher
@@ -69,24 +69,50 @@ def test_the_typical_score_is_the_mean_over_users_of_their_mean_over_rated_items
     assert teacher.typical_score == pytest.approx(np.mean(means), rel=1e-4)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_the_target_of_a_step_mixes_both_teachers_by_their_shares(bags, share, monkeypatch):
-    seen = []
+@pytest.mark.parametrize(
+    ("of_codes", "of_vectors", "neighbours", "expected_of_vectors"),
+    [
+        (0.0, None, None, 0.0),
+        (0.25, None, 0, 0.25),  # without neighbours in the lists, vectors learn what codes learn
+        (0.25, None, None, 0.0),
+        (0.25, 0.25, None, 0.25),
+        (1.0, 0.5, None, 0.5),
+        (0.0, 0.5, None, 0.5),
+    ],
+)
+def test_codes_and_vectors_learn_from_both_teachers_by_their_shares(
+    bags, of_codes, of_vectors, neighbours, expected_of_vectors, monkeypatch
+):
+    made, learned = [], []
 
-    def spy(logits, *arguments, **options):
-        seen.append(logits.clone())
-        return target_distribution(logits, *arguments, **options)
+    def spy_of_targets(logits, *arguments, **options):
+        seen = logits.clone()
+        made.append((target_distribution(logits, *arguments, **options), seen))
+        return made[-1][0]
 
-    monkeypatch.setattr(ranking_steps, "target_distribution", spy)
-    config = replace(CONFIG, teacher_neighbours=share)
+    def spy_of_losses(logits, target, kept):
+        learned.append(next(seen for one, seen in made if one is target))
+        return ranking_loss(logits, target, kept)
+
+    monkeypatch.setattr(ranking_steps, "target_distribution", spy_of_targets)
+    monkeypatch.setattr(ranking_steps, "ranking_loss", spy_of_losses)
+    config = replace(
+        CONFIG,
+        teacher_neighbours=of_codes,
+        vector_teacher_neighbours=of_vectors,
+        neighbours=neighbours,
+    )
     teacher = fit_teacher(bags[0], config)
     nets = tuple(TowerNet(random_weights(of, config, np.random.default_rng(1))) for of in bags)
     RankingSteps(nets, bags, teacher, config, np.random.default_rng(2)).loss()
     rng = np.random.default_rng(2)
     users, items = rng.permutation(80)[:40], rng.choice(60, 30, replace=False)
-    products = teacher.users[users] @ teacher.items[items].T
-    expected = (1 - share) * products / (config.temperature * teacher.typical_score(bags[0]))
-    neighbours = NeighbourTeacher(bags[0])
-    expected += share * neighbours.scores(users, items) / (0.1 * neighbours.typical_score)
-    torch.testing.assert_close(seen[0], torch.from_numpy(expected), rtol=1e-4, atol=1e-4)
-    assert (teacher.neighbours is None) == (share == 0)
+    by_factors = teacher.users[users] @ teacher.items[items].T
+    by_factors /= config.temperature * teacher.typical_score(bags[0])
+    weights = NeighbourTeacher(bags[0])
+    by_weights = weights.scores(users, items) / (0.1 * weights.typical_score)
+    for share, logits in zip((of_codes, expected_of_vectors), learned, strict=True):
+        expected = torch.from_numpy((1 - share) * by_factors + share * by_weights)
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+    assert len(made) == len({of_codes, expected_of_vectors})
+    assert (teacher.neighbours is None) == (of_codes == expected_of_vectors == 0)
