@@ -41,6 +41,10 @@ OF_LARGEST = np.float32(1 / (LARGEST_WEIGHT * RATING_STEPS))
 """What 1 in the sum stands for without a vector: the score of one rated item is then from -1 to 1."""
 
 
+DROPPED_BITS = 19
+"""Bits of a strength in 32-bit floating point that ``_floor_of`` does not tell apart."""
+
+
 class Items(NamedTuple):
     """What is read of the items; the first five by row of the index, the last by row of the fit."""
 
@@ -79,7 +83,7 @@ def rerank_with_neighbours(
     """
     size = len(candidates) + max(k, CANDIDATES)
     found = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
-    n = _rerank(candidates, items, neighbours, rated, query, vector, np.sort(skip), *found)
+    n = _rerank(candidates, items, neighbours, rated, query, vector, skip, *found)
     return found.head(min(n, k))
 
 
@@ -98,8 +102,9 @@ def _rerank(
 ) -> int:
     """Write the candidates and the neighbours, in the order of the list, and return how many there are."""
     sums = add_up(neighbours, rated)
+    _leave_out(skip, items.fitted, sums)
     size = len(rows) - len(candidates)
-    n_strong = _strongest(sums, size, items, skip, rows, distances, scores)
+    n_strong = _strongest(sums, size, items, rows, distances, scores)
     n = _add_others(candidates, items.fitted, sums, n_strong, rows)
     rounded = np.empty(len(vector), np.int16)
     step, factor = OF_LARGEST, FIXED
@@ -169,22 +174,70 @@ def _without_neighbours(
 
 
 @kernel
-def _strongest(
-    sums: Sums, size: int, items: Items, skip: Ints, rows: Ints, distances: Ints, scores: Floats
+def _leave_out(skip: Ints, fitted: Ints, sums: Sums) -> None:
+    """Set the sums of the rows that must not be found to 0, so that they are not among the strongest."""
+    for row in skip:
+        if row < len(fitted):
+            position = position_of(sums, fitted[row])
+            if position >= 0:
+                sums.values[position] = 0
+
+
+@kernel
+def _strongest(sums: Sums, size: int, items: Items, rows: Ints, distances: Ints, scores: Floats) -> int:
+    """Write the rows with the largest sums above 0 that may be listed; return how many there are.
+
+    What is read of an item besides its sum takes long, so the first pass is over the items that can be among
+    the strongest if a fifth of them may not be listed. If it finds too few, a second pass is over all.
+    """
+    strengths = sums.values.astype(np.float32)
+    floor = _floor_of(strengths, size + size // 4)
+    n = _strongest_from(floor, strengths, sums.items, size, items, rows, distances, scores)
+    if n < size and floor > 1:
+        n = _strongest_from(np.float32(1), strengths, sums.items, size, items, rows, distances, scores)
+    return n
+
+
+@kernel
+def _strongest_from(
+    floor: np.float32,
+    strengths: Floats,
+    touched: Ints,
+    size: int,
+    items: Items,
+    rows: Ints,
+    distances: Ints,
+    scores: Floats,
 ) -> int:
-    """Write the rows with the largest sums above 0 that may be listed; return how many there are."""
     n = 0
-    for position in range(len(sums.items)):
-        strength = np.float32(sums.values[position])
-        if sums.values[position] <= 0 or (n == size and strength < scores[0]):
-            continue  # the worst of a full heap is at its root; whatever else is read of an item takes long
-        row = items.rows[sums.items[position]]
-        if row < 0 or row >= len(items.allowed) or not items.allowed[row]:
+    for position in range(len(strengths)):
+        if strengths[position] < floor:
             continue
-        at = np.searchsorted(skip, row)
-        if at == len(skip) or skip[at] != row:
+        row = items.rows[touched[position]]
+        if 0 <= row < len(items.allowed) and items.allowed[row]:
+            strength = strengths[position]
             n = keep_nearest(size, n, row, 0, strength, rows, distances, scores, items.precedence)
     return n
+
+
+@kernel
+def _floor_of(strengths: Floats, wanted: int) -> np.float32:
+    """Return a strength, 1 or more, that at least so many items have, or 1 if fewer than that are above 0.
+
+    Strengths are whole numbers, rounded. Those above 0 are in the order of their bits, so the counts of their
+    first bits tell: nine bits that are the sign and the exponent, and four more.
+    """
+    bits, one = strengths.view(np.int32), np.float32(1)
+    counts = np.zeros(1 << (32 - DROPPED_BITS), np.int32)
+    for at in range(len(strengths)):
+        if strengths[at] >= one:
+            counts[bits[at] >> DROPPED_BITS] += 1
+    n, first = 0, len(counts)
+    while first > 0 and n < wanted:
+        first -= 1
+        n += counts[first]
+    floor = np.array([first << DROPPED_BITS], np.int32).view(np.float32)[0]
+    return max(floor, one)
 
 
 @kernel
