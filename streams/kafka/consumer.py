@@ -1,7 +1,7 @@
 """Read records in batches, as a member of a consumer group or from given partitions, and commit offsets.
 
 A record is *read* when ``poll`` returns it, and *applied* when the caller says so. Only applied records can
-be committed, so whatever fails between the two, they are read again. A committed offset never moves back.
+be committed, so whatever fails between the two, they are read again.
 
 Only the polling thread may call any method: a commit from another thread waits behind the poll.
 """
@@ -9,12 +9,12 @@ Only the polling thread may call any method: a commit from another thread waits 
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka import Consumer as ConfluentConsumer
 
-from streams.errors import BrokerUnavailableError, StoppedError, StreamError
+from streams.errors import BrokerUnavailableError, StreamError
 from streams.kafka import offset_queries
 from streams.kafka.admin import partition_counts, wait_for_topics
 from streams.kafka.broker_errors import (
@@ -23,12 +23,11 @@ from streams.kafka.broker_errors import (
     error_of,
     error_text,
     is_fatal,
-    is_retriable,
     kind_of,
 )
+from streams.kafka.commits import Commits
 from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
 from streams.kafka.end_offsets import EndOffsets
-from streams.kafka.failed_commits import FailedCommits
 from streams.kafka.kept_errors import KeptErrors
 from streams.kafka.lag import Unread, now_ms
 from streams.kafka.patience import ATTEMPT_S, Patience, ask_metadata, retry
@@ -49,19 +48,7 @@ from streams.settings import KafkaSettings
 from streams.settings.fixed_values import CONSUMER_FIXED
 
 log = logging.getLogger("streams.kafka")
-
-REBALANCED = (
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError._NO_OFFSET,
-    KafkaError._ASSIGNMENT_LOST,
-)
-"""Error codes of a commit after the group has rebalanced."""
-
-REVOKED_S = 10.0
-"""How long a commit is retried while partitions are revoked. After that the next owner reads the records
-again, which repeats their outputs and loses none. The group waits for this member meanwhile."""
+T = TypeVar("T")
 
 PROBE_INTERVAL_S = 1.0
 """Time between two questions whether a broker answers again."""
@@ -94,12 +81,11 @@ class Consumer:
         self._max_records = settings.batch_records if max_records is None else max_records
         self._fill_s = settings.batch_wait_s if fill_s is None else fill_s
         self._problems = Problems(settings, self._patience.suspect)
-        self._commits = FailedCommits(self._patience)
         self._kept = KeptErrors()
         self._probed_at = -math.inf
         self._positions = Positions()
         self._assigned: list[TopicPartition] = []  # each with the offset to begin at
-        self._is_member = self._was_rebalanced = self._is_revoking = False
+        self._was_rebalanced = self._is_revoking = False
         config = client_config(
             settings,
             self._problems,
@@ -107,6 +93,7 @@ class Consumer:
             {**CONSUMER_FIXED, "group.id": group},
         )
         self._client = create_client(ConfluentConsumer, config)
+        self._commits = Commits(self._client, self._positions, self._patience, self._problems, group)
         self._ends = EndOffsets(settings)
 
     def subscribe(
@@ -115,13 +102,15 @@ class Consumer:
         *,
         on_assign: Callable[[list[Partition]], Starts] = lambda partitions: {},
         on_revoke: Callable[[list[Partition]], None] = lambda partitions: None,
+        on_lost: Callable[[list[Partition]], None] = lambda partitions: None,
     ) -> None:
-        """Join the group. ``poll`` calls both callbacks, on the polling thread, and raises their errors.
+        """Join the group. ``poll`` calls the callbacks, on the polling thread, and raises their errors.
 
         Args:
             topics: full names.
             on_assign: called with the newly assigned partitions; returns where to begin in them.
             on_revoke: called with the revoked partitions; it may still commit applied records.
+            on_lost: called with partitions that the group took away without asking. Others may own them.
 
         Raises:
             TopicError: a topic is missing.
@@ -141,12 +130,17 @@ class Consumer:
                 on_revoke(to_partitions(found))
             finally:
                 self._is_revoking = False
-            self._positions.forget(to_partitions(found))
-            self._rebalance([])
+            self._give_up(found)
 
-        self._is_member = True
-        on_assign_, on_revoke_ = self._kept.guard(assigned), self._kept.guard(revoked)
-        self._client.subscribe(list(topics), on_assign=on_assign_, on_revoke=on_revoke_, on_lost=on_revoke_)
+        def lost(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
+            on_lost(to_partitions(found))
+            self._give_up(found)
+
+        self._commits.is_member = True
+        callbacks = [self._kept.guard(one) for one in (assigned, revoked, lost)]
+        self._client.subscribe(
+            list(topics), on_assign=callbacks[0], on_revoke=callbacks[1], on_lost=callbacks[2]
+        )
 
     def assign(self, starts: Mapping[Partition, int | None]) -> None:
         """Read the given partitions without group membership; None begins at the committed offset."""
@@ -201,30 +195,53 @@ class Consumer:
             BrokerRefusedError: the right to commit is missing.
         """
         if self._is_revoking:
-            self._commit_before_revoked(skip)
-        elif not self._patience.is_away and self._commits.is_due():
-            try:
-                self._commit_once(skip, ATTEMPT_S)
-            except KafkaException as cause:
-                self._problems.note(error := error_of(cause))
-                if not is_retriable(error) or self._commits.has_failed_too_long():
-                    raise self._failure(error, self._right(error)) from cause
-                self._commits.note_failure()
-            else:
-                self._commits.note_success()
+            self._commits.commit_before_revoked(skip)
+        else:
+            self._commits.commit(skip)
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return the committed offset of each partition, which is the first unapplied one; 0 if none."""
-        found = list(partitions)
-        if not found:
+    def committed(self, partitions: Iterable[Partition], limit_s: float = math.inf) -> dict[Partition, int]:
+        """Return the committed offset of each partition, which is the first unapplied one; 0 if none.
+
+        Args:
+            partitions: of this consumer or of others.
+            limit_s: seconds after which a lookup that fails is given up, if that is before the patience ends.
+        """
+        if not (found := list(partitions)):
             return {}
         return self._retry(
-            lambda timeout_s: self._ask_committed(found, timeout_s), Right("Read", "group", self._group)
+            lambda timeout_s: self._commits.ask(found, timeout_s), self._commits.right, limit_s
         )
 
-    def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Look up the offset after the last record of each partition at the broker."""
-        return self._look_up(list(partitions), END)
+    def committed_within(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the committed offsets as ``committed`` does. One beyond the end is moved back to the end.
+
+        The partition has lost its last records then, and those to come would count as committed.
+        """
+        found = self.committed(partitions)
+        ends = self.end_offsets(one for one, offset in found.items() if offset)
+        if beyond := {one: end for one, end in ends.items() if found[one] > end}:
+            for one, end in beyond.items():
+                log.warning(
+                    "moved a committed offset back to the end of %s[%d] from=%d to=%d", *one, found[one], end
+                )
+            self._retry(lambda timeout_s: self._commits.move_back(beyond), self._commits.right)
+        return found | beyond
+
+    def confirm_membership(self) -> bool:
+        """Return whether the coordinator takes this member for the owner of its partitions.
+
+        A member that was not heard of for too long learns late that it is none any more. So this asks, with a
+        commit that changes nothing. It is True where no partition is assigned.
+        """
+        if not (partitions := to_partitions(self._assigned)):
+            return True
+        return self._retry(
+            lambda timeout_s: self._commits.confirm(partitions[0], timeout_s), self._commits.right
+        )
+
+    def end_offsets(self, partitions: Iterable[Partition], limit_s: float = math.inf) -> dict[Partition, int]:
+        """Look up the offset after the last record of each partition at the broker; ``limit_s`` as above."""
+        return self._look_up(list(partitions), END, limit_s)
 
     def beginning_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset of the first retained record of each partition."""
@@ -269,16 +286,20 @@ class Consumer:
             self._client.close()
         self._kept.raise_first()
 
-    def _look_up(self, partitions: list[Partition], which: int) -> dict[Partition, int]:
+    def _look_up(
+        self, partitions: list[Partition], which: int, limit_s: float = math.inf
+    ) -> dict[Partition, int]:
         if not partitions:
             return {}  # librdkafka refuses an empty request
         return self._retry(
             lambda timeout_s: offset_queries.edge_offsets(self._client, partitions, which, timeout_s),
             Right("Describe", "topic", partitions[0].topic),
+            limit_s,
         )
 
-    def _retry(self, request: Callable[[float], dict[Partition, int]], right: Right) -> dict[Partition, int]:
-        return retry(request, self._patience, self._problems, right=right, serve=self._serve)
+    def _retry(self, request: Callable[[float], T], right: Right, limit_s: float = math.inf) -> T:
+        patience = self._patience if limit_s == math.inf else self._patience.at_most(limit_s)
+        return retry(request, patience, self._problems, right=right, serve=self._serve)
 
     def _serve(self) -> None:
         """Run the callbacks, which is a poll; with an assignment it would return records, which were lost.
@@ -286,40 +307,10 @@ class Consumer:
         Raises:
             BrokerRefusedError: the right to use the group is missing. The request itself only timed out.
         """
-        if not self._assigned and not self._is_member:
+        if not self._assigned and not self._commits.is_member:
             message = self._client.poll(0)
             if message is not None and (error := message.error()) is not None:
                 self._report(message, error)
-
-    def _ask_committed(self, partitions: Sequence[Partition], timeout_s: float) -> dict[Partition, int]:
-        found = offset_queries.committed_offsets(self._client, partitions, timeout_s)
-        self._positions.note_committed(found)
-        return found
-
-    def _commit_once(self, skip: Collection[Partition], timeout_s: float) -> None:
-        self._look_up_committed(self._positions.to_commit(skip), timeout_s)
-        if not (changed := self._positions.to_commit(skip)):
-            return
-        try:
-            found = [to_topic_partition(partition, offset) for partition, offset in changed.items()]
-            with self._patience.call():  # it has no timeout: without a coordinator it takes ten seconds
-                self._client.commit(offsets=found, asynchronous=False)
-        except KafkaException as cause:
-            if error_of(cause).code() not in REBALANCED:
-                raise
-            log.warning("commit refused, records will be read again reason=%s", error_text(cause))
-        self._positions.note_committed(changed)
-
-    def _commit_before_revoked(self, skip: Collection[Partition]) -> None:
-        """Commit, with retries: later, the partitions belong to another member."""
-        if self._patience.is_away:
-            log.warning("not committed before a rebalance, no broker answers; records will be read again")
-            return
-        patience = self._patience.at_most(REVOKED_S)
-        try:
-            retry(lambda timeout_s: self._commit_once(skip, timeout_s), patience, self._problems)
-        except (BrokerUnavailableError, StoppedError) as error:
-            log.warning("not committed before a rebalance, records will be read again reason=%s", error)
 
     def _probe(self) -> None:
         """Ask whether a broker answers, about once a second.
@@ -341,7 +332,7 @@ class Consumer:
     def _right(self, error: KafkaError, topic: str = "") -> Right:
         """Return the right that is missing if this is an error of authorization."""
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            return Right("Read", "group", self._group)
+            return self._commits.right
         return Right("Read", "topic", topic or next((one.topic for one in self._assigned), ""))
 
     def _failure(self, error: KafkaError, right: Right | None = None) -> StreamError:
@@ -362,6 +353,10 @@ class Consumer:
 
     def _last_fetched_end(self, partition: Partition) -> int:
         return int(self._client.get_watermark_offsets(TopicPartition(*partition), cached=True)[1])
+
+    def _give_up(self, found: list[TopicPartition]) -> None:
+        self._positions.forget(to_partitions(found))
+        self._rebalance([])
 
     def _rebalance(self, assigned: list[TopicPartition]) -> None:
         self._assigned, self._was_rebalanced = assigned, True
@@ -413,16 +408,6 @@ class Consumer:
             self._positions.note_steps(
                 {to_partition(one): one.offset for one in self._client.position(known)}
             )
-
-    def _look_up_committed(self, partitions: Iterable[Partition], timeout_s: float) -> None:
-        """Learn the committed offsets, below which nothing is committed.
-
-        A member of the group needs this once for each assignment: nobody else can commit. Without membership
-        another process may have committed in the meantime.
-        """
-        known = self._positions.has_committed if self._is_member else lambda partition: False
-        if unknown := [one for one in partitions if not known(one)]:
-            self._ask_committed(unknown, timeout_s)
 
     def _drop_errors(self, messages: Iterable[Message]) -> list[Message]:
         """Return the messages that tell the end of a partition; report errors."""

@@ -8,18 +8,24 @@ the committed offset is *live*.
 A gained partition is *caught up* when its records are applied up to their final ends. These are the ends once
 the group has committed all partitions of `ratings` and `users` up to their ends at the assignment: whatever
 was to be repartitioned to this worker is then on the broker.
+
+A partition that is kept in a rebalance stays caught up. If another worker owned it in between, it is first
+read to its end again. The group shows that: it has told this worker that its partitions were lost, or its
+committed offset is beyond what this worker has applied.
 """
 
 import logging
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams import topics
-from streams.errors import TopicError
+from streams.errors import BrokerUnavailableError, TopicError
 from streams.kafka import BEGINNING, Consumer, Partition, Starts
+from streams.kafka.patience import ATTEMPT_S
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
 from streams.metrics import REBALANCES
@@ -49,6 +55,9 @@ class Assignment:
         self._waiting: frozenset[int] = frozenset()  # gained partitions, until the group has committed these
         self._items_waiting: frozenset[int] = frozenset()  # likewise, for `item-ratings`
         self._looked_at = 0.0
+        self._is_lost = False
+        self.is_settled = False
+        """Whether the owned partitions are those of the present generation of the group."""
 
     def update(self, consumer: Consumer, partitions: list[Partition]) -> tuple[Starts, frozenset[int]]:
         """Replace the owned partitions by these.
@@ -63,24 +72,43 @@ class Assignment:
         self._require_expected(partitions)
         owned = _numbers(partitions, self.topics)
         lost, gained = self.owned - owned, owned - self.owned
-        committed, new = (
-            consumer.committed(partitions),
-            [one for one in partitions if one.partition in gained],
-        )
-        beginnings, ends = consumer.beginning_offsets(new), consumer.end_offsets(new)
+        new = [one for one in partitions if one.partition in gained]
+        committed = consumer.committed_within(partitions)
+        to_read = [*new, *self._owned_by_another(partitions, committed)]
+        beginnings, ends = consumer.beginning_offsets(new), consumer.end_offsets(to_read)
         positions = {one: beginnings.get(one, self._positions.get(one, 0)) for one in partitions}
         for one, offset in committed.items():
             self._committed[one.topic][one.partition] = offset
         for progress, goals in ((self._replay, committed), (self._to_end, ends)):
             progress.forget(set(self._positions) - set(partitions))
             progress.expect(positions, goals)
-        self.owned, self._positions = owned, positions
+        self.owned, self._positions, self._is_lost, self.is_settled = owned, positions, False, True
         self._waiting, self._items_waiting = (self._waiting & owned) | gained, self._items_waiting & owned
         if gained:
             self._note_group_ends(consumer)
         REBALANCES.inc()
         log.info("partitions assigned owned=%s gained=%s lost=%s", *map(sorted, (owned, gained, lost)))
         return {one: BEGINNING if one.partition in gained else positions[one] for one in partitions}, lost
+
+    def revoke(self, *, is_lost: bool) -> None:
+        """Record that other workers may own the partitions until the next assignment.
+
+        Args:
+            is_lost: whether the group has given them away without asking this worker.
+        """
+        self._is_lost, self.is_settled = self._is_lost or is_lost, False
+
+    def is_overtaken(self, consumer: Consumer) -> bool:
+        """Return whether the group has committed more of an owned partition than this worker has applied."""
+        read = [one for one in self._positions if not self._replay.waits_for(one)]
+        return bool(self._owned_by_another(read, consumer.committed(read)))
+
+    def _owned_by_another(
+        self, partitions: Iterable[Partition], committed: Mapping[Partition, int]
+    ) -> list[Partition]:
+        """Return the partitions that this worker owned before, and another one may have owned meanwhile."""
+        kept = [one for one in partitions if one in self._positions]
+        return [one for one in kept if self._is_lost or committed[one] > self._positions[one]]
 
     def _require_expected(self, partitions: Iterable[Partition]) -> None:
         n_expected = len(self._numbers)
@@ -107,36 +135,43 @@ class Assignment:
         """Set the final ends of gained partitions once the group has committed what was there before.
 
         In the first round misrouted records come to their owners, in the second ratings to `item-ratings`.
-        Call it after each commit. It looks only now and then, and only while partitions wait.
+        Call it after each commit. It looks only now and then, and only while partitions wait. It tries once,
+        and not for long: a rebalance, which may be due meanwhile, is done by the next poll.
         """
         waiting = self._waiting or self._items_waiting
         if not waiting or time.monotonic() - self._looked_at < LOOK_UP_S:
             return
+        try:
+            self._advance(consumer, waiting)
+        except BrokerUnavailableError as reason:  # for now; polls tell when it is for good
+            log.info("the ends of the group are not known yet reason=%s", reason)
         self._looked_at = time.monotonic()
+
+    def _advance(self, consumer: Consumer, waiting: frozenset[int]) -> None:
         if self._has_uncommitted(consumer):
             return
         if self._waiting:
             self._expect_ends(consumer, waiting, (self.ratings, self.users))
+            self._note_group_ends(consumer, ATTEMPT_S)
             self._waiting, self._items_waiting = frozenset(), self._items_waiting | waiting
-            self._note_group_ends(consumer)
         else:
             self._expect_ends(consumer, waiting, (self.item_ratings,))
             self._items_waiting = frozenset()
 
     def _has_uncommitted(self, consumer: Consumer) -> bool:
         """Return whether the group has yet to commit what the partitions held; they may have lost records."""
-        committed = consumer.committed(self._group_ends)
+        committed = consumer.committed(self._group_ends, ATTEMPT_S)
         behind = [one for one, end in self._group_ends.items() if committed[one] < end]
-        return any(committed[one] < end for one, end in consumer.end_offsets(behind).items())
+        return any(committed[one] < end for one, end in consumer.end_offsets(behind, ATTEMPT_S).items())
 
-    def _note_group_ends(self, consumer: Consumer) -> None:
-        self._group_ends = consumer.end_offsets(
-            Partition(name, number) for name in (self.ratings, self.users) for number in self._numbers
-        )
+    def _note_group_ends(self, consumer: Consumer, limit_s: float = math.inf) -> None:
+        names = (self.ratings, self.users)
+        everything = [Partition(name, number) for name in names for number in self._numbers]
+        self._group_ends = consumer.end_offsets(everything, limit_s)
 
     def _expect_ends(self, consumer: Consumer, numbers: frozenset[int], names: Sequence[str]) -> None:
         partitions = [Partition(name, number) for name in names for number in numbers]
-        self._to_end.expect(self._positions, consumer.end_offsets(partitions))
+        self._to_end.expect(self._positions, consumer.end_offsets(partitions, ATTEMPT_S))
 
     def are_live(self, records: Sequence[Record]) -> NDArray[np.bool_]:
         """Return which records of one topic are live, (n,)."""
@@ -171,11 +206,13 @@ class Assignment:
 
     def caught_up(self) -> frozenset[int]:
         """Return the owned partitions whose `ratings` and `users` are applied up to their final ends."""
+        if self._is_lost:
+            return frozenset()
         return frozenset(number for number in self.owned - self._waiting if self._is_read(number))
 
     def is_caught_up(self) -> bool:
         """Return whether any partition is owned, and all three topics are applied up to their final ends."""
-        is_waiting = bool(self._waiting or self._items_waiting)
+        is_waiting = bool(self._waiting or self._items_waiting or self._is_lost)
         return bool(self.owned) and not is_waiting and self._to_end.is_done()
 
     def _is_read(self, number: int) -> bool:

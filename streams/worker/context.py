@@ -15,6 +15,7 @@ from dch.recommender import Recommender
 from streams.kafka import Patience
 from streams.messages import FeatureRecord, ItemCode, ModelPointer
 from streams.settings import WorkerSettings
+from streams.worker.standstill import Standstill
 
 MAX_QUEUED = 64
 """Entries of the queue from tables to ingest; bounds memory while a large catalogue is read."""
@@ -60,6 +61,7 @@ class WorkerContext:
         self.settings = settings
         self.group = settings.group_of("worker")
         self.stop = stop
+        self.standstill = Standstill(settings)  # any thread; ingest settles it
         self.patience = Patience(settings.broker_patience_s, stop)  # any thread
         self.table_queue: queue.Queue[FetchedModel | TableBatch] = queue.Queue(MAX_QUEUED)  # tables to ingest
         self.awaited_model: AwaitedModel | None = None  # tables
@@ -71,6 +73,14 @@ class WorkerContext:
         self.is_caught_up = False  # ingest: whether all owned partitions are, items included
         self.serving: frozenset[int] = frozenset()  # requests: partitions of `requests` being read
         self.newest_published_ms = 0  # ingest
+
+    @property
+    def answerable(self) -> frozenset[int]:
+        """The partitions to answer requests of: those caught up; none while another worker may own them.
+
+        It is another object after each change.
+        """
+        return frozenset() if self.standstill.look() else self.caught_up
 
     def missing_model(self, now_s: float | None = None) -> str:
         """Return what to tell clients while the announced model is missing for too long; empty otherwise.

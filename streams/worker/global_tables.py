@@ -75,7 +75,7 @@ class GlobalTables:
         self._bad: list[tuple[Record, BadRecord]] = []  # not known to be committed
         self._bad_bytes = 0
         self._committed_at = 0.0
-        self._committed = consumer.committed([self._models, *self._partitions])
+        self._committed = consumer.committed_within([self._models, *self._partitions])
 
     def run(self) -> None:
         """Find the first model, then read all three topics until stopped."""

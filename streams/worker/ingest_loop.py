@@ -93,14 +93,25 @@ class Ingest:
         if stop.is_set():
             return
         self._has_item_codes = self._state.n_codes()[1] > 0
-        self._consumer.subscribe(self._assignment.topics, on_assign=self._assigned, on_revoke=self._revoked)
+        self._consumer.subscribe(
+            self._assignment.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
         while not stop.is_set():
             records = self._consumer.poll(0.0 if self._is_encoding_due() else POLL_S)
+            self.settle_doubt()
             self._apply_queued_tables()
             self.process(records)
             if self._is_encoding_due():
                 self.encode_items()
             self._gauges.update(records, self._assignment.partitions())
+
+    def settle_doubt(self) -> None:
+        """After a standstill, let requests be answered again once no other worker can have newer state."""
+        standstill = self._context.standstill
+        if not standstill.look() or not self._consumer.confirm_membership():
+            return
+        if not self._assignment.is_overtaken(self._consumer):
+            standstill.settle()
 
     def process(self, records: Sequence[Record]) -> None:
         """Apply the records of a poll, write their outputs, flush, and commit.
@@ -165,7 +176,8 @@ class Ingest:
 
     def _has_complete_items(self) -> bool:
         """Return whether the histories of the owned items are complete, so that their codes are final."""
-        return bool(self._assignment.owned) and not self._assignment.is_replaying_item_ratings()
+        is_owner = self._assignment.is_settled and not self._context.standstill.look()
+        return bool(self._assignment.owned) and is_owner and not self._assignment.is_replaying_item_ratings()
 
     def _apply_tables_read_at_start(self) -> None:
         context = self._context
@@ -215,3 +227,11 @@ class Ingest:
         applied by then are not committed, because they were not marked as applied.
         """
         self._commit()
+        self._assignment.revoke(is_lost=False)
+
+    def _lost(self, partitions: list[Partition]) -> None:
+        """Answer nothing: the group took this worker for dead, and others may own its partitions."""
+        log.warning("the group has given away the partitions owned=%s", sorted(self._assignment.owned))
+        self._assignment.revoke(is_lost=True)
+        self._context.owned = frozenset()
+        self._share_progress()

@@ -6,7 +6,8 @@ a consumer group, but commits its offsets under a group name.
 
 A request of a partition that is not caught up waits in Kafka, however long that takes, unless its deadline
 passes. Ingest may lose a partition while its requests are answered. What was answered meanwhile is not sent,
-and these requests are read again, by this worker or by the next owner.
+and these requests are read again, by this worker or by the next owner. The same holds while the worker may
+have stood still for so long that others own its partitions.
 """
 
 import logging
@@ -122,8 +123,9 @@ class Requests:
     def run(self) -> None:
         """Answer requests until stopped. Every request that was read gets its reply before the end."""
         while not self._context.stop.is_set():
-            if self._put_off or self._context.serving != self._context.caught_up:
-                self._read(self._context.caught_up)
+            answerable = self._context.answerable
+            if self._put_off or self._context.serving != answerable:
+                self._read(answerable)
             if not self._context.serving:
                 self._show_lag([])
                 self._context.stop.wait(POLL_S)
@@ -169,7 +171,7 @@ class Requests:
         partitions = [Partition(self._topic, number) for number in sorted(numbers)]
         gained = [one for one in partitions if one not in self._starts]
         everything = [Partition(self._topic, number) for number in range(self._settings.partitions)]
-        committed, ends = self._consumer.committed(everything), self._consumer.end_offsets(gained)
+        committed, ends = self._consumer.committed_within(everything), self._consumer.end_offsets(gained)
         first = dict.fromkeys(gained, BEGINNING) if any(committed.values()) else ends
         known = {one: self._consumer.position(one) or start for one, start in self._starts.items()}
         known |= self._put_off
@@ -219,15 +221,15 @@ class Requests:
         """Answer requests together from complete state; hand over those that are not complete here.
 
         Ingest replaces ``caught_up`` before it drops any user. So replies rest on complete state if they were
-        made while ``caught_up`` did not change.
+        made while ``answerable`` did not change.
         """
         recommender = self._context.recommender
         assert recommender is not None, "partitions are caught up only once there is a recommender"
         while left:
-            caught_up = self._context.caught_up
-            left = [one for one in left if self._is_complete(one, caught_up, started)]
+            answerable = self._context.answerable
+            left = [one for one in left if self._is_complete(one, answerable, started)]
             replies = self._make_replies(recommender, [one.request for one in left])
-            if self._context.caught_up is caught_up:
+            if self._context.answerable is answerable:
                 for one, reply in zip(left, replies, strict=True):
                     self._send(recommender, one, reply, started)
                 return
@@ -273,14 +275,14 @@ class Requests:
         self._outbox.dead_letter(record, reason)
         _observe(record, "none", "error", started)
 
-    def _is_complete(self, asked: Asked, caught_up: frozenset[int], started: float) -> bool:
+    def _is_complete(self, asked: Asked, answerable: frozenset[int], started: float) -> bool:
         """Tell whether the state of a request is complete here; hand the request over if it is not."""
         record, owner = asked.record, asked.owner
         place = Partition(record.topic, record.partition)
         if place in self._put_off:
             self._put_off[place] = min(record.offset, self._put_off[place])  # long ones come late
             return False
-        if owner in caught_up:
+        if owner in answerable:
             return True
         if owner == record.partition:
             self._put_off[place] = record.offset

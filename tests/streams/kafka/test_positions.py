@@ -145,6 +145,39 @@ def test_a_committed_offset_never_moves_back(settings, topic, consumer):
     behind.close()
 
 
+def test_a_committed_offset_beyond_the_end_is_moved_back_to_it(settings, topic, consumer, caplog):
+    """As after an unclean election: the log has lost its last records."""
+    places = [Partition(topic, 0), Partition(topic, 1)]
+    send(settings, topic, 4)
+    consumer._client.commit(offsets=[TopicPartition(topic, 0, 9)], asynchronous=False)
+    assert consumer.committed(places) == {places[0]: 9, places[1]: 0}
+    assert consumer.committed_within(places) == {places[0]: 4, places[1]: 0}
+    assert consumer.committed(places) == {places[0]: 4, places[1]: 0}
+    assert f"end of {topic}[0] from=9 to=4" in caplog.text
+    consumer.assign({places[0]: 4})
+    send(settings, topic, 1)
+    read(consumer, lambda: consumer.position(places[0]) == 5)
+    consumer.mark_applied()
+    consumer.commit()
+    assert consumer.committed_within(places) == {places[0]: 5, places[1]: 0}
+
+
+def test_a_member_confirms_its_membership_without_a_change_of_what_is_committed(settings, topic):
+    place = Partition(topic, 0)
+    send(settings, topic, 2)
+    member = Consumer(settings, group=settings.prefix + "member", start="earliest", fill_s=0)
+    member.subscribe([topic])
+    assert member.confirm_membership()  # of nothing
+    read(member, lambda: member.position(place) == 2)
+    assert member.confirm_membership()
+    assert member.committed([place]) == {place: 0}
+    member.mark_applied()
+    member.commit()
+    assert member.confirm_membership()
+    assert member.committed([place]) == {place: 2}
+    member.close()
+
+
 class RebalancingClient:
     """A librdkafka client in which a rebalance happens while a batch is collected."""
 

@@ -1,5 +1,7 @@
 """The assignment of a worker: which records are live, what is replayed, what is gained and lost."""
 
+import math
+
 import pytest
 
 from streams.errors import TopicError
@@ -20,10 +22,14 @@ class Log:
         self.found = {"committed": dict(committed), "ends": dict(ends), "positions": dict(positions)}
         self.found["ended"] = set(ended)
 
-    def committed(self, partitions):
+    def committed(self, partitions, limit_s=math.inf):
         return {one: self.found["committed"].get(one, 0) for one in partitions}
 
-    def end_offsets(self, partitions):
+    def committed_within(self, partitions):
+        found, ends = self.committed(partitions), self.found["ends"]
+        return {one: min(offset, ends.get(one, offset)) for one, offset in found.items()}
+
+    def end_offsets(self, partitions, limit_s=math.inf):
         return {one: self.found["ends"].get(one, 0) for one in partitions}
 
     def beginning_offsets(self, partitions):
@@ -101,6 +107,52 @@ def test_what_stays_ours_after_a_rebalance_stays_caught_up_though_it_is_behind_b
     assert assignment.caught_up() == {0}
     assignment.update(Log(ends={RATINGS_0: 7, Partition("ratings", 1): 7}), partitions(0, 1))
     assert assignment.caught_up() == {0}  # of partition 1 nothing is known any more
+
+
+def applied_to_7(**found):
+    """Return an assignment that has applied one partition up to offset 7, and what is found of it later."""
+    assignment = Assignment(SETTINGS)
+    assignment.update(Log(), partitions(0, 1))
+    assignment.await_the_group(Log())
+    assignment.record_positions(Log(positions={RATINGS_0: 7}))
+    assert assignment.caught_up() == {0, 1}
+    return assignment, Log({RATINGS_0: found["committed"]}, {RATINGS_0: found["end"]})
+
+
+def test_partitions_that_were_lost_are_read_to_their_ends_before_they_are_caught_up_again():
+    assignment, log = applied_to_7(committed=7, end=9)
+    assignment.revoke(is_lost=True)
+    assert assignment.caught_up() == set()
+    assert not assignment.is_caught_up()
+    starts, lost = assignment.update(log, partitions(0, 1))
+    assert (starts[RATINGS_0], lost) == (7, frozenset())
+    assert assignment.caught_up() == {1}
+    assignment.record_positions(Log(positions={RATINGS_0: 9}))
+    assert assignment.caught_up() == {0, 1}
+
+
+def test_a_kept_partition_of_which_another_worker_has_committed_more_is_read_to_its_end():
+    assignment, log = applied_to_7(committed=8, end=9)
+    assignment.revoke(is_lost=False)
+    assert assignment.caught_up() == {0, 1}  # an ordinary rebalance keeps what it can
+    assert assignment.is_overtaken(log)
+    assignment.update(log, partitions(0, 1))
+    assert assignment.caught_up() == {1}
+    record = Record("ratings", 0, 7, None, None, 0)
+    assert not assignment.is_live(record)  # the other worker has written what follows from it
+    assert not assignment.is_overtaken(log)  # it is being replayed
+
+
+def test_a_worker_whose_records_are_all_its_own_is_not_overtaken():
+    assignment, log = applied_to_7(committed=7, end=9)
+    assert not assignment.is_overtaken(log)
+
+
+def test_records_before_a_committed_offset_beyond_the_end_are_live():
+    assignment = Assignment(SETTINGS)
+    assignment.update(Log({RATINGS_0: 100}, {RATINGS_0: 5}), partitions(0))
+    records = [Record("ratings", 0, offset, None, None, 0) for offset in (4, 5, 99)]
+    assert assignment.are_live(records).tolist() == [False, True, True]
 
 
 def test_item_codes_wait_for_the_replay_of_item_ratings():

@@ -15,6 +15,7 @@ from streams.settings import WorkerSettings
 from streams.worker import requests as module
 from streams.worker.context import WorkerContext
 from streams.worker.requests import Requests
+from streams.worker.standstill import Standstill
 
 SETTINGS = WorkerSettings(partitions=2)
 USERS = {partition_for(user.encode(), 2): user for user in map("u{}".format, range(20))}
@@ -29,6 +30,9 @@ class Consumer:
 
     def committed(self, partitions):
         return dict.fromkeys(partitions, 1)  # the log begins at offset 1
+
+    def committed_within(self, partitions):
+        return self.committed(partitions)
 
     def end_offsets(self, partitions):
         return {one: len(self.log[one]) + 1 for one in partitions}
@@ -76,6 +80,8 @@ class World:
 
     def __init__(self, monkeypatch, log):
         self.context = WorkerContext(SETTINGS, threading.Event())
+        self.now_s = 0.0
+        self.context.standstill = Standstill(SETTINGS, now=lambda: self.now_s)
         self.context.recommender = Recommender(random_model())
         for user in USERS.values():
             self.context.recommender.fold_in(user, "i1", 5.0, 1)
@@ -96,8 +102,9 @@ class World:
 
     def turn(self):
         """Do what the loop of the thread does once."""
-        if self.requests._put_off or self.context.serving != self.context.caught_up:
-            self.requests._read(self.context.caught_up)
+        answerable = self.context.answerable
+        if self.requests._put_off or self.context.serving != answerable:
+            self.requests._read(answerable)
         self.requests._answer_all(self.consumer.poll())
 
     def lose(self, number):
@@ -141,6 +148,21 @@ def test_a_request_whose_partition_is_lost_meanwhile_is_left_to_the_next_owner(w
     assert world.context.serving == {1}
     assert world.consumer.applied == {Partition("requests", 1): 3}  # nothing of partition 0 is committed
     assert world.answers() == [(USERS[1], 1)] * 2
+
+
+def test_after_a_standstill_nothing_is_answered_until_the_membership_is_certain(world):
+    def stand_still():
+        world.now_s += 60
+
+    world.meanwhile = [stand_still]  # a list is made, and then the process is stopped for a minute
+    world.turn()
+    world.turn()
+    assert world.answers() == []
+    assert world.context.serving == set()
+    assert not any(applied > 1 for applied in world.consumer.applied.values())
+    world.context.standstill.settle()
+    world.turn()
+    assert sorted(world.answers()) == sorted([(user, 1) for user in USERS.values() for _ in range(2)])
 
 
 def test_a_request_is_answered_when_its_partition_is_back(world):

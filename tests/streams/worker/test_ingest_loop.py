@@ -13,6 +13,7 @@ from streams.messages.item_ratings import ItemRatings, decode_item_ratings, enco
 from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, WorkerContext
 from streams.worker.ingest_loop import Ingest
+from streams.worker.standstill import Standstill
 from tests.streams.worker.test_assignment import Log, partitions
 
 T = 1_700_000_000_000
@@ -26,7 +27,7 @@ class Clients(Log):
 
     def __init__(self, committed):
         super().__init__(committed)
-        self.sent, self.left_out = [], []
+        self.sent, self.left_out, self.is_member = [], [], True
 
     def move(self, partition, position):
         self.found["positions"][partition] = position
@@ -45,6 +46,9 @@ class Clients(Log):
 
     def lag(self):
         return {}
+
+    def confirm_membership(self):
+        return self.is_member
 
 
 def ingest_on(clients):
@@ -98,6 +102,40 @@ def test_a_rating_from_before_its_user_was_forgotten_is_withdrawn_from_its_item(
     found = joined(decode_item_ratings(as_records(clients.sent)))
     events = set(zip(found.items, found.ratings, found.timestamps, strict=True))
     assert events == {("i1", None, T + 9), ("i2", 5.0, T + 10)}
+
+
+def test_after_a_standstill_requests_wait_until_the_group_confirms_that_nothing_was_missed():
+    clients = Clients({RATINGS_0: 0})
+    ingest = ingest_on(clients)
+    now_s = 0.0
+    standstill = ingest._context.standstill = Standstill(SETTINGS, now=lambda: now_s)
+    ingest._assigned(partitions(0))
+    now_s = 60.0
+    clients.is_member = False
+    ingest.settle_doubt()
+    assert standstill.look()
+    clients.is_member = True
+    clients.found["committed"][RATINGS_0] = 3  # by another worker
+    ingest.settle_doubt()
+    assert standstill.look()
+    clients.move(RATINGS_0, 3)
+    ingest.process([])
+    ingest.settle_doubt()
+    assert not standstill.look()
+
+
+def test_no_item_code_is_written_while_another_worker_may_own_the_item():
+    clients = Clients({})
+    ingest = ingest_on(clients)
+    ingest._assigned(partitions(0, 1, 2))
+    assert ingest._has_complete_items()
+    ingest._revoked(partitions(0, 1, 2))
+    assert not ingest._has_complete_items()
+    ingest._assigned(partitions(0, 1, 2))
+    assert ingest._has_complete_items()
+    ingest._lost(partitions(0, 1, 2))
+    assert not ingest._has_complete_items()
+    assert ingest._context.owned == ingest._context.caught_up == set()
 
 
 def as_records(outputs):

@@ -35,6 +35,8 @@ class Client:
     def committed(self, partitions):
         return {one: self.group.committed.get(one, 0) for one in partitions}
 
+    committed_within = committed
+
     def mark_applied(self):
         self.applied |= self.read
 

@@ -1,6 +1,7 @@
 """A worker that is stopped or killed at any point loses nothing, and repeats nothing that clients can see."""
 
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from random_models import random_model
 
 from streams.errors import DeliveryError
 from streams.kafka.outbox import Outbox
+from streams.messages import decode_reply
 from tests.streams.brokers import eventually, free_ports
 from tests.streams.world import Running, worker, worker_process
 
@@ -93,11 +95,11 @@ def test_workers_killed_while_ingesting_end_with_the_same_codes_bit_for_bit(worl
     world.rate(*some_ratings(n), misroute=7)  # as by a producer with another partitioner
     for stop_at in (5000, 12_000):
         with worker_process(slow, tmp_path / f"log{stop_at}", ready=False) as worker:
-            eventually(lambda at=stop_at: n_committed(world) >= at, 60, every_s=0.01)
+            eventually(lambda at=stop_at: n_committed(world) >= at, 240, every_s=0.01)
             worker.kill()
         assert n_committed(world) < n, "killed too late to prove anything"
     with worker_process(world.settings, tmp_path / "log"):
-        eventually(lambda: world.committed("ratings") == world.ends("ratings"), 60)
+        eventually(lambda: world.committed("ratings") == world.ends("ratings"), 240)
         expect_codes_as_without_failures(world)
 
 
@@ -126,6 +128,42 @@ def test_when_one_of_two_workers_is_killed_the_other_takes_over(world, tmp_path)
         eventually(two.is_ready, 30)
         expect_codes_as_without_failures(world, NEXT)
         assert not two.last_log_line("swap without")
+
+
+@pytest.mark.real_broker
+@pytest.mark.prove
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
+def test_a_worker_that_was_suspended_answers_nothing_from_its_old_state(world, tmp_path):
+    world.publish(MODEL)
+    first = world.settings.replace(kafka={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"})
+    second = first.replace(metrics_port=free_ports(2))
+    users = USERS[:12]
+    world.rate(*[(user, "i0", 5.0) for user in users])
+    with (
+        worker_process(first, tmp_path / "log1") as one,
+        worker_process(second, tmp_path / "log2") as two,
+    ):
+        eventually(lambda: len(owned(one)) == len(owned(two)) == 2, 30)
+        eventually(lambda: one.is_ready() and two.is_ready(), 30)
+        one.process.send_signal(signal.SIGSTOP)
+        eventually(lambda: owned(two) == {0, 1, 2, 3}, 60)
+        world.rate(*[(user, f"i{item}", 5.0) for user in users for item in range(1, 5)])
+        eventually(lambda: all(world.ask(user).ratings == 5 for user in users), 60)
+        before = world.ends("recommendations")
+        one.process.send_signal(signal.SIGCONT)
+        while len(owned(one)) != 2 or one.last_log_line("caught up") < (
+            one.last_log_line("given away") or "z"
+        ):
+            assert [world.ask(user).ratings for user in users] == [5] * 12
+        replies = [
+            decode_reply(record.value)
+            for record in world.read_all("recommendations")
+            if record.offset >= before[record.partition]
+        ]
+        assert {reply.ratings for reply in replies} == {5}
+        assert one.last_log_line("stood still")
+        expected = world.expected(MODEL).item_codes()
+        eventually(lambda: world.item_codes() == expected, 60)
 
 
 def owned(worker):

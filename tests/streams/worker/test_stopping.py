@@ -110,8 +110,8 @@ def test_commits_and_the_end_of_a_consumer_show_that_they_wait():
     context = WorkerContext(SETTINGS, threading.Event())
     consumer = Consumer(SETTINGS, group="g", start="earliest", patience=context.patience)
     consumer.close()
-    consumer._client = client = Client(context.patience)
-    consumer._is_member = True
+    consumer._client = consumer._commits._client = client = Client(context.patience)
+    consumer._commits.is_member = True
     one = Partition("ratings", 0)
     consumer._positions.note_committed({one: 0})
     consumer._positions.note_read({one: 5})
