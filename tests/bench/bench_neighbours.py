@@ -1,11 +1,12 @@
-"""Measure lists with and without neighbours, with and without reasons, on one core, in one run.
+"""Measure lists on one core: as by default beside Faiss, and with and without neighbours and reasons.
 
     python tests/bench/bench_neighbours.py [number of items ...]
 
-The fit knows all items and each has 32 neighbours. Raters and neighbours prefer the same items, with a
-density of 1 / sqrt(rank), so that the items of a history of 200 speak for many others, as those of real users
-do. All calls of a round alternate; each figure is the median of five rounds, in processor time of the one
-thread.
+By default: neighbours, and 5% of the positions for new items. One item in 50 is newer than the fit, one in 20
+is not available; each item of the fit has 32 neighbours. Faiss searches the same codes, bare. Raters and
+neighbours prefer the same items, with a density of 1 / sqrt(rank), so that the items of a history of 200
+speak for many others, as those of real users do. All calls of a round alternate; each figure is the median
+of five rounds, in processor time of the one thread.
 """
 
 import sys
@@ -15,23 +16,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
-from bench_search import SIZES, K, calls_for, medians_ms
+from bench_search import BATCH, SIZES, TRIALS, K, Trials, calls_for, faiss_index, medians_ms
 from made_catalogue import RATED, USERS, made_model, made_neighbours, made_recommender, preferred
 from record import record
+from report import DEFAULT
+from report import DEFAULT_TOGETHER as TOGETHER
+from report import FAISS_BESIDE_DEFAULT as BESIDE_LISTS
+from report import NEIGHBOURS as WITH
+from report import NO_NEIGHBOURS as WITHOUT
+from report import TRIAL_WITH_NEIGHBOURS as TRIAL
 
 from dch.models.neighbours import NO_NEIGHBOURS
 from dch.queries import query_user
+from streams.settings import WorkerSettings
+
+SHARE = WorkerSettings().new_item_share
 
 
 def lists(n):
-    """Return the milliseconds of one list of each kind, of making its query, and how many weights it adds."""
+    """Return the milliseconds of one list of each kind, of making its query, and of a trial."""
     rng = np.random.default_rng(0)
-    model = made_model(n, neighbours=made_neighbours(rng, n))
+    n_fitted = n - n // 50
+    model = made_model(n_fitted, neighbours=made_neighbours(rng, n_fitted))
     recommender = made_recommender(
-        n, model=model, draw=lambda: rng.permutation(np.unique(preferred(rng, n, 2 * RATED)))[:RATED]
+        n, model=model, draw=lambda: rng.permutation(np.unique(preferred(rng, n_fitted, 2 * RATED)))[:RATED]
     )
     state, n_calls = recommender.state, calls_for(n)
+    index = faiss_index(np.ascontiguousarray(state.snapshot.item_index.view().words))
     users = [f"u{user}" for user in range(USERS)]
     queries = [query_user(state, user) for user in users]
     explained = [query_user(state, user, explain=True) for user in users]
@@ -40,13 +53,23 @@ def lists(n):
     n_weights = np.mean([outgoing[query.rated.items].sum() for query in queries])
     print(f"{n:>10,} items: {n_weights:,.0f} weights a list, neighbours of {model.neighbours.nbytes:,} bytes")
 
-    def answer(of, strategy=None):
-        return lambda at: recommender.answer(of[at % USERS], K, strategy=strategy)
+    codes = [np.frombuffer(query.code, np.uint8)[None] for query in queries]
+    trials = Trials(recommender, n)
 
-    return medians_ms(
+    def answer(of, strategy=None, share=0.0):
+        return lambda at: recommender.answer(of[at % USERS], K, strategy=strategy, new_item_share=share)
+
+    def answer_together(_):
+        asked = [recommender.question(query, K, new_item_share=SHARE) for query in queries[:BATCH]]
+        return recommender.answer_all(asked)
+
+    found = medians_ms(
         {
-            "list by codes and vectors, history of 200": (answer(queries, "codes+rerank"), n_calls),
-            "list with neighbours, history of 200": (answer(queries), n_calls),
+            BESIDE_LISTS: (lambda at: index.search(codes[at % USERS], K), n_calls),
+            DEFAULT: (answer(queries, share=SHARE), n_calls),
+            TOGETHER: (answer_together, max(1, n_calls // BATCH)),
+            WITHOUT: (answer(queries, "codes+rerank"), n_calls),
+            WITH: (answer(queries), n_calls),
             "list with neighbours and reasons, history of 200": (answer(explained), n_calls),
             "list by codes and vectors with reasons, history of 200": (answer(plain), n_calls),
             "query of a user": (lambda at: query_user(state, users[at % USERS]), 50),
@@ -54,8 +77,13 @@ def lists(n):
                 lambda at: query_user(state, users[at % USERS], explain=True),
                 50,
             ),
+            TRIAL: (trials, 4),
         }
     )
+    trials.show_work()
+    found[TOGETHER] /= BATCH
+    found[TRIAL] /= TRIALS
+    return found
 
 
 def replace_neighbours(queries):

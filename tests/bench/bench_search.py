@@ -1,12 +1,13 @@
-"""Compare exact search on one core with Faiss IndexBinaryFlat: bare, and as the worker serves lists.
+"""Compare exact search on one core with Faiss IndexBinaryFlat: bare, and as lists without neighbours.
 
     python tests/bench/bench_search.py [number of items ...]
 
-Bare: the nearest 20 of random codes, by plain and by weighted distance; Faiss has no weights. As served:
-default settings, so 200 candidates that are reranked by vectors, 5% of the items unavailable, the 200 items
-that the user has rated skipped, ties by popularity. All calls of a round alternate, so that a busy machine
-slows all of them; each figure is the median of five rounds, in processor time of the one thread that
-searches. Distances of bare searches are compared.
+Bare: the nearest 20 of random codes, by plain and by weighted distance; Faiss has no weights. As lists of a
+model without neighbours: 200 candidates that are reranked by vectors, 5% of the items unavailable, the 200
+items that the user has rated skipped, ties by popularity, no positions for new items. All calls of a round
+alternate, so that a busy machine slows all of them; each figure is the median of five rounds, in processor
+time of the one thread that searches. Distances of bare searches are compared. What lists take with neighbours
+and with positions for new items, as by default, is in bench_neighbours.py.
 """
 
 import statistics
@@ -22,6 +23,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from made_catalogue import FITTED, USERS, made_recommender
 from record import record
+from report import BARE, ENCODE, SERVED, TOGETHER, TRIAL, WEIGHTED
+from report import BARE_FAISS as FAISS
+from report import FAISS as BESIDE_LISTS
 
 from dch.models.towers import encode_rows
 from dch.queries import query_user
@@ -30,9 +34,7 @@ from dch.search.query_words import make_queries
 
 SIZES = (3_700, 100_000, 1_000_000)
 K, BATCH, ROUNDS = 20, 32, 5
-WEIGHTED = "weighted distance: "
-FAISS = f"search, top {K}, faiss IndexBinaryFlat"
-BESIDE_LISTS = f"{FAISS}, in the rounds of lists"
+TRIALS, LISTED = 16, 200
 
 
 def medians_ms(cases):
@@ -74,8 +76,8 @@ def bare(n, bits):
     n_calls = calls_for(n)
     return medians_ms(
         {
-            f"search, top {K}": (lambda at: nearest(words, queries[at % 8], K), n_calls),
-            f"{WEIGHTED}search, top {K}": (lambda at: nearest(words, weighted[at % 8], K), n_calls),
+            BARE: (lambda at: nearest(words, queries[at % 8], K), n_calls),
+            f"{WEIGHTED}{BARE}": (lambda at: nearest(words, weighted[at % 8], K), n_calls),
             FAISS: (lambda at: index.search(queries[at % 8][None].view(np.uint8), K), n_calls),
         }
     )
@@ -90,9 +92,9 @@ def served(n):
     queries = [query_user(state, f"u{user}") for user in range(USERS)]
     codes = [np.frombuffer(query.code, np.uint8)[None] for query in queries]
     only = [f"i{row}" for row in range(0, n, n // 10)][:10]
-    sums = state.snapshot.users.bags.sums
     head, some = state.snapshot.users.tower.head(), np.arange(USERS, dtype=np.int32)
-    n_calls = calls_for(n)
+    bags = state.snapshot.users.bags.whole(some)
+    n_calls, trials = calls_for(n), Trials(recommender, n)
 
     model = replace(recommender.model, settings={"objective": "ranking", "relaxed_users": True})
     snapshot = replace(state.snapshot, model=model)
@@ -106,35 +108,54 @@ def served(n):
 
     cases = {
         BESIDE_LISTS: (lambda at: index.search(codes[at % USERS], K), n_calls),
-        f"list as served, {K} of 200 candidates": (answer, n_calls),
-        f"{WEIGHTED}list as served, {K} of 200 candidates": (lambda at: answer(at, weighted), n_calls),
+        SERVED: (answer, n_calls),
+        f"{WEIGHTED}{SERVED}": (lambda at: answer(at, weighted), n_calls),
         "list of 10 chosen items": (lambda at: answer(at, only=only), 50),
         "list of popular items": (lambda at: answer(at, strategy="popular"), 50),
-        "prequential trial": (lambda at: trial(state, at, n), 20),
-        "encode one row": (lambda _: encode_rows(some, *sums[:3], head), 20),
+        TRIAL: (trials, 20),
+        ENCODE: (lambda _: encode_rows(some, *bags[:3], head), 20),
     }
-    together = f"list as served, of {BATCH} requests that wait"
-    cases[together] = (answer_together, max(1, n_calls // BATCH))
-    cases[f"{WEIGHTED}{together}"] = (lambda at: answer_together(at, weighted), max(1, n_calls // BATCH))
+    cases[TOGETHER] = (answer_together, max(1, n_calls // BATCH))
+    cases[f"{WEIGHTED}{TOGETHER}"] = (lambda at: answer_together(at, weighted), max(1, n_calls // BATCH))
     found = medians_ms(cases)
-    found["encode one row"] /= USERS
-    found["prequential trial"] /= TRIALS
-    for name in (together, f"{WEIGHTED}{together}"):
+    trials.show_work()
+    found[ENCODE] /= USERS
+    found[TRIAL] /= TRIALS
+    for name in (TOGETHER, f"{WEIGHTED}{TOGETHER}"):
         found[name] /= BATCH
     return found
 
 
-TRIALS = 16
+class Trials:
+    """Tries and folds in ratings of users who have rated 200 items, and withdraws them again.
 
+    Half of the items are of the user's own list, so that all codes must be searched; the others are any
+    items, and most of them are far away.
+    """
 
-def trial(state, at, n):
-    """Try and fold in ratings of random items by users who have rated 200, and withdraw them again."""
-    rng = np.random.default_rng(at)
-    users = [f"u{user}" for user in rng.choice(USERS, TRIALS, replace=False)]
-    items, stamp = [f"i{row}" for row in rng.integers(0, n, TRIALS)], 1000 + 2 * at
-    tried = np.ones(TRIALS, np.bool_)
-    state.fold_in_users(state.events(users, items, [5.0] * TRIALS, [stamp] * TRIALS), tried)
-    state.fold_in_users(state.events(users, items, [float("nan")] * TRIALS, [stamp + 1] * TRIALS))
+    def __init__(self, recommender, n):
+        self.state, self.n = recommender.state, n
+        self.lists = [
+            [hit.item for hit in recommender.recommend(f"u{user}", LISTED)] for user in range(USERS)
+        ]
+        self.n_tried = 0
+
+    def __call__(self, at):
+        rng = np.random.default_rng(at)
+        users, stamp = rng.choice(USERS, TRIALS, replace=False), 1000 + self.n_tried
+        positions = rng.integers(0, LISTED, TRIALS // 2)
+        items = [self.lists[user][position] for user, position in zip(users[::2], positions, strict=True)]
+        items += [f"i{row}" for row in rng.integers(0, self.n, TRIALS // 2)]
+        names = [f"u{user}" for user in (*users[::2], *users[1::2])]
+        fold_in, tried = self.state.fold_in_users, np.ones(TRIALS, np.bool_)
+        fold_in(self.state.events(names, items, [5.0] * TRIALS, [stamp] * TRIALS), tried)
+        fold_in(self.state.events(names, items, [float("nan")] * TRIALS, [stamp + 1] * TRIALS))
+        self.n_tried += TRIALS
+
+    def show_work(self):
+        """Print how many codes a trial compared."""
+        compared = int(self.state.trial_work.compared[0]) / self.n_tried
+        print(f"{self.n:>10,} items: a trial compared {compared:,.0f} codes")
 
 
 def calls_for(n):

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.csv")
+ROOT = Path(__file__).parents[2]
+CODE = ("dch", "streams", "tests", "constraints.txt")
 COLUMNS = ("date", "commit", "machine", "case", "n", "bits", "median_ms", "items")
 
 
@@ -30,14 +32,21 @@ def record(case, *, n, bits, median_ms, items=ML_1M):
         if is_new:
             writer.writerow(COLUMNS)
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        writer.writerow([today, _commit(), _machine(), case, n, bits, f"{median_ms:.4g}", items])
+        writer.writerow([today, commit_of(ROOT), _machine(), case, n, bits, f"{median_ms:.4g}", items])
 
 
-def _commit():
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=RESULTS.parent
-    ).stdout.strip()
+def commit_of(root):
+    """Return the commit of a checkout, with ``-dirty`` if code was changed or added since.
+
+    The lines that benchmarks append are no code, nor are the pages.
+    """
+    changed = _git(root, "status", "--porcelain", "--", *CODE, f":(exclude)tests/bench/{RESULTS.name}")
+    return _git(root, "rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(root, *arguments):
+    command = ["git", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=root).stdout.strip()
 
 
 def _machine():

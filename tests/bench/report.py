@@ -2,7 +2,8 @@
 
     python tests/bench/report.py
 
-Figures are those of the newest commit in the file; of a case that was measured twice, the last.
+The figures of a program are those of the newest commit at which it measured all its cases at three sizes or
+more; of a case that was measured twice, the last. If there is no such commit, nothing is written.
 """
 
 import csv
@@ -19,12 +20,15 @@ BEGIN, END = "<!-- written by tests/bench/report.py -->", "<!-- end -->"
 PICTURE = Path(__file__).parents[2] / "docs" / "growth.png"
 BARE, BARE_FAISS = "search, top 20", "search, top 20, faiss IndexBinaryFlat"
 FAISS = f"{BARE_FAISS}, in the rounds of lists"
-SERVED, TOGETHER = "list as served, 20 of 200 candidates", "list as served, of 32 requests that wait"
+SERVED, TOGETHER = "list without neighbours, 20 of 200", "list without neighbours, of 32 requests that wait"
 WEIGHTED = "weighted distance: "
+DEFAULT, DEFAULT_TOGETHER = "list by default", "list by default, of 32 requests that wait"
+FAISS_BESIDE_DEFAULT = f"{BARE_FAISS}, in the rounds of lists by default"
 NEIGHBOURS, NO_NEIGHBOURS = (
     f"list {which}, history of 200" for which in ("with neighbours", "by codes and vectors")
 )
-TRIAL, ENCODE = "prequential trial", "encode one row"
+TRIAL, TRIAL_WITH_NEIGHBOURS = (f"prequential trial {which} neighbours" for which in ("without", "with"))
+ENCODE = "encode one row"
 USER_SIDE, BOTH_SIDES = (
     f"ingest, real Kafka, {side}, ms" for side in ("record to committed offset", "both sides committed")
 )
@@ -40,28 +44,68 @@ SERVICE = (
     ("SIGTERM under load until the process ended, s", "stop of a worker under load, s"),
 )
 
+_REQUESTS = tuple(
+    f"{when}, p{one}{of}" for when in (IDLE, BUSY) for one in (50, 99) for of in ("", ", bare echo")
+)
+PROGRAMS = {
+    "bench_service.py": (USER_SIDE, BOTH_SIDES, *_REQUESTS, *(case for _, case in SERVICE)),
+    "bench_search.py": (*(FAISS, SERVED, TOGETHER, WEIGHTED + SERVED, WEIGHTED + TOGETHER, TRIAL, ENCODE),),
+    "bench_neighbours.py": (
+        *(FAISS_BESIDE_DEFAULT, DEFAULT, DEFAULT_TOGETHER, NEIGHBOURS, NO_NEIGHBOURS, TRIAL_WITH_NEIGHBOURS),
+    ),
+}
+"""Which program measures which cases: figures of one program are compared, so they must be of one commit."""
 
-def newest():
-    """Return the newest figures by case and number of items: (value, n), and the last line of the file."""
-    with RESULTS.open(newline="") as file:
-        lines = [
-            line for line in csv.DictReader(file) if line["bits"] == "64"
-        ]  # 0: the observer's, without codes
-    commit = lines[-1]["commit"]
-    found = {}
-    for line in lines:
-        if line["commit"] == commit:
-            found[line["case"], int(line["items"])] = float(line["median_ms"]), int(line["n"])
-    return found, lines[-1]
+AT_THE_LARGEST_SIZE = {"bench_search.py": (BARE, BARE_FAISS)}
+"""What a program measures besides, but not at all sizes."""
+
+FEWEST_SIZES = 3
+
+
+class NotMeasuredError(Exception):
+    """A program has not measured enough for the tables."""
+
+
+def newest(lines, program):
+    """Return the lines of the newest commit at which a program measured all its cases at enough sizes.
+
+    Raises:
+        NotMeasuredError: there is none.
+    """
+    cases = PROGRAMS[program]
+    for commit in dict.fromkeys(line["commit"] for line in reversed(lines)):
+        of_commit = [line for line in lines if line["commit"] == commit]
+        measured = [{line["items"] for line in of_commit if line["case"] == case} for case in cases]
+        if len(set.intersection(*measured)) >= FEWEST_SIZES:
+            known = {*cases, *AT_THE_LARGEST_SIZE.get(program, ())}
+            return [line for line in of_commit if line["case"] in known]
+    raise NotMeasuredError(
+        f"{RESULTS.name} has no commit at which {program} measured all its cases at {FEWEST_SIZES} sizes, so "
+        f"README.md and docs/growth.png stay as they are: run make bench without ITEMS"
+    )
 
 
 class Figures:
-    """The newest figures, as text for tables and as numbers for the picture."""
+    """The newest figures, as text for tables and as numbers for the picture.
+
+    Raises:
+        NotMeasuredError: a program has not measured enough.
+    """
 
     def __init__(self):
-        self.found, last = newest()
-        self.commit, self.date, self.machine = last["commit"], last["date"], last["machine"]
+        with RESULTS.open(newline="") as file:
+            lines = [line for line in csv.DictReader(file) if line["bits"] == "64"]  # the codes of the tables
+        chosen = {program: newest(lines, program) for program in PROGRAMS}
+        self.found = {
+            (line["case"], int(line["items"])): (float(line["median_ms"]), int(line["n"]))
+            for found in chosen.values()
+            for line in found
+        }
         self.sizes = sorted({items for _, items in self.found})
+        commits = {program: found[-1]["commit"] for program, found in chosen.items()}
+        self.commit = _one_or_each(commits)
+        last = max((found[-1] for found in chosen.values()), key=lambda line: line["date"])
+        self.date, self.machine = last["date"], last["machine"]
 
     def value(self, case, items):
         """Return a figure, or None."""
@@ -78,6 +122,13 @@ class Figures:
         return f"| {title} | " + " | ".join("-" if one is None else one for one in cells) + " |"
 
 
+def _one_or_each(commits):
+    """Return the commit of all programs, or that of each with the name of the program."""
+    if len(set(commits.values())) == 1:
+        return next(iter(commits.values()))
+    return ", ".join(f"{commit} ({program})" for program, commit in commits.items())
+
+
 def tables(figures):
     """Return the tables as Markdown."""
     head = "| items | " + " | ".join(f"{items:,}" for items in figures.sizes) + " |"
@@ -89,17 +140,30 @@ def tables(figures):
     service += [figures.row(name, _plain(figures, case)) for name, case in SERVICE]
     searches = [
         figures.row("time of our bare search of 20 codes / that of Faiss", _ratio(figures, BARE, BARE_FAISS)),
-        figures.row("time of one list as served / that of a bare search by Faiss", _ratio(figures, SERVED)),
-        figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + SERVED)),
         figures.row(
-            "time of one of 32 lists answered together / that of a bare search by Faiss",
-            _ratio(figures, TOGETHER),
+            "time of one list by default (neighbours, 5% of its positions for new items) / that of a bare "
+            "search by Faiss",
+            _ratio(figures, DEFAULT, FAISS_BESIDE_DEFAULT),
         ),
+        figures.row(
+            "the same of one of 32 lists answered together",
+            _ratio(figures, DEFAULT_TOGETHER, FAISS_BESIDE_DEFAULT),
+        ),
+        figures.row(
+            "time of one list without neighbours and reserved positions / that of a bare search by Faiss",
+            _ratio(figures, SERVED),
+        ),
+        figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + SERVED)),
+        figures.row("the same of one of 32 lists answered together", _ratio(figures, TOGETHER)),
         figures.row("the same by weighted distance", _ratio(figures, WEIGHTED + TOGETHER)),
+        figures.row("one list by default, ms", _plain(figures, DEFAULT, 2)),
         figures.row("one list with neighbours, history of 200, ms", _plain(figures, NEIGHBOURS, 2)),
         figures.row("the same without neighbours, ms", _plain(figures, NO_NEIGHBOURS, 2)),
         figures.row("bare search of 20 codes by Faiss `IndexBinaryFlat`, ms", _plain(figures, FAISS, 3)),
-        figures.row("prequential trial with its rating, us", _micro(figures, TRIAL)),
+        figures.row(
+            "prequential trial with its rating, with neighbours, us", _micro(figures, TRIAL_WITH_NEIGHBOURS)
+        ),
+        figures.row("the same without neighbours, us", _micro(figures, TRIAL)),
         figures.row("encode one row, us", _micro(figures, ENCODE)),
     ]
     return "\n".join([head, rule, *service, "", head, rule, *searches])
@@ -158,7 +222,12 @@ def draw(figures):
         (
             "search",
             "ms of processor time",
-            {"one list": SERVED, "of 32 that wait": TOGETHER, "Faiss, bare": FAISS},
+            {
+                "one list": DEFAULT,
+                "of 32 that wait": DEFAULT_TOGETHER,
+                "one list without neighbours": SERVED,
+                "Faiss, bare": FAISS_BESIDE_DEFAULT,
+            },
             1,
         ),
         (
@@ -176,11 +245,14 @@ def draw(figures):
         (
             "trial, encoding",
             "us of processor time",
-            {"trial with its rating": TRIAL, "encode one row": ENCODE},
+            {
+                "trial with its rating": TRIAL_WITH_NEIGHBOURS,
+                "without neighbours": TRIAL,
+                "encode one row": ENCODE,
+            },
             1000,
         ),
     )
-    panels = [panel for panel in panels if _has_a_line(figures, panel[2].values())]
     with rc_context(RC):
         figure = Figure(figsize=(4 * len(panels), 4.2), layout="constrained")
         for axes, (title, unit, lines, factor) in zip(
@@ -202,11 +274,6 @@ def draw(figures):
         figure.savefig(PICTURE, format="png", dpi=110)
 
 
-def _has_a_line(figures, cases):
-    """Return whether a case was measured at two sizes at least."""
-    return any(sum(figures.value(case, items) is not None for items in figures.sizes) > 1 for case in cases)
-
-
 def _number(figures, case, items, factor):
     if factor is None:
         return figures.per_s(case, items)
@@ -225,8 +292,17 @@ def write(figures):
     README.write_text(f"{before}{BEGIN}\n{source}\n\n{tables(figures)}\n\n{picture}\n{END}{after}")
 
 
+def main():
+    """Print the tables, draw the picture, and write the tables, in this order: a failure writes no tables."""
+    try:
+        figures = Figures()
+    except NotMeasuredError as missing:
+        print(missing)
+        return
+    print(tables(figures))
+    draw(figures)
+    write(figures)
+
+
 if __name__ == "__main__":
-    newest_figures = Figures()
-    print(tables(newest_figures))
-    write(newest_figures)
-    draw(newest_figures)
+    main()
