@@ -81,7 +81,7 @@ class Commits:
             log.warning("not committed before a rebalance, records will be read again reason=%s", error)
 
     def ask(self, partitions: Sequence[Partition], timeout_s: float) -> dict[Partition, int]:
-        """Look up the committed offsets; 0 for a partition without one.
+        """Look up the committed offsets; below 0 for a partition without one.
 
         Raises:
             KafkaException: the request failed; see ``retry``.
@@ -106,8 +106,8 @@ class Commits:
         Raises:
             KafkaException: the request failed; see ``retry``.
         """
-        self._look_up([partition], timeout_s)
-        return self._send({partition: self._positions.committed(partition)})
+        (offset,) = self.ask([partition], timeout_s).values()  # anew: another worker may have committed
+        return self._send({partition: max(offset, 0)})
 
     def _commit_once(self, skip: Collection[Partition], timeout_s: float) -> None:
         self._look_up(self._positions.to_commit(skip), timeout_s)

@@ -206,19 +206,16 @@ class Consumer:
             partitions: of this consumer or of others.
             limit_s: seconds after which a lookup that fails is given up, if that is before the patience ends.
         """
-        if not (found := list(partitions)):
-            return {}
-        return self._retry(
-            lambda timeout_s: self._commits.ask(found, timeout_s), self._commits.right, limit_s
-        )
+        offsets = self._ask_committed(list(partitions), limit_s)
+        return {one: max(offset, 0) for one, offset in offsets.items()}
 
     def committed_within(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return the committed offsets as ``committed`` does. One beyond the end is moved back to the end.
+        """Return the committed offsets, below 0 for none. One beyond the end is moved back to the end.
 
         The partition has lost its last records then, and those to come would count as committed.
         """
-        found = self.committed(partitions)
-        ends = self.end_offsets(one for one, offset in found.items() if offset)
+        found = self._ask_committed(list(partitions))
+        ends = self.end_offsets(one for one, offset in found.items() if offset > 0)
         if beyond := {one: end for one, end in ends.items() if found[one] > end}:
             for one, end in beyond.items():
                 log.warning(
@@ -232,11 +229,14 @@ class Consumer:
 
         A member that was not heard of for too long learns late that it is none any more. So this asks, with a
         commit that changes nothing. It is True where no partition is assigned.
+
+        Raises:
+            BrokerUnavailableError: it did not answer at once.
         """
         if not (partitions := to_partitions(self._assigned)):
             return True
         return self._retry(
-            lambda timeout_s: self._commits.confirm(partitions[0], timeout_s), self._commits.right
+            lambda timeout_s: self._commits.confirm(partitions[0], timeout_s), self._commits.right, ATTEMPT_S
         )
 
     def end_offsets(self, partitions: Iterable[Partition], limit_s: float = math.inf) -> dict[Partition, int]:
@@ -276,15 +276,22 @@ class Consumer:
         """
         return self._positions.read.get(partition)
 
-    def has_ended(self, partition: Partition) -> bool:
-        """Tell whether the end of a partition was read since its assignment, whatever came after."""
-        return self._positions.has_ended(partition)
+    def is_at_end(self, partition: Partition) -> bool:
+        """Tell whether the last thing read of a partition was its end. More may have come since."""
+        return self._positions.is_at_end(partition)
 
     def close(self) -> None:
         """Leave the group at once, so that the other members need not wait for the session timeout."""
         with self._patience.call():
             self._client.close()
         self._kept.raise_first()
+
+    def _ask_committed(self, found: list[Partition], limit_s: float = math.inf) -> dict[Partition, int]:
+        if not found:
+            return {}
+        return self._retry(
+            lambda timeout_s: self._commits.ask(found, timeout_s), self._commits.right, limit_s
+        )
 
     def _look_up(
         self, partitions: list[Partition], which: int, limit_s: float = math.inf

@@ -32,10 +32,10 @@ def edge_offsets(
 def committed_offsets(
     client: Consumer, partitions: Iterable[Partition], timeout_s: float
 ) -> dict[Partition, int]:
-    """Look up the committed offsets; 0 for a partition without one.
+    """Look up the committed offsets; below 0 for a partition without one.
 
     Raises:
         KafkaException: the request failed; see ``patience.retry``.
     """
     found = client.committed([to_topic_partition(partition) for partition in partitions], timeout=timeout_s)
-    return {to_partition(one): max(one.offset, 0) for one in found}
+    return {to_partition(one): one.offset for one in found}

@@ -36,7 +36,7 @@ class Positions:
         self.read |= {one: max(offset, self.read.get(one, 0)) for one, offset in offsets.items()}
 
     def note_committed(self, offsets: Mapping[Partition, int]) -> None:
-        """Record committed offsets."""
+        """Record committed offsets; below 0 for none."""
         self._committed |= offsets
 
     def mark_applied(self, skip: Collection[Partition]) -> None:
@@ -48,7 +48,7 @@ class Positions:
         return {
             one: offset
             for one, offset in self._applied.items()
-            if one not in skip and offset > self._committed.get(one, 0)
+            if one not in skip and offset > self._committed.get(one, -1)
         }
 
     def has_committed(self, partition: Partition) -> bool:
@@ -57,11 +57,7 @@ class Positions:
 
     def committed(self, partition: Partition) -> int:
         """Return the committed offset of a partition; 0 if there is none, or none is known."""
-        return self._committed.get(partition, 0)
-
-    def has_ended(self, partition: Partition) -> bool:
-        """Tell whether the end of a partition was read since its assignment, whatever came after."""
-        return partition in self._ends
+        return max(self._committed.get(partition, 0), 0)
 
     def is_at_end(self, partition: Partition) -> bool:
         """Tell whether the last thing read of a partition was its end."""

@@ -4,10 +4,20 @@ The position of the consumer decides, never the time: a silent broker is not the
 end is that of what the consumer may read: the first open transaction, unless it reads uncommitted records.
 """
 
+import logging
+import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
+from streams.errors import BrokerUnavailableError
+from streams.kafka.patience import ATTEMPT_S
 from streams.kafka.records import Partition, Record
+
+log = logging.getLogger("streams.kafka")
+
+ASK_INTERVAL_S = 0.2
+"""Time between two questions for the ends of partitions that seem to have lost records."""
 
 
 class Reading(Protocol):
@@ -16,8 +26,15 @@ class Reading(Protocol):
     def position(self, partition: Partition) -> int | None:
         """Return the first unread offset; None if nothing was read since the assignment."""
 
-    def has_ended(self, partition: Partition) -> bool:
-        """Tell whether the end of a partition was read since its assignment."""
+    def is_at_end(self, partition: Partition) -> bool:
+        """Tell whether the last thing read of a partition was its end. More may have come since."""
+
+    def end_offsets(self, partitions: Iterable[Partition], limit_s: float = math.inf) -> dict[Partition, int]:
+        """Return the end of each partition.
+
+        Raises:
+            BrokerUnavailableError: no broker has answered for ``limit_s``.
+        """
 
 
 class Assignable(Reading, Protocol):
@@ -25,9 +42,6 @@ class Assignable(Reading, Protocol):
 
     def beginning_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offset of the first retained record of each partition."""
-
-    def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Return the end of each partition."""
 
     def assign(self, starts: Mapping[Partition, int | None]) -> None:
         """Read the given partitions."""
@@ -48,6 +62,7 @@ class ReplayProgress:
 
     def __init__(self) -> None:
         self._targets: dict[Partition, int] = {}
+        self._asked_at_s = -math.inf
 
     def begin(self, consumer: Assignable, starts: Mapping[Partition, int | None]) -> None:
         """Let a consumer without a group read partitions, and expect it to reach their present ends.
@@ -74,13 +89,27 @@ class ReplayProgress:
                 self._targets.pop(partition, None)
 
     def note(self, consumer: Reading) -> None:
-        """Drop the partitions that have reached their targets. Call it after every poll, empty or not.
+        """Drop the partitions that have reached their targets. Call it after every poll, empty or not."""
+        self._drop_reached(consumer, self._targets)
+        at_end = [partition for partition in self._targets if consumer.is_at_end(partition)]
+        if at_end and time.monotonic() - self._asked_at_s > ASK_INTERVAL_S:
+            self._drop_shortened(consumer, at_end)
+            self._asked_at_s = time.monotonic()
 
-        An end read after the assignment counts as reached, too: a partition may have lost its last records.
+    def _drop_reached(self, consumer: Reading, ends: Mapping[Partition, int]) -> None:
+        for partition, end in list(ends.items()):
+            if (consumer.position(partition) or 0) >= end:
+                self._targets.pop(partition, None)
+
+    def _drop_shortened(self, consumer: Reading, partitions: Iterable[Partition]) -> None:
+        """Drop partitions that were read to an end before their target, if that still is the end.
+
+        They have lost their last records. Usually the rest is only not fetched yet, so the leader decides.
         """
-        for partition, target in list(self._targets.items()):
-            if (consumer.position(partition) or 0) >= target or consumer.has_ended(partition):
-                del self._targets[partition]
+        try:
+            self._drop_reached(consumer, consumer.end_offsets(partitions, ATTEMPT_S))
+        except BrokerUnavailableError as reason:
+            log.info("the ends of partitions are not known yet reason=%s", reason)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Drop the targets of these partitions."""

@@ -10,8 +10,8 @@ the group has committed all partitions of `ratings` and `users` up to their ends
 was to be repartitioned to this worker is then on the broker.
 
 A partition that is kept in a rebalance stays caught up. If another worker owned it in between, it is first
-read to its end again. The group shows that: it has told this worker that its partitions were lost, or its
-committed offset is beyond what this worker has applied.
+read to its end, as a gained one is. The group shows that: it has told this worker that its partitions were
+lost, or its committed offset is beyond what this worker has applied.
 """
 
 import logging
@@ -75,6 +75,7 @@ class Assignment:
         new = [one for one in partitions if one.partition in gained]
         committed = consumer.committed_within(partitions)
         to_read = [*new, *self._owned_by_another(partitions, committed)]
+        behind = frozenset(one.partition for one in to_read)
         beginnings, ends = consumer.beginning_offsets(new), consumer.end_offsets(to_read)
         positions = {one: beginnings.get(one, self._positions.get(one, 0)) for one in partitions}
         for one, offset in committed.items():
@@ -83,8 +84,8 @@ class Assignment:
             progress.forget(set(self._positions) - set(partitions))
             progress.expect(positions, goals)
         self.owned, self._positions, self._is_lost, self.is_settled = owned, positions, False, True
-        self._waiting, self._items_waiting = (self._waiting & owned) | gained, self._items_waiting & owned
-        if gained:
+        self._waiting, self._items_waiting = (self._waiting & owned) | behind, self._items_waiting & owned
+        if behind:
             self._note_group_ends(consumer)
         REBALANCES.inc()
         log.info("partitions assigned owned=%s gained=%s lost=%s", *map(sorted, (owned, gained, lost)))
@@ -101,7 +102,9 @@ class Assignment:
     def is_overtaken(self, consumer: Consumer) -> bool:
         """Return whether the group has committed more of an owned partition than this worker has applied."""
         read = [one for one in self._positions if not self._replay.waits_for(one)]
-        return bool(self._owned_by_another(read, consumer.committed(read)))
+        ahead = self._owned_by_another(read, consumer.committed(read, ATTEMPT_S))
+        ends = consumer.end_offsets(ahead, ATTEMPT_S)  # there is no more where records were lost
+        return any(self._positions[one] < end for one, end in ends.items())
 
     def _owned_by_another(
         self, partitions: Iterable[Partition], committed: Mapping[Partition, int]

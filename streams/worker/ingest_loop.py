@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from dch.recommender import Recommender
-from streams.errors import StoppedError
+from streams.errors import BrokerUnavailableError, StoppedError
 from streams.kafka import Consumer, Partition, Producer, Starts
 from streams.kafka.outbox import Outbox
 from streams.kafka.records import Record
@@ -108,10 +108,14 @@ class Ingest:
     def settle_doubt(self) -> None:
         """After a standstill, let requests be answered again once no other worker can have newer state."""
         standstill = self._context.standstill
-        if not standstill.look() or not self._consumer.confirm_membership():
+        if not standstill.look() or not self._assignment.is_settled:
             return
-        if not self._assignment.is_overtaken(self._consumer):
-            standstill.settle()
+        count = standstill.count
+        try:
+            if self._consumer.confirm_membership() and not self._assignment.is_overtaken(self._consumer):
+                standstill.settle(count)
+        except BrokerUnavailableError as reason:  # for now; polls tell when it is for good
+            log.info("the membership is not known yet reason=%s", reason)
 
     def process(self, records: Sequence[Record]) -> None:
         """Apply the records of a poll, write their outputs, flush, and commit.

@@ -172,11 +172,13 @@ class Requests:
         gained = [one for one in partitions if one not in self._starts]
         everything = [Partition(self._topic, number) for number in range(self._settings.partitions)]
         committed, ends = self._consumer.committed_within(everything), self._consumer.end_offsets(gained)
-        first = dict.fromkeys(gained, BEGINNING) if any(committed.values()) else ends
+        is_new = all(offset < 0 for offset in committed.values())
+        first = ends if is_new else dict.fromkeys(gained, BEGINNING)
         known = {one: self._consumer.position(one) or start for one, start in self._starts.items()}
         known |= self._put_off
         self._starts = {
-            one: known[one] if one in known else committed[one] or first[one] for one in partitions
+            one: known[one] if one in known else committed[one] if committed[one] >= 0 else first[one]
+            for one in partitions
         }
         self._put_off = {}
         self._consumer.assign(self._starts)

@@ -33,17 +33,27 @@ class Standstill:
         session_ms = float(settings.kafka.get(name, CONSUMER_DEFAULTS[name]))
         self._limit_s, self._now = session_ms / 2000, now
         self._seen_at_s = now()
-        self._is_in_doubt = False
+        self._n, self._n_settled = 0, 0  # standstills
+
+    @property
+    def count(self) -> int:
+        """How many standstills were noticed so far."""
+        return self._n
 
     def look(self) -> bool:
         """Return whether the membership is in doubt. Some thread has to call it many times a second."""
         now_s = self._now()
-        stood_s, self._seen_at_s = now_s - self._seen_at_s, now_s
+        stood_s = now_s - self._seen_at_s
         if stood_s > self._limit_s:
-            self._is_in_doubt = True
+            self._n += 1  # before the time is noted: another thread sees one or the other
             log.warning("stood still, answers nothing until the group confirms it seconds=%.1f", stood_s)
-        return self._is_in_doubt
+        self._seen_at_s = now_s
+        return self._n != self._n_settled
 
-    def settle(self) -> None:
-        """Record that the process is a member, and that its state is no older than the group's."""
-        self._is_in_doubt = False
+    def settle(self, count: int) -> None:
+        """Record that the process is a member, and that its state is no older than the group's.
+
+        Args:
+            count: the standstills that had been noticed before the group was asked.
+        """
+        self._n_settled = count

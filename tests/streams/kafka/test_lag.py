@@ -128,7 +128,7 @@ def test_while_nothing_is_fetched_the_lag_counts_what_arrives(settings, topic, c
     place = Partition(topic, 0)
     send(settings, topic, 2)
     consumer.assign({place: BEGINNING})
-    eventually(lambda: consumer.poll(0.05) is not None and consumer.has_ended(place))
+    eventually(lambda: consumer.poll(0.05) is not None and consumer.is_at_end(place))
     eventually(lambda: records_behind(consumer, place) == 0)
     consumer._client.pause([to_topic_partition(place)])  # as a quota or a leader that hangs does
     eventually(lambda: not consumer.poll(0.1))

@@ -78,14 +78,14 @@ def test_an_end_counts_from_the_assignment_on(settings, topic, consumer):
     place = Partition(topic, 0)
     send(settings, topic, 2)
     consumer.assign({place: BEGINNING})
-    read(consumer, lambda: consumer.has_ended(place))
+    read(consumer, lambda: consumer.is_at_end(place))
     assert consumer.position(place) == 2
     consumer.assign({place: 1})
-    assert not consumer.has_ended(place)
+    assert not consumer.is_at_end(place)
     assert consumer.position(place) is None
     consumer.poll(0)  # the client may still know its position from before
     assert consumer.position(place) in (None, 2)
-    assert len(read(consumer, lambda: consumer.has_ended(place))) <= 1
+    assert len(read(consumer, lambda: consumer.is_at_end(place))) <= 1
 
 
 def test_only_applied_records_are_committed_even_when_a_member_is_closed(settings, topic):
@@ -160,6 +160,19 @@ def test_a_committed_offset_beyond_the_end_is_moved_back_to_it(settings, topic, 
     consumer.mark_applied()
     consumer.commit()
     assert consumer.committed_within(places) == {places[0]: 5, places[1]: 0}
+
+
+def test_the_end_of_an_empty_partition_is_committed_so_that_a_new_group_is_told_from_an_old_one(
+    topic, consumer
+):
+    place = Partition(topic, 0)
+    assert consumer.committed_within([place])[place] < 0
+    assert consumer.committed([place]) == {place: 0}
+    consumer.assign({place: 0})
+    read(consumer, lambda: consumer.is_at_end(place))
+    consumer.mark_applied()
+    consumer.commit()
+    assert consumer.committed_within([place]) == {place: 0}
 
 
 def test_a_member_confirms_its_membership_without_a_change_of_what_is_committed(settings, topic):

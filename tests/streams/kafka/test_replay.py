@@ -1,7 +1,10 @@
 """Progress of a replay up to the target offsets."""
 
+import math
+
 import pytest
 
+from streams.errors import BrokerUnavailableError
 from streams.kafka import BEGINNING, Partition
 from streams.kafka.replay import ReplayProgress
 
@@ -11,21 +14,21 @@ A, B = Partition("a", 0), Partition("a", 1)
 class Reader:
     """A consumer whose positions and ends a test sets by hand."""
 
-    def __init__(self, positions=(), ended=(), beginnings=(), ends=()):
-        self.positions, self.ended = dict(positions), set(ended)
+    def __init__(self, positions=(), at_end=(), beginnings=(), ends=()):
+        self.positions, self.at_end = dict(positions), set(at_end)
         self.beginnings, self.ends = dict(beginnings), dict(ends)
         self.assigned = None
 
     def position(self, partition):
         return self.positions.get(partition)
 
-    def has_ended(self, partition):
-        return partition in self.ended
+    def is_at_end(self, partition):
+        return partition in self.at_end
 
     def beginning_offsets(self, partitions):
         return {one: self.beginnings.get(one, 0) for one in partitions}
 
-    def end_offsets(self, partitions):
+    def end_offsets(self, partitions, limit_s=math.inf):
         assert self.assigned is None, "an end looked up after the assignment may be behind the reading"
         return {one: self.ends.get(one, 0) for one in partitions}
 
@@ -60,12 +63,33 @@ def test_polls_without_records_are_no_progress_however_many_there_are(n_polls):
     assert progress.waits_for(A)
 
 
-def test_the_end_of_a_partition_counts_as_reached_for_this_partition_alone():
+def test_a_partition_that_has_lost_its_last_records_is_read_once_its_present_end_is():
     progress = ReplayProgress()
     progress.expect({}, {A: 3, B: 3})
-    progress.note(Reader({A: 2, B: 2}, ended={A}))
+    progress.note(Reader({A: 2, B: 2}, at_end={A}, ends={A: 2, B: 2}))
     assert not progress.waits_for(A)
     assert progress.waits_for(B)
+
+
+def test_an_end_that_was_read_before_more_was_written_is_not_the_target():
+    """A partition was read to its end at 100, and then a pointer is written that must be read."""
+    progress = ReplayProgress()
+    progress.expect({A: 100}, {A: 101})
+    progress.note(Reader({A: 100}, at_end={A}, ends={A: 101}))
+    assert progress.waits_for(A)
+    progress.note(Reader({A: 101}))
+    assert progress.is_done()
+
+
+def test_an_end_that_nobody_tells_is_not_reached():
+    class Silent(Reader):
+        def end_offsets(self, partitions, limit_s=math.inf):
+            raise BrokerUnavailableError("no broker answered")
+
+    progress = ReplayProgress()
+    progress.expect({}, {A: 3})
+    progress.note(Silent({A: 2}, at_end={A}))
+    assert progress.waits_for(A)
 
 
 def test_a_forgotten_partition_no_longer_counts():

@@ -18,9 +18,8 @@ NAMES = ("ratings", "users", "item-ratings")
 class Log:
     """A consumer whose offsets and positions a test sets by hand."""
 
-    def __init__(self, committed=(), ends=(), positions=(), ended=()):
+    def __init__(self, committed=(), ends=(), positions=()):
         self.found = {"committed": dict(committed), "ends": dict(ends), "positions": dict(positions)}
-        self.found["ended"] = set(ended)
 
     def committed(self, partitions, limit_s=math.inf):
         return {one: self.found["committed"].get(one, 0) for one in partitions}
@@ -38,8 +37,8 @@ class Log:
     def position(self, partition):
         return self.found["positions"].get(partition)
 
-    def has_ended(self, partition):
-        return partition in self.found["ended"]
+    def is_at_end(self, partition):
+        return False
 
 
 def partitions(*numbers):
@@ -119,15 +118,17 @@ def applied_to_7(**found):
     return assignment, Log({RATINGS_0: found["committed"]}, {RATINGS_0: found["end"]})
 
 
-def test_partitions_that_were_lost_are_read_to_their_ends_before_they_are_caught_up_again():
+def test_partitions_that_were_lost_are_read_to_their_ends_before_they_are_caught_up_again(monkeypatch):
+    monkeypatch.setattr(module, "LOOK_UP_S", 0.0)
     assignment, log = applied_to_7(committed=7, end=9)
     assignment.revoke(is_lost=True)
     assert assignment.caught_up() == set()
     assert not assignment.is_caught_up()
     starts, lost = assignment.update(log, partitions(0, 1))
     assert (starts[RATINGS_0], lost) == (7, frozenset())
-    assert assignment.caught_up() == {1}
-    assignment.record_positions(Log(positions={RATINGS_0: 9}))
+    assert assignment.caught_up() == set()
+    assignment.record_positions(log := Log({RATINGS_0: 9}, {RATINGS_0: 9}, {RATINGS_0: 9}))
+    assignment.await_the_group(log)
     assert assignment.caught_up() == {0, 1}
 
 
@@ -141,6 +142,11 @@ def test_a_kept_partition_of_which_another_worker_has_committed_more_is_read_to_
     record = Record("ratings", 0, 7, None, None, 0)
     assert not assignment.is_live(record)  # the other worker has written what follows from it
     assert not assignment.is_overtaken(log)  # it is being replayed
+
+
+def test_nothing_was_missed_where_the_committed_offset_is_beyond_the_end():
+    assignment, log = applied_to_7(committed=8, end=7)
+    assert not assignment.is_overtaken(log)
 
 
 def test_a_worker_whose_records_are_all_its_own_is_not_overtaken():

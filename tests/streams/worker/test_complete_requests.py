@@ -160,7 +160,7 @@ def test_after_a_standstill_nothing_is_answered_until_the_membership_is_certain(
     assert world.answers() == []
     assert world.context.serving == set()
     assert not any(applied > 1 for applied in world.consumer.applied.values())
-    world.context.standstill.settle()
+    world.context.standstill.settle(world.context.standstill.count)
     world.turn()
     assert sorted(world.answers()) == sorted([(user, 1) for user in USERS.values() for _ in range(2)])
 
@@ -234,7 +234,7 @@ class Offsets(Consumer):
         self.ends, self.of_group = ends, committed
 
     def committed(self, partitions):
-        return {one: self.of_group.get(one.partition, 0) for one in partitions}
+        return {one: self.of_group.get(one.partition, -1) for one in partitions}
 
     def end_offsets(self, partitions):
         return {one: self.ends[one.partition] for one in partitions}
@@ -255,3 +255,8 @@ def test_a_new_group_begins_at_the_ends_also_where_an_end_is_0():
 
 def test_in_an_older_group_a_partition_of_which_no_request_was_answered_is_read_from_the_beginning():
     assert starts(Offsets({0: 5, 1: 7}, {0: 3}), {0, 1}) == {0: 3, 1: BEGINNING}
+
+
+def test_the_beginning_counts_as_committed_once_an_empty_partition_was_read():
+    consumer = Offsets({0: 4}, {0: 0})  # four requests came and were put off
+    assert starts(consumer, {0}) == {0: 0}

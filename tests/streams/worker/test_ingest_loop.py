@@ -115,7 +115,7 @@ def test_after_a_standstill_requests_wait_until_the_group_confirms_that_nothing_
     ingest.settle_doubt()
     assert standstill.look()
     clients.is_member = True
-    clients.found["committed"][RATINGS_0] = 3  # by another worker
+    clients.found["committed"][RATINGS_0] = clients.found["ends"][RATINGS_0] = 3  # by another worker
     ingest.settle_doubt()
     assert standstill.look()
     clients.move(RATINGS_0, 3)

@@ -17,7 +17,21 @@ def test_half_a_session_timeout_without_a_look_puts_the_membership_in_doubt(kafk
     assert found.look()
     now_s += 0.1
     assert found.look()
-    found.settle()
+    found.settle(found.count)
+    assert not found.look()
+
+
+def test_a_standstill_that_comes_while_the_group_is_asked_stays_in_doubt():
+    now_s = 0.0
+    found = Standstill(KafkaSettings(), now=lambda: now_s)
+    now_s += 60
+    assert found.look()
+    count = found.count
+    now_s += 60
+    assert found.look()
+    found.settle(count)
+    assert found.look()
+    found.settle(found.count)
     assert not found.look()
 
 
