@@ -162,6 +162,21 @@ def test_a_committed_offset_beyond_the_end_is_moved_back_to_it(settings, topic, 
     assert consumer.committed_within(places) == {places[0]: 5, places[1]: 0}
 
 
+def test_an_end_that_was_read_is_not_taken_for_a_later_one(settings, topic, consumer):
+    place, progress = Partition(topic, 0), ReplayProgress()
+    send(settings, topic, 2)
+    progress.begin(consumer, {place: BEGINNING})
+    read(consumer, lambda: consumer.is_at_end(place) and consumer.position(place) == 2)
+    progress.note(consumer)
+    assert progress.is_done()
+    send(settings, topic, 1)
+    progress.expect({place: 2}, consumer.end_offsets([place]))
+    progress.note(consumer)  # nothing was polled meanwhile
+    assert progress.waits_for(place)
+    read(consumer, lambda: progress.note(consumer) or progress.is_done())
+    assert consumer.position(place) == 3
+
+
 def test_the_end_of_an_empty_partition_is_committed_so_that_a_new_group_is_told_from_an_old_one(
     topic, consumer
 ):
