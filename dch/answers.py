@@ -1,7 +1,7 @@
 """Answers: the best items for a query, by the strategy that it asks for."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -95,6 +95,11 @@ class Question(NamedTuple):
         return self.k if self.strategy in BY_CODE else max(self.k, CANDIDATES)
 
     @property
+    def for_new(self) -> "Question":
+        """The question for the new items alone, which have no neighbours."""
+        return self._replace(query=self.query._replace(rated=NOTHING_RATED), k=self.n_new, n_new=0)
+
+    @property
     def is_weighted(self) -> bool:
         """Whether the nearest codes are searched by weighted distance."""
         if self.strategy in BY_CODE:
@@ -166,39 +171,81 @@ def answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
 
 
 def _answer_all(questions: Sequence[Question], ids: IdTable) -> list[Answer]:
-    candidates: dict[int, Nearest] = {}
+    candidates = _together(questions, _searches_all, _nearest_of_each)
+    lists = [_list(asked, candidates.get(at)) for at, asked in enumerate(questions)]
+    lacking = [at for at, asked in enumerate(questions) if _lacks_new(asked, lists[at])]
+    asking = [questions[at].for_new for at in lacking]
+    new = _together(asking, _searches_all, _nearest_new_of_each)
+    for i, at in enumerate(lacking):
+        _reserve(asking[i], lists[at], new.get(i))
+    return [_answer(asked, found, ids) for asked, found in zip(questions, lists, strict=True)]
+
+
+def _together(
+    questions: Sequence[Question],
+    is_chosen: Callable[[Question], bool],
+    search: Callable[[Sequence[Question]], list[Nearest]],
+) -> dict[int, Nearest]:
+    """Return what a search finds for some questions, by position; those of one kind share one search."""
+    kinds: dict[tuple[int, bool], list[int]] = {}
     for at, asked in enumerate(questions):
-        if at not in candidates and _searches_all(asked):
-            same = [
-                other
-                for other in range(at, len(questions))
-                if _searches_all(questions[other])
-                and questions[other].query.snapshot is asked.query.snapshot
-                and questions[other].is_weighted == asked.is_weighted
-            ]
-            candidates |= zip(same, _nearest_of_each([questions[other] for other in same]), strict=True)
-    return [_answer(asked, candidates.get(at), ids) for at, asked in enumerate(questions)]
+        if is_chosen(asked):
+            kinds.setdefault((id(asked.query.snapshot), asked.is_weighted), []).append(at)
+    found: dict[int, Nearest] = {}
+    for same in kinds.values():
+        found |= zip(same, search([questions[at] for at in same]), strict=True)
+    return found
 
 
-def _answer(asked: Question, candidates: Nearest | None, ids: IdTable) -> Answer:
-    query, item_index = asked.query, asked.query.snapshot.item_index
-    popular, new_rows = item_index.popular, item_index.new_rows  # before the view, which holds their rows
+def _list(asked: Question, candidates: Nearest | None) -> Nearest:
+    """Return the list without reserved positions."""
+    item_index = asked.query.snapshot.item_index
+    popular = item_index.popular  # before the view, which holds its rows
     items = item_index.view()
     if candidates is not None:
-        found = _ranked(asked, candidates, items, asked.k)
-    elif asked.only is not None:
-        found = _best_among(asked, np.unique(asked.only), items, asked.k)
+        return _ranked(asked, candidates, items, asked.k)
+    if asked.only is not None:
+        return _best_among(asked, np.unique(asked.only), items, asked.k)
+    return _most_popular(asked, popular, items)
+
+
+def _lacks_new(asked: Question, found: Nearest) -> bool:
+    """Return whether positions must be reserved: a list with enough new items stays as it is."""
+    item_index = asked.query.snapshot.item_index
+    if not asked.n_new or not len(item_index.new_rows):
+        return False
+    return int(item_index.view().is_new[found.rows].sum()) < asked.n_new
+
+
+def _reserve(asked: Question, found: Nearest, candidates: Nearest | None) -> None:
+    """Move the best new items into a list; ``asked`` is the question for these."""
+    item_index = asked.query.snapshot.item_index
+    new_rows = item_index.new_rows
+    items = item_index.view()
+    if candidates is not None:
+        new = _ranked(asked, candidates, items, asked.k)
     else:
-        found = _most_popular(asked, popular, items)
-    if asked.n_new:
-        rows = new_rows if asked.only is None else np.intersect1d(new_rows, asked.only)
-        unrated = asked._replace(query=query._replace(rated=NOTHING_RATED))  # new items have no neighbours
-        new = _best_among(unrated, rows, items, asked.n_new)
-        if asked.strategy == "codes+rerank+neighbours":
-            reserve_at_end(*found, *new, items.is_new)
-        else:
-            by_score = asked.strategy in BY_SCORE
-            reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
+        new = _best_among(
+            asked, new_rows if asked.only is None else _new_among(asked.only, items), items, asked.k
+        )
+    if asked.strategy == "codes+rerank+neighbours":
+        reserve_at_end(*found, *new, items.is_new)
+    else:
+        by_score = asked.strategy in BY_SCORE
+        reserve(by_score, len(found.rows), *found, *new, items.is_new, items.precedence)
+
+
+def _new_among(only: Ints, items: ItemColumns) -> Ints:
+    """Return the new items among some rows, ascending, without a pass over the others."""
+    rows = np.unique(only)
+    rows = rows[rows < len(items.is_new)]
+    new: Ints = rows[items.is_new[rows] > 0]
+    return new
+
+
+def _answer(asked: Question, found: Nearest, ids: IdTable) -> Answer:
+    query = asked.query
+    items = query.snapshot.item_index.view()
     hits, model = _hits(found, items, ids, asked.strategy), query.snapshot.model
     if query.evidence is not None and asked.strategy not in WITHOUT_CODE:
         by_code, by_neighbours = asked.strategy in BY_CODE, asked.strategy == "codes+rerank+neighbours"
@@ -250,6 +297,30 @@ def _nearest_of_each(asked: Sequence[Question]) -> list[Nearest]:
     )
 
 
+def _nearest_new_of_each(asked: Sequence[Question]) -> list[Nearest]:
+    """Return the nearest new items of questions about one snapshot, in one pass over the new items."""
+    item_index = asked[0].query.snapshot.item_index
+    rows, items = item_index.new_rows, item_index.view()
+    rows = rows[: np.searchsorted(rows, len(items.allowed))]  # the view may be older
+    found = nearest_of_each(
+        items.words[rows],
+        np.array([one.words for one in asked]),
+        [one.n_candidates for one in asked],
+        skips=[_positions(rows, one.skip) for one in asked],
+        eligible=items.allowed[rows].view(np.bool_),
+        popularity=items.precedence[rows],
+        bits=item_index.bits,
+    )
+    return [one._replace(rows=rows[one.rows]) for one in found]
+
+
+def _positions(rows: Ints, wanted: Ints) -> Ints:
+    """Return the positions in ascending rows of those that are wanted and among them."""
+    positions = np.searchsorted(rows, wanted).astype(np.int32)
+    found: Ints = positions[np.append(rows, -1)[positions] == wanted]
+    return found
+
+
 def _best_among(asked: Question, rows: Ints, items: ItemColumns, k: int) -> Nearest:
     """Return the best k of these rows, ascending, without a pass over the other items."""
     rows = first_listed(rows, items.allowed, np.sort(asked.skip), len(rows))
@@ -264,24 +335,24 @@ def _best_among(asked: Question, rows: Ints, items: ItemColumns, k: int) -> Near
         popularity=items.precedence[rows],
         bits=asked.query.snapshot.item_index.bits,
     )
-    if len(asked.query.rated.items):  # neighbours outside of these rows must not be added
-        allowed = np.zeros_like(items.allowed)
-        allowed[rows] = 1
-        items = items._replace(allowed=allowed)
-    return _ranked(asked, found._replace(rows=rows[found.rows]), items, k)
+    return _ranked(asked, found._replace(rows=rows[found.rows]), items, k, among=rows)
 
 
-def _ranked(asked: Question, candidates: Nearest, items: ItemColumns, k: int) -> Nearest:
-    """Return the best k candidates by the strategy."""
+def _ranked(
+    asked: Question, candidates: Nearest, items: ItemColumns, k: int, among: Ints | None = None
+) -> Nearest:
+    """Return the best k candidates by the strategy; only rows of ``among``, ascending, may be added."""
     if asked.strategy in BY_CODE or asked.query.relaxed is None:
         return candidates.head(k)
     if asked.strategy == "codes+rerank+neighbours":
-        return with_neighbours(asked, candidates.rows, items, k)
+        return with_neighbours(asked, candidates.rows, items, k, among)
     scorer = make_scorer(items.words, items.vectors, asked.query.relaxed, asked.query.vector)
     return rerank(candidates, k, scorer, popularity=items.precedence)
 
 
-def with_neighbours(asked: Question, candidates: Ints, items: ItemColumns, k: int) -> Nearest:
+def with_neighbours(
+    asked: Question, candidates: Ints, items: ItemColumns, k: int, among: Ints | None = None
+) -> Nearest:
     """Return the best k of the candidates and of the neighbours of a query that has a code.
 
     Args:
@@ -289,6 +360,7 @@ def with_neighbours(asked: Question, candidates: Ints, items: ItemColumns, k: in
         candidates: (m,) rows of the nearest codes.
         items: the columns of the index; only allowed rows are added as neighbours.
         k: list length.
+        among: (n_chosen,) ascending; of all allowed rows only these are added; None adds any.
     """
     query, index = asked.query, asked.query.snapshot.item_index
     return rerank_with_neighbours(
@@ -302,6 +374,7 @@ def with_neighbours(asked: Question, candidates: Ints, items: ItemColumns, k: in
         asked.words,
         query.vector,
         asked.skip,
+        among,
     )
 
 

@@ -26,6 +26,7 @@ from dch.search.kept_positions import is_kept, keep_positions
 from dch.search.nearest import CANDIDATES, Nearest
 from dch.search.neighbour_sums import Sums, add_up, position_of
 from dch.search.order import Integers, keep_nearest, sort_results
+from dch.search.scan import is_among
 from dch.search.scores import round_query
 
 FIXED = 1 << 26
@@ -40,6 +41,8 @@ LARGEST_WEIGHT = 127 * 65535
 OF_LARGEST = np.float32(1 / (LARGEST_WEIGHT * RATING_STEPS))
 """What 1 in the sum stands for without a vector: the score of one rated item is then from -1 to 1."""
 
+
+_NO_ROWS = np.empty(0, np.int32)
 
 DROPPED_BITS = 19
 """Bits of a strength in 32-bit floating point that ``_floor_of`` does not tell apart."""
@@ -56,6 +59,13 @@ class Items(NamedTuple):
     rows: Ints  # (n_fitted,) row of a fitted item, negative where none is known
 
 
+class Chosen(NamedTuple):
+    """The rows that may be added to the nearest codes."""
+
+    is_limited: bool  # whether only these may be
+    rows: Ints  # (n,) ascending
+
+
 def rerank_with_neighbours(
     candidates: Ints,
     k: int,
@@ -65,6 +75,7 @@ def rerank_with_neighbours(
     query: Words,
     vector: Floats,
     skip: Ints,
+    among: Ints | None = None,
 ) -> Nearest:
     """Add the neighbours of a history to the nearest codes, and return the best k of both.
 
@@ -80,10 +91,12 @@ def rerank_with_neighbours(
         query: (n_words,) the user code; (2 * n_words,) with its heavy bits, for weighted distances.
         vector: (vector_size,) the ranking vector of the user; empty: neighbours alone make the score.
         skip: (n_skipped,) rows that must not be found, in any order.
+        among: (n_chosen,) ascending; of the neighbours only these rows are added; None adds any.
     """
+    chosen = Chosen(among is not None, _NO_ROWS if among is None else among)
     size = len(candidates) + max(k, CANDIDATES)
     found = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
-    n = _rerank(candidates, items, neighbours, rated, query, vector, skip, *found)
+    n = _rerank(candidates, items, chosen, neighbours, rated, query, vector, skip, *found)
     return found.head(min(n, k))
 
 
@@ -91,6 +104,7 @@ def rerank_with_neighbours(
 def _rerank(
     candidates: Ints,
     items: Items,
+    chosen: Chosen,
     neighbours: Neighbours,
     rated: Rated,
     query: Words,
@@ -104,7 +118,7 @@ def _rerank(
     sums = add_up(neighbours, rated)
     _leave_out(skip, items.fitted, sums)
     size = len(rows) - len(candidates)
-    n_strong = _strongest(sums, size, items, rows, distances, scores)
+    n_strong = _strongest(sums, size, items, chosen, rows, distances, scores)
     n = _add_others(candidates, items.fitted, sums, n_strong, rows)
     rounded = np.empty(len(vector), np.int16)
     step, factor = OF_LARGEST, FIXED
@@ -184,7 +198,9 @@ def _leave_out(skip: Ints, fitted: Ints, sums: Sums) -> None:
 
 
 @kernel
-def _strongest(sums: Sums, size: int, items: Items, rows: Ints, distances: Ints, scores: Floats) -> int:
+def _strongest(
+    sums: Sums, size: int, items: Items, chosen: Chosen, rows: Ints, distances: Ints, scores: Floats
+) -> int:
     """Write the rows with the largest sums above 0 that may be listed; return how many there are.
 
     What is read of an item besides its sum takes long, so the first pass is over the items that can be among
@@ -192,9 +208,10 @@ def _strongest(sums: Sums, size: int, items: Items, rows: Ints, distances: Ints,
     """
     strengths = sums.values.astype(np.float32)
     floor = _floor_of(strengths, size + size // 4)
-    n = _strongest_from(floor, strengths, sums.items, size, items, rows, distances, scores)
+    n = _strongest_from(floor, strengths, sums.items, size, items, chosen, rows, distances, scores)
     if n < size and floor > 1:
-        n = _strongest_from(np.float32(1), strengths, sums.items, size, items, rows, distances, scores)
+        one = np.float32(1)
+        n = _strongest_from(one, strengths, sums.items, size, items, chosen, rows, distances, scores)
     return n
 
 
@@ -205,6 +222,7 @@ def _strongest_from(
     touched: Ints,
     size: int,
     items: Items,
+    chosen: Chosen,
     rows: Ints,
     distances: Ints,
     scores: Floats,
@@ -214,10 +232,15 @@ def _strongest_from(
         if strengths[position] < floor:
             continue
         row = items.rows[touched[position]]
-        if 0 <= row < len(items.allowed) and items.allowed[row]:
+        if 0 <= row < len(items.allowed) and items.allowed[row] and _may_be_added(row, chosen):
             strength = strengths[position]
             n = keep_nearest(size, n, row, 0, strength, rows, distances, scores, items.precedence)
     return n
+
+
+@kernel
+def _may_be_added(row: int, chosen: Chosen) -> bool:
+    return not chosen.is_limited or is_among(row, chosen.rows)
 
 
 @kernel

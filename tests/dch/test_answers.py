@@ -1,5 +1,8 @@
 """Reserved positions for new items: the guarantee, and the list against a simple implementation."""
 
+import tracemalloc
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +12,12 @@ from random_models import random_lifts, random_model, random_neighbours
 from dch import Recommender
 from dch.answers import STRATEGIES
 from dch.errors import ConfigError
+from dch.models.neighbours import from_columns
 from dch.queries import query_history, query_item, query_user
-from dch.search import CANDIDATES, nearest
+from dch.search import CANDIDATES, nearest, nearest_of_each
 from dch.search.reserved_positions import reserved_positions
+from dch.state.item_index import ItemCodes
+from dch.state.popular_items import first_listed
 
 N_OLD, N_NEW = 12, 9  # items that the fit saw, and items that it did not see
 SHARES = st.sampled_from([0.01, 0.1, 0.25, 0.5, 0.9, 1.0])
@@ -279,3 +285,79 @@ def test_questions_about_two_generations_are_each_answered_from_their_own():
     together = recommender.answer_all([recommender.question(query, 5) for query in queries])
     assert together == [recommender.answer(query, 5) for query in queries]
     assert [found.generation for found in together] == [2, 1, 2]
+
+
+@given(st.lists(EVENT, max_size=20), st.sampled_from([0.05, 0.5, 1.0]), st.integers(1, 12), st.booleans())
+def test_new_items_are_searched_once_for_all_lists_that_lack_them(events, share, k, relaxed_users):
+    recommender = filled(events, relaxed_users=relaxed_users)
+    users = [user for user in ("u0", "u1", "u2", "u7") if recommender.user_code(user) is not None]
+    n_lacking = 0
+    for user in users:
+        usual = recommender.recommend(user, k, new_item_share=0)
+        n_lacking += sum(hit.item in NEW for hit in usual) < reserved_positions(k, share)
+    queries = [query_user(recommender.state, user) for user in users]
+    alone = [recommender.recommend(user, k, new_item_share=share) for user in users]
+    searched = []
+
+    def spy(words, queries, *arguments, **options):
+        searched.append((len(words), len(queries)))
+        return nearest_of_each(words, queries, *arguments, **options)
+
+    with (
+        patch("dch.answers.nearest_of_each", spy),
+        patch("dch.answers.first_listed", lambda *_: pytest.fail("looked at items one by one")),
+    ):
+        answers = recommender.answer_all(
+            [recommender.question(query, k, new_item_share=share) for query in queries]
+        )
+    assert [found.hits for found in answers] == alone
+    assert searched == [(N_OLD + N_NEW, len(users))] + [(N_NEW, n_lacking)] * (n_lacking > 0)
+
+
+@pytest.mark.parametrize("strategy", ["popular", "features"])
+def test_a_list_without_a_search_looks_at_all_new_items_only_if_it_lacks_them(strategy):
+    recommender = filled()
+    usual = recommender.recommend("u7", 12, strategy=strategy, new_item_share=0)
+    n_new = sum(hit.item in NEW for hit in usual)
+    looked_at = []
+
+    def spy(rows, *arguments):
+        looked_at.append(len(rows))
+        return first_listed(rows, *arguments)
+
+    with patch("dch.answers.first_listed", spy):
+        assert recommender.recommend("u7", 12, strategy=strategy, new_item_share=n_new / 12) == usual
+        assert looked_at == [N_OLD + N_NEW]
+        recommender.recommend("u7", 12, strategy=strategy, new_item_share=(n_new + 1) / 12)
+    assert looked_at[1:] == [N_OLD + N_NEW, N_NEW]
+
+
+def many_items(n):
+    """Return a recommender of n items, half of them new, with neighbours among the others."""
+    rng, n_fitted = np.random.default_rng(0), n // 2
+    columns = rng.integers(0, n_fitted, (n_fitted, 5)).astype(np.int32)
+    weights = rng.random((n_fitted, 5), np.float32)
+    model = random_model(n_items=n_fitted, bits=64, neighbours=from_columns(columns, weights, 3e-6))
+    recommender = Recommender(model)
+    rows = recommender.state.intern_items([f"i{row}" for row in range(n)])
+    words = rng.integers(2**64, size=(n, 1), dtype=np.uint64)
+    vectors = rng.integers(-9, 9, (n, model.item_tower.vector_size)).astype(np.int8)
+    codes = ItemCodes(words, vectors, rows % 100, np.ones(n, np.bool_))
+    recommender.state.put_item_codes(rows, codes)
+    for item in range(20):
+        recommender.fold_in("u0", f"i{item}", 5.0)
+    return recommender
+
+
+def test_a_list_of_chosen_items_takes_no_more_memory_in_a_larger_catalogue():
+    peaks = []
+    for n in (2_000, 200_000):
+        recommender = many_items(n)
+        only = [f"i{row}" for row in (30, 31, 40, n // 2 - 1, n // 2, n // 2 + 5, n - 1)]
+        options = {"only": only, "new_item_share": 1.0}
+        assert len(recommender.recommend("u0", 5, **options)) == 5  # compiles
+        tracemalloc.start()
+        recommender.recommend("u0", 5, **options)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 20_000  # bytes; one byte for each item would be 198,000 more
