@@ -43,10 +43,11 @@ class CodeStore:
         self.generation = generation
         self.vector_size = vector_size
         self.columns = _empty(SMALLEST, n_words(bits), vector_size)
+        self._n_codes = 0
 
     def __len__(self) -> int:
-        """Return the number of codes."""
-        return int(np.count_nonzero(self.columns.present))
+        """Return the number of codes. O(1)."""
+        return self._n_codes
 
     @property
     def nbytes(self) -> int:
@@ -85,6 +86,7 @@ class CodeStore:
             return
         self.reserve(int(rows.max()) + 1)
         columns = self.columns
+        self._n_codes += len(np.unique(rows[~columns.present[rows]]))
         columns.vectors[rows] = vectors
         columns.words[rows] = words
         columns.present[rows] = True  # after the words, so that a concurrent reader sees no empty code
@@ -99,6 +101,7 @@ class CodeStore:
         """Remove codes; rows without a code are ignored."""
         columns = self.columns
         rows = rows[rows < len(columns.present)]
+        self._n_codes -= len(np.unique(rows[columns.present[rows]]))
         columns.present[rows] = False
         columns.words[rows] = 0
         columns.vectors[rows] = 0

@@ -326,8 +326,13 @@ class State:
         return self.history.item_features.get(self.history.item_ids.row(item))
 
     def n_codes(self) -> tuple[int, int]:
-        """Return the number of users and the number of items that have a code in service."""
-        return self.snapshot.users.n_codes(), len(self.snapshot.item_index)
+        """Return the number of users and the number of items that have a code in service. O(users)."""
+        return self.snapshot.users.n_codes(), self.n_item_codes
+
+    @property
+    def n_item_codes(self) -> int:
+        """The number of items that have a code in service. O(1)."""
+        return len(self.snapshot.item_index)
 
     def items_with_code(self) -> Ints:
         """Return the rows of the items that have a code in service, (n,) ascending."""

@@ -61,7 +61,7 @@ class ServedSample:
             items=items,
             new_items=int(is_new.sum()),
             popularity=int(popularity.sum()),
-            catalogue=state.n_codes()[1],
+            catalogue=state.n_item_codes,
             strategy=reply.strategy,
             generation=reply.generation,
             cohort=cohort_of(reply.ratings or 0),

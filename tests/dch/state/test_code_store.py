@@ -24,7 +24,7 @@ def test_a_store_holds_the_codes_that_were_put_and_not_removed(steps, bits):
         else:
             store.remove(np.array(rows, np.int32))
             expected = {row: code for row, code in expected.items() if row not in rows}
-    assert len(store) == len(expected)
+        assert len(store) == len(expected)
     rows = store.rows_with_code()
     assert rows.tolist() == sorted(expected)
     codes = from_words(store.columns.words[rows], bits)

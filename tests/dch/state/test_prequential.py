@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 from random_models import random_model
 
 from dch import Recommender
+from dch.queries import query_user
 from dch.search import CANDIDATES
 from dch.search.list_rank import OUTSIDE
+from dch.search.scan import BLOCK
+from dch.state.item_index import ItemCodes
 from dch.state.prequential import NOT_TRIED, rank_trials
 
 N_ITEMS = 30
@@ -81,6 +84,12 @@ def test_events_without_a_trial_and_items_already_rated_have_no_rank():
     assert ranks.codes[0] == NOT_TRIED
 
 
+def random_codes(n):
+    rng = np.random.default_rng(3)
+    words = rng.integers(2**64, size=(n, 1), dtype=np.uint64)
+    return ItemCodes(words, np.zeros((n, 12), np.int8), np.ones(n, np.int32), np.ones(n, np.bool_))
+
+
 class LockThatKnows:
     """A lock that can be asked whether it is held."""
 
@@ -95,12 +104,14 @@ class LockThatKnows:
 
 def test_trials_compare_no_code_under_the_lock_and_copy_no_more_of_a_larger_catalogue(monkeypatch):
     copied = {}
-    for n_items in (300, 3_000):
-        recommender = Recommender(random_model(n_items=n_items, bits=64))
-        state, items = recommender.state, [f"i{row}" for row in range(n_items)]
-        state.fold_in_items(state.events(["u0"] * n_items, items, [5.0] * n_items, [1] * n_items))
-        state.refresh_items()
+    for n_items in (2_000, 200_000):
+        recommender = Recommender(random_model(n_items=20, bits=64))
+        state, codes = recommender.state, random_codes(n_items)
+        state.put_item_codes(state.intern_items([f"i{row}" for row in range(n_items)]), codes)
         recommender.fold_in("u5", "i0", 5.0, 1)
+        own = np.frombuffer(query_user(state, "u5").code, np.uint64)
+        distances = np.bitwise_count(codes.words ^ own)[:, 0]
+        far = f"i{np.argsort(distances)[n_items // 2]}"
         state.lock = LockThatKnows()
 
         def spy(before, *arguments, state=state, n_items=n_items):
@@ -110,7 +121,7 @@ def test_trials_compare_no_code_under_the_lock_and_copy_no_more_of_a_larger_cata
             return rank_trials(before, *arguments)
 
         monkeypatch.setattr("dch.state.state.rank_trials", spy)
-        ranks = state.fold_in_users(state.events(["u5"], ["i7"], [5.0], [2]), np.array([True]))
-        assert ranks.codes[0] != NOT_TRIED
-        assert 0 < state.trial_work.compared[0] <= 2 * n_items + n_items
-    assert copied[300] == copied[3_000]
+        ranks = state.fold_in_users(state.events(["u5"], [far], [5.0], [2]), np.array([True]))
+        assert ranks.codes[0] == OUTSIDE
+        assert 0 < state.trial_work.compared[0] <= 2 * BLOCK
+    assert copied[2_000] == copied[200_000]

@@ -73,6 +73,19 @@ def test_a_list_says_what_was_shown_and_what_it_needs_to_be_judged(recommender):
     assert sent[0].key == b"a"
 
 
+def test_a_list_is_written_without_counting_all_users_or_items(monkeypatch):
+    recommender, (found, sent) = Recommender(random_model()), sample(1.0)
+    for user, item in (("u0", "i1"), ("u1", "i2"), ("u1", "new")):
+        recommender.fold_in(user, item, 5.0, NOW_MS)
+    reply = reply_to(recommender, RecommendRequest(user="u0"), 0.0)
+    counted = []
+    monkeypatch.setattr(np, "count_nonzero", lambda column: counted.append(len(column)))
+    found.note_list(recommender.state, request_record(), reply)
+    monkeypatch.undo()
+    assert counted == []
+    assert sent.served()[0].catalogue == len(recommender.state.items_with_code()) == 3
+
+
 def test_newness_and_popularity_are_those_of_the_items(recommender):
     is_new, popularity = recommender.state.newness_and_popularity(["i1", "new", "unknown"])
     fitted = set(recommender.model.item_ids)
