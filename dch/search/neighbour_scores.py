@@ -138,6 +138,47 @@ def _rerank(
 
 
 @kernel
+def may_be_listed(
+    is_near: bool, row: int, items: Items, neighbours: Neighbours, rated: Rated, skip: Ints
+) -> bool:
+    """Return whether a row is among the candidates: the nearest codes and the strongest neighbours.
+
+    It searches no codes, so its work does not grow with the catalogue.
+
+    Args:
+        is_near: whether the row is among the nearest codes.
+        row: a row that may be listed and is not in ``skip``.
+        items: the items.
+        neighbours: the weights between the items of the fit.
+        rated: the history.
+        skip: (n_skipped,) rows that must not be found, in any order.
+    """
+    if is_near or not _is_spoken_for(items.fitted[row], neighbours, rated):
+        return is_near
+    sums, any_row = add_up(neighbours, rated), Chosen(False, np.empty(0, np.int32))
+    _leave_out(skip, items.fitted, sums)
+    rows, distances = np.empty(CANDIDATES, np.int32), np.empty(CANDIDATES, np.int32)
+    scores = np.empty(CANDIDATES, np.float32)
+    n = _strongest(sums, CANDIDATES, items, any_row, rows, distances, scores)
+    return bool((rows[:n] == row).any())
+
+
+@kernel
+def _is_spoken_for(fitted: int, neighbours: Neighbours, rated: Rated) -> bool:
+    """Return whether the weights of a history for an item of the fit sum to more than 0."""
+    if fitted < 0 or fitted >= len(neighbours.scales) or neighbours.scales[fitted] == 0:
+        return False
+    total = np.int64(0)
+    for i in range(len(rated.items)):
+        item = rated.items[i]
+        if item < len(neighbours.scales):
+            for at in range(neighbours.starts[item], neighbours.starts[item + 1]):
+                if neighbours.items[at] == fitted:
+                    total += rated.weights[i] * np.int64(neighbours.weights[at])
+    return bool(total > 0)
+
+
+@kernel
 def _add_others(candidates: Ints, fitted: Ints, sums: Sums, n: int, rows: Ints) -> int:
     """Append the candidates that are not among the first n rows; return how many rows there are."""
     is_listed = np.zeros(len(sums.items), np.bool_)

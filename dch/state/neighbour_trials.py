@@ -6,7 +6,7 @@ from dch.models.neighbours import LATEST, NOTHING_RATED, Rated, rated
 from dch.models.towers import Ints, encode_rows
 from dch.search import CANDIDATES, nearest
 from dch.search.list_rank import OUTSIDE
-from dch.search.neighbour_scores import Items, rerank_with_neighbours
+from dch.search.neighbour_scores import Items, may_be_listed, rerank_with_neighbours
 from dch.search.query_words import make_queries
 from dch.state.histories import History
 from dch.state.prequential import NOT_TRIED, UsersBefore
@@ -27,7 +27,8 @@ def rank_first_trial(
 ) -> None:
     """Rank the item of the first trial in the list of strategy ``codes+rerank+neighbours`` for its user.
 
-    It makes the whole list, which takes as long as an answer.
+    An item that is neither among the nearest codes nor among the strongest neighbours is outside. Only for
+    the others it makes the whole list, which takes as long as an answer.
 
     Args:
         before: the user of the trial.
@@ -37,13 +38,19 @@ def rank_first_trial(
         ranks: (n_events,) ranks without neighbours, changed at the event of the trial.
     """
     event, head = before.events[0], snapshot.users.tower.head()
-    if ranks[event] == NOT_TRIED or not before.bags.n_ratings[0]:
+    items, index = snapshot.item_index.view(), snapshot.item_index
+    columns = Items(
+        items.words, items.vectors, items.allowed, items.precedence, items.fitted, index.rows_of_fitted
+    )
+    neighbours, skip = snapshot.model.neighbours, before.seen_rows[: before.seen_starts[1]]
+    is_near = bool(ranks[event] != OUTSIDE)  # asked of every event, so that the first one compiles it
+    is_listed = may_be_listed(is_near, item_rows[event], columns, neighbours, latest, skip)
+    if ranks[event] == NOT_TRIED or not before.bags.n_ratings[0] or not is_listed:
         return
     sums, squares, n_ratings, _ = before.bags
     output = encode_rows(np.zeros(1, np.int32), sums, squares, n_ratings, head)[0]
-    bits, items, index = snapshot.model.bits, snapshot.item_index.view(), snapshot.item_index
+    bits = snapshot.model.bits
     query = make_queries(output[None, :bits], is_weighted=snapshot.model.is_weighted)[0]
-    skip = before.seen_rows[: before.seen_starts[1]]
     candidates = nearest(
         items.words,
         query,
@@ -53,10 +60,6 @@ def rank_first_trial(
         popularity=items.precedence,
         bits=bits,
     )
-    columns = Items(
-        items.words, items.vectors, items.allowed, items.precedence, items.fitted, index.rows_of_fitted
-    )
-    neighbours = snapshot.model.neighbours
     found = rerank_with_neighbours(
         candidates.rows, CANDIDATES, columns, neighbours, latest, query, output[bits:], skip
     )
