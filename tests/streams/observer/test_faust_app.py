@@ -55,7 +55,7 @@ class FakeConsumer:
     def position(self, partition):
         return self.at.get(partition)
 
-    def has_ended(self, partition):
+    def is_at_end(self, partition):
         return False
 
     def close(self):
