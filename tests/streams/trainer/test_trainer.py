@@ -173,6 +173,7 @@ class TestOnABroker:
             assert done.result(120) is None
         assert [pointer.generation for pointer in pointers(world)] == [1, 2]
 
+    @pytest.mark.prove  # tests/streams/trainer/test_gate.py has the gate itself
     def test_one_odd_value_never_passes_a_model_over_a_healthy_one(self, world):
         world.rate(*case("01-scale/clean.csv"))
         with trainer(world.settings, once=True) as done:
