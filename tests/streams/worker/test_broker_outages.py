@@ -4,12 +4,10 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import numpy as np
 import pytest
 from random_models import random_model
 
@@ -157,23 +155,6 @@ def test_three_brokers_restarted_in_turn_end_no_role_and_change_no_code(tmp_path
             assert worker.process.poll() is None
             assert is_ready(own.metrics_port)
         assert all(most_lines_of_a_cause_in_a_second(log) <= 2 for log in logs)
-
-
-def test_a_single_broker_that_hangs_now_and_then_is_found_again_by_all_workers(tmp_path, prefix):
-    """After some of these pauses librdkafka has lost its only broker: about one in ten."""
-    rng = np.random.default_rng(1)
-    with own_cluster(tmp_path / "kafka") as cluster, world_of(cluster, tmp_path, prefix) as world:
-        world.publish(MODEL)
-        second = world.settings.replace(metrics_port=free_ports(2))
-        with worker_process(world.settings, tmp_path / "log1") as one, rating_all_the_time(world, 100_000):
-            for n in range(8):
-                with worker_process(second, tmp_path / f"log2-{n}", ready=False) as two:
-                    eventually(lambda: "worker started" in two.log.read_text(), 60)
-                    time.sleep(rng.uniform(0, 8))  # in the middle of whatever
-                    with cluster.paused():
-                        time.sleep(rng.uniform(6, 25))
-                    eventually(lambda: one.is_ready() and two.is_ready(), 180)
-        expect_as_undisturbed(world)
 
 
 def test_sigterm_ends_a_worker_within_seconds_though_no_broker_answers(tmp_path, prefix):
