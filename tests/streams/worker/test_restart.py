@@ -2,6 +2,7 @@
 
 import re
 import signal
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -103,21 +104,25 @@ def test_workers_killed_while_ingesting_end_with_the_same_codes_bit_for_bit(worl
         expect_codes_as_without_failures(world)
 
 
+@contextmanager
+def two_workers(settings, folder):
+    """Run two workers, each with half of the partitions, whose sessions end after six seconds."""
+    first = settings.replace(kafka={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"})
+    second = first.replace(metrics_port=free_ports(2))
+    with worker_process(first, folder / "log1") as one, worker_process(second, folder / "log2") as two:
+        eventually(lambda: len(owned(one)) == len(owned(two)) == 2, 30)
+        eventually(lambda: one.is_ready() and two.is_ready(), 30)
+        assert owned(one) | owned(two) == {0, 1, 2, 3}
+        yield one, two
+
+
 @pytest.mark.real_broker
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_when_one_of_two_workers_is_killed_the_other_takes_over(world, tmp_path):
     world.publish(MODEL)
-    first = world.settings.replace(kafka={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"})
-    second = first.replace(metrics_port=free_ports(2))
     world.rate(*some_ratings(600))
-    with (
-        worker_process(first, tmp_path / "log1") as one,
-        worker_process(second, tmp_path / "log2") as two,
-    ):
-        eventually(lambda: len(owned(one)) == len(owned(two)) == 2, 30)
-        eventually(lambda: one.is_ready() and two.is_ready(), 30)
-        assert owned(one) | owned(two) == {0, 1, 2, 3}
+    with two_workers(world.settings, tmp_path) as (one, two):
         world.rate(*some_ratings(400, seed=1))
         expect_codes_as_without_failures(world)
         world.publish(NEXT)  # each swaps when it has the other's item codes too
@@ -135,26 +140,16 @@ def test_when_one_of_two_workers_is_killed_the_other_takes_over(world, tmp_path)
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_a_worker_that_was_suspended_answers_nothing_from_its_old_state(world, tmp_path):
     world.publish(MODEL)
-    first = world.settings.replace(kafka={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"})
-    second = first.replace(metrics_port=free_ports(2))
     users = USERS[:12]
     world.rate(*[(user, "i0", 5.0) for user in users])
-    with (
-        worker_process(first, tmp_path / "log1") as one,
-        worker_process(second, tmp_path / "log2") as two,
-    ):
-        eventually(lambda: len(owned(one)) == len(owned(two)) == 2, 30)
-        eventually(lambda: one.is_ready() and two.is_ready(), 30)
+    with two_workers(world.settings, tmp_path) as (one, two):
         one.process.send_signal(signal.SIGSTOP)
         eventually(lambda: owned(two) == {0, 1, 2, 3}, 60)
         world.rate(*[(user, f"i{item}", 5.0) for user in users for item in range(1, 5)])
         eventually(lambda: all(world.ask(user).ratings == 5 for user in users), 60)
         before = world.ends("recommendations")
         one.process.send_signal(signal.SIGCONT)
-        while len(owned(one)) != 2 or one.last_log_line("caught up") < (
-            one.last_log_line("given away") or "z"
-        ):
-            assert [world.ask(user).ratings for user in users] == [5] * 12
+        eventually(lambda: [world.ask(user) for user in users] and is_back(one), 120)
         replies = [
             decode_reply(record.value)
             for record in world.read_all("recommendations")
@@ -164,6 +159,12 @@ def test_a_worker_that_was_suspended_answers_nothing_from_its_old_state(world, t
         assert one.last_log_line("stood still")
         expected = world.expected(MODEL).item_codes()
         eventually(lambda: world.item_codes() == expected, 60)
+
+
+def is_back(worker):
+    """Tell whether a worker has caught up again after the group had given its partitions away."""
+    given_away, caught_up = (worker.last_log_line(words) for words in ("given away", "caught up"))
+    return given_away is not None and given_away < caught_up and len(owned(worker)) == 2
 
 
 def owned(worker):
