@@ -166,7 +166,7 @@ class DchConfig:
     teacher_iterations: int = 15
     """ALS iterations of the teacher."""
 
-    teacher_neighbours: float | None = 0.0
+    teacher_neighbours: float | None = None
     """Share of item-to-item weights in the teacher's scores, from 0 to 1; ALS has the rest.
 
     None: 0, or 0.5 if item-to-item weights are better on held-out ratings than ALS by a tenth and by two

@@ -151,7 +151,8 @@ def trial_data(
 def trial_teacher(user_bags: TrainingBags, config: DchConfig) -> Teacher:
     """Return a teacher of few iterations, by factors alone."""
     iterations = min(TRIAL_ITERATIONS, config.teacher_iterations)
-    return fit_teacher(user_bags, replace(config, teacher_iterations=iterations, teacher_neighbours=0.0))
+    config = replace(config, teacher_neighbours=0.0, vector_teacher_neighbours=None)
+    return fit_teacher(user_bags, replace(config, teacher_iterations=iterations))
 
 
 def _quality(config: DchConfig, train: Ratings, rest: Ratings, held_out: NDArray[np.int64]) -> Floats:

@@ -61,7 +61,8 @@ class RankingSteps:
         temperature = config.temperature * max(teacher.typical_score(bags[0]), MIN_TYPICAL_SCORE)
         self._teacher_users = torch.from_numpy(teacher.users / np.float32(temperature)).to(device)
         self._teacher_items = torch.from_numpy(teacher.items).to(device)
-        self._neighbours, self._shares = teacher.neighbours, neighbour_shares(config)
+        self._neighbours = teacher.neighbours
+        self._shares = neighbour_shares(config) if teacher.neighbours else (0.0, 0.0)
         self._users = shuffled_batches(len(bags[0]), config.batch, rng)
         logit = INITIAL_LOGIT * (RELAXED_FACTOR if config.relaxed_users else 1.0)
         self.scale = nn.Parameter(torch.tensor(logit / config.bits, device=device))

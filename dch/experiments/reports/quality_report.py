@@ -32,8 +32,8 @@ optuna with the number of trials shown, and used with all seeds. EASE tries each
 all weights on the 6,000 items with the most ratings. With more than 20,000 items EASE has 0 trials, and the
 regularisation that did best when lists with neighbours were tried on a test part of seed 0. A fit of our
 model tries, on ratings that it holds out, two weightings of ratings, up to four teachers (alpha 5 or 20, 64
-or 128 factors), and no neighbours or one of seven shares of them. All its other settings are the same on all
-data sets."""
+or 128 factors), item-to-item weights in the teacher, and no neighbours or one of seven shares of them. All
+its other settings are the same on all data sets."""
 
 SIZE_NOTE = """All points are of the first seed. Our lists, from left to right: codes of 64 and of 128 bits by
 weighted distance, 64 bits with 64 ranking numbers, 128 bits with 120, and the default list. iALS takes 4
