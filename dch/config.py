@@ -111,10 +111,6 @@ class DchConfig:
     feature_weight: float = 1.0
     """Weight of one feature token in a bag; a positive rating weighs about 1."""
 
-    regress_features: bool = False
-    """Whether a fit ends with a regression from item features to bags: items without ratings gain much, and
-    all others lose; on small data they lose much."""
-
     feature_dropout: float = 0.5
     """Probability that the feature tokens of a user or item are dropped in a step; limits their influence."""
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load as from_safetensors
 
 from dch.data.features import Features
 from dch.data.ids import IdTable
+from dch.models.feature_codes import NO_FEATURE_CODES, FeatureCodes
 from dch.models.lifts import NO_LIFTS, Lifts
 from dch.models.model import Model
 from dch.models.neighbours import NO_NEIGHBOURS, Neighbours
@@ -27,6 +28,9 @@ NEIGHBOURS = "neighbours."
 
 LIFTS = "lifts."
 """Prefix of the names of the arrays of lifts; a model without lifts has none of them."""
+
+FEATURE_CODES = "feature_codes."
+"""Prefix of the names of the arrays of feature codes; a model without them has none of them."""
 
 
 def tensors_of(content: bytes) -> Tensors:
@@ -47,6 +51,8 @@ def model_tensors(model: Model) -> Tensors:
         tensors |= {NEIGHBOURS + name: column for name, column in model.neighbours._asdict().items()}
     if len(model.lifts.steps):
         tensors |= {LIFTS + name: column for name, column in model.lifts._asdict().items()}
+    if not model.feature_codes.is_empty:
+        tensors |= {FEATURE_CODES + name: column for name, column in model.feature_codes._asdict().items()}
     return tensors
 
 
@@ -79,6 +85,7 @@ def model_of(
         **{name: IdTable(_unpack_strings(name, tensors)) for name in TABLES},
         neighbours=_neighbours_of(tensors),
         lifts=_lifts_of(tensors),
+        feature_codes=_feature_codes_of(tensors),
         rating_knots=tensors["rating_knots"].astype(np.float32),
         feature_weight=feature_weight,
         positive_from=positive_from,
@@ -103,6 +110,13 @@ def _lifts_of(tensors: Tensors) -> Lifts:
     if LIFTS + "items" not in tensors:
         return NO_LIFTS
     return Lifts(tensors[LIFTS + "items"].astype(np.int32), tensors[LIFTS + "steps"].astype(np.int8))
+
+
+def _feature_codes_of(tensors: Tensors) -> FeatureCodes:
+    if FEATURE_CODES + "table" not in tensors:
+        return NO_FEATURE_CODES
+    pairs, table = (tensors[FEATURE_CODES + name] for name in FeatureCodes._fields)
+    return FeatureCodes(pairs.astype(np.int64), np.ascontiguousarray(table, np.float32))
 
 
 def history_tensors(history: History) -> Tensors:

@@ -26,7 +26,6 @@ LATER_SETTINGS = (
     "teacher_neighbours",
     "vector_teacher_neighbours",
     "relaxed_users",
-    "regress_features",
 )
 """Settings that fits of earlier versions did not have, and that are off without them.
 

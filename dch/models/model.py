@@ -13,6 +13,7 @@ from dch.data.features import Features, tokens
 from dch.data.ids import UNKNOWN, IdTable
 from dch.data.ratings import Rows
 from dch.errors import CodeShapeError
+from dch.models.feature_codes import NO_FEATURE_CODES, FeatureCodes, check_feature_codes
 from dch.models.lifts import NO_LIFTS, Lifts, check_lifts
 from dch.models.neighbours import NO_NEIGHBOURS, Neighbours, check_neighbours
 from dch.models.running_sums import RunningSums, add_features, sums_of
@@ -63,6 +64,9 @@ class Model:
     lifts: Lifts = NO_LIFTS
     """Ranks for users of whom only features are known."""
 
+    feature_codes: FeatureCodes = NO_FEATURE_CODES
+    """Outputs for items of which only features are known; empty where the item tower encodes these, too."""
+
     rating_knots: Floats
     """(m, 2) [rating, weight], ratings ascending: the weight of a rating in a bag, linear between knots."""
 
@@ -104,6 +108,9 @@ class Model:
 
         check_neighbours(self.neighbours, len(self.item_ids), self.item_tower.vector_size)
         check_lifts(self.lifts, len(self.item_ids), len(self.user_tokens))
+        check_feature_codes(
+            self.feature_codes, len(self.item_tokens), self.bits + self.item_tower.vector_size
+        )
 
     @property
     def bits(self) -> int:

@@ -91,12 +91,14 @@ class ServingBags:
     def set_features(self, rows: Sequence[int], records: Sequence[Features | None]) -> None:
         """Replace the feature tokens of rows, one after the other; None removes them.
 
+        They are kept in ascending order, so the order of the features in a record makes no difference.
+
         Args:
             rows: (n,) rows, which may repeat.
             records: (n,).
         """
         for row, record in zip(rows, records, strict=True):
-            tokens = self._vocabulary.of_features(record)
+            tokens = np.sort(self._vocabulary.of_features(record))
             if len(tokens):
                 self._features[row] = tokens
             else:
@@ -122,12 +124,22 @@ class ServingBags:
 
     def add_features(self, bags: RunningSums, rows: Ints) -> None:
         """Add the feature tokens of rows, (n,), to copies of their bags of ratings, (n,)."""
-        found = [self._features.get(row, NO_TOKENS) for row in rows.tolist()] if self._features else []
+        if self._features:
+            starts, tokens = self._tokens_of(rows)
+            add_many_features(bags, starts, tokens, self._model.feature_weight, self._tower.bag)
+
+    def outputs_by_features(self, rows: Ints) -> Floats:
+        """Return what the model's feature codes give for rows, (n, bits + vector_size)."""
+        starts, tokens = self._tokens_of(rows)
+        first = np.int32(len(self._vocabulary.others))
+        return self._model.feature_codes.outputs(starts, tokens - first)
+
+    def _tokens_of(self, rows: Ints) -> tuple[NDArray[np.int64], Ints]:
+        """Return the feature tokens of rows, (n,), as compressed rows."""
+        found = [self._features.get(row, NO_TOKENS) for row in rows.tolist()]
         starts = np.zeros(len(found) + 1, np.int64)
         np.cumsum([len(tokens) for tokens in found], out=starts[1:])
-        if starts[-1]:
-            tokens, weight = np.concatenate(found), self._model.feature_weight
-            add_many_features(bags, starts, tokens, weight, self._tower.bag)
+        return starts, np.concatenate([NO_TOKENS, *found])
 
     def n_ratings(self, rows: Ints) -> Ints:
         """Return the number of ratings in the bag of each row, (n,)."""
@@ -189,6 +201,7 @@ class ItemEncoder:
     def __init__(self, model: Model, item_ids: IdTable, user_ids: IdTable) -> None:
         self.generation = model.generation
         self.tower = model.item_tower
+        self._has_feature_codes = not model.feature_codes.is_empty
         self.bags = ServingBags(model, model.item_tower, model.item_vocabulary, item_ids, user_ids)
 
     @property
@@ -199,10 +212,14 @@ class ItemEncoder:
     def encode(self, rows: Ints) -> ItemCodes:
         """Return the codes of rows, ready for the item index.
 
-        Items with anything in their bags have one: fits train items by features alone, too.
+        Items with anything in their bags have one. Those with features and no rating in their bags have it
+        by their features, if the model has feature codes.
         """
         bags = self.bags.whole(rows)
         outputs = _encode(bags, self.tower.head())
+        if self._has_feature_codes:
+            unrated = (bags.n_ratings == 0) & (bags.squares > 0)
+            outputs[unrated] = self.bags.outputs_by_features(rows[unrated])
         relaxed, vectors = outputs[:, : self.tower.bits], outputs[:, self.tower.bits :]
         return ItemCodes(to_words(pack(relaxed)), quantize(vectors), bags.n_positive, bags.squares > 0)
 

@@ -10,7 +10,6 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.errors import ConfigError
 from dch.models.model import Model
-from dch.training.feature_weights import fit_feature_embeddings
 from dch.training.fit_progress import FitProgress, report_progress
 from dch.training.freeze import freeze_model
 from dch.training.initial_weights import (
@@ -98,8 +97,6 @@ def fit_model(
         done = run_steps(both_nets, objective, config, steps, early_stopping, report)
         metrics = {"steps": float(done), FITTED_RATINGS: _fitted_ratings(ratings, start)}
         metrics |= {"validation_ndcg@20": early_stopping.best_score} if early_stopping else {}
-        if config.regress_features:
-            fit_feature_embeddings(nets[1], training_data.bags[1])
         model = freeze_model(
             nets, training_data, feature_weight=config.feature_weight, generation=generation, metrics=metrics
         )

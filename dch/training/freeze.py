@@ -17,6 +17,7 @@ from dch.models.codes import LARGEST
 from dch.models.model import Model
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
+from dch.training.feature_codes import fit_feature_codes
 from dch.training.lift_table import fit_lifts
 from dch.training.tower_net import TowerNet
 from dch.training.training_data import TrainingData
@@ -67,6 +68,7 @@ def freeze_model(
         user_tokens=IdTable(users.feature_names),
         item_tokens=IdTable(items.feature_names),
         lifts=fit_lifts(users),
+        feature_codes=fit_feature_codes(item_tower, items, feature_weight),
         rating_knots=training_data.scale.knots,
         feature_weight=feature_weight,
         positive_from=training_data.scale.positive_from,

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from dch.config import DchConfig
 from dch.data.ids import IdTable
 from dch.data.ratings import Ratings
+from dch.models.feature_codes import FeatureCodes
 from dch.models.model import Model, Vocabulary
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
+from dch.training.feature_codes import fit_feature_codes
 from dch.training.freeze import quantize_towers
 from dch.training.initial_weights import weights_from_model
 from dch.training.loop import ObjectiveSteps, run_steps, torch_threads
@@ -161,6 +163,7 @@ def _next_model(
     item_tower, item_vocabulary = _extended(
         model.item_tower, model.item_vocabulary, towers[1], items, users.ids
     )
+    feature_codes = fit_feature_codes(towers[1], items, config.feature_weight)
     return replace(
         model,
         generation=model.generation + 1,
@@ -171,6 +174,7 @@ def _next_model(
         user_ids=item_vocabulary.others,
         user_tokens=user_vocabulary.features,
         item_tokens=item_vocabulary.features,
+        feature_codes=_arranged(feature_codes, items.feature_names, item_vocabulary.features),
         metrics=metrics,
     )
 
@@ -187,3 +191,16 @@ def _extended(
     bag[len(ids) : len(ids) + len(vocabulary.features)] = old.bag[n_others:]
     bag[np.concatenate([ids.rows(other_ids), len(ids) + names.rows(bags.feature_names)])] = new.bag
     return replace(new, bag=bag), Vocabulary(ids, names)
+
+
+def _arranged(found: FeatureCodes, names: list[str], tokens: IdTable) -> FeatureCodes:
+    """Return feature codes of these names by row of all tokens; a token that no item has any more adds 0."""
+    if found.is_empty:
+        return found
+    rows, n = tokens.rows(names).astype(np.int64), len(names)
+    ends = np.sort([rows[found.pairs >> 32], rows[found.pairs & 0xFFFFFFFF]], axis=0)
+    pairs = (ends[0] << 32) | ends[1]
+    order = np.argsort(pairs)
+    of_tokens = np.zeros((len(tokens), found.table.shape[1]), np.float32)
+    of_tokens[rows] = found.table[:n]
+    return FeatureCodes(pairs[order], np.concatenate([of_tokens, found.table[n:-1][order], found.table[-1:]]))

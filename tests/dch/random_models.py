@@ -6,6 +6,7 @@ import numpy as np
 
 from dch.data.ids import IdTable
 from dch.models.codes import from_words
+from dch.models.feature_codes import NO_FEATURE_CODES, FeatureCodes
 from dch.models.lifts import NO_LIFTS, Lifts
 from dch.models.model import Model
 from dch.models.neighbours import NO_NEIGHBOURS, from_columns
@@ -34,7 +35,7 @@ def weighted_hamming(codes, relaxed):
 
 
 def encode_items(model, histories, user_ids, features=()):
-    """Return the relaxed codes of items: those of users for the model with its sides exchanged."""
+    """Return the relaxed codes of items by their tower: those of users for the model with exchanged sides."""
     exchanged = replace(
         model,
         user_tower=model.item_tower,
@@ -43,6 +44,7 @@ def encode_items(model, histories, user_ids, features=()):
         item_ids=model.user_ids,
         user_tokens=model.item_tokens,
         item_tokens=model.user_tokens,
+        feature_codes=NO_FEATURE_CODES,
     )
     return exchanged.encode_users(histories, user_ids, features)
 
@@ -78,6 +80,7 @@ def random_model(
     vector_size=12,
     neighbours=NO_NEIGHBOURS,
     lifts=NO_LIFTS,
+    feature_codes=NO_FEATURE_CODES,
     relaxed_users=False,
 ):
     """Users are u0, u1, ..., items i0, i1, ...; the recommender may meet others."""
@@ -93,8 +96,18 @@ def random_model(
         rating_knots=knots,
         neighbours=neighbours,
         lifts=lifts,
+        feature_codes=feature_codes,
         settings={"objective": "ranking", "relaxed_users": relaxed_users},
     )
+
+
+def random_feature_codes(n_tokens, size, seed=0):
+    """Every second pair of item tokens has a part in outputs of this size."""
+    pairs = [(first << 32) | second for first in range(n_tokens) for second in range(first + 1, n_tokens)][
+        ::2
+    ]
+    table = np.random.default_rng(seed).normal(0, 20, (n_tokens + len(pairs) + 1, size))
+    return FeatureCodes(np.array(pairs, np.int64), table.astype(np.float32))
 
 
 def random_lifts(n_items=8, n_tokens=3, seed=0):

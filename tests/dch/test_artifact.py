@@ -3,20 +3,25 @@
 import ctypes
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from random_models import random_lifts, random_model
+from random_models import random_feature_codes, random_lifts, random_model
 
 from dch import Recommender
 from dch.artifact import load_model, manifest_sha256, save_model
 from dch.errors import ArtifactError
+from dch.models.feature_codes import NO_FEATURE_CODES
 from dch.tensors import model_tensors
 from tests.full_disk import no_room_beyond
 
 MODEL = random_model(
-    user_tokens=["age=25"], item_tokens=["genres=Drama", "ü=ß"], lifts=random_lifts(n_tokens=1)
+    user_tokens=["age=25"],
+    item_tokens=["genres=Drama", "ü=ß"],
+    lifts=random_lifts(n_tokens=1),
+    feature_codes=random_feature_codes(2, 28),
 )
 
 
@@ -120,13 +125,27 @@ def test_tensors_that_do_not_fit_together_are_refused(folder, monkeypatch):
 
 
 def test_an_earlier_artifact_may_lack_ranking_vectors_and_nothing_else(folder, monkeypatch):
-    tensors = {name: tensor for name, tensor in model_tensors(MODEL).items() if "vector" not in name}
+    model = replace(MODEL, feature_codes=NO_FEATURE_CODES)
+    tensors = {name: tensor for name, tensor in model_tensors(model).items() if "vector" not in name}
     monkeypatch.setattr("dch.artifact.model_tensors", lambda model: tensors)
     save_model(folder, MODEL)
     assert load_model(folder).user_tower.vector_size == 0
     tensors.pop("item_tower.shift")
     save_model(folder, MODEL)
     with pytest.raises(ArtifactError, match=r"item_tower\.shift"):
+        load_model(folder)
+
+
+def test_an_artifact_with_a_part_of_its_feature_codes_is_refused(folder, monkeypatch):
+    tensors = model_tensors(MODEL)
+    monkeypatch.setattr("dch.artifact.model_tensors", lambda model: tensors)
+    tensors["feature_codes.table"] = tensors["feature_codes.table"][:-1]
+    save_model(folder, MODEL)
+    with pytest.raises(ArtifactError, match=r"feature codes has shape \(3, 28\).* need \(4, 28\)"):
+        load_model(folder)
+    tensors.pop("feature_codes.pairs")
+    save_model(folder, MODEL)
+    with pytest.raises(ArtifactError, match=r"feature_codes\.pairs"):
         load_model(folder)
 
 

@@ -7,14 +7,15 @@ import torch
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.errors import ConfigError, DchError, RatingsError
-from dch.models.codes import pack
+from dch.models.codes import pack, unpack
+from dch.state.state import State
 from dch.training import fit_model
 from dch.training import update as update_module
 from dch.training.loop import torch_threads
 from dch.training.rating_weights import RatingScale
 from dch.training.training_bags import make_training_bags
 from dch.training.validation import make_validation
-from tests.dch.random_models import encode_items
+from tests.dch.random_models import encode_items, item_codes
 from tests.dch.training.data import clusters, four_ratings
 
 SMALL = DchConfig(
@@ -92,10 +93,13 @@ def test_equal_seeds_give_equal_models_and_different_seeds_different_ones(object
 def test_an_item_without_ratings_is_encoded_by_its_features():
     ratings = clusters(features=True)
     model = fit_model(ratings, SMALL)
-    unrated = clusters(features=True).subset(np.zeros(len(ratings), bool))
-    kinds = [{"kind": f"k{kind}"} for kind in range(4)]
+    state = State(model)
+    for kind in range(4):
+        state.set_item(f"new {kind}", {"kind": f"k{kind}"})
+    state.refresh_items()
+    codes = np.frombuffer(b"".join(item_codes(state)[f"new {kind}"] for kind in range(4)), np.uint8)
+    items = unpack(codes.reshape(4, -1), model.bits)
     users = np.sign(model.encode_users(ratings.by_user, ratings.item_ids))
-    items = np.sign(encode_items(model, unrated.by_item, unrated.user_ids, kinds)[:4])
     products = users @ items.T
     expected = np.array([int(id_[1:]) % 4 for id_ in ratings.user_ids])
     assert (products.argmax(axis=1) == expected).mean() > 0.8

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from dch.config import DchConfig
+from dch.data.ids import IdTable
 from dch.data.ratings import Ratings
 from dch.data.splits import holdout
 from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.ranked_lists import make_lists, make_task, measure_lists
 from dch.evaluation.report import MetricKey
+from dch.models.feature_codes import FeatureCodes, check_feature_codes
 from dch.training import fit_model
-from dch.training.update import update_model
+from dch.training.update import _arranged, update_model
 from dch.training.update_targets import merge_ratings
 from tests.dch.random_models import encode_items
 from tests.dch.training.data import clusters
@@ -93,6 +95,28 @@ def test_an_update_adds_new_ids_and_keeps_the_old_ids_and_the_rating_scale(objec
     assert np.array_equal(updated.rating_knots, model.rating_knots)
     assert updated.positive_from == model.positive_from
     assert updated.metrics["update_steps"] == 3
+
+
+def test_an_update_learns_the_feature_codes_again_and_keeps_the_rows_of_the_tokens():
+    model, split = _world()
+    same = update_model(model, split.train, split.item_given, replace(CONFIG, learning_rate=1e-12), steps=1)
+    assert same.item_tokens.ids() == model.item_tokens.ids()
+    before, after = model.feature_codes.table, same.feature_codes.table
+    assert 0 < np.abs(after - before).mean() < 0.3 * np.abs(before).mean()  # there are more items
+    moved = update_model(model, split.train, split.item_given, CONFIG, steps=20)
+    assert not np.array_equal(moved.feature_codes.table, after)
+
+
+def test_a_token_that_no_item_has_any_more_adds_nothing():
+    before = FeatureCodes(np.array([1, 2, (1 << 32) | 2]), np.arange(7, dtype=np.float32)[:, None])
+    names, tokens = ["c", "b", "a"], IdTable(["a", "gone", "b", "c"])
+    after = _arranged(before, names, tokens)
+    check_feature_codes(after, len(tokens), 1)
+    assert not after.table[1]
+    for chosen in ([], [0], [0, 2], [0, 1, 2]):  # rows of names
+        rows = np.sort(tokens.rows([names[row] for row in chosen]))
+        starts = np.array([0, len(chosen)])
+        assert after.outputs(starts, rows) == before.outputs(starts, np.array(chosen, np.int32))
 
 
 def test_an_update_without_new_ratings_returns_the_same_model():
