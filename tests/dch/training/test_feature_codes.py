@@ -88,20 +88,21 @@ def test_feature_codes_are_the_weighted_regression_to_what_the_tower_makes_of_ra
     np.testing.assert_allclose(found.table, wanted, atol=1e-4)
 
 
-def test_the_most_frequent_pairs_are_kept(monkeypatch):
+@pytest.mark.parametrize(("least", "n_kept"), [(60, 20), (100, 8)])
+def test_the_most_frequent_pairs_are_kept(monkeypatch, least, n_kept):
     rng = np.random.default_rng(0)
     dense = rng.random((200, 12)) < np.linspace(0.1, 0.9, 12)
     monkeypatch.setattr("dch.training.feature_codes.PAIRED_TOKENS", 8)
     monkeypatch.setattr("dch.training.feature_codes.MAX_PAIRS", 20)
-    monkeypatch.setattr("dch.training.feature_codes.MIN_PAIR_ITEMS", 60)
+    monkeypatch.setattr("dch.training.feature_codes.MIN_PAIR_ITEMS", least)
     frequent = sorted(range(12), key=lambda column: -dense[:, column].sum())[:8]
     counts = {
         (first << 32) | second: int((dense[:, first] & dense[:, second]).sum())
         for first, second in combinations(sorted(frequent), 2)
     }
     kept = sorted(counts, key=lambda pair: (-counts[pair], pair))[:20]
-    wanted = sorted(pair for pair in kept if counts[pair] >= 60)
-    assert 0 < len(wanted) < 20
+    wanted = sorted(pair for pair in kept if counts[pair] >= least)
+    assert len(wanted) == n_kept
     assert frequent_pairs(csr_matrix(dense.astype(np.float32))).tolist() == wanted
 
 
