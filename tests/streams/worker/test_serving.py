@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer as ForeignProducer
-from random_models import random_lifts, random_model
+from random_models import random_feature_codes, random_lifts, random_model
 
 from streams.client import RecommendClient
 from streams.errors import ReplyTimeout
@@ -30,6 +30,7 @@ MODEL = random_model(
     item_tokens=["genres=a"],
     user_tokens=["age=25", "age~20", "age=60"],
     lifts=random_lifts(),
+    feature_codes=random_feature_codes(1, 76),
 )
 TITLES = {item: {"title": f"The {item}", "genres": ["a"]} for item in ITEMS}
 
@@ -136,6 +137,22 @@ def test_an_unavailable_item_is_not_recommended_until_it_is_available_again(worl
     eventually(lambda: "i7" not in world.items_for("u1", k=8, include_rated=True))
     world.describe("items", {"i7": TITLES["i7"]})
     eventually(lambda: "i7" in world.items_for("u1", k=8, include_rated=True))
+
+
+def test_an_item_of_which_only_features_are_known_has_the_place_that_the_library_gives_it(world):
+    described = {"described": {"title": "New", "genres": ["a"]}}
+    world.describe("items", described)
+    library = world.expected(MODEL, TITLES | described)
+    wanted = [hit for hit in library.recommend("u1", 9, include_rated=True) if hit.item == "described"]
+    assert wanted[0].distance is not None
+
+    def has_the_place():
+        hits = [hit for hit in world.ask("u1", k=9, include_rated=True).items if hit.item == "described"]
+        return [(hit.distance, hit.score) for hit in hits] == [(hit.distance, hit.score) for hit in wanted]
+
+    eventually(has_the_place)
+    world.send("items", "described", None)
+    eventually(lambda: "described" not in world.items_for("u1", k=9, include_rated=True))
 
 
 def test_a_tombstone_forgets_a_user_on_both_sides(world):
