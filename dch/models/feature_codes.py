@@ -2,8 +2,8 @@
 
 The item tower learns from ratings, and its outputs for features alone are poor. So such items get theirs by a
 linear map from feature tokens and pairs of these, which a fit learns from the outputs of items with ratings:
-see ``dch.training.feature_codes``. From the first rating by a user of the training data on, the tower encodes
-an item.
+see ``dch.training.feature_regression``. From the first rating by a user of the training data on, the tower
+encodes an item.
 """
 
 from typing import NamedTuple

@@ -17,7 +17,7 @@ from dch.models.codes import LARGEST
 from dch.models.model import Model
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
-from dch.training.feature_codes import fit_feature_codes
+from dch.training.feature_regression import fit_feature_codes
 from dch.training.lift_table import fit_lifts
 from dch.training.tower_net import TowerNet
 from dch.training.training_data import TrainingData

@@ -17,7 +17,7 @@ from dch.models.feature_codes import FeatureCodes
 from dch.models.model import Model, Vocabulary
 from dch.models.towers import TowerWeights
 from dch.training.batches import whole_bags
-from dch.training.feature_codes import fit_feature_codes
+from dch.training.feature_regression import fit_feature_codes
 from dch.training.freeze import quantize_towers
 from dch.training.initial_weights import weights_from_model
 from dch.training.loop import ObjectiveSteps, run_steps, torch_threads

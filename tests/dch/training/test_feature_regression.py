@@ -10,7 +10,7 @@ from scipy.sparse import random as random_matrix
 
 from dch.config import DchConfig
 from dch.training.batches import whole_bags
-from dch.training.feature_codes import (
+from dch.training.feature_regression import (
     FEW_RATINGS,
     REGULARIZATION,
     fit_feature_codes,
@@ -92,9 +92,9 @@ def test_feature_codes_are_the_weighted_regression_to_what_the_tower_makes_of_ra
 def test_the_most_frequent_pairs_are_kept(monkeypatch, least, n_kept):
     rng = np.random.default_rng(0)
     dense = rng.random((200, 12)) < np.linspace(0.1, 0.9, 12)
-    monkeypatch.setattr("dch.training.feature_codes.PAIRED_TOKENS", 8)
-    monkeypatch.setattr("dch.training.feature_codes.MAX_PAIRS", 20)
-    monkeypatch.setattr("dch.training.feature_codes.MIN_PAIR_ITEMS", least)
+    monkeypatch.setattr("dch.training.feature_regression.PAIRED_TOKENS", 8)
+    monkeypatch.setattr("dch.training.feature_regression.MAX_PAIRS", 20)
+    monkeypatch.setattr("dch.training.feature_regression.MIN_PAIR_ITEMS", least)
     frequent = sorted(range(12), key=lambda column: -dense[:, column].sum())[:8]
     counts = {
         (first << 32) | second: int((dense[:, first] & dense[:, second]).sum())
