@@ -148,7 +148,7 @@ class Trainer:
 
     def _follow_ownership(self) -> None:
         """Notice that this trainer became the active one, or is not any more."""
-        is_active = self._publisher.poll()
+        is_active = self._publisher.poll(has_fit=self._running is not None)
         if not self._source.is_caught_up or is_active == self._is_active:
             return
         self._is_active = is_active
@@ -158,12 +158,16 @@ class Trainer:
             return
         log.info("active trainer group=%s", self._publisher.group)
         self._source.require_models()  # the trainer before may have published until now
-        self._unseen.restart(counted_from(self._source.in_service))
 
     def _end_fit(self) -> None:
         if self._running is not None:
             self._running.process.close()
             self._running = None
+            self._count_again()
+
+    def _count_again(self) -> None:
+        """Count the ratings of a fit towards the next one: its model was not published, nor found too bad."""
+        self._unseen.restart(counted_from(self._source.in_service))
 
     def _is_due(self) -> bool:
         has_model = self._source.in_service is not None
@@ -212,6 +216,8 @@ class Trainer:
                 self._publish(running)
         except (DchError, DeliveryError) as error:
             result = FitResult(FAILED, str(error))
+            if isinstance(error, DeliveryError):  # the next turn begins again
+                self._count_again()
         finally:
             self._running = None
             REFIT_DURATION_SECONDS.observe(time.monotonic() - running.started)

@@ -4,6 +4,9 @@ The active trainer is the owner of the partition of `models` in the consumer gro
 pointers by a transactional producer, whose id is that of the group. A trainer that becomes active creates a
 new one. From then on, the broker refuses the pointers of the trainer before, even if it does not know yet
 that it lost the ownership. A rollback has the same id, see ``rollback``.
+
+A broker forgets an id that was not used for ``transactional.id.expiration.ms`` (seven days), and then refuses
+its producer for good. So an active trainer without a fit claims the id again every day.
 """
 
 import logging
@@ -22,6 +25,9 @@ from streams.trainer.retention import remove_old
 
 log = logging.getLogger("streams.trainer")
 
+CLAIM_S = 24 * 3600.0
+"""Age of a claim of the transactional id from which on it is renewed before the next fit begins."""
+
 
 class Publisher:
     """The right to publish models, and their publication."""
@@ -32,20 +38,26 @@ class Publisher:
         self.group = settings.group_of("trainer")
         self._ownership = Ownership(settings, self._topic, self.group, self._patience)
         self._producer: TransactionalProducer | None = None
+        self._claimed_at = 0.0
         self._published = ""  # checksum of the last model that this trainer published
         self._must_begin_again = False
 
-    def poll(self) -> bool:
+    def poll(self, *, has_fit: bool = False) -> bool:
         """Return whether this trainer is the active one; call it often.
 
         Once it returns True, no earlier trainer can publish: all that they published is on the topic.
+
+        Args:
+            has_fit: whether a fit runs. Without one, an old claim is renewed: this returns False once.
         """
+        self._must_begin_again |= not has_fit and self._has_old_claim()
         is_owner = self._ownership.poll() and not self._must_begin_again
         self._must_begin_again = False
         if not is_owner:
             self._producer = None
         elif self._producer is None:
             self._producer = TransactionalProducer(self._settings, self.group, self._patience)
+            self._claimed_at = self._patience.now()
         TRAINER_ACTIVE.set(is_owner)
         return is_owner
 
@@ -76,6 +88,9 @@ class Publisher:
         """Leave the group, so that a standby becomes active at once."""
         self._producer = None
         self._ownership.close()
+
+    def _has_old_claim(self) -> bool:
+        return self._producer is not None and self._patience.now() - self._claimed_at > CLAIM_S
 
     def _send(self, producer: TransactionalProducer, pointer: ModelPointer) -> None:
         try:

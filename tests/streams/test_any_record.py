@@ -154,7 +154,7 @@ class Active:
 
     group = "trainer"
 
-    def poll(self):
+    def poll(self, *, has_fit=False):
         return True
 
     def note(self, pointer):

@@ -75,7 +75,7 @@ class Turns:
     def __init__(self, *turns):
         self._turns = list(turns)
 
-    def poll(self):
+    def poll(self, *, has_fit=False):
         return self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
 
     def note(self, pointer):
