@@ -2,6 +2,9 @@
 
 A committed offset never moves back, with one exception: where it is beyond the end of the partition, which
 has lost its last records, it moves back to the end. Otherwise records to come would count as committed.
+
+A broker deletes the committed offsets of a group without members after ``offsets.retention.minutes`` (seven
+days), one by one. So a consumer that is no member commits those of quiet partitions again every day.
 """
 
 import logging
@@ -34,6 +37,10 @@ REVOKED_S = 10.0
 again, which repeats their outputs and loses none. The group waits for this member meanwhile."""
 
 
+RENEW_S = 24 * 3600.0
+"""Age of a commit of a consumer without membership from which on it is repeated."""
+
+
 class Commits:
     """The commits of one consumer. Only its polling thread uses it.
 
@@ -51,6 +58,7 @@ class Commits:
         self._client, self._positions = client, positions
         self._patience, self._problems = patience, problems
         self._failed = FailedCommits(patience)
+        self._sent_at: dict[Partition, float] = {}  # the last commit of each partition, without membership
         self.right = Right("Read", "group", group)
         self.is_member = False
         """Whether the consumer is a member of its group, so that nobody else commits its partitions."""
@@ -110,10 +118,19 @@ class Commits:
         return self._send({partition: max(offset, 0)})
 
     def _commit_once(self, skip: Collection[Partition], timeout_s: float) -> None:
-        self._look_up(self._positions.to_commit(skip), timeout_s)
-        if changed := self._positions.to_commit(skip):
+        old = self._old()
+        self._look_up(self._positions.to_commit(skip, old), timeout_s)
+        if changed := self._positions.to_commit(skip, old):
             self._send(changed)
             self._positions.note_committed(changed)  # if it was refused, the new owner commits
+            self._sent_at |= dict.fromkeys(changed, self._patience.now())
+
+    def _old(self) -> set[Partition]:
+        """Return the partitions whose committed offsets a broker may delete if they are not sent again."""
+        if self.is_member:
+            return set()
+        due = self._patience.now() - RENEW_S
+        return {one for one in self._positions.applied() if self._sent_at.get(one, -math.inf) < due}
 
     def _send(self, offsets: Mapping[Partition, int]) -> bool:
         """Commit; return False if the broker refuses it because the group has rebalanced."""

@@ -43,13 +43,20 @@ class Positions:
         """Record that everything read so far was applied, in all partitions but these."""
         self._applied |= {one: offset for one, offset in self.read.items() if one not in skip}
 
-    def to_commit(self, skip: Collection[Partition]) -> Offsets:
-        """Return the applied offsets that are beyond the committed ones, without these partitions."""
+    def to_commit(self, skip: Collection[Partition], renewed: Collection[Partition] = ()) -> Offsets:
+        """Return the applied offsets that are beyond the committed ones, without the skipped partitions.
+
+        Of partitions to be renewed, those that are equal to the committed ones are returned as well.
+        """
         return {
             one: offset
             for one, offset in self._applied.items()
-            if one not in skip and offset > self._committed.get(one, -1)
+            if one not in skip and offset > self._committed.get(one, -1) - (one in renewed)
         }
+
+    def applied(self) -> list[Partition]:
+        """Return the partitions of which something was applied."""
+        return list(self._applied)
 
     def has_committed(self, partition: Partition) -> bool:
         """Tell whether the committed offset of a partition is known."""
