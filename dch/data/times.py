@@ -61,7 +61,7 @@ def time_number(value: object, position: str) -> float:
     """Return a time as a number in its unit: a number as it is, anything else in milliseconds; 0 is no time.
 
     Args:
-        value: a number, text that holds a number or an ISO date, a date or datetime, or None.
+        value: a number, text that holds a number or an ISO date, a date of Python or numpy, or None.
         position: where the value is from, for messages.
 
     Raises:
@@ -74,6 +74,8 @@ def time_number(value: object, position: str) -> float:
         number = _number_of(value.strip())
     elif isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         number = float(value) if -TOO_LARGE < value < TOO_LARGE else None
+    elif isinstance(value, np.datetime64):
+        number = float(value.astype("datetime64[ms]").astype(np.int64))
     elif isinstance(value, date):
         number = _milliseconds_of(value)
     if number is None or not np.isfinite(number):

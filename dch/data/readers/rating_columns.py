@@ -19,6 +19,7 @@ EXACT_DIGITS = 15
 """Whole numbers with as many digits are exact as floats."""
 
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _EXPONENT = re.compile(r"-?\d(\.\d+)?[eE]\+\d+")
 
 _log = logging.getLogger(__name__)
@@ -154,8 +155,7 @@ def check_rating(value: object, position: str) -> float:
     """
     number = _number(value)
     if number is None or abs(number) > LARGEST_RATING:
-        hint = f"; {FLAGS['rating']} names another column, or none" if _is_word(value) else ""
-        raise RatingsError(f"{position}: rating: expected a finite number, got {value!r}{hint}")
+        raise RatingsError(f"{position}: rating: expected a finite number, got {value!r}{_hint(value)}")
     return number
 
 
@@ -169,6 +169,13 @@ def check_timestamp(value: object, position: str) -> float:
         return time_number(value, f"{position}: timestamp")
     except RatingsError as error:
         raise RatingsError(f"{error}; {FLAGS['timestamp']} names another column, or none") from None
+
+
+def _hint(value: object) -> str:
+    """Return what helps with a rating that is no number, if that is known."""
+    if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()):
+        return f"; replace decimal commas by points, as in {value.strip().replace(',', '.')}"
+    return f"; {FLAGS['rating']} names another column, or none" if _is_word(value) else ""
 
 
 def _is_word(value: object) -> bool:

@@ -26,6 +26,7 @@ NOON = 1_619_870_400_000  # 2021-05-01 12:00 UTC
         np.array(["2021-05-01T12:00"], "datetime64[ns]"),
         np.array([1_619_870_400]),
         [np.datetime64("2021-05-01T12:00").item()],
+        [np.datetime64("2021-05-01T12:00"), np.datetime64("2021-05-01T12:00:00.000000000")],
     ],
 )
 def test_every_unit_and_form_gives_milliseconds(values):

@@ -155,6 +155,11 @@ def test_a_file_with_only_a_header_has_no_ratings(tmp_path):
 BAD = [
     ("a.csv", "user,item,rating\nu,i,1\nu,j,abc\n", ":3: rating: expected a finite number, got 'abc'"),
     ("a.csv", "user,item,rating\nu,i,\n", ":2: rating: expected a finite number, got ''"),
+    (
+        "a.csv",
+        "user;item;rating\nu;i;3,5\n",
+        ":2: rating: expected a finite number, got '3,5'; replace decimal commas by points, as in 3.5",
+    ),
     ("a.csv", "user,item,rating\nu,i,nan\n", ":2: rating: expected a finite number, got 'nan'"),
     ("a.csv", "user,item,rating\nu,i,1e39\n", ":2: rating: expected a finite number, got '1e39'"),
     ("a.csv", "user,item,rating\nu,,1\n", ":2: item: expected an id, got ''"),
