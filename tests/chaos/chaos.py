@@ -3,10 +3,11 @@
     make chaos
     .venv/bin/python -m tests.chaos.chaos --ratings 20000 --kills 3 --mutated 5000
 
-Two workers and a trainer run on an Apache Kafka of three brokers. While ratings and mutated records are
-published, workers are killed, brokers are killed and restarted in turn, the artifact store cannot be read
-when a new model is published, and consumers are held to a quota. In the end the codes of all items and of a
-sample of users have to equal the library's own fold of the topics, bit for bit. The tables are in Markdown.
+Two workers, a trainer and an observer run on an Apache Kafka of three brokers. While ratings and mutated
+records are published, workers are killed, brokers are killed and restarted in turn, the artifact store
+cannot be read when a new model is published, and consumers are held to a quota. In the end the codes of all
+items and of a sample of users have to equal the library's own fold of the topics, bit for bit. The tables
+are in Markdown.
 """
 
 import argparse
@@ -69,7 +70,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--mutated", type=int, default=200_000, help="mutated records on all topics")
     parser.add_argument("--users", type=int, default=5_000)
     parser.add_argument("--items", type=int, default=1_000)
-    parser.add_argument("--unreadable-s", type=float, default=60, help="seconds without the artifact store")
+    parser.add_argument("--unreadable-s", type=float, default=120, help="seconds without the artifact store")
     parser.add_argument("--quota-s", type=float, default=60, help="seconds under the consumer quota")
     parser.add_argument("--quota-bytes", type=int, default=400_000, help="consumer_byte_rate of the quota")
     parser.add_argument("--pace-s", type=float, default=0.02, help="seconds between 500 ratings")
@@ -150,6 +151,7 @@ class Chaos:
         ]
         if "trainer" not in self.options.skip:
             self.roles.append(Role("trainer", trainer_settings(settings), logs))
+        self.roles.append(Role("observer", observer_settings(settings), logs))
         events = self.events()
         self.base, self.stream = events[: len(events) // 20], events[len(events) // 20 :]
         self.publish(self.base)
@@ -463,6 +465,12 @@ def trainer_settings(settings: WorkerSettings):
     from streams.settings import TrainerSettings
 
     return settings.as_role(TrainerSettings, refit_ratings=0, metrics_port=free_ports(2))
+
+
+def observer_settings(settings: WorkerSettings):
+    from streams.settings import ObserverSettings
+
+    return settings.as_role(ObserverSettings, metrics_port=free_ports(2))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ artifact that exists nowhere.
 
 import json
 import random
+import time
 from collections.abc import Iterator
 
 from streams.kafka.records import Output
@@ -63,6 +64,8 @@ def _valid(name: str, id_: str, rng: random.Random) -> tuple[bytes, bytes]:
         "watermarks": {},
         "trained_at": 1,
     }
+    served = {"kind": "rating", "user": id_, "partition": 0, "offset": rng.randrange(10**6), "liked": True}
+    served |= {"item": id_, "time": time.time_ns() // 1_000_000}  # of another day it would count as late
     found = {
         "ratings": rating,
         "item-ratings": {name + "s": [value] for name, value in rating.items()}
@@ -72,6 +75,8 @@ def _valid(name: str, id_: str, rng: random.Random) -> tuple[bytes, bytes]:
         "item-codes": code,
         "models": pointer,
         "requests": {"user": id_, "k": 3, "exclude": [id_]},
+        "served": served,
+        "observer-changelog": [served],
     }.get(name, rating)
     key = b"model" if name == "models" else id_.encode()
     return key, json.dumps(found).encode()

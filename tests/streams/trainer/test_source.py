@@ -1,12 +1,14 @@
 """The trainer reads the log to its end before it fits: by positions, never by silence."""
 
+from itertools import pairwise
+
 import pytest
 
 from streams.kafka.records import Output
 from streams.settings import TrainerSettings
 from streams.trainer.source import Source
 from tests.streams import transactions
-from tests.streams.brokers import eventually, own_cluster
+from tests.streams.brokers import alter_quota, eventually, own_cluster
 from tests.streams.world import SETTINGS, World
 
 SETTINGS_OF_TRAINER = {name: value for name, value in SETTINGS.items() if name != "encode_interval_s"}
@@ -48,6 +50,27 @@ def test_the_end_is_reached_behind_a_transaction_while_ratings_keep_coming(world
         assert len(source.log) == len(world.read_all("ratings"))
     finally:
         source.close()
+
+
+@pytest.mark.real_broker
+@pytest.mark.prove
+def test_a_trainer_that_fits_once_reads_all_ratings_under_a_quota(tmp_path, prefix):
+    """A broker that throttles gives nothing for seconds, which is not the end of the log."""
+    n = 20_000
+    with own_cluster(tmp_path / "kafka") as cluster:
+        settings = TrainerSettings(bootstrap_servers=cluster.address, prefix=prefix, **SETTINGS_OF_TRAINER)
+        world = World(settings, tmp_path)
+        world.rate(*[(f"u{at % 40}", f"i{at % 59}", float(at % 5 + 1), at) for at in range(n)])
+        alter_quota(cluster.address, "--add-config", "consumer_byte_rate=100000")
+        source = Source(settings.replace(batch_records=500))
+        try:
+            n_read = []
+            eventually(lambda: source.read() or n_read.append(len(source.log)) or source.is_caught_up, 120)
+            assert n_read[-1] == n
+            assert any(before == after > 0 for before, after in pairwise(n_read)), "it was never silent"
+        finally:
+            source.close()
+            world.close()
 
 
 @pytest.mark.real_broker
