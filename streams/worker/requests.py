@@ -68,7 +68,7 @@ def run_requests(context: WorkerContext) -> None:
     consumer = Consumer(
         settings,
         group=group,
-        start="latest",
+        start="earliest",  # of what is kept, where retention has deleted the next request meanwhile
         max_records=MAX_REQUESTS_PER_POLL,
         fill_s=0.0,
         patience=context.patience,
@@ -161,7 +161,8 @@ class Requests:
         """Read these partitions from now on, from the committed offset.
 
         A group without any commit is new: it begins at the end. In an older group, no request was answered of
-        a partition without a commit: it is read from the beginning.
+        a partition without a commit: it is read from the beginning. So is one of which the committed offset
+        was deleted by retention: otherwise the requests that are kept would be skipped.
 
         The end offset is looked up here, before the worker reports ready. If the consumer looked it up later,
         a request sent in between would be skipped.
@@ -176,10 +177,12 @@ class Requests:
         first = ends if is_new else dict.fromkeys(gained, BEGINNING)
         known = {one: self._consumer.position(one) or start for one, start in self._starts.items()}
         known |= self._put_off
-        self._starts = {
+        kept_from = self._consumer.beginning_offsets(partitions)
+        starts = {
             one: known[one] if one in known else committed[one] if committed[one] >= 0 else first[one]
             for one in partitions
         }
+        self._starts = {one: BEGINNING if at < kept_from[one] else at for one, at in starts.items()}
         self._put_off = {}
         self._consumer.assign(self._starts)
         self._context.serving = numbers
