@@ -7,7 +7,7 @@ hash, or of another shape. The owner of an item whose code was replaced on the t
 whatever replaced it: see ``foreign_codes``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 
 import numpy as np
@@ -69,25 +69,49 @@ class ItemCodeTable:
     def update(self, records: CodeRecords, *, are_repeated: bool = False) -> None:
         """Take codes read from the topic, and serve those of other workers. Unknown models are ignored.
 
-        Records that are read once more are said to be repeated: whether they are foreign was seen before.
+        Records that are read once more are said to be repeated. They count for the next model alone, which
+        was unknown before: served codes would go through all that they once were.
         """
         for shape, group in groupby(records, lambda found: shape_of(found[2]) if found[2] else None):
             codes = [(id_, code) for id_, _, code in group]
-            if shape is None or shape not in self._known():
+            if are_repeated and self._next != shape_of_model(self._state.model):
+                self._take_again(shape, codes)
+            elif shape is None or shape not in self._known():
                 self._take_removal(shape, self._state.item_rows([id_ for id_, _ in codes]), are_repeated)
             else:
                 self._take_codes(shape, codes, are_repeated)
 
+    def _take_again(self, shape: Shape | None, found: list[tuple[str, ItemCode | None]]) -> None:
+        """Take repeated records for the next model, which is not in service yet."""
+        if self._next is None:
+            return
+        if shape == self._next:
+            rows, codes = self._newest_codes(found, are_repeated=True)
+            self._store(shape).put(rows, columns_of(codes, shape))
+            return
+        rows = self._state.item_rows([id_ for id_, _ in found])
+        rows = rows[self._note_read(rows, are_repeated=True, is_code=shape is None)]
+        if shape is None:
+            self._store(self._next).remove(rows)
+        else:
+            self._note_replaced(shape, rows, [self._next])
+
     def _take_codes(self, shape: Shape, found: list[tuple[str, ItemCode | None]], are_repeated: bool) -> None:
         """Take codes of a known model."""
+        rows, codes = self._newest_codes(found, are_repeated)
+        self._note_replaced(shape, rows)
+        self._store(shape).put(rows, columns_of(codes, shape))
+        if shape == shape_of_model(self._state.model):
+            self._serve_published(rows[~self._is_owned(rows)])
+
+    def _newest_codes(
+        self, found: list[tuple[str, ItemCode | None]], are_repeated: bool
+    ) -> tuple[Rows, list[ItemCode]]:
+        """Return the distinct rows of codes that are newer than all that this worker sent, and the codes."""
         rows = self._state.intern_items([id_ for id_, _ in found])
         is_newest = self._note_read(rows, are_repeated, is_code=True)
         codes = {id_: code for (id_, code), counts in zip(found, is_newest, strict=True) if counts and code}
-        rows = self._state.item_rows(list(codes))
-        self._note_replaced(shape, rows)
-        self._store(shape).put(rows, columns_of(codes.values(), shape))
-        if shape == shape_of_model(self._state.model):
-            self._serve_published(rows[~self._is_owned(rows)])
+        return self._state.item_rows(list(codes)), list(codes.values())
 
     def _take_removal(self, shape: Shape | None, rows: Rows, are_repeated: bool) -> None:
         """Take records that replaced codes on the topic by none, or by those of an unknown model."""
@@ -98,8 +122,13 @@ class ItemCodeTable:
             self._note_replaced(shape, rows[is_newest])
 
     def _note_read(self, rows: Rows, are_repeated: bool, *, is_code: bool) -> NDArray[np.bool_]:
-        """Return which records are newer than all that this worker sent, (n,), and suspect foreign ones."""
-        n_to_come = self._foreign.n_to_come(rows) if are_repeated else self._foreign.note_read(rows)
+        """Return which records are newer than all that this worker sent, (n,), and suspect foreign ones.
+
+        Whether repeated ones are foreign, and which is the newest, was seen when they were read first.
+        """
+        if are_repeated:
+            return self._foreign.n_to_come(rows) <= 0
+        n_to_come = self._foreign.note_read(rows)
         self._foreign.suspect(rows[(n_to_come < 0) & self._is_owned(rows)])
         is_newest = n_to_come <= 0
         self._foreign.note_newest(rows[is_newest], is_code=is_code)
@@ -170,15 +199,18 @@ class ItemCodeTable:
             shape: self._published[shape] for shape in self._published if shape in self._known()
         }
 
-    def _note_replaced(self, shape: Shape, rows: Rows) -> None:
+    def _note_replaced(self, shape: Shape, rows: Rows, shapes: Collection[Shape] | None = None) -> None:
         """Note that the topic holds codes of this shape for some items: it holds one code per item.
+
+        Only codes of the given other shapes are affected; None takes all that are known.
 
         Codes of the next model stay known where another worker replaces its own by one of the model in
         service: they will be there again once it swaps, and the swap of this worker must not wait until then.
         """
         owned = rows[self._is_owned(rows)]
         for other, store in self._published.items():
-            if other != shape and other[0] >= shape[0]:
+            is_meant = shapes is None or other in shapes
+            if is_meant and other != shape and other[0] >= shape[0]:
                 store.remove(rows if other[0] == shape[0] else owned)
 
     def _remove(self, rows: Rows) -> None:

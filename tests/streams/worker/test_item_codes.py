@@ -343,3 +343,47 @@ def test_other_workers_do_not_wait_for_an_item_that_the_next_model_gives_no_code
     records = read(changes(found, snapshot))
     assert (OURS[0], 0, None) in records
     assert len(records) == len(OURS)
+
+
+def test_while_codes_are_read_again_those_in_service_do_not_go_through_what_they_once_were(recommender):
+    """The next model was unknown when they were read first: its codes are taken, and nothing else changes."""
+    item, following = THEIRS[0], random_model(generation=2, seed=2)
+    first, last, of_next = (of_size(MODEL, "11"), of_size(MODEL, "22"), of_size(following, "33"))
+    history = [[(item, 1, code)] for code in (first, of_next, None, of_next, last)]
+    found = codes(recommender)
+    for records in history:
+        found.update(records)
+    before = code_of(recommender, item)
+    found.expect(following)
+    assert found.n_missing(following) == 1
+    n_missing = []
+    for records in history:
+        found.update(records, are_repeated=True)
+        assert code_of(recommender, item) == before
+        assert served(recommender) == {item}
+        n_missing.append(found.n_missing(following))
+    assert n_missing == [1, 0, 1, 0, 0]  # a code in service does not replace one of the next model
+    for records in history[:3]:
+        found.update(records, are_repeated=True)
+    found.update([(item, 1, None)])
+    assert served(recommender) == set()
+    assert recommender.state.n_codes()[1] == 0
+
+
+def test_codes_that_are_read_again_after_the_swap_are_taken_for_the_model_that_is_in_service_now(recommender):
+    item, following = THEIRS[0], random_model(generation=2, seed=2)
+    found = codes(recommender)
+    found.expect(following)
+    snapshot = recommender.state.prepare(following)
+    found.complete(snapshot)
+    recommender.swap(snapshot)
+    found.update([(item, 1, of_size(following, "33"))], are_repeated=True)
+    assert served(recommender) == {item}
+    found.update([(item, 1, None)], are_repeated=True)
+    assert served(recommender) == set()
+
+
+def of_size(model, byte):
+    """Return an item code of a model with the same byte all over."""
+    vector_size = model.item_tower.vector_size
+    return ItemCode(model.generation, byte * (model.bits // 8), 1, 1, "01" * vector_size, "")
