@@ -354,6 +354,10 @@ class State:
         popularity[known] = popularity_of(columns.precedence[rows[known]])
         return is_new, popularity
 
+    def features_of_user(self, user: str) -> Features | None:
+        """Return the features of a user; None for a user without any."""
+        return self.history.user_features.get(self.history.user_ids.row(user))
+
     def forgotten_before(self, users: Ints) -> NDArray[np.int64]:
         """Return the time in ms up to which the ratings of each user row are forgotten, (n,)."""
         return self.history.user_histories.forgotten_before(users)

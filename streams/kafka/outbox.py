@@ -64,17 +64,18 @@ class Outbox:
                 partition=partition,
                 headers=[*record.headers, (REPARTITIONED_HEADER, record.position.encode())],
                 timestamp_ms=record.timestamp_ms or None,
-                if_refused=partial(self._letter_instead, record, partition),
+                if_refused=partial(
+                    self.letter_instead,
+                    record,
+                    f"not repartitioned to partition {partition}: too large with one more header "
+                    f"({len(record.value or b'')} bytes), or stamped ahead",
+                ),
             )
         )
         EVENTS.labels(record.topic.removeprefix(self._prefix), "forwarded").inc()
 
-    def _letter_instead(self, record: Record, partition: int) -> Output:
-        """Return the dead letter of a record that was refused when it was repartitioned."""
-        fault = (
-            f"not repartitioned to partition {partition}: too large with one more header "
-            f"({len(record.value or b'')} bytes), or stamped ahead"
-        )
+    def letter_instead(self, record: Record, fault: str) -> Output:
+        """Return the dead letter of a record, to be sent where what follows from it was refused; count it."""
         return self._counted_letter(record, BadRecord("value", fault, reason="refused"))
 
     def _counted_letter(self, record: Record, reason: BadRecord) -> Output:

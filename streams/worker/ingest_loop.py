@@ -220,7 +220,8 @@ class Ingest:
     def _release(self, lost: frozenset[int]) -> None:
         """Drop the histories of the users and items that other workers own from now on."""
         if lost:
-            self._state.release_users(self._ratings.users_of(lost))
+            self._users.release(users := self._ratings.users_of(lost))
+            self._state.release_users(users)
             self._state.release_items(self._item_codes.items_of(lost))
             self._item_codes.serve_published_of(lost)
 

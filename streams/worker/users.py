@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dch.models.growing_array import GrowingArray
 from dch.state.state import State
 from streams import topics
 from streams.errors import BadRecord
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
-from streams.messages import FeatureRecord, RatingEvent, decode_user, encode_rating
+from streams.messages import FeatureRecord, RatingEvent, decode_user, encode_features, encode_rating
 from streams.messages.fields import MAX_OFFSET
 from streams.messages.item_ratings import ItemRatings, encode_item_ratings
+from streams.messages.keys import encode_key, key_ids
 from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 from streams.worker.counters import count_events
@@ -21,7 +26,10 @@ class UserProcessor:
     """Applies records of `users`. Only the ingest thread uses it.
 
     A tombstone must find every rating that it withdraws. So live records are held back while the ratings of
-    their partition are being replayed.
+    their partition are being replayed, and so are all records of that partition that come after them.
+
+    A record that was written to another partition comes late, behind records that are newer than it by their
+    times. The newest one of a user counts. A late tombstone only forgets the ratings up to its time.
     """
 
     def __init__(
@@ -32,6 +40,8 @@ class UserProcessor:
         self._assignment = assignment
         self._outbox = outbox
         self._held: dict[int, list[Record]] = {}
+        self._newest_ms = GrowingArray(np.int64)  # time of the newest record, by user row; 0 for none
+        self._n_rows = 0
 
     @property
     def held_partitions(self) -> set[int]:
@@ -46,23 +56,29 @@ class UserProcessor:
         """
         self._held = {partition: held for partition, held in self._held.items() if partition in owned}
 
+    def release(self, users: Sequence[str]) -> None:
+        """Forget the times of users whom another worker serves from now on."""
+        rows = self._state.user_rows(users)
+        self._times(rows)[rows[rows >= 0]] = 0
+
     def apply(self, records: Sequence[Record]) -> None:
         """Apply records, or hold back those that must wait for a replay."""
         for record in records:
-            is_live = self._assignment.is_live(record)
-            if is_live and self._assignment.is_replaying_ratings(record.partition):
+            must_wait = self._assignment.is_replaying_ratings(record.partition)
+            if record.partition in self._held or (must_wait and self._assignment.is_live(record)):
                 self._held.setdefault(record.partition, []).append(record)
             else:
-                self._apply(record, is_live=is_live)
+                self._apply(record)
 
     def apply_held(self) -> None:
         """Apply the records held back of partitions whose replay is done."""
         for partition in self.held_partitions:
             if not self._assignment.is_replaying_ratings(partition):
                 for record in self._held.pop(partition):
-                    self._apply(record, is_live=True)
+                    self._apply(record)
 
-    def _apply(self, record: Record, *, is_live: bool) -> None:
+    def _apply(self, record: Record) -> None:
+        is_live = self._assignment.is_live(record)  # another worker may have applied one that was held back
         try:
             found = decode_user(record)
         except BadRecord as reason:
@@ -71,17 +87,56 @@ class UserProcessor:
             return
         owner = partition_for(found.id.encode(), self._settings.partitions)
         if owner == record.partition:
-            self._update(found, record.timestamp_ms, is_live=is_live)
+            self._update(found, record, is_live=is_live)
         elif is_live:
             self._outbox.repartition(record, owner, record.key)
             return
         count_events(self._settings, record.topic, **{"applied" if is_live else "replayed": 1})
 
-    def _update(self, found: FeatureRecord, timestamp_ms: int, *, is_live: bool) -> None:
+    def _update(self, found: FeatureRecord, record: Record, *, is_live: bool) -> None:
+        """Apply a record of an owned user; of one that comes late, only the tombstone."""
+        rows = self._state.user_rows([found.id])
+        newest_ms = int(self._times(rows)[rows[0]]) if rows[0] >= 0 else 0
+        if record.timestamp_ms < newest_ms:
+            newest = FeatureRecord(found.id, self._state.features_of_user(found.id))
+            if found.features is None:
+                self._set(found, record.timestamp_ms, is_live=is_live)
+                self._set(newest, newest_ms, is_live=is_live)
+            if is_live:
+                self._outbox.send(self._once_more(newest, newest_ms, record))
+            return
+        self._set(found, record.timestamp_ms, is_live=is_live)
+        rows = self._state.user_rows([found.id])
+        self._times(rows)[rows] = record.timestamp_ms
+
+    def _set(self, found: FeatureRecord, timestamp_ms: int, *, is_live: bool) -> None:
         items = self._state.set_user(found.id, found.features, timestamp_ms)
         if is_live:
             for item in items:
                 self._outbox.send(withdrawal(self._settings, found.id, item, timestamp_ms))
+
+    def _once_more(self, newest: FeatureRecord, newest_ms: int, late: Record) -> Output:
+        """Return the newest record of a user again, behind one that came late.
+
+        Compaction keeps the last record of a key, whatever its time. It would keep the late one alone.
+        """
+        is_named = newest.id in (found := key_ids(late.key, "user")) and len(found) == 1
+        value = None if newest.features is None else encode_features({**newest.features, "user": newest.id})
+        return Output(
+            topic=late.topic,
+            key=late.key if is_named else encode_key(newest.id),
+            value=value,
+            partition=late.partition,
+            timestamp_ms=newest_ms,
+            if_refused=partial(
+                self._outbox.letter_instead, late, "older than another record of the user, which was refused"
+            ),
+        )
+
+    def _times(self, rows: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return the times of the newest records, by row, up to the last one of these rows."""
+        self._n_rows = max(self._n_rows, int(rows.max(initial=-1)) + 1)
+        return self._newest_ms.first(self._n_rows)
 
 
 def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int) -> Output:
