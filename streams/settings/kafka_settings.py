@@ -152,7 +152,8 @@ class RoleSettings(ProcessSettings):
     """Settings that the worker and the trainer share."""
 
     artifacts: str = Field(
-        default="artifacts", description="Folder or object-store URL that holds the models"
+        default="artifacts",
+        description="Folder or object-store URL that holds the models; another one for each --prefix",
     )
 
 
