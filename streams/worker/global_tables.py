@@ -8,12 +8,13 @@ the dead letters before.
 The worker that owns a partition writes the dead letters of its bad records, and then commits. A partition may
 get another owner at any moment. So every worker keeps the bad records of all partitions until they are
 committed, and an owner commits a partition only after the dead letters of all bad records before that offset.
+If there are too many to keep, an owner reads its partitions again from the first one that was left out.
 """
 
 import logging
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from streams import topics
 from streams.errors import BadRecord
@@ -52,6 +53,10 @@ def run_global_tables(context: WorkerContext) -> None:
         producer.close()
 
 
+MAX_KEPT_RECORDS = 20_000
+"""Bad records of `items` and `item-codes` that are kept. An owner reads further ones once more."""
+
+
 class GlobalTables:
     """Reads `models`, `items` and `item-codes`. Only the tables thread uses it."""
 
@@ -74,6 +79,9 @@ class GlobalTables:
         self._newest: dict[str, tuple[int, int, FeatureRecord]] = {}  # by item: timestamp, offset, record
         self._bad: list[tuple[Record, BadRecord]] = []  # not known to be committed
         self._bad_bytes = 0
+        self._kept_to: dict[Partition, int] = {}  # all bad records before this offset were kept
+        self._left_out: dict[Partition, int] = {}  # the first bad record that was not kept
+        self._again_to: dict[Partition, int] = {}  # where reading those again ends
         self._committed_at = 0.0
         self._committed = consumer.committed_within([self._models, *self._partitions])
 
@@ -155,10 +163,14 @@ class GlobalTables:
         if not self._has_missed_codes:
             return
         self._has_missed_codes = False
+        self._read_again({one: BEGINNING for one in self._partitions if one.topic == self._codes})
+
+    def _read_again(self, starts: Mapping[Partition, int]) -> None:
+        """Read these partitions again from these offsets, and go on with the others."""
         places = {one: self._consumer.position(one) for one in (self._models, *self._partitions)}
-        codes = {one: offset or 0 for one, offset in places.items() if one.topic == self._codes}
-        self._read_before |= {one: max(at, self._read_before.get(one, 0)) for one, at in codes.items()}
-        self._read_from({one: BEGINNING if one in codes or at is None else at for one, at in places.items()})
+        for one in starts:
+            self._read_before[one] = max(places[one] or 0, self._read_before.get(one, 0))
+        self._read_from({one: starts.get(one, BEGINNING if at is None else at) for one, at in places.items()})
 
     def _read_from(self, starts: dict[Partition, int | None]) -> None:
         self._to_end.begin(self._consumer, starts)
@@ -214,8 +226,14 @@ class GlobalTables:
         return None
 
     def _keep_bad(self, record: Record, reason: BadRecord) -> None:
-        if self._is_repeated(record) or self._is_committed(record):
+        place = _partition_of(record)
+        if record.offset < self._kept_to.get(place, 0) or self._is_committed(record):
             return
+        if len(self._bad) >= MAX_KEPT_RECORDS and place != self._models:
+            self._left_out.setdefault(place, record.offset)
+        if place in self._left_out:
+            return
+        self._kept_to[place] = record.offset + 1
         reason.__traceback__ = reason.__context__ = None  # they would keep the decoded values alive
         if self._bad_bytes > MAX_KEPT_BYTES:
             record = without_value(record)
@@ -230,7 +248,24 @@ class GlobalTables:
         owned = self._context.owned  # once: a partition gained meanwhile is committed next time
         self._send_dead_letters(owned)
         if owned:
-            self._consumer.commit(skip=[one for one in self._committed if one.partition not in owned])
+            self._consumer.commit(skip=[one for one in self._committed if not self._may_commit(one, owned)])
+            self._read_left_out(owned)
+
+    def _may_commit(self, partition: Partition, owned: frozenset[int]) -> bool:
+        """Return whether all bad records read of a partition are owned and have their dead letters."""
+        is_read = (self._consumer.position(partition) or 0) >= self._again_to.get(partition, 0)
+        return partition.partition in owned and partition not in self._left_out and is_read
+
+    def _read_left_out(self, owned: frozenset[int]) -> None:
+        """Read owned partitions again from the first bad record that could not be kept."""
+        starts = {one: first for one, first in self._left_out.items() if one.partition in owned}
+        if not starts or len(self._bad) >= MAX_KEPT_RECORDS:
+            return
+        for one in starts:
+            self._again_to[one] = max(self._consumer.position(one) or 0, self._again_to.get(one, 0))
+            del self._left_out[one]
+        log.warning("reading records again, because too many were bad partitions=%s", sorted(starts))
+        self._read_again(starts)
 
     def _send_dead_letters(self, owned: frozenset[int]) -> None:
         """Write the dead letters of the owned partitions; forget the bad records that are committed."""
