@@ -113,16 +113,14 @@ def query_item(state: State, item: str) -> Query:
     Raises:
         UnknownIdError: the item has no code.
     """
-    rows = state.history.item_ids.rows([item])
-    with state.lock:
-        snapshot = state.snapshot
-        if not snapshot.item_index.has_code(rows)[0]:
+    snapshot, rows = state.snapshot, state.history.item_ids.rows([item])
+    with snapshot.item_index.reading() as served:
+        if not served.has_code(int(rows[0])):
             raise UnknownIdError(
                 f"item {item!r} has no code; it needs a rating by a user of the training data, or known "
                 "features"
             )
-        items = snapshot.item_index.view()
-        words, fitted = items.words[rows], items.fitted[rows]
+        words, fitted = served.columns.words[rows], served.columns.fitted[rows]
     bits = snapshot.item_index.bits
     signs = unpack(from_words(words, bits), bits)[0]
     liked = Rated(fitted, np.array([RATING_STEPS], np.int64)) if fitted[0] >= 0 else NOTHING_RATED

@@ -15,7 +15,7 @@ from dch.models.neighbours import LATEST, Rated, rating_steps
 from dch.models.running_sums import RunningSums
 from dch.models.towers import Floats, Ints
 from dch.search.contributions import neighbour_parts, scores_without
-from dch.state.item_index import ItemColumns
+from dch.state.item_columns import ItemColumns
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 

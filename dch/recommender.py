@@ -9,7 +9,7 @@ from os import PathLike
 
 import numpy as np
 
-from dch.answers import Answer, Hit, Question, Strategy, answer_all, question
+from dch.answers import Answer, Hit, answer_all
 from dch.artifact import load_recommender, save_recommender
 from dch.config import DchConfig
 from dch.data.events import event_id, rating_number, time_after
@@ -17,6 +17,7 @@ from dch.data.ids import id_texts
 from dch.data.ratings import Ratings
 from dch.models.model import Model
 from dch.queries import Query, query_history, query_item, query_user
+from dch.questions import Question, Strategy, question
 from dch.search.reserved_positions import require_share
 from dch.state.restore import fold_in_ratings, restore
 from dch.state.snapshot import Snapshot

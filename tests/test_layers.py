@@ -22,6 +22,8 @@ DCH = [
     {"artifact", "training"},
     {"reasons"},
     {"queries"},
+    {"questions"},
+    {"lists"},
     {"answers"},
     {"recommender"},
     {"evaluation"},

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.answers import LIFTED, by_features
 from dch.evaluation.neighbour_lists import Task
+from dch.lists import LIFTED, by_features
 from dch.models.towers import Ints
 from dch.queries import Query
 from dch.search.reserved_positions import reserve

@@ -6,14 +6,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.answers import Question, with_neighbours
 from dch.data.ratings import ItemSets
+from dch.lists import with_neighbours
 from dch.models.neighbours import NOTHING_RATED
 from dch.models.towers import Floats, Ints
 from dch.queries import Query
+from dch.questions import Question
 from dch.search import CANDIDATES, nearest_many
 from dch.search.reserved_positions import reserve_at_end
-from dch.state.item_index import ItemColumns
+from dch.state.item_columns import ItemColumns
 from dch.state.neighbour_trials import rated_by
 from dch.state.state import State
 

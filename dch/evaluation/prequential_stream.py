@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from dch.answers import Strategy
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.data.splits import by_time
@@ -18,6 +17,7 @@ from dch.evaluation.fit_and_serve import Fit, default_fit, events_of, serve, tim
 from dch.evaluation.protocol import describe, relevance_threshold
 from dch.evaluation.report import DEPTH, Measurement, MetricKey, Report, summarise
 from dch.models.model import Model
+from dch.questions import Strategy
 from dch.state.prequential import COHORTS, NOT_TRIED, Ranks
 from dch.state.state import State
 

@@ -31,7 +31,7 @@ class Result:
     """One value, averaged over all seeds."""
 
     strategy: str
-    """One of ``dch.answers.STRATEGIES``."""
+    """One of ``dch.questions.STRATEGIES``."""
 
     case: str
     """``EUEI``, ``NUEI``, ``EUNI-new`` or ``EUNI-all``; in a prequential report a cohort, or ``all``."""

@@ -6,6 +6,7 @@ so much address space, the array is copied after all, to twice its size.
 
 import mmap
 import sys
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ NO_RESERVE = 0x4000
 """MAP_NORESERVE of Linux: the kernel does not count the mapping as memory until it is written to."""
 
 FIRST_ROWS = 8
+
+HUGE_FROM = 4 << 20
+"""Bytes of an array that stay in small pages, so that a small array takes little. Beyond, the kernel may give
+pages of 2 MB, as it does to large arrays of numpy: random reads then miss its tables of addresses less."""
 
 
 class GrowingArray:
@@ -51,6 +56,10 @@ def _address_space(n_bytes: int) -> mmap.mmap | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
-        return mmap.mmap(-1, n_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE)
+        found = mmap.mmap(-1, n_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE)
     except (OSError, OverflowError, ValueError):  # a limit of the process, or strict accounting of memory
         return None
+    if n_bytes > HUGE_FROM:
+        with suppress(OSError):  # a kernel without huge pages
+            found.madvise(mmap.MADV_HUGEPAGE, HUGE_FROM)
+    return found

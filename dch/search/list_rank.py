@@ -1,7 +1,7 @@
 """The rank of one row in the list of one query (strategy ``codes+rerank``), without building the list.
 
 Most rows are not among the candidates. That is known as soon as enough nearer rows were counted, which takes
-a few blocks of codes. Only for the others all codes are searched.
+a few blocks of codes. Only for the others all codes are searched, once.
 """
 
 import numpy as np
@@ -19,6 +19,9 @@ from dch.search.scores import make_scorer, score_of, score_rows
 
 OUTSIDE = np.iinfo(np.int32).max
 """The rank of a row that is not among the candidates."""
+
+LOOK_AHEAD = 16
+"""Blocks after which a row with few nearer ones so far is taken for a candidate. The search decides."""
 
 
 @kernel
@@ -50,20 +53,50 @@ def list_rank(
     """
     query = np.zeros(words.shape[1] * (2 if is_weighted else 1), np.uint64)
     write_query(relaxed, query)
-    if _is_outside(words, query, allowed, skip, row, work):
+    rows, distances = candidates_with(words, query, allowed, popularity, skip, row, work)
+    if len(rows) == 0:
         return OUTSIDE
+    scorer, scores = make_scorer(words, vectors, relaxed, vector), np.empty(len(rows), np.float32)
+    score_rows(rows, scorer, scores)
+    own, own_score, before = distance_of(words[row], query), score_of(row, scorer), 0
+    for at in range(len(rows)):
+        nearer = distances[at] < own or (distances[at] == own and precedes(popularity, rows[at], row))
+        before += int(scores[at] > own_score or (scores[at] == own_score and nearer))
+    return before
+
+
+@kernel
+def candidates_with(
+    words: Words,
+    query: Words,
+    allowed: NDArray[np.uint8],
+    popularity: Integers,
+    skip: Ints,
+    row: int,
+    work: Work,
+) -> tuple[Ints, Ints]:
+    """Return rows and distances of the candidates, in no order, if a row is among them; or else none.
+
+    Args:
+        words: as for ``list_rank``, like all others.
+        query: what is searched for; see ``dch.search.query_words``.
+        allowed: (n,).
+        popularity: (n,).
+        skip: distinct and ascending.
+        row: an allowed row that is not in ``skip``.
+        work: counters, increased.
+    """
+    nothing = np.empty(0, np.int32)
+    if _is_outside(words, query, allowed, skip, row, work):
+        return nothing, nothing
     sizes, starts = np.array([min(CANDIDATES, len(words))]), np.array([0, len(skip)])
     kept = room_for(1, sizes[0])
     scan(words, query.reshape(1, -1), Criteria(sizes, allowed, starts, skip, popularity), kept, work)
-    rows, distances = kept.rows[0, : kept.found[0]], kept.distances[0]
-    scorer, scores = make_scorer(words, vectors, relaxed, vector), kept.scores[0]
-    score_rows(rows, scorer, scores)
-    own, own_score, is_candidate, before = distance_of(words[row], query), score_of(row, scorer), False, 0
+    rows, distances = kept.rows[0, : kept.found[0]], kept.distances[0, : kept.found[0]]
     for at in range(len(rows)):
-        is_candidate = is_candidate or rows[at] == row
-        nearer = distances[at] < own or (distances[at] == own and precedes(popularity, rows[at], row))
-        before += int(scores[at] > own_score or (scores[at] == own_score and nearer))
-    return before if is_candidate else OUTSIDE
+        if rows[at] == row:
+            return rows, distances
+    return nothing, nothing
 
 
 @kernel
@@ -76,7 +109,7 @@ def precedes(popularity: Integers, row: int, other: int) -> bool:
 def _is_outside(
     words: Words, query: Words, allowed: NDArray[np.uint8], skip: Ints, row: int, work: Work
 ) -> bool:
-    """Return whether so many rows are nearer that this one cannot be a candidate."""
+    """Return whether so many rows are nearer that this one cannot be a candidate; False if it may be one."""
     own, n_skipped = distance_of(words[row], query), 0
     for other in skip:
         if other < len(words) and allowed[other] and distance_of(words[other], query) < own:
@@ -97,7 +130,7 @@ def _has_nearer(
     work: Work,
     scratch: Distances,
 ) -> bool:
-    """Return whether enough allowed rows are nearer than a distance; stop as soon as they are."""
+    """Return whether enough allowed rows are nearer than a distance; stop once that is known, or unlikely."""
     n, n_words = words.shape
     flat, n_nearer = words.reshape(-1), 0
     for start in range(0, n, BLOCK):
@@ -108,4 +141,6 @@ def _has_nearer(
         n_nearer += count_below(block, distance)
         if n_nearer >= enough:
             return True
+        if start >= LOOK_AHEAD * BLOCK and n_nearer < 2 * enough * stop // n + 4:
+            return False
     return False

@@ -138,23 +138,20 @@ def _rerank(
 
 
 @kernel
-def may_be_listed(
-    is_near: bool, row: int, items: Items, neighbours: Neighbours, rated: Rated, skip: Ints
-) -> bool:
-    """Return whether a row is among the candidates: the nearest codes and the strongest neighbours.
+def is_strong(row: int, items: Items, neighbours: Neighbours, rated: Rated, skip: Ints) -> bool:
+    """Return whether a row is among the strongest neighbours of a history.
 
     It searches no codes, so its work does not grow with the catalogue.
 
     Args:
-        is_near: whether the row is among the nearest codes.
         row: a row that may be listed and is not in ``skip``.
         items: the items.
         neighbours: the weights between the items of the fit.
         rated: the history.
         skip: (n_skipped,) rows that must not be found, in any order.
     """
-    if is_near or not _is_spoken_for(items.fitted[row], neighbours, rated):
-        return is_near
+    if not _is_spoken_for(items.fitted[row], neighbours, rated):
+        return False
     sums, any_row = add_up(neighbours, rated), Chosen(False, np.empty(0, np.int32))
     _leave_out(skip, items.fitted, sums)
     rows, distances = np.empty(CANDIDATES, np.int32), np.empty(CANDIDATES, np.int32)

@@ -1,31 +1,30 @@
-"""Codes and ranking vectors of one generation by row, in arrays that grow.
+"""Codes and ranking vectors of one generation by row, in arrays that grow without being copied.
 
 One thread writes; others may read at the same time. A reader takes ``columns`` once, so that its arrays have
 one length even while the store grows.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.errors import CodeShapeError
 from dch.models.codes import Vectors, Words, n_words
-
-SMALLEST = 1024  # rows; 16 kB at 64 bits, so smaller first allocations would save nothing
+from dch.models.growing_array import GrowingArray
 
 
 class Columns(NamedTuple):
-    """The arrays of a store. All have the same length, the capacity."""
+    """The arrays of a store. All have the same length, the number of rows that there is room for."""
 
     words: Words
-    """(capacity, n_words) codes; zeros where the row has none."""
+    """(n_rows, n_words) codes; zeros where the row has none."""
 
     present: NDArray[np.bool_]
-    """(capacity,) whether the row has a code."""
+    """(n_rows,) whether the row has a code."""
 
     vectors: Vectors
-    """(capacity, vector_size) ranking vectors; zeros where the row has none."""
+    """(n_rows, vector_size) ranking vectors; zeros where the row has none."""
 
 
 class CodeStore:
@@ -42,7 +41,9 @@ class CodeStore:
         self.bits = bits
         self.generation = generation
         self.vector_size = vector_size
-        self.columns = _empty(SMALLEST, n_words(bits), vector_size)
+        self._words, self._present = GrowingArray(np.uint64, n_words(bits)), GrowingArray(np.bool_)
+        self._vectors = GrowingArray(np.int8, vector_size)
+        self.columns = self._first(0)
         self._n_codes = 0
 
     def __len__(self) -> int:
@@ -56,19 +57,14 @@ class CodeStore:
 
     def has_code(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return whether each row has a code, (n,); rows outside the store have none."""
-        present = self.columns.present
-        is_inside = (rows >= 0) & (rows < len(present))
-        found: NDArray[np.bool_] = is_inside & present.take(rows, mode="clip")
-        return found
+        return has_code(self.columns.present, rows)
 
     def rows_with_code(self) -> NDArray[np.int32]:
         """Return the rows that have a code, (n,) ascending."""
         return np.flatnonzero(self.columns.present).astype(np.int32)
 
     def put(self, rows: NDArray[np.int32], words: Words, vectors: Vectors | None = None) -> None:
-        """Add or replace codes; where a row repeats, the last code wins.
-
-        O(n), except when the store grows.
+        """Add or replace codes; where a row repeats, the last code wins. O(n).
 
         Args:
             rows: (n,) rows of ids.
@@ -107,19 +103,17 @@ class CodeStore:
         columns.vectors[rows] = 0
 
     def reserve(self, n_rows: int) -> None:
-        """Make room for n_rows rows; the capacity at least doubles when it has to grow."""
-        columns = self.columns
-        if n_rows <= len(columns.present):
-            return
-        grown = _empty(max(n_rows, 2 * len(columns.present)), columns.words.shape[1], self.vector_size)
-        for new, old in zip(cast(list[NDArray[Any]], grown), cast(list[NDArray[Any]], columns), strict=True):
-            new[: len(old)] = old
-        self.columns = grown  # one assignment: a reader sees the old arrays or the new ones
+        """Make room for n_rows rows."""
+        if n_rows > len(self.columns.present):
+            self.columns = self._first(n_rows)  # one assignment: a reader sees columns of one length
+
+    def _first(self, n_rows: int) -> Columns:
+        return Columns(*(column.first(n_rows) for column in (self._words, self._present, self._vectors)))
 
 
-def _empty(capacity: int, words_per_code: int, vector_size: int) -> Columns:
-    return Columns(
-        np.zeros((capacity, words_per_code), np.uint64),
-        np.zeros(capacity, np.bool_),
-        np.zeros((capacity, vector_size), np.int8),
-    )
+def has_code(present: NDArray[np.bool_], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return whether each row has a code, (n,), by the column that tells it; rows outside have none."""
+    if not len(present):
+        return np.zeros(len(rows), np.bool_)
+    found: NDArray[np.bool_] = (rows >= 0) & (rows < len(present)) & present.take(rows, mode="clip")
+    return found

@@ -19,7 +19,7 @@ from dch.models.towers import Floats, Head, Ints, TowerWeights, encode_rows
 from dch.state.bag_slots import SlottedBags
 from dch.state.fold_in import BagArrays, add_live_ratings
 from dch.state.histories import Histories
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 
 NO_TOKENS = np.empty(0, np.int32)
 

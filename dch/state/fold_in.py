@@ -13,7 +13,7 @@ from dch.jit import kernel
 from dch.models.running_sums import RunningSums, add_rating, interpolate
 from dch.models.towers import Floats, Ints
 from dch.state.bag_slots import Slots, slot_to_fill
-from dch.state.histories import NEVER, NONE, Pairs, put, slots_of
+from dch.state.pairs import NEVER, NONE, Pairs, put, slots_of
 
 
 class BagArrays(NamedTuple):

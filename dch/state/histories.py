@@ -2,26 +2,41 @@
 
 For the user side *own* is a user and *other* an item; for the item side the reverse. The content depends on
 the set of events only: of each pair the latest event by (timestamp, offset) counts, so events may repeat and
-arrive in any order. A hash table with linear probing finds a pair; a linked list joins the pairs of one row.
+arrive in any order. Nothing is copied when histories grow.
 """
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.data.features import Features
 from dch.data.ids import IdTable
-from dch.jit import kernel
+from dch.models.growing_array import GrowingArray
 from dch.models.towers import Ints
+from dch.state.pairs import NEVER, NONE, Pairs, fill_table, link, move, slots_of
 
-NONE = -1
-"""Marks a free bucket of the hash table and the end of a linked list."""
+SLOT_COLUMNS = {
+    "own": np.int32,
+    "other": np.int32,
+    "ratings": np.float32,
+    "timestamps": np.int64,
+    "offsets": np.int64,
+    "following": np.int32,
+}
+"""The columns of ``Pairs`` that have an element for each slot."""
 
-NEVER = np.iinfo(np.int64).min
-"""A time before every timestamp."""
+ROW_COLUMNS = {"newest": (np.int32, NONE), "forgotten_before": (np.int64, NEVER), "n_live": (np.int32, 0)}
+"""Those that have an element for each own row, and what a row without pairs has there."""
+
+SMALLEST_TABLE = 16
+NO_TABLE = np.empty(0, np.int32)
+
+MOVED_PER_EVENT, MOVED_AT_LEAST = 2, 256
+"""Pairs that move to a new hash table before an event is applied; all have moved before it is half full."""
 
 
 @dataclass(frozen=True)
@@ -54,38 +69,18 @@ class Events:
         )
 
 
-class Pairs(NamedTuple):
-    """The arrays behind ``Histories``, for kernels. Each pair has a slot."""
-
-    table: NDArray[np.int32]  # (n_buckets, a power of two,) hash table: slot of a pair, or NONE
-    own: NDArray[np.int32]  # (slots,)
-    other: NDArray[np.int32]  # (slots,)
-    ratings: NDArray[np.float32]  # (slots,) NaN once withdrawn
-    timestamps: NDArray[np.int64]  # (slots,)
-    offsets: NDArray[np.int64]  # (slots,)
-    following: NDArray[np.int32]  # (slots,) the next older slot of the same own row, or NONE
-    newest: NDArray[np.int32]  # (own rows,) the newest slot of each own row, or NONE
-    forgotten_before: NDArray[np.int64]  # (own rows,) time in ms up to which events are ignored
-    n_live: NDArray[np.int32]  # (own rows,) number of ratings that are not withdrawn
-    used: NDArray[np.int64]  # (1,) number of slots in use
-
-
 class Histories:
     """The histories of one side. Only one thread may write; readers hold the lock of ``State``."""
 
     def __init__(self) -> None:
+        self._by_slot, self._by_row = _slot_arrays(), _row_arrays()
+        self._n_to_move = self._n_moved = 0  # slots that the old table knows, and that moved
         self.pairs = Pairs(
-            table=np.full(16, NONE, np.int32),
-            own=np.empty(8, np.int32),
-            other=np.empty(8, np.int32),
-            ratings=np.empty(8, np.float32),
-            timestamps=np.empty(8, np.int64),
-            offsets=np.empty(8, np.int64),
-            following=np.empty(8, np.int32),
-            newest=np.full(8, NONE, np.int32),
-            forgotten_before=np.full(8, NEVER, np.int64),
-            n_live=np.zeros(8, np.int32),
+            table=np.zeros(SMALLEST_TABLE, np.int32),
+            old_table=NO_TABLE,
             used=np.zeros(1, np.int64),
+            **_firsts(self._by_slot, 0),
+            **_firsts(self._by_row, 0),
         )
 
     def __len__(self) -> int:
@@ -98,49 +93,60 @@ class Histories:
         return sum(array.nbytes for array in self.pairs)
 
     def reserve(self, n_events: int, n_rows: int) -> None:
-        """Make room for n_events more pairs and for n_rows own rows; kernels never grow arrays."""
-        pairs = self.pairs
+        """Make room for n_events more pairs and for n_rows own rows; kernels never grow arrays.
+
+        O(n_events + new rows), however many pairs there are.
+        """
         needed = len(self) + n_events
-        if needed > len(pairs.own):
-            size = max(needed, 2 * len(pairs.own))
-            by_slot = ("own", "other", "ratings", "timestamps", "offsets", "following")
-            pairs = pairs._replace(**{name: _grown(getattr(pairs, name), size) for name in by_slot})
-        if 2 * needed > len(pairs.table):
-            table = np.full(1 << (2 * needed).bit_length(), NONE, np.int32)
-            pairs = pairs._replace(table=table)
-            _fill_table(pairs)
-        if n_rows > len(pairs.newest):
-            size = max(n_rows, 2 * len(pairs.newest))
-            pairs = pairs._replace(
-                newest=_grown(pairs.newest, size, NONE),
-                forgotten_before=_grown(pairs.forgotten_before, size, NEVER),
-                n_live=_grown(pairs.n_live, size),
-            )
-        self.pairs = pairs
+        if needed > len(self.pairs.own):
+            self.pairs = self.pairs._replace(**_firsts(self._by_slot, needed))
+        if n_rows > (before := len(self.pairs.newest)):
+            rows = _firsts(self._by_row, n_rows)
+            for name, (_, fill) in ROW_COLUMNS.items():
+                rows[name][before:] = fill
+            self.pairs = self.pairs._replace(**rows)
+        self._move(MOVED_PER_EVENT * n_events + MOVED_AT_LEAST)
+        if 2 * needed > len(self.pairs.table):
+            self._begin_table(needed)
+
+    def _begin_table(self, n_pairs: int) -> None:
+        """Begin a hash table with room for so many pairs."""
+        self._move(self._n_to_move)  # none are left, unless far more events were announced than applied
+        self._n_to_move, self._n_moved = len(self), 0
+        old = self.pairs.table if len(self) else NO_TABLE
+        self.pairs = self.pairs._replace(table=_empty_table(n_pairs), old_table=old)
+
+    def _move(self, n: int) -> None:
+        """Move n more pairs to the new hash table, or all that are left; then forget the old one."""
+        stop = min(self._n_moved + n, self._n_to_move)
+        if len(self.pairs.old_table):
+            move(self.pairs, self._n_moved, stop)
+        self._n_moved = stop
+        if stop == self._n_to_move:
+            self.pairs = self.pairs._replace(old_table=NO_TABLE)
 
     def compact(self) -> None:
         """Take the memory of released pairs back once they are more than half of all.
 
         Readers that hold the lock see the arrays from before or from after.
         """
-        n, pairs = len(self), self.pairs
-        kept = np.flatnonzero(pairs.timestamps[:n] != NEVER)
-        if 2 * len(kept) >= n:
+        pairs = self.pairs
+        kept = np.flatnonzero(pairs.timestamps[: len(self)] != NEVER)
+        if 2 * len(kept) >= len(self):
             return
-        size = max(len(kept), 8)
-        by_slot = {
-            name: _grown(getattr(pairs, name)[kept], size)
-            for name in ("own", "other", "ratings", "timestamps", "offsets", "following")
-        }
-        smaller = pairs._replace(
-            **by_slot,
-            table=np.full(1 << (2 * size).bit_length(), NONE, np.int32),
-            newest=np.full(len(pairs.newest), NONE, np.int32),
-            used=np.array([len(kept)], np.int64),
-        )
-        _fill_table(smaller)
-        _link(smaller)
-        self.pairs = smaller
+        by_slot, by_row = _slot_arrays(), _row_arrays()
+        slots, rows = _firsts(by_slot, len(kept)), _firsts(by_row, len(pairs.newest))
+        for name, column in slots.items():
+            column[:] = getattr(pairs, name)[kept]
+        rows["newest"][:] = NONE
+        for name in ("forgotten_before", "n_live"):
+            rows[name][:] = getattr(pairs, name)
+        table, used = _empty_table(len(kept)), np.array([len(kept)], np.int64)
+        smaller = Pairs(table=table, old_table=NO_TABLE, used=used, **slots, **rows)
+        fill_table(smaller)
+        link(smaller)
+        self.pairs, self._by_slot, self._by_row = smaller, by_slot, by_row
+        self._n_to_move = self._n_moved = 0
 
     def of(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the history of one own row: other rows and ratings, newest pair first."""
@@ -236,90 +242,17 @@ class History:
         return self.user_histories.nbytes + self.item_histories.nbytes
 
 
-def _grown(array: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
-    larger = np.full(size, fill, array.dtype)
-    larger[: len(array)] = array
-    return larger
+def _slot_arrays() -> dict[str, GrowingArray]:
+    return {name: GrowingArray(dtype) for name, dtype in SLOT_COLUMNS.items()}
 
 
-@kernel
-def _first_bucket(own: int, other: int, mask: int) -> int:
-    # Fibonacci hashing: the high bits of the product depend on every bit of both rows.
-    mixed = np.uint64((np.int64(own) << 32) | np.int64(other)) * np.uint64(0x9E3779B97F4A7C15)
-    return int(mixed >> np.uint64(32)) & mask
+def _row_arrays() -> dict[str, GrowingArray]:
+    return {name: GrowingArray(dtype) for name, (dtype, _) in ROW_COLUMNS.items()}
 
 
-@kernel
-def find(pairs: Pairs, own: int, other: int) -> int:
-    """Return the bucket of the hash table that holds this pair, or the free one where it belongs."""
-    mask = len(pairs.table) - 1
-    bucket = _first_bucket(own, other, mask)
-    while True:
-        slot = pairs.table[bucket]
-        if slot == NONE or (pairs.own[slot] == own and pairs.other[slot] == other):
-            return bucket
-        bucket = (bucket + 1) & mask
+def _firsts(arrays: Mapping[str, GrowingArray], n: int) -> dict[str, NDArray[Any]]:
+    return {name: array.first(n) for name, array in arrays.items()}
 
 
-@kernel
-def _fill_table(pairs: Pairs) -> None:
-    for slot in range(pairs.used[0]):
-        pairs.table[find(pairs, pairs.own[slot], pairs.other[slot])] = slot
-
-
-@kernel
-def _link(pairs: Pairs) -> None:
-    for slot in range(pairs.used[0]):
-        own = pairs.own[slot]
-        pairs.following[slot] = pairs.newest[own]
-        pairs.newest[own] = slot
-
-
-@kernel
-def put(pairs: Pairs, own: int, other: int, rating: float, timestamp: int, offset: int) -> tuple[bool, float]:
-    """Apply one event to the histories.
-
-    Returns:
-        Whether the event is the latest of its pair, and the rating before it (NaN where there was none).
-    """
-    if timestamp <= pairs.forgotten_before[own]:
-        return False, np.nan
-    bucket = find(pairs, own, other)
-    slot = pairs.table[bucket]
-    old = np.nan
-    if slot == NONE:
-        slot = np.int32(pairs.used[0])
-        pairs.used[0] += 1
-        pairs.table[bucket] = slot
-        pairs.own[slot], pairs.other[slot] = own, other
-        pairs.following[slot] = pairs.newest[own]
-        pairs.newest[own] = slot
-    else:
-        old = float(pairs.ratings[slot])
-        latest = pairs.timestamps[slot]
-        if timestamp < latest or (timestamp == latest and offset <= pairs.offsets[slot]):
-            return False, old
-    pairs.n_live[own] += (not np.isnan(rating)) - (not np.isnan(old))
-    pairs.ratings[slot] = rating
-    pairs.timestamps[slot] = timestamp
-    pairs.offsets[slot] = offset
-    return True, old
-
-
-@kernel
-def slots_of(pairs: Pairs, own: int) -> NDArray[np.int64]:
-    """Return the slots of the pairs of one own row that have a rating, newest pair first."""
-    n = 0
-    slot = pairs.newest[own]
-    while slot != NONE:
-        n += 0 if np.isnan(pairs.ratings[slot]) else 1
-        slot = pairs.following[slot]
-    slots = np.empty(n, np.int64)
-    n = 0
-    slot = pairs.newest[own]
-    while slot != NONE:
-        if not np.isnan(pairs.ratings[slot]):
-            slots[n] = slot
-            n += 1
-        slot = pairs.following[slot]
-    return slots
+def _empty_table(n_pairs: int) -> NDArray[np.int32]:
+    return np.zeros(max(1 << (2 * n_pairs).bit_length(), SMALLEST_TABLE), np.int32)

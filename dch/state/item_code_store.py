@@ -6,8 +6,9 @@ An ``ItemIndex`` also holds what a search needs: which items may be listed, and 
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.models.growing_array import GrowingArray
 from dch.state.code_store import CodeStore
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 
 
 class ItemCodeStore:
@@ -22,7 +23,8 @@ class ItemCodeStore:
             vector_size: length of a ranking vector; 0 where the model makes none.
         """
         self._store = CodeStore(bits, generation, vector_size)
-        self._popularity = np.zeros(len(self._store.columns.present), np.int32)
+        self._growing_popularity = GrowingArray(np.int32)
+        self._popularity = self._growing_popularity.first(0)
 
     @property
     def nbytes(self) -> int:
@@ -62,6 +64,4 @@ class ItemCodeStore:
 
     def _reserve(self, rows: NDArray[np.int32]) -> None:
         self._store.reserve(int(rows.max(initial=-1)) + 1)
-        capacity = len(self._store.columns.present)
-        if missing := capacity - len(self._popularity):
-            self._popularity = np.concatenate([self._popularity, np.zeros(missing, np.int32)])
+        self._popularity = self._growing_popularity.first(len(self._store.columns.present))

@@ -2,75 +2,81 @@
 
 It is the only place that holds served item codes, their popularity, and which items may be recommended.
 
-Elements change in place while searches read them. A search that saw a change is repeated, so it never mixes
-the old code of an item with its new one, or with none. This is a seqlock: the writer counts up before and
-after each change, and a reader compares the counts.
+A search sees the items as they are at one moment, is never repeated, and holds up no writer. There are two
+copies of all that changes (left-right): searches read one, and the writer changes the other, then has new
+searches read that one, and makes the same change to the first once the last search has left it.
 """
 
 import threading
-import zlib
-from collections.abc import Callable, Set
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dch.data.ids import UNKNOWN, IdTable
-from dch.models.codes import Vectors, Words
-from dch.state.code_store import CodeStore
+from dch.models.growing_array import GrowingArray
+from dch.state.code_store import CodeStore, has_code
+from dch.state.item_columns import ItemCodes, ItemColumns, popularity_of, precedence_of, with_popularity
 from dch.state.popular_items import NOTHING, PopularItems, updated
 
-T = TypeVar("T")
-MAX_REPEATS = 3
-"""Searches that may be repeated because of a change. After that, changes wait for the search."""
+Rows = NDArray[np.int32]
+
+NO_ROWS = np.empty(0, np.int32)
 
 
-class ItemColumns(NamedTuple):
-    """The arrays of an index over item rows. The writer changes elements in place; lengths stay."""
+class Served(NamedTuple):
+    """The items as they are at one moment. The arrays hold it until ``ItemIndex.reading`` ends."""
 
-    words: Words  # (n, n_words) codes
-    allowed: NDArray[np.uint8]  # (n,) 1 where the item has a code and is available
-    precedence: NDArray[np.int64]  # (n,) breaks ties, larger first: see ``precedence_of``
-    is_new: NDArray[np.uint8]  # (n,) 1 where the item is not in the training data of the generation
-    vectors: Vectors  # (n, vector_size) ranking vectors, by which candidates are reranked
-    fitted: NDArray[np.int32]  # (n,) row of the item in the training data, UNKNOWN where the item is new
+    columns: ItemColumns
+    present: NDArray[np.bool_]  # (n,) whether the item has a code, available or not
+    popular: PopularItems
+    popular_new: PopularItems  # the same of new items alone
+    new_rows: Rows  # the rows of new items, with or without a code, ascending
 
-
-class ItemCodes(NamedTuple):
-    """The codes of some items, one element of each array per item."""
-
-    words: Words  # (n, n_words); arbitrary where the item has no code
-    vectors: Vectors  # (n, vector_size)
-    popularity: NDArray[np.int32]  # (n,) number of positive ratings
-    present: NDArray[np.bool_]  # (n,) whether the item has a code
-
-    def part(self, start: int, stop: int) -> "ItemCodes":
-        """Return the codes from start up to stop, as views."""
-        cut = slice(start, stop)
-        return ItemCodes(self.words[cut], self.vectors[cut], self.popularity[cut], self.present[cut])
+    def has_code(self, row: int) -> bool:
+        """Return whether a row has a code; rows past the end, and UNKNOWN, have none."""
+        return bool(has_code(self.present, np.array([row], np.int32))[0])
 
 
-def precedence_of(id_: str, popularity: int) -> int:
-    """Return the number that orders items of equal distance and score: by popularity, then by id.
+class _Copy:
+    """One of the two copies of the columns whose elements change."""
 
-    Ids are compared by their CRC-32, which is the same on every worker and never changes. Rows would depend
-    on the order in which a worker saw the items, and alphabetical ranks would shift with every new item.
-    """
-    return (popularity << 32) | (0xFFFFFFFF - zlib.crc32(id_.encode()))
+    def __init__(self, bits: int, generation: int, vector_size: int) -> None:
+        self.store = CodeStore(bits, generation, vector_size)
+        self._allowed, self._precedence = GrowingArray(np.uint8), GrowingArray(np.int64)
+        self.n_readers = 0
+        self.reserve(0)
 
+    @property
+    def nbytes(self) -> int:
+        return self.store.nbytes + self.allowed.nbytes + self.precedence.nbytes
 
-def popularity_of(precedence: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the popularity in each precedence, (n,)."""
-    return (precedence >> 32).astype(np.int32)
+    def reserve(self, n_rows: int) -> None:
+        self.store.reserve(n_rows)
+        self.allowed: NDArray[np.uint8] = self._allowed.first(n_rows)
+        self.precedence: NDArray[np.int64] = self._precedence.first(n_rows)
 
+    def put(
+        self, rows: Rows, codes: ItemCodes, precedence: NDArray[np.int64], allowed: NDArray[np.uint8]
+    ) -> None:
+        """Write the columns of distinct rows, (n,) each."""
+        present = codes.present
+        self.store.remove(rows[~present])
+        self.store.put(rows[present], codes.words[present], codes.vectors[present])
+        self.precedence[rows], self.allowed[rows] = precedence, allowed
 
-def with_popularity(precedence: NDArray[np.int64], popularity: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the precedences of the same ids with another popularity, (n,). Needs no checksum."""
-    return (popularity.astype(np.int64) << 32) | (precedence & 0xFFFFFFFF)
+    def take(self, rows: Rows, other: "_Copy") -> None:
+        """Make these rows equal to those of the other copy, and all rows as many."""
+        self.reserve(len(other.allowed))
+        columns = other.store.columns
+        codes = ItemCodes(columns.words[rows], columns.vectors[rows], NO_ROWS, columns.present[rows])
+        self.put(rows, codes, other.precedence[rows], other.allowed[rows])
 
 
 class ItemIndex:
-    """The served items of one generation. Only one thread may write; other threads read by ``read``."""
+    """The served items of one generation. Only one thread may write; others read within ``reading``."""
 
     def __init__(
         self, ids: IdTable, *, generation: int, bits: int, vector_size: int, fitted: IdTable | None = None
@@ -85,78 +91,68 @@ class ItemIndex:
             fitted: the items in the training data of the generation; all others count as new.
         """
         self._ids, self._fitted = ids, fitted or IdTable()
-        self._store = CodeStore(bits, generation, vector_size)
-        self._allowed, self._precedence = np.zeros(0, np.uint8), np.zeros(0, np.int64)
-        self._is_new, self._fitted_rows = np.zeros(0, np.uint8), np.zeros(0, np.int32)
+        self.generation, self.bits, self.vector_size = generation, bits, vector_size
+        self._current, self._other = (_Copy(bits, generation, vector_size) for _ in range(2))
+        self._is_new, self._fitted_rows = GrowingArray(np.uint8), GrowingArray(np.int32)
         self.rows_of_fitted = np.full(len(self._fitted), UNKNOWN, np.int32)
-        """(n_fitted,) row of each item of the training data, UNKNOWN where it was not met yet."""
-        self._n_known = 0
-        self.popular: PopularItems = NOTHING
-        """The most popular items as of the last ``refresh_popular``."""
-        self.new_rows: NDArray[np.int32] = np.empty(0, np.int32)
-        """The rows of new items, with or without a code, ascending."""
-        self._changed: list[NDArray[np.int32]] = []
-        self._lock = threading.Lock()  # held while elements change
-        self._n_changes = 0  # odd while elements change
-        self._grow()
+        """(n_fitted,) row of each item of the training data, UNKNOWN where it was not met yet. A search may
+        see rows past the end of its columns."""
+        self._new_rows, self._n_new, self._n_known = GrowingArray(np.int32), 0, 0
+        self._changed: list[Rows] = []  # rows that only the other copy has as they shall be
+        self._stale: Rows | None = None  # rows that only the current copy has as they are, if any
+        self._switch = threading.Condition()  # guards which copy is current, and the numbers of readers
+        self.served = self._all_served(NOTHING, NOTHING)
+        """The items as they are now. Of elements that change, only the writing thread sees one moment."""
+        self.publish()
 
     def __len__(self) -> int:
         """Return the number of items that have a code."""
-        return len(self._store)
-
-    @property
-    def generation(self) -> int:
-        """Number of the model that makes the codes."""
-        return self._store.generation
-
-    @property
-    def bits(self) -> int:
-        """Length of a code, in bits."""
-        return self._store.bits
-
-    @property
-    def vector_size(self) -> int:
-        """Length of a ranking vector; 0 where the model makes none."""
-        return self._store.vector_size
+        return len(self._current.store)
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays, in bytes."""
-        return self._store.nbytes + sum(
-            column.nbytes for column in (self._allowed, self._precedence, self._is_new, self._fitted_rows)
-        )
+        columns = self.served.columns
+        of_both = self._current.nbytes + self._other.nbytes
+        return of_both + columns.is_new.nbytes + columns.fitted.nbytes + self.rows_of_fitted.nbytes
 
     def view(self) -> ItemColumns:
-        """Return the current columns; elements may change while they are read, lengths do not."""
-        return self._view
+        """Return the columns as they are now; see ``served``."""
+        return self.served.columns
 
-    def read(self, search: Callable[[], T]) -> T:
-        """Return what a search finds in ``view`` as it is at one moment. Any thread may call this."""
-        for _ in range(MAX_REPEATS):
-            before = self._n_changes
-            if before % 2 == 0:
-                found = search()
-                if self._n_changes == before:
-                    return found
-        with self._lock:
-            return search()
+    @contextmanager
+    def reading(self) -> Iterator[Served]:
+        """Hold the items as they are at this moment, for a search. Any thread may call this.
 
-    def has_code(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        The thread that writes must not write meanwhile: it would wait for itself.
+        """
+        with self._switch:
+            copy, served = self._current, self.served
+            copy.n_readers += 1
+        try:
+            yield served
+        finally:
+            with self._switch:
+                copy.n_readers -= 1
+                self._switch.notify_all()
+
+    def has_code(self, rows: Rows) -> NDArray[np.bool_]:
         """Return whether each row has a code, (n,); rows past the end have none."""
-        return self._store.has_code(rows)
+        return has_code(self.served.present, rows)
 
-    def rows_with_code(self) -> NDArray[np.int32]:
+    def rows_with_code(self) -> Rows:
         """Return the rows that have a code, (n,) ascending."""
-        return self._store.rows_with_code()
+        return np.flatnonzero(self.served.present).astype(np.int32)
 
-    def codes(self, rows: NDArray[np.int32]) -> ItemCodes:
+    def codes(self, rows: Rows) -> ItemCodes:
         """Return a copy of what is served of these rows. For the writing thread."""
-        self._grow()
-        columns = self._store.columns
-        popularity = popularity_of(self._precedence[rows])
-        return ItemCodes(columns.words[rows], columns.vectors[rows], popularity, columns.present[rows])
+        if len(self._ids) > self._n_known:
+            self.publish()
+        columns = self.served.columns
+        popularity = popularity_of(columns.precedence[rows])
+        return ItemCodes(columns.words[rows], columns.vectors[rows], popularity, self.served.present[rows])
 
-    def put(self, rows: NDArray[np.int32], codes: ItemCodes, unavailable: Set[int] = frozenset()) -> None:
+    def put(self, rows: Rows, codes: ItemCodes, unavailable: Set[int] = frozenset()) -> None:
         """Serve these codes; a row whose code is not present loses the code it had.
 
         Args:
@@ -164,59 +160,71 @@ class ItemIndex:
             codes: one per row.
             unavailable: the rows that may not be recommended, code or not.
         """
-        self._grow()
-        present = codes.present
-        popularity = np.where(present, codes.popularity, 0)
-        allowed = present.astype(np.uint8)
-        if unavailable:
-            allowed[[row in unavailable for row in rows.tolist()]] = 0
-        with self._lock:
-            self._n_changes += 1
-            self._store.remove(rows[~present])
-            self._store.put(rows[present], codes.words[present], codes.vectors[present])
-            self._precedence[rows] = with_popularity(self._precedence[rows], popularity)
-            self._allowed[rows] = allowed
-            self._n_changes += 1
-        self._changed.append(rows)
+        self.change(rows, codes, unavailable)
+        self.publish()
 
-    def remove(self, rows: NDArray[np.int32]) -> None:
+    def remove(self, rows: Rows) -> None:
         """Stop serving these rows."""
         self.put(rows, self.codes(rows)._replace(present=np.zeros(len(rows), np.bool_)))
 
-    def refresh_popular(self) -> None:
-        """Bring the popular items up to date. For the writing thread, which needs no lock for this."""
-        if self._changed:
-            changed = np.unique(np.concatenate(self._changed))
-            self._changed.clear()
-            self.popular = updated(self.popular, changed, self._allowed, self._precedence)
+    def change(self, rows: Rows, codes: ItemCodes, unavailable: Set[int] = frozenset()) -> None:
+        """Do what ``put`` does, but serve it only after ``publish``."""
+        self._catch_up()
+        self._add_new_items()
+        popularity = np.where(codes.present, codes.popularity, 0)
+        allowed = codes.present.astype(np.uint8)
+        if unavailable:
+            allowed[[row in unavailable for row in rows.tolist()]] = 0
+        self._other.put(rows, codes, with_popularity(self._other.precedence[rows], popularity), allowed)
+        self._changed.append(rows)
 
-    def _grow(self) -> None:
-        """Give every interned item a row in all columns."""
-        n = len(self._ids)
-        self._store.reserve(n)
-        columns = self._store.columns
-        if missing := len(columns.present) - len(self._allowed):
-            self._allowed = np.concatenate([self._allowed, np.zeros(missing, np.uint8)])
-            self._precedence = np.concatenate([self._precedence, np.zeros(missing, np.int64)])
-            self._is_new = np.concatenate([self._is_new, np.zeros(missing, np.uint8)])
-            self._fitted_rows = np.concatenate([self._fitted_rows, np.full(missing, UNKNOWN, np.int32)])
-        if n > self._n_known:
-            new_ids = self._ids.ids()[self._n_known : n]
-            fitted = self._fitted.rows(new_ids)
-            is_new = fitted == UNKNOWN
-            self._is_new[self._n_known : n], self._fitted_rows[self._n_known : n] = is_new, fitted
-            known_rows = self._n_known + np.flatnonzero(~is_new).astype(np.int32)
-            self.rows_of_fitted[fitted[~is_new]] = known_rows
-            new_rows = self._n_known + np.flatnonzero(is_new).astype(np.int32)
-            self.new_rows = np.concatenate([self.new_rows, new_rows])
-            self._precedence[self._n_known : n] = [precedence_of(id_, 0) for id_ in new_ids]
-            self._n_known = n
-        # One assignment, last: a reader gets the old arrays or the new ones, always all of one length.
-        self._view = ItemColumns(
-            columns.words[:n],
-            self._allowed[:n],
-            self._precedence[:n],
-            self._is_new[:n],
-            columns.vectors[:n],
-            self._fitted_rows[:n],
-        )
+    def publish(self) -> None:
+        """Have searches read what was changed, from the next one on. O(what was changed), mostly."""
+        self._catch_up()
+        self._add_new_items()
+        changed = np.unique(np.concatenate([NO_ROWS, *self._changed]))
+        other, is_new = self._other, self._is_new.first(self._n_known)
+        columns = (other.allowed, other.precedence)
+        popular = updated(self.served.popular, changed, *columns)
+        changed_new = changed[is_new[changed] > 0]
+        popular_new = updated(self.served.popular_new, changed_new, *columns, among=is_new)
+        with self._switch:
+            self._current, self._other = self._other, self._current
+            self.served = self._all_served(popular, popular_new)
+        self._changed.clear()
+        self._stale = changed
+        if not self._other.n_readers:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Make the other copy equal to the current one, once the last search has left it."""
+        if self._stale is None:
+            return
+        with self._switch:
+            self._switch.wait_for(lambda: not self._other.n_readers)
+        self._other.take(self._stale, self._current)
+        self._stale = None
+
+    def _add_new_items(self) -> None:
+        """Give every interned item a row in all columns of the other copy."""
+        known, n = self._n_known, len(self._ids)
+        if n == known:
+            return
+        new_ids, rows = self._ids.ids()[known:n], np.arange(known, n, dtype=np.int32)
+        fitted = self._fitted.rows(new_ids)
+        is_new = fitted == UNKNOWN
+        self._is_new.first(n)[known:], self._fitted_rows.first(n)[known:] = is_new, fitted
+        self.rows_of_fitted[fitted[~is_new]] = rows[~is_new]
+        n_new = self._n_new + int(is_new.sum())
+        self._new_rows.first(n_new)[self._n_new :] = rows[is_new]
+        self._other.reserve(n)
+        self._other.precedence[known:] = [precedence_of(id_, 0) for id_ in new_ids]
+        self._n_known, self._n_new = n, n_new
+        self._changed.append(rows)
+
+    def _all_served(self, popular: PopularItems, popular_new: PopularItems) -> Served:
+        copy, n = self._current, self._n_known
+        words, present, vectors = copy.store.columns
+        is_new, fitted = self._is_new.first(n), self._fitted_rows.first(n)
+        columns = ItemColumns(words, copy.allowed, copy.precedence, is_new, vectors, fitted)
+        return Served(columns, present, popular, popular_new, self._new_rows.first(self._n_new))

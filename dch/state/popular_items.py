@@ -47,7 +47,11 @@ def most_popular(allowed: NDArray[np.uint8], precedence: NDArray[np.int64]) -> P
 
 
 def updated(
-    popular: PopularItems, changed: Ints, allowed: NDArray[np.uint8], precedence: NDArray[np.int64]
+    popular: PopularItems,
+    changed: Ints,
+    allowed: NDArray[np.uint8],
+    precedence: NDArray[np.int64],
+    among: NDArray[np.uint8] | None = None,
 ) -> PopularItems:
     """Return the popular items after some rows changed. O(SIZE + changed), and rarely O(number of items).
 
@@ -56,13 +60,16 @@ def updated(
         changed: (m,) rows, distinct and ascending.
         allowed: (n,) as it is now.
         precedence: (n,) as it is now.
+        among: (n,) 1 for the rows that count; ``changed`` holds only such. None counts all.
     """
+    if not len(changed):
+        return popular
     entering = changed[(allowed[changed] > 0) & (precedence[changed] > popular.floor)]
     if len(popular.rows) + len(entering) <= 2 * SIZE:
         rows = _merge(popular.rows, changed, in_order(entering, precedence), precedence)
         if len(rows) >= SIZE // 2 or popular.floor == EVERYTHING:
             return PopularItems(rows, popular.floor)
-    return most_popular(allowed, precedence)
+    return most_popular(allowed if among is None else allowed & among, precedence)
 
 
 def in_order(rows: Ints, precedence: NDArray[np.int64]) -> Ints:

@@ -17,8 +17,8 @@ from dch.search import CANDIDATES
 from dch.search.list_rank import OUTSIDE, list_rank, precedes
 from dch.search.scan import Work, is_among
 from dch.state.fold_in import BagArrays, fold_in
-from dch.state.histories import NONE, Pairs
-from dch.state.item_index import ItemColumns
+from dch.state.item_columns import ItemColumns
+from dch.state.pairs import NONE, Pairs
 
 COHORTS = (
     "existing_user_existing_item",
@@ -101,6 +101,7 @@ def rank_trials(
     popular_rows: Ints,
     popular_floor: int,
     item_rows: Ints,
+    by_popularity_alone: bool,
     ranks: Ranks,
     work: Work,
 ) -> None:
@@ -114,6 +115,7 @@ def rank_trials(
         popular_rows: see ``PopularItems``.
         popular_floor: see ``PopularItems``.
         item_rows: (n_events,).
+        by_popularity_alone: whether to search no codes: then both ranks are those in the popular list.
         ranks: (n_events,) each, written at the events of the trials.
         work: counters, increased.
     """
@@ -128,7 +130,7 @@ def rank_trials(
             continue  # a second rating of an item is not a trial
         by_popularity = popular_rank(items, popular_rows, popular_floor, item, seen)
         ranks.codes[event] = ranks.popular[event] = by_popularity
-        if bags.n_ratings[trial] > 0:
+        if bags.n_ratings[trial] > 0 and not by_popularity_alone:
             squares, n_ratings = bags.squares[trial], bags.n_ratings[trial]
             encode_row(bags.sums[trial], squares, n_ratings, head, scratch, outputs)
             columns = (items.words, items.vectors, items.allowed, items.precedence)

@@ -60,7 +60,7 @@ def prepare(model: Model, history: History, pause: Pause = go_on) -> Snapshot:
     )
     for start in range(0, len(history.item_ids), ROWS_PER_PART):
         rows = np.arange(start, min(start + ROWS_PER_PART, len(history.item_ids)), dtype=np.int32)
-        item_index.put(rows, items.encode(rows), history.unavailable)
+        item_index.change(rows, items.encode(rows), history.unavailable)
         pause()
-    item_index.refresh_popular()
+    item_index.publish()
     return Snapshot(model, users, items, item_index)

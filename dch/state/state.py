@@ -22,8 +22,8 @@ from dch.state.changed_rows import ChangedRows
 from dch.state.encoder import Pause, go_on
 from dch.state.fold_in import fold_in_all
 from dch.state.histories import Events, History
-from dch.state.item_index import ItemCodes, popularity_of
-from dch.state.neighbour_trials import rank_first_trial, rated_by
+from dch.state.item_columns import ItemCodes, popularity_of
+from dch.state.neighbour_trials import compile_trials, rank_first_trial, rated_by
 from dch.state.prequential import NOT_TRIED, Ranks, UsersBefore, copy_then_fold_in, rank_trials
 from dch.state.side_data import SideData
 from dch.state.snapshot import Snapshot, prepare
@@ -32,7 +32,7 @@ EVENTS_PER_LOCK = 256
 """Events folded in before the lock is released: about a millisecond, so that no reader waits longer."""
 
 ROWS_PER_LOCK = 256
-"""Codes made or put before the lock is released: also about a millisecond."""
+"""Codes made before the lock is released: also about a millisecond."""
 
 
 class State:
@@ -161,13 +161,17 @@ class State:
     def _rank(self, before: UsersBefore, latest: Rated, items: Ints, ranks: Ranks) -> None:
         """Rank the items of trials. No lock is needed: only this thread changes the item index."""
         started = time.thread_time()
-        item_index, model = self.snapshot.item_index, self.snapshot.model
-        item_index.refresh_popular()
+        served, model = self.snapshot.item_index.served, self.snapshot.model
         users = (before, model.user_tower.head(), model.is_weighted)
-        rank_trials(*users, item_index.view(), *item_index.popular, items, ranks, self.trial_work)
-        if not model.neighbours.is_empty:
-            rank_first_trial(before, latest, self.snapshot, items, ranks.codes)
+        has_neighbours, work = not model.neighbours.is_empty, self.trial_work
+        rank_trials(*users, served.columns, *served.popular, items, has_neighbours, ranks, work)
+        if has_neighbours:
+            rank_first_trial(before, latest, self.snapshot, items, ranks.codes, work)
         self.trial_seconds += time.thread_time() - started
+
+    def compile_trials(self) -> None:
+        """Compile or load what only trials of items far from their user need, which a few items never do."""
+        compile_trials(self.snapshot)
 
     def fold_in_items(self, events: Events) -> None:
         """Fold events into the item side; ``refresh_items`` then encodes the items that changed."""
@@ -201,13 +205,14 @@ class State:
             Their rows, (n,) ascending.
         """
         rows = self._changed_items.take(at_most)
-        items, item_index = self.snapshot.items, self.snapshot.item_index
+        parts = []
         for start in range(0, len(rows), ROWS_PER_LOCK):
-            part = rows[start : start + ROWS_PER_LOCK]
             with self.lock:
                 self._reserve(0)
-                item_index.put(part, items.encode(part), self.history.unavailable)
-        item_index.refresh_popular()
+                parts.append(self.snapshot.items.encode(rows[start : start + ROWS_PER_LOCK]))
+        if parts:
+            codes = ItemCodes(*map(np.concatenate, zip(*parts, strict=True)))
+            self.snapshot.item_index.put(rows, codes, self.history.unavailable)
         return rows
 
     def put_item_codes(self, rows: Ints, codes: ItemCodes, snapshot: Snapshot | None = None) -> None:
@@ -218,18 +223,11 @@ class State:
             codes: one code per row; a row whose code is not present loses the code it had.
             snapshot: a snapshot from ``prepare``; None is the one in service.
         """
-        item_index = (snapshot or self.snapshot).item_index
-        for start in range(0, len(rows), ROWS_PER_LOCK):
-            stop = start + ROWS_PER_LOCK
-            with self.lock:
-                item_index.put(rows[start:stop], codes.part(start, stop), self.history.unavailable)
-        item_index.refresh_popular()
+        (snapshot or self.snapshot).item_index.put(rows, codes, self.history.unavailable)
 
     def remove_item_codes(self, rows: Ints) -> None:
         """Stop serving the codes of these item rows, (n,)."""
-        with self.lock:
-            self.snapshot.item_index.remove(rows)
-        self.snapshot.item_index.refresh_popular()
+        self.snapshot.item_index.remove(rows)
 
     def set_user(self, user: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
         """Replace the features of a user; None forgets the user.

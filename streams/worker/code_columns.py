@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dch.models.codes import to_words
 from dch.models.model import Model
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 from streams.messages import ItemCode
 
 Shape = tuple[int, str, int, int]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dch.models.codes import from_words
 from dch.models.model import Model
 from dch.state.item_code_store import ItemCodeStore
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 from streams import topics

@@ -5,9 +5,10 @@ from functools import partial
 
 import msgspec
 
-from dch.answers import Answer, Hit, Question
+from dch.answers import Answer, Hit
 from dch.errors import DchError
 from dch.queries import Query, query_history, query_item, query_user
+from dch.questions import Question
 from dch.recommender import Recommender
 from dch.state.state import State
 from streams import topics

@@ -19,7 +19,7 @@ from dch import Recommender
 from dch.data.ids import IdTable
 from dch.models.model import Model
 from dch.models.neighbours import NO_NEIGHBOURS, from_columns
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 
 FITTED, CENTRES, FLIPPED = 3_700, 500, 0.2  # FLIPPED: share of bits in which a code differs from its centre
 USERS, RATED, NEIGHBOURS = 64, 200, 32

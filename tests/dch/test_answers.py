@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from random_models import random_lifts, random_model, random_neighbours
 
 from dch import Recommender
-from dch.answers import STRATEGIES
 from dch.errors import ConfigError
 from dch.models.neighbours import from_columns
 from dch.queries import query_history, query_item, query_user
+from dch.questions import STRATEGIES
 from dch.search import CANDIDATES, nearest, nearest_of_each
 from dch.search.reserved_positions import reserved_positions
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 from dch.state.popular_items import first_listed
 
 N_OLD, N_NEW = 12, 9  # items that the fit saw, and items that it did not see
@@ -250,8 +250,8 @@ def test_a_list_of_chosen_items_compares_their_codes_only(strategy, monkeypatch)
         compared.append(len(words))
         return nearest(words, *arguments, **options)
 
-    monkeypatch.setattr("dch.answers.nearest", spy)
-    monkeypatch.setattr("dch.answers.nearest_of_each", lambda *_, **__: pytest.fail("searched all codes"))
+    monkeypatch.setattr("dch.lists.nearest", spy)
+    monkeypatch.setattr("dch.lists.nearest_of_each", lambda *_, **__: pytest.fail("searched all codes"))
     assert len(recommender.recommend("u0", 5, strategy=strategy, only=["i1", "i2", "i14"])) == 3
     assert compared == [3]
 
@@ -304,8 +304,8 @@ def test_new_items_are_searched_once_for_all_lists_that_lack_them(events, share,
         return nearest_of_each(words, queries, *arguments, **options)
 
     with (
-        patch("dch.answers.nearest_of_each", spy),
-        patch("dch.answers.first_listed", lambda *_: pytest.fail("looked at items one by one")),
+        patch("dch.lists.nearest_of_each", spy),
+        patch("dch.lists.first_listed", lambda *_: pytest.fail("looked at items one by one")),
     ):
         answers = recommender.answer_all(
             [recommender.question(query, k, new_item_share=share) for query in queries]
@@ -325,7 +325,7 @@ def test_a_list_without_a_search_looks_at_all_new_items_only_if_it_lacks_them(st
         looked_at.append(len(rows))
         return first_listed(rows, *arguments)
 
-    with patch("dch.answers.first_listed", spy):
+    with patch("dch.lists.first_listed", spy):
         assert recommender.recommend("u7", 12, strategy=strategy, new_item_share=n_new / 12) == usual
         assert looked_at == [N_OLD + N_NEW]
         recommender.recommend("u7", 12, strategy=strategy, new_item_share=(n_new + 1) / 12)

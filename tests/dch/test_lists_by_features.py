@@ -92,6 +92,6 @@ def test_hidden_and_excluded_items_are_not_listed_and_the_most_popular_ones_are_
     recommender.state.set_item(first, {"available": False})
     recommender.state.refresh_items()
     assert {first, second}.isdisjoint(hit.item for hit in recommender.recommend("new", 40, exclude=[second]))
-    monkeypatch.setattr("dch.answers.LIFTED", 8)
+    monkeypatch.setattr("dch.lists.LIFTED", 8)
     popular = recommender.recommend("nobody", 8)
     assert {hit.item for hit in recommender.recommend("new", 8)} == {hit.item for hit in popular}

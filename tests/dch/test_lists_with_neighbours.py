@@ -131,7 +131,7 @@ def test_a_list_is_that_of_sorting_all_candidates(events, k, model):
 def test_neighbours_are_listed_although_their_codes_are_far(events, k, model):
     """With 3 candidates of each kind, most of the list depends on where candidates come from."""
     recommender = filled(events, model)
-    with patch("dch.answers.CANDIDATES", 3), patch.object(neighbours_of_lists, "CANDIDATES", 3):
+    with patch("dch.questions.CANDIDATES", 3), patch.object(neighbours_of_lists, "CANDIDATES", 3):
         for user in ("u0", "u3"):
             if recommender.user_code(user) is not None:
                 hits = recommender.recommend(user, k)
@@ -225,7 +225,7 @@ def test_similar_items_are_those_that_a_rating_speaks_for_then_the_nearest_codes
         order = sorted(spoken_for, key=lambda id_: (-score[id_], distance[id_], -precedence[id_]))
         order, whose = zip(*in_place(nearest, order), strict=True)
         with (
-            patch("dch.answers.CANDIDATES", n_candidates),
+            patch("dch.questions.CANDIDATES", n_candidates),
             patch.object(neighbours_of_lists, "CANDIDATES", n_candidates),
         ):
             hits = recommender.similar_items(item, 4)

@@ -14,7 +14,7 @@ from dch.errors import ConfigError, GenerationMismatchError, RatingsError, Unkno
 from dch.models.codes import pack, unpack
 from dch.queries import query_user
 from dch.search.scores import LARGEST_QUERY
-from dch.state.item_index import precedence_of
+from dch.state.item_columns import precedence_of
 from dch.state.restore import fold_in_ratings
 from dch.state.snapshot import Snapshot
 

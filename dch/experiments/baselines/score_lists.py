@@ -11,7 +11,7 @@ from dch.evaluation.ranked_lists import Lists, RankingTask
 from dch.evaluation.report import DEPTH
 from dch.experiments.baselines.scorers import BaselineScorer
 from dch.jit import kernel
-from dch.state.item_index import precedence_of
+from dch.state.item_columns import precedence_of
 
 BLOCK = 1 << 23
 """Scores per block, 32 MB of float32: a few hundred users of a large catalogue, enough for fast products."""

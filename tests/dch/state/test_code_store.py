@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from dch.errors import CodeShapeError
 from dch.models.codes import from_words, to_words
-from dch.state.code_store import SMALLEST, CodeStore
+from dch.state.code_store import CodeStore
 
-ROWS = st.integers(0, 3) | st.sampled_from([SMALLEST - 1, SMALLEST, 5 * SMALLEST])
+FAR = 1024
+
+ROWS = st.integers(0, 3) | st.sampled_from([FAR - 1, FAR, 5 * FAR])
 STEPS = st.lists(st.tuples(st.booleans(), st.lists(ROWS, max_size=4), st.integers(0, 255)), max_size=12)
 
 
@@ -29,7 +31,7 @@ def test_a_store_holds_the_codes_that_were_put_and_not_removed(steps, bits):
     assert rows.tolist() == sorted(expected)
     codes = from_words(store.columns.words[rows], bits)
     assert {row: code.tobytes() for row, code in zip(rows.tolist(), codes, strict=True)} == expected
-    assert store.has_code(np.array([0, 3, 9 * SMALLEST, -1])).tolist() == [
+    assert store.has_code(np.array([0, 3, 9 * FAR, -1])).tolist() == [
         0 in expected,
         3 in expected,
         False,
@@ -40,13 +42,15 @@ def test_a_store_holds_the_codes_that_were_put_and_not_removed(steps, bits):
 def test_growing_leaves_the_columns_of_a_reader_unchanged():
     store = CodeStore(64, generation=1)
     columns = store.columns
-    store.put(np.array([SMALLEST], np.int32), np.ones((1, 1), np.uint64))
+    store.put(np.array([FAR], np.int32), np.ones((1, 1), np.uint64))
     assert len({len(column) for column in columns}) == 1
     assert not columns.present.any()
 
 
 def test_the_reported_memory_is_that_of_the_arrays():
-    assert CodeStore(64, generation=1).nbytes == SMALLEST * (8 + 1)
+    store = CodeStore(64, generation=1, vector_size=3)
+    store.reserve(FAR)
+    assert store.nbytes == FAR * (8 + 1 + 3)
 
 
 def test_codes_of_another_length_are_refused():

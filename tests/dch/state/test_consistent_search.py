@@ -1,6 +1,7 @@
-"""A search sees the items as they are at one moment, whatever the writer changes meanwhile."""
+"""A search sees the items as at one moment, and is made once, whatever the writer changes meanwhile."""
 
 import threading
+from itertools import count
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from random_models import random_model
 
 import dch.answers as module
 from dch import Recommender
-from dch.answers import STRATEGIES
-from dch.state.item_index import MAX_REPEATS
+from dch.questions import STRATEGIES
+from dch.state.item_columns import popularity_of
 
 N_ITEMS = 30
 
@@ -25,84 +26,78 @@ def hits(recommender, strategy):
     return recommender.recommend("u0", 10, strategy=strategy, include_rated=True)
 
 
-class Meanwhile:
-    """Lets the writer change something between the steps of a search, a number of times."""
-
-    def __init__(self, monkeypatch, change, n_times):
-        self.change, self.left = change, n_times
-        for name in ("_nearest_of_each", "_ranked", "_most_popular"):
-            monkeypatch.setattr(module, name, self.wrap(getattr(module, name)))
-
-    def wrap(self, step):
-        def wrapped(*args, **kwargs):
-            found = step(*args, **kwargs)
-            if self.left:
-                self.left -= 1
-                self.change()
-            return found
-
-        return wrapped
-
-
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("n_times", [1, MAX_REPEATS - 1])
-def test_a_withdrawn_item_is_listed_as_it_was_or_not_at_all(strategy, n_times, monkeypatch):
+@pytest.mark.parametrize("step", ["list_of", "_hits"])
+def test_an_item_that_is_withdrawn_during_a_search_is_listed_as_it_was(strategy, step, monkeypatch):
     recommender = filled()
-    state = recommender.state
-    listed = [state.item_rows([hit.item]) for hit in hits(recommender, strategy)]
-    withdrawn = iter(listed)
-    Meanwhile(monkeypatch, lambda: state.remove_item_codes(next(withdrawn)), n_times)
-    found = hits(recommender, strategy)
+    state, before, left = recommender.state, hits(recommender, strategy), [1]
+    original = getattr(module, step)
+
+    def withdraw_then(*arguments):
+        if left:
+            left.clear()
+            state.remove_item_codes(state.item_rows([before[0].item]))
+        return original(*arguments)
+
+    monkeypatch.setattr(module, step, withdraw_then)
+    assert hits(recommender, strategy) == before
     monkeypatch.undo()
-    assert found == hits(recommender, strategy)  # as after the change, all of it
+    assert before[0].item not in [hit.item for hit in hits(recommender, strategy)]
 
 
-def test_after_some_repeats_the_writer_waits_for_the_search(monkeypatch):
-    recommender = filled()
-    index = recommender.state.snapshot.item_index
+def test_only_a_second_change_during_a_search_waits_for_it():
+    index = filled().state.snapshot.item_index
     rows = np.arange(5, dtype=np.int32)
     codes = index.codes(rows)
-    n_searches, writers = [], []
+    changes = [codes._replace(popularity=codes.popularity + more) for more in (1, 2)]
 
-    def write_soon():
-        writers.append(writer := threading.Thread(target=index.put, args=(rows, codes)))
+    is_first_done = threading.Event()
+
+    def write():
+        index.put(rows, changes[0])
+        is_first_done.set()
+        index.put(rows, changes[1])
+
+    writer = threading.Thread(target=write)
+    with index.reading() as held:
+        before = [column.copy() for column in held.columns]
         writer.start()
-        writer.join(0.0 if len(n_searches) > MAX_REPEATS else 20)
-
-    def search():
-        columns = index.view()
-        n_searches.append(len(columns.words))
-        before = columns.words.copy()
-        write_soon()
-        assert len(n_searches) <= MAX_REPEATS or writers[-1].is_alive()
-        return bool((columns.words == before).all())
-
-    assert index.read(search)
-    assert len(n_searches) == MAX_REPEATS + 1
-    for writer in writers:
-        writer.join(20)
-    assert index.codes(rows).words.tolist() == codes.words.tolist()
+        assert is_first_done.wait(20)
+        with index.reading() as newer:
+            now = popularity_of(newer.columns.precedence[rows])
+            assert now.tolist() == changes[0].popularity.tolist()
+        writer.join(0.05)
+        assert writer.is_alive()  # the second change
+        for column, expected in zip(held.columns, before, strict=True):
+            assert np.array_equal(column, expected)
+    writer.join(20)
+    assert index.codes(rows).popularity.tolist() == changes[1].popularity.tolist()
 
 
-def test_searches_beside_a_writer_find_codes_of_one_moment():
-    """The writer moves two items between two codes at once; a search never sees a mixture."""
+def test_searches_beside_a_writer_find_codes_of_one_moment_and_are_made_once(monkeypatch):
+    """The writer moves all items between two codes at once; a search never sees a mixture."""
     recommender = filled()
     index = recommender.state.snapshot.item_index
     rows = np.arange(N_ITEMS, dtype=np.int32)
     codes = index.codes(rows)
     variants = [codes, codes._replace(words=~codes.words, vectors=-codes.vectors)]
-    lists = set()
+    lists, n_searches = set(), []
     for variant in variants:
         index.put(rows, variant)
         lists.add(tuple(hits(recommender, "codes+rerank")))
-    stop = threading.Event()
+    stop, search = threading.Event(), module.candidates_of_each
 
     def write():
-        at = 0
-        while not stop.is_set():
+        for at in count():
+            if stop.is_set():
+                return
             index.put(rows, variants[at % 2])
-            at += 1
 
+    def counted(*arguments):
+        n_searches.append(1)
+        return search(*arguments)
+
+    monkeypatch.setattr(module, "candidates_of_each", counted)
     writer = threading.Thread(target=write)
     writer.start()
     try:
@@ -112,3 +107,4 @@ def test_searches_beside_a_writer_find_codes_of_one_moment():
         writer.join(20)
     assert len(lists) == 2
     assert found <= lists
+    assert len(n_searches) == 300

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dch.state.histories import NEVER, Histories, put
+from dch.state import histories as module
+from dch.state.histories import MOVED_AT_LEAST, MOVED_PER_EVENT, Histories
+from dch.state.pairs import NEVER, put
 
 EVENT = st.tuples(
     st.integers(0, 3),
@@ -109,6 +111,41 @@ def test_growing_keeps_every_pair():
     assert found == expected
     assert len(histories) == len(histories.live()) == len(expected)
     assert histories.nbytes > 0
+
+
+def test_growing_copies_nothing_and_moves_a_few_pairs_at_a_time(monkeypatch):
+    rng, histories, expected, moved, most = np.random.default_rng(0), Histories(), {}, [], 0
+    original = module.move
+
+    def counted(pairs, start, stop):
+        moved.append(stop - start)
+        original(pairs, start, stop)
+
+    monkeypatch.setattr(module, "move", counted)
+    offset, n, sizes = 0, 40, set()
+    for _ in range(1500):
+        before, n_moved = histories.pairs, sum(moved)
+        histories.reserve(n, 300)
+        assert sum(moved) - n_moved <= MOVED_PER_EVENT * n + MOVED_AT_LEAST
+        for name, column in before._asdict().items():
+            if len(column) > 0 and "table" not in name:
+                assert column.ctypes.data == getattr(histories.pairs, name).ctypes.data, name
+        most = max(most, len(histories.pairs.old_table))
+        sizes.add(len(histories.pairs.table))
+        for own, other in rng.integers((300, 500), size=(n, 2)).tolist():
+            put(histories.pairs, own, other, float(offset), offset, offset)
+            expected[own, other] = float(offset)
+            offset += 1
+    found = {
+        (own, int(other)): float(rating)
+        for own in range(300)
+        for other, rating in zip(*histories.of(own), strict=True)
+    }
+    assert found == expected
+    assert len(histories) == len(expected) > 40_000
+    assert most >= 2**16  # tables were replaced while they held many pairs
+    assert len(sizes) > 8
+    assert sum(moved) < 2 * len(expected)
 
 
 def test_a_row_beyond_the_arrays_has_an_empty_history():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dch.state.item_code_store import ItemCodeStore
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 
 N_ITEMS = 5
 FAR = 5000

@@ -7,8 +7,9 @@ from random_models import item_codes, random_model
 
 from dch import Recommender
 from dch.data.ids import IdTable
-from dch.state.histories import NEVER
-from dch.state.item_index import ItemCodes, ItemIndex, popularity_of, precedence_of
+from dch.state.item_columns import ItemCodes, popularity_of, precedence_of
+from dch.state.item_index import ItemIndex
+from dch.state.pairs import NEVER
 
 N_ITEMS = 5
 CODE = st.tuples(st.integers(0, 3), st.integers(-2, 2), st.integers(0, 2)) | st.none()

@@ -7,23 +7,24 @@ import dch.state.neighbour_trials as module
 from dch import Recommender
 from dch.models.neighbours import from_columns
 from dch.search import CANDIDATES
-from dch.search.list_rank import OUTSIDE
-from dch.state.item_index import ItemCodes
+from dch.search.list_rank import LOOK_AHEAD, OUTSIDE
+from dch.search.scan import BLOCK, CHUNK, MAX_CHUNKS
+from dch.state.item_columns import ItemCodes
 
 N, N_FITTED, N_NEIGHBOURS, N_RATED = 2_000, 1_900, 30, 30
 
 
-def filled():
+def filled(n=N):
     """Return a recommender in which a history speaks for some 700 items, more than are listed."""
     rng = np.random.default_rng(1)
     columns = rng.integers(0, N_FITTED, (N_FITTED, N_NEIGHBOURS)).astype(np.int32)
     weights = rng.normal(0.1, 0.1, (N_FITTED, N_NEIGHBOURS)).astype(np.float32)
     model = random_model(n_items=N_FITTED, bits=64, neighbours=from_columns(columns, weights, 3e-6))
     recommender = Recommender(model)
-    rows = recommender.state.intern_items([f"i{row}" for row in rng.permutation(N)])
-    words = rng.integers(2**64, size=(N, 1), dtype=np.uint64)
-    vectors = rng.integers(-9, 9, (N, 12)).astype(np.int8)
-    codes = ItemCodes(words, vectors, (rows % 100).astype(np.int32), rng.random(N) < 0.9)
+    rows = recommender.state.intern_items([f"i{row}" for row in rng.permutation(n)])
+    words = rng.integers(2**64, size=(n, 1), dtype=np.uint64)
+    vectors = rng.integers(-9, 9, (n, 12)).astype(np.int8)
+    codes = ItemCodes(words, vectors, (rows % 100).astype(np.int32), rng.random(n) < 0.9)
     recommender.state.put_item_codes(rows, codes)
     for item in range(N_RATED):
         recommender.state.fold_in_users(recommender.state.events(["u0"], [f"i{item}"], [4.0], [1]))
@@ -71,8 +72,23 @@ def test_a_trial_has_the_rank_in_the_list_and_searches_only_if_the_item_may_be_t
         trial = state.events(["u0", "u0"], [item, item], [5.0, np.nan], [10 + 2 * at, 11 + 2 * at])
         found[item] = state.fold_in_users(trial, np.array([True, False])).codes[0]
         assert found[item] == (listed.index(item) if item in listed else OUTSIDE)
-        if item in near or item in strong:
+        if item in near:
+            assert n_searches == []  # its candidates were found when it was seen to be near
+        elif item in strong:
             assert len(n_searches) == 1
         elif item in weak or item not in {f"i{one}" for one in spoken}:
             assert n_searches == []
     assert 20 < sum(rank == OUTSIDE for rank in found.values()) < len(found) - 20
+
+
+def test_a_trial_of_a_near_item_compares_each_code_once():
+    n = 100_000
+    recommender = filled(n)
+    state = recommender.state
+    (near, *_) = recommender.recommend("u0", 1, strategy="codes")
+    trial = state.events(["u0"], [near.item], [5.0], [10])
+    listed = [hit.item for hit in recommender.recommend("u0", CANDIDATES)]
+    rank = state.fold_in_users(trial, np.array([True])).codes[0]
+    assert rank == (listed.index(near.item) if near.item in listed else OUTSIDE)
+    sampled = (LOOK_AHEAD + 1) * BLOCK + MAX_CHUNKS * CHUNK
+    assert n <= state.trial_work.compared[0] <= n + sampled < 1.5 * n

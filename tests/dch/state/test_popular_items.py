@@ -85,8 +85,8 @@ def test_a_popular_list_looks_at_the_kept_items_only(monkeypatch):
         looked_at.append(len(rows))
         return first_listed(rows, *arguments)
 
-    monkeypatch.setattr("dch.answers.first_listed", spy)
-    monkeypatch.setattr("dch.answers._in_order", lambda *_: pytest.fail("sorted the catalogue"))
+    monkeypatch.setattr("dch.lists.first_listed", spy)
+    monkeypatch.setattr("dch.lists._in_order", lambda *_: pytest.fail("sorted the catalogue"))
     assert len(recommender.recommend("a stranger", 3, strategy="popular")) == 3
     assert looked_at
     assert max(looked_at) <= 2 * popular_items.SIZE < N

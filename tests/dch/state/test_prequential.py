@@ -11,7 +11,7 @@ from dch.queries import query_user
 from dch.search import CANDIDATES
 from dch.search.list_rank import OUTSIDE
 from dch.search.scan import BLOCK
-from dch.state.item_index import ItemCodes
+from dch.state.item_columns import ItemCodes
 from dch.state.prequential import NOT_TRIED, rank_trials
 
 N_ITEMS = 30

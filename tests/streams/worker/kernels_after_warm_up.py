@@ -44,6 +44,9 @@ def work(model):
     state.fold_in_users(state.events(["u1"], ["i1"], [np.nan], [50]))
     rows = state.items_with_code()
     state.put_item_codes(rows, state.item_codes(rows))
+    many = add_items(state, 600)  # so that some are far from the user of a trial
+    rated = state.events(["u3"] * len(many), many, [5.0] * len(many), list(range(100, 100 + len(many))))
+    state.fold_in_users(rated, np.ones(len(many), np.bool_))
     for request in requests():
         (reply,) = replies_to(recommender, [request], 0.0)
         if request.strategy in (None, "codes+rerank"):
@@ -57,6 +60,15 @@ def work(model):
     state.set_user("u1", None, 60)
     state.release_users(["u2"])
     state.release_items(["i2"])
+
+
+def add_items(state, n):
+    """Serve n items with any codes, as of another worker; return their ids."""
+    rng, ids = np.random.default_rng(0), [f"far{at}" for at in range(n)]
+    codes = state.item_codes(state.items_with_code()[:1].repeat(n))
+    words = rng.integers(2**63, size=codes.words.shape, dtype=np.uint64)
+    state.put_item_codes(state.intern_items(ids), codes._replace(words=words))
+    return ids
 
 
 def requests():

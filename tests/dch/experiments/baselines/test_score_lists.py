@@ -9,7 +9,7 @@ from dch.data.ratings import ItemSets
 from dch.evaluation.ranked_lists import RankingTask, make_task
 from dch.experiments.baselines import score_lists as module
 from dch.experiments.baselines.score_lists import can_rank, precedences, scorer_lists
-from dch.state.item_index import precedence_of
+from dch.state.item_columns import precedence_of
 from tests.dch.experiments.baselines.blocks import two_blocks
 
 
