@@ -7,6 +7,7 @@ from collections import deque
 
 import numpy as np
 
+from dch.models.growing_array import GrowingArray
 from dch.models.towers import Ints
 
 NO_ROWS = np.empty(0, np.int32)
@@ -17,7 +18,8 @@ class ChangedRows:
 
     def __init__(self) -> None:
         self._parts: deque[Ints] = deque()
-        self._waits = np.zeros(0, np.bool_)  # (n_rows,) which rows are in the queue
+        self._growing = GrowingArray(np.bool_)
+        self._waits = self._growing.first(0)  # (n_rows,) which rows are in the queue
         self._n = 0
 
     def __len__(self) -> int:
@@ -53,6 +55,4 @@ class ChangedRows:
 
     def _make_room(self, n_rows: int) -> None:
         if n_rows > len(self._waits):
-            larger = np.zeros(max(n_rows, 2 * len(self._waits)), np.bool_)
-            larger[: len(self._waits)] = self._waits
-            self._waits = larger
+            self._waits = self._growing.first(n_rows)

@@ -9,6 +9,7 @@ Only the polling thread may call any method: a commit from another thread waits 
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, TypeVar, cast
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
@@ -49,6 +50,8 @@ from streams.settings.fixed_values import CONSUMER_FIXED
 
 log = logging.getLogger("streams.kafka")
 T = TypeVar("T")
+
+NONE_WAITING: Mapping[Partition, int] = MappingProxyType({})
 
 PROBE_INTERVAL_S = 1.0
 """Time between two questions whether a broker answers again."""
@@ -173,13 +176,16 @@ class Consumer:
         self._step_over_markers()
         return records
 
-    def mark_applied(self, *, skip: Collection[Partition] = ()) -> None:
+    def mark_applied(
+        self, *, skip: Collection[Partition] = (), waiting: Mapping[Partition, int] = NONE_WAITING
+    ) -> None:
         """Say that every record that ``poll`` has returned was applied, and what follows from it is written.
 
         Args:
             skip: partitions with records that were not applied yet.
+            waiting: the first record that was not applied of other partitions: those before it were.
         """
-        self._positions.mark_applied(skip)
+        self._positions.mark_applied(skip, waiting)
 
     def commit(self, *, skip: Collection[Partition] = ()) -> None:
         """Commit the records that were marked as applied, where that moves the committed offset forward.

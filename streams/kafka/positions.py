@@ -39,9 +39,11 @@ class Positions:
         """Record committed offsets; below 0 for none."""
         self._committed |= offsets
 
-    def mark_applied(self, skip: Collection[Partition]) -> None:
-        """Record that everything read so far was applied, in all partitions but these."""
-        self._applied |= {one: offset for one, offset in self.read.items() if one not in skip}
+    def mark_applied(self, skip: Collection[Partition], waiting: Mapping[Partition, int]) -> None:
+        """Record that everything read so far was applied; see ``Consumer.mark_applied``."""
+        self._applied |= {
+            one: min(offset, waiting.get(one, offset)) for one, offset in self.read.items() if one not in skip
+        }
 
     def to_commit(self, skip: Collection[Partition], renewed: Collection[Partition] = ()) -> Offsets:
         """Return the applied offsets that are beyond the committed ones, without the skipped partitions.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dch.models.growing_array import GrowingArray
 from streams.kafka.partitioner import partition_for
 
 
@@ -14,20 +15,16 @@ class Owners:
     def __init__(self, known_ids: Callable[[], Sequence[str]], n_partitions: int) -> None:
         """Take a function that returns all ids met so far, by row; it may return more each time."""
         self._known_ids, self._n_partitions = known_ids, n_partitions
-        self._owners = np.empty(0, np.int32)  # of the first ids, and room
-        self._n = 0
+        self._owners, self._n = GrowingArray(np.int32), 0  # of the first n ids
 
     def all(self) -> NDArray[np.int32]:
         """Return the owner of each row, (n_known,)."""
         ids = self._known_ids()
-        if len(ids) > len(self._owners):
-            room = np.empty(max(len(ids), len(self._owners) * 5 // 4), np.int32)
-            room[: self._n] = self._owners[: self._n]
-            self._owners = room
-        for row in range(self._n, len(ids)):
-            self._owners[row] = partition_for(ids[row].encode(), self._n_partitions)
-        self._n = len(ids)
-        return self._owners[: self._n]
+        owners = self._owners.first(len(ids))
+        for row in range(self._n, len(owners)):
+            owners[row] = partition_for(ids[row].encode(), self._n_partitions)
+        self._n = len(owners)
+        return owners
 
     def of(self, rows: NDArray[np.int32], ids: Sequence[str]) -> NDArray[np.int32]:
         """Return the owner of each id, (n,).

@@ -59,7 +59,8 @@ LONG_WORK = 500
 MAX_LONG_WAITING = 8
 """Long requests that wait while newer short ones are answered. With more, the oldest are answered first."""
 
-COMMIT_INTERVAL_S = 1.0
+COMMIT_INTERVAL_S = 5.0
+"""A request that comes during a commit waits for it, some milliseconds, as brokers replicate commits."""
 
 
 def run_requests(context: WorkerContext) -> None:
@@ -98,7 +99,7 @@ class Requests:
     """Reads requests and sends their replies. Only the requests thread uses it.
 
     Long requests wait behind short ones: after each poll its short ones are answered, together, and then one
-    long one. A partition is committed only while none of its requests waits.
+    long one. A partition is committed up to its first request that waits.
     """
 
     def __init__(
@@ -193,7 +194,7 @@ class Requests:
         is_commit_due = time.monotonic() - self._tried_at > COMMIT_INTERVAL_S
         with timed("requests"):
             self._answer_short(records, time.perf_counter())
-            self._answer_long(leave=0 if is_commit_due else min(MAX_LONG_WAITING, len(self._long) - 1))
+            self._answer_long(leave=min(MAX_LONG_WAITING, len(self._long) - 1))
         self._replies.poll()
         if is_commit_due:
             self.commit()
@@ -219,8 +220,11 @@ class Requests:
             if found := self._to_answer(record, started):
                 self._answer([found], started)
             self._replies.poll()
-        waiting = {Partition(one.topic, one.partition) for one, _ in self._long}
-        self._consumer.mark_applied(skip=waiting | self._put_off.keys())
+        waiting: dict[Partition, int] = {}
+        for record, _ in self._long:
+            place = Partition(record.topic, record.partition)
+            waiting[place] = min(record.offset, waiting.get(place, record.offset))
+        self._consumer.mark_applied(skip=self._put_off.keys(), waiting=waiting)
 
     def _answer(self, left: Sequence[Asked], started: float) -> None:
         """Answer requests together from complete state; hand over those that are not complete here.

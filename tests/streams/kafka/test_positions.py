@@ -119,6 +119,9 @@ def test_partitions_with_records_that_are_held_back_are_not_committed(settings, 
     consumer.mark_applied(skip=[places[1]])
     consumer.commit()
     assert consumer.committed(places) == {places[0]: 2, places[1]: 0}
+    consumer.mark_applied(waiting={places[1]: 1})
+    consumer.commit()
+    assert consumer.committed(places) == {places[0]: 2, places[1]: 1}
     consumer.mark_applied()
     consumer.commit()
     assert consumer.committed(places) == dict.fromkeys(places, 2)

@@ -54,8 +54,10 @@ class Consumer:
     def later(self, one, start):
         return range(start, len(self.log[one]) + 1)
 
-    def mark_applied(self, *, skip=()):
-        self.applied |= {one: offset for one, offset in self.next.items() if one not in skip}
+    def mark_applied(self, *, skip, waiting):
+        self.applied |= {
+            one: min(offset, waiting.get(one, offset)) for one, offset in self.next.items() if one not in skip
+        }
 
     def commit(self, *, skip=()):
         pass

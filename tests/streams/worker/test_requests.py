@@ -116,10 +116,10 @@ LONG = {
 
 
 class Reader(Clients):
-    """Clients that remember which partitions were left unapplied."""
+    """Clients that remember which partitions were left unapplied, and which from some record on."""
 
-    def mark_applied(self, *, skip=()):
-        self.skipped = set(skip)
+    def mark_applied(self, *, skip, waiting):
+        self.skipped, self.waiting = set(skip), waiting
 
 
 def reading(settings=SETTINGS):
@@ -146,14 +146,16 @@ def answered(reader):
 @pytest.mark.parametrize("long", LONG.values(), ids=LONG)
 def test_long_requests_wait_behind_short_ones_that_were_read_later(clock, long):
     requests, reader = reading()
-    requests._answer_all([read("long 1", long), read("long 2", long, 1), read("a", SHORT), read("b", SHORT)])
+    requests._answer_all(
+        [read("long 1", long), read("long 2", long, 1, 7), read("a", SHORT), read("b", SHORT, 1, 8)]
+    )
     assert answered(reader) == ["a", "b", "long 1"]
-    assert reader.skipped == {Partition("requests", 1)}
+    assert reader.waiting == {Partition("requests", 1): 7}
     requests._answer_all([read("c", SHORT), read("long 3", long)])
     assert answered(reader) == ["c", "long 2"]
     requests._answer_all([])
     assert answered(reader) == ["long 3"]
-    assert reader.skipped == set()
+    assert (reader.skipped, reader.waiting) == (set(), {})
 
 
 def test_short_requests_wait_for_no_id_of_the_long_ones_read_with_them(clock, monkeypatch):
@@ -171,16 +173,17 @@ def test_short_requests_wait_for_no_id_of_the_long_ones_read_with_them(clock, mo
     assert replies_before == [40]
 
 
-def test_no_more_than_eight_long_requests_wait_and_none_when_a_commit_is_due(clock):
+def test_no_more_than_eight_long_requests_wait_and_a_commit_answers_no_more_than_one(clock):
     requests, reader = reading()
-    requests._answer_all([read(f"{n}", LONG["list"]) for n in range(12)])
+    requests._answer_all([read(f"{n}", LONG["list"], 0, n) for n in range(12)])
     assert answered(reader) == ["0", "1", "2", "3"]
     requests._answer_all([])
     assert answered(reader) == ["4"]
-    clock.now += 2
-    requests._answer_all([read("short", SHORT)])
-    assert answered(reader) == ["short", "5", "6", "7", "8", "9", "10", "11"]
-    assert (reader.skipped, reader.n_commits) == (set(), 1)
+    clock.now += module.COMMIT_INTERVAL_S + 1
+    requests._answer_all([read("short", SHORT, 0, 12)])
+    assert answered(reader) == ["short", "5"]
+    assert (reader.skipped, reader.waiting) == (set(), {Partition("requests", 0): 6})
+    assert reader.n_commits == 1
 
 
 def test_a_long_request_that_waits_while_its_partition_is_lost_is_read_again(clock):
@@ -201,7 +204,7 @@ def test_long_requests_that_wait_are_answered_before_the_worker_ends(clock):
     requests._context.stop.set()
     requests.run()
     assert answered(reader) == ["0", "1", "2"]
-    assert (reader.skipped, reader.n_commits) == (set(), 1)
+    assert (reader.skipped, reader.waiting, reader.n_commits) == (set(), {}, 1)
 
 
 @pytest.mark.parametrize(
