@@ -32,7 +32,7 @@ lint: setup ## Check formatting, lint rules and types.
 	$(BIN)/mypy
 
 # Needs an idle machine and Apache Kafka; the largest catalogue takes 8 GiB of memory.
-bench: setup ## Measure search, ingest and requests at three sizes; print the tables of the README.
+bench: setup ## Measure search, ingest and requests at three sizes; write the tables of the README and docs/costs.md.
 	$(BIN)/python tests/bench/bench_search.py $(ITEMS)
 	$(BIN)/python tests/bench/bench_neighbours.py $(ITEMS)
 	$(BIN)/python tests/bench/bench_service.py --items $(ITEMS)

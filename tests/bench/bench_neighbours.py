@@ -19,14 +19,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 from bench_search import BATCH, SIZES, TRIALS, K, Trials, calls_for, faiss_index, medians_ms
+from cases import DEFAULT
+from cases import DEFAULT_TOGETHER as TOGETHER
+from cases import FAISS_BESIDE_DEFAULT as BESIDE_LISTS
+from cases import NEIGHBOURS as WITH
+from cases import NO_NEIGHBOURS as WITHOUT
+from cases import TRIAL_WITH_NEIGHBOURS as TRIAL
 from made_catalogue import RATED, USERS, made_model, made_neighbours, made_recommender, preferred
 from record import record
-from report import DEFAULT
-from report import DEFAULT_TOGETHER as TOGETHER
-from report import FAISS_BESIDE_DEFAULT as BESIDE_LISTS
-from report import NEIGHBOURS as WITH
-from report import NO_NEIGHBOURS as WITHOUT
-from report import TRIAL_WITH_NEIGHBOURS as TRIAL
 
 from dch.models.neighbours import NO_NEIGHBOURS
 from dch.queries import query_user

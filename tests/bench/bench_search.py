@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from cases import BARE, CHOSEN, ENCODE, POPULAR, SERVED, TOGETHER, TRIAL, WEIGHTED
+from cases import BARE_FAISS as FAISS
+from cases import FAISS as BESIDE_LISTS
 from made_catalogue import FITTED, USERS, made_recommender
 from record import record
-from report import BARE, ENCODE, SERVED, TOGETHER, TRIAL, WEIGHTED
-from report import BARE_FAISS as FAISS
-from report import FAISS as BESIDE_LISTS
 
 from dch.models.towers import encode_rows
 from dch.queries import query_user
@@ -110,8 +110,8 @@ def served(n):
         BESIDE_LISTS: (lambda at: index.search(codes[at % USERS], K), n_calls),
         SERVED: (answer, n_calls),
         f"{WEIGHTED}{SERVED}": (lambda at: answer(at, weighted), n_calls),
-        "list of 10 chosen items": (lambda at: answer(at, only=only), 50),
-        "list of popular items": (lambda at: answer(at, strategy="popular"), 50),
+        CHOSEN: (lambda at: answer(at, only=only), 50),
+        POPULAR: (lambda at: answer(at, strategy="popular"), 50),
         TRIAL: (trials, 20),
         ENCODE: (lambda _: encode_rows(some, *bags[:3], head), 20),
     }

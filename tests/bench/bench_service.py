@@ -1,6 +1,6 @@
 """Measure a worker on a real Apache Kafka: everything of bench_ingest and bench_requests, with one set-up.
 
-python tests/bench/bench_service.py [--items 3700 100000 1000000] [--ratings 200000] [--requests 500]
+python tests/bench/bench_service.py [--items 3700 100000 1000000] [--ratings 100000] [--requests 200]
 """
 
 import argparse
@@ -21,7 +21,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=SIZES, help="sizes of the catalogue")
     parser.add_argument("--ratings", type=int, default=bench_ingest.N_RATINGS, help="ratings of a round")
-    parser.add_argument("--requests", type=int, default=bench_requests.N_REQUESTS, help="of each measurement")
+    parser.add_argument("--requests", type=int, default=bench_requests.N_REQUESTS, help="of a round")
     asked = parser.parse_args()
     for size in asked.items:
         with made_service(size) as world:

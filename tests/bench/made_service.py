@@ -147,14 +147,24 @@ def running_worker(world):
             found.terminate()
 
 
-@contextmanager
 def feeding(world, per_s):
     """Publish ratings at a pace, from a process of its own, until the end of the block."""
-    command = [sys.executable, Path(__file__).with_name("feed.py"), world.settings.bootstrap_servers]
-    options = [world.topic("ratings"), str(per_s), str(world.n_items)]
-    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
+    return beside("feed.py", world, world.topic("ratings"), per_s, world.n_items)
+
+
+def sending_heavy(world, per_s, n_history):
+    """Send requests with histories of so many items at a pace, from a process of its own."""
+    topics = world.topic("requests"), world.topic("recommendations")
+    return beside("heavy.py", world, *topics, per_s, world.n_items, n_history)
+
+
+@contextmanager
+def beside(program, world, *options):
+    """Run a program beside the block; its first line says that it has begun, its last what it did."""
+    command = [sys.executable, Path(__file__).with_name(program), world.settings.bootstrap_servers]
+    process = subprocess.Popen([*command, *map(str, options)], stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout.readline() == "feeding\n"
+        assert process.stdout.readline()
         yield
     finally:
         process.terminate()

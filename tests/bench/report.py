@@ -1,4 +1,4 @@
-"""Write the tables of README.md's section "Speed", and draw docs/growth.png, both from results.csv.
+"""Write the tables of README.md's section "Speed" and of docs/costs.md, and draw docs/growth.png.
 
     python tests/bench/report.py
 
@@ -12,53 +12,40 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import costs
+from cases import (
+    AT_THE_LARGEST_SIZE,
+    BARE,
+    BARE_FAISS,
+    BOTH_SIDES,
+    BUSY,
+    DEFAULT,
+    DEFAULT_TOGETHER,
+    ENCODE,
+    FAISS,
+    FAISS_BESIDE_DEFAULT,
+    IDLE,
+    NEIGHBOURS,
+    NO_NEIGHBOURS,
+    PROGRAMS,
+    SERVED,
+    SERVICE,
+    TOGETHER,
+    TRIAL,
+    TRIAL_WITH_NEIGHBOURS,
+    USER_SIDE,
+    WEIGHTED,
+    WHENS,
+)
+
 from dch.experiments.reports.plots import COLOURS, MARKERS, RC, require_matplotlib
 
 RESULTS = Path(__file__).with_name("results.csv")
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- written by tests/bench/report.py -->", "<!-- end -->"
 PICTURE = Path(__file__).parents[2] / "docs" / "growth.png"
-BARE, BARE_FAISS = "search, top 20", "search, top 20, faiss IndexBinaryFlat"
-FAISS = f"{BARE_FAISS}, in the rounds of lists"
-SERVED, TOGETHER = "list without neighbours, 20 of 200", "list without neighbours, of 32 requests that wait"
-WEIGHTED = "weighted distance: "
-DEFAULT, DEFAULT_TOGETHER = "list by default", "list by default, of 32 requests that wait"
-FAISS_BESIDE_DEFAULT = f"{BARE_FAISS}, in the rounds of lists by default"
-NEIGHBOURS, NO_NEIGHBOURS = (
-    f"list {which}, history of 200" for which in ("with neighbours", "by codes and vectors")
-)
-TRIAL, TRIAL_WITH_NEIGHBOURS = (f"prequential trial {which} neighbours" for which in ("without", "with"))
-ENCODE = "encode one row"
-USER_SIDE, BOTH_SIDES = (
-    f"ingest, real Kafka, {side}, ms" for side in ("record to committed offset", "both sides committed")
-)
-IDLE, BUSY = "request to reply, kafka, idle", "request to reply, kafka, while 10,000 ratings/s arrive"
-SERVICE = (
-    ("first start until ready, s", "first start of a worker, until it is ready, s"),
-    (
-        "the same until all item codes are published, s",
-        "first start of a worker, until all item codes are published, s",
-    ),
-    ("restart until ready, s", "start of a worker with published item codes, until it is ready, s"),
-    ("memory after ingest, MiB", "memory of a worker, MiB, after ingest"),
-    ("SIGTERM under load until the process ended, s", "stop of a worker under load, s"),
-)
-
-_REQUESTS = tuple(
-    f"{when}, p{one}{of}" for when in (IDLE, BUSY) for one in (50, 99) for of in ("", ", bare echo")
-)
-PROGRAMS = {
-    "bench_service.py": (USER_SIDE, BOTH_SIDES, *_REQUESTS, *(case for _, case in SERVICE)),
-    "bench_search.py": (*(FAISS, SERVED, TOGETHER, WEIGHTED + SERVED, WEIGHTED + TOGETHER, TRIAL, ENCODE),),
-    "bench_neighbours.py": (
-        *(FAISS_BESIDE_DEFAULT, DEFAULT, DEFAULT_TOGETHER, NEIGHBOURS, NO_NEIGHBOURS, TRIAL_WITH_NEIGHBOURS),
-    ),
-}
-"""Which program measures which cases: figures of one program are compared, so they must be of one commit."""
-
-AT_THE_LARGEST_SIZE = {"bench_search.py": (BARE, BARE_FAISS)}
-"""What a program measures besides, but not at all sizes."""
-
 FEWEST_SIZES = 3
 
 
@@ -134,7 +121,8 @@ def tables(figures):
     head = "| items | " + " | ".join(f"{items:,}" for items in figures.sizes) + " |"
     rule = "|---|" + "---:|" * len(figures.sizes)
     service = [figures.row(f"ratings/s, {name}", _rate(figures, case)) for name, case in RATES]
-    for when, case in (("idle", IDLE), ("while 10,000 ratings/s arrive", BUSY)):
+    for when, name in WHENS.items():
+        case = f"request to reply, kafka, {name}"
         service.append(figures.row(f"request {when}, p50 / p99, ms", _pair(figures, case, "")))
         service.append(figures.row("the same of a bare echo", _pair(figures, case, ", bare echo")))
     service += [figures.row(name, _plain(figures, case)) for name, case in SERVICE]
@@ -302,6 +290,7 @@ def main():
     print(tables(figures))
     draw(figures)
     write(figures)
+    costs.write(figures)
 
 
 if __name__ == "__main__":
