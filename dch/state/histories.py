@@ -119,8 +119,7 @@ class Histories:
     def _move(self, n: int) -> None:
         """Move n more pairs to the new hash table, or all that are left; then forget the old one."""
         stop = min(self._n_moved + n, self._n_to_move)
-        if len(self.pairs.old_table):
-            move(self.pairs, self._n_moved, stop)
+        move(self.pairs, self._n_moved, stop)  # also of none, so that the first call compiles it
         self._n_moved = stop
         if stop == self._n_to_move:
             self.pairs = self.pairs._replace(old_table=NO_TABLE)

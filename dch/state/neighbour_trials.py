@@ -9,7 +9,7 @@ from dch.search import CANDIDATES, nearest
 from dch.search.list_rank import OUTSIDE, candidates_with
 from dch.search.neighbour_scores import Items, is_strong, rerank_with_neighbours
 from dch.search.query_words import make_queries
-from dch.search.scan import Work
+from dch.search.scan import Work, no_work
 from dch.state.changed_rows import NO_ROWS
 from dch.state.histories import History
 from dch.state.prequential import NOT_TRIED, UsersBefore
@@ -58,10 +58,14 @@ def rank_first_trial(
 
 
 def compile_trials(snapshot: Snapshot) -> None:
-    """Compile or load the kernel that only trials of far items call; the index must have a row."""
-    if not snapshot.model.neighbours.is_empty:
-        row: int = np.zeros(1, np.int32)[0]  # the type of other calls
-        is_strong(row, _items(snapshot), snapshot.model.neighbours, NOTHING_RATED, NO_ROWS)
+    """Compile or load the kernels that a trial of the first item may not call; the index must have a row."""
+    if snapshot.model.neighbours.is_empty:
+        return
+    row: int = np.zeros(1, np.int32)[0]  # the type of other calls
+    items, bits = _items(snapshot), snapshot.model.bits
+    query = make_queries(np.zeros((1, bits), np.float32), is_weighted=snapshot.model.is_weighted)[0]
+    candidates_with(items.words, query, items.allowed, items.precedence, NO_ROWS, row, no_work())
+    is_strong(row, items, snapshot.model.neighbours, NOTHING_RATED, NO_ROWS)
 
 
 def _items(snapshot: Snapshot) -> Items:

@@ -170,7 +170,7 @@ class State:
         self.trial_seconds += time.thread_time() - started
 
     def compile_trials(self) -> None:
-        """Compile or load what only trials of items far from their user need, which a few items never do."""
+        """Compile or load what trials may need that a trial in a small catalogue does not."""
         compile_trials(self.snapshot)
 
     def fold_in_items(self, events: Events) -> None:

@@ -148,8 +148,6 @@ def warm_up(model: Model) -> None:
     state.refresh_items()
     state.fold_in_users(events, np.ones(2, np.bool_))
     state.fold_in_users(events)
-    later = state.events(["a"], ["a new item"], [model.positive_from], [3])
-    state.fold_in_users(later, np.ones(1, np.bool_))  # of a user who has a code by now
     state.compile_trials()
     for strategy in (None, "codes", "popular"):
         for is_explained in (False, True):
