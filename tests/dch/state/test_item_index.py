@@ -118,3 +118,19 @@ def test_a_state_tells_features_and_codes_in_service_and_in_a_prepared_snapshot(
     state.swap(prepared)
     assert state.model.generation == 2
     assert state.item_codes(both).present.tolist() == [True, False]
+
+
+def test_an_index_grows_without_copies():
+    ids = IdTable(["i0", "i1"])
+    index = ItemIndex(ids, generation=1, bits=64, vector_size=2, fitted=IdTable(["i0", "i7"]))
+    places, n_rows = set(), []
+    for step in range(12):
+        ids.intern_many([f"i{row}" for row in range(2 << step)])
+        rows = np.arange(2, dtype=np.int32)
+        index.put(rows, codes_of([(step, 1, step), (step, 2, 1)]))
+        view = index.view()
+        places.add(tuple(column.ctypes.data for column in (*view, index.served.new_rows)))
+        n_rows.append({len(column) for column in view})
+        assert view.words[:2, 0].tolist() == [step, step]
+    assert n_rows == [{2 << step} for step in range(12)]
+    assert len(places) == 2  # the two copies, wherever they were at first

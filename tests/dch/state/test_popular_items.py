@@ -26,14 +26,16 @@ def by_full_sort(allowed, precedence):
     return sorted(np.flatnonzero(allowed).tolist(), key=lambda row: (-precedence[row], row))
 
 
-@given(st.lists(CHANGES, max_size=10))
-def test_the_list_is_the_head_of_a_full_sort_after_any_changes(changes):
+@given(st.lists(CHANGES, max_size=10), st.sampled_from([None, *range(4)]))
+def test_the_list_is_the_head_of_a_full_sort_after_any_changes(changes, seed):
     allowed, precedence, popular = np.zeros(N, np.uint8), np.zeros(N, np.int64), NOTHING
+    among = None if seed is None else np.random.default_rng(seed).integers(0, 2, N).astype(np.uint8)
     for step in changes:
         for row, (is_allowed, own) in step.items():
             allowed[row], precedence[row] = is_allowed, own
-        popular = updated(popular, np.array(sorted(step), np.int32), allowed, precedence)
-        expected = by_full_sort(allowed, precedence)
+        changed = np.array([row for row in sorted(step) if among is None or among[row]], np.int32)
+        popular = updated(popular, changed, allowed, precedence, among)
+        expected = by_full_sort(allowed if among is None else allowed & among, precedence)
         assert popular.rows.tolist() == [row for row in expected if precedence[row] > popular.floor]
         if popular.floor != EVERYTHING:
             assert len(expected) > len(popular.rows)
@@ -90,3 +92,24 @@ def test_a_popular_list_looks_at_the_kept_items_only(monkeypatch):
     assert len(recommender.recommend("a stranger", 3, strategy="popular")) == 3
     assert looked_at
     assert max(looked_at) <= 2 * popular_items.SIZE < N
+
+
+@pytest.mark.parametrize("n_fitted", [3, N - 30])
+def test_a_popular_list_that_lacks_new_items_looks_at_the_kept_ones_only(n_fitted, monkeypatch):
+    recommender = Recommender(random_model(n_items=n_fitted, bits=8))
+    for item in range(N):
+        for fan in range(9 if item < n_fitted else 1 + item % 7):
+            recommender.fold_in(f"u{fan}", f"i{item}", 5.0, 1)
+    columns, looked_at = recommender.state.snapshot.item_index.view(), []
+    new = by_full_sort(columns.allowed & columns.is_new, columns.precedence)
+    assert len(new) == N - n_fitted > 2 * popular_items.SIZE
+
+    def spy(rows, *arguments):
+        looked_at.append(len(rows))
+        return first_listed(rows, *arguments)
+
+    monkeypatch.setattr("dch.lists.first_listed", spy)
+    found = recommender.recommend("a stranger", 5, strategy="popular", new_item_share=1.0)
+    assert [hit.item for hit in found] == [recommender.state.history.item_ids[row] for row in new[:5]]
+    assert len(looked_at) == 2
+    assert max(looked_at) <= 2 * popular_items.SIZE
