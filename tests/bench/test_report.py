@@ -29,10 +29,10 @@ def files(tmp_path, monkeypatch):
 
 
 def measured(commit, programs=tuple(cases.PROGRAMS), sizes=SIZES, value=2.0):
-    cases = [case for program in programs for case in cases.PROGRAMS[program]]
+    measured_cases = [case for program in programs for case in cases.PROGRAMS[program]]
     return [
         dict(zip(COLUMNS, ("2026-01-01", commit, "a machine", case, 1000, 64, value, items), strict=True))
-        for case in cases
+        for case in measured_cases
         for items in sizes
     ]
 
@@ -79,7 +79,7 @@ def test_a_later_run_of_one_size_or_of_another_benchmark_empties_nothing(files):
     figures = report.Figures()
     assert figures.commit == "aaa1111"
     assert tuple(figures.sizes) == SIZES
-    assert None not in [figures.value(case, 3_700) for cases in cases.PROGRAMS.values() for case in cases]
+    assert None not in [figures.value(case, 3_700) for found in cases.PROGRAMS.values() for case in found]
 
 
 def test_figures_of_a_program_that_was_run_later_are_shown_with_its_commit(files):

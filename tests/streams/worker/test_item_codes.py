@@ -296,7 +296,7 @@ def test_no_more_than_the_codes_of_two_models_are_kept_over_many_generations(rec
         found.complete(snapshot)
         recommender.swap(snapshot)
         assert served(recommender) == set(ITEMS)
-    assert len(set(sizes)) == 1
+    assert len(set(sizes[1:])) == 1  # at first, fewer items were known
 
 
 def test_codes_of_another_model_of_the_same_generation_are_never_served(recommender):
