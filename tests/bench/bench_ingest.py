@@ -1,6 +1,6 @@
 """Measure one worker on a real Apache Kafka: its start, its memory, ingest, and its end under load.
 
-    python tests/bench/bench_ingest.py [--items 3700 100000 1000000] [--ratings 100000]
+    python tests/bench/bench_ingest.py [--items 3700 100000 1000000] [--ratings 200000]
 
 Made-up catalogues with features, ranking vectors and items that are not available; default settings, so
 positive ratings are tried before they are folded in. All ratings of a round become visible at once; its time
@@ -24,7 +24,7 @@ from record import record
 
 from tests.streams.brokers import eventually
 
-ROUNDS, N_RATINGS = 5, 100_000
+ROUNDS, N_RATINGS = 5, 200_000
 MANY_ITEMS, STOPS_OF_MANY = 1_000_000, 3
 
 
@@ -53,11 +53,11 @@ def measure(world, n, meanwhile=lambda: None):
         print(f"{'':12} {1e6 * cpu:.1f} us of processor time a rating, all threads")
         show(world, "memory of a worker, MiB, after ingest", worker.memory_mib())
         meanwhile()
-        stops = [stop_under_load(world, worker, n, ROUNDS + 1)]
+        stops = [stop_under_load(world, worker, n // 2, ROUNDS + 1)]
     for seed in range(2, 1 + (ROUNDS if world.n_items < MANY_ITEMS else STOPS_OF_MANY)):
         with running_worker(world) as worker:
             worker.wait_until_ready()
-            stops.append(stop_under_load(world, worker, n, ROUNDS + seed))
+            stops.append(stop_under_load(world, worker, n // 2, ROUNDS + seed))
     show(world, "stop of a worker under load, s", statistics.median(stops))
     print(f"{'':12} each: {', '.join(f'{seconds:.2f}' for seconds in stops)}")
 

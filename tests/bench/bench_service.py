@@ -1,6 +1,6 @@
 """Measure a worker on a real Apache Kafka: everything of bench_ingest and bench_requests, with one set-up.
 
-python tests/bench/bench_service.py [--items 3700 100000 1000000] [--ratings 100000] [--requests 200]
+python tests/bench/bench_service.py [--items 3700 100000 1000000] [--ratings 200000] [--requests 200]
 """
 
 import argparse
