@@ -9,7 +9,6 @@ Only the polling thread may call any method: a commit from another thread waits 
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Literal, TypeVar, cast
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
@@ -32,7 +31,7 @@ from streams.kafka.end_offsets import EndOffsets
 from streams.kafka.kept_errors import KeptErrors
 from streams.kafka.lag import Unread, now_ms
 from streams.kafka.patience import ATTEMPT_S, Patience, ask_metadata, retry
-from streams.kafka.positions import Positions
+from streams.kafka.positions import NONE_WAITING, Positions
 from streams.kafka.problems import Problems
 from streams.kafka.records import (
     BEGINNING,
@@ -50,8 +49,6 @@ from streams.settings.fixed_values import CONSUMER_FIXED
 
 log = logging.getLogger("streams.kafka")
 T = TypeVar("T")
-
-NONE_WAITING: Mapping[Partition, int] = MappingProxyType({})
 
 PROBE_INTERVAL_S = 1.0
 """Time between two questions whether a broker answers again."""

@@ -1,10 +1,14 @@
 """How far a consumer has read its partitions, how far their records were applied, and how far committed."""
 
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from streams.kafka.records import Partition
 
 Offsets = dict[Partition, int]
+
+NONE_WAITING: Mapping[Partition, int] = MappingProxyType({})
+"""No record waits that was read."""
 
 
 class Positions:
@@ -39,7 +43,9 @@ class Positions:
         """Record committed offsets; below 0 for none."""
         self._committed |= offsets
 
-    def mark_applied(self, skip: Collection[Partition], waiting: Mapping[Partition, int]) -> None:
+    def mark_applied(
+        self, skip: Collection[Partition], waiting: Mapping[Partition, int] = NONE_WAITING
+    ) -> None:
         """Record that everything read so far was applied; see ``Consumer.mark_applied``."""
         self._applied |= {
             one: min(offset, waiting.get(one, offset)) for one, offset in self.read.items() if one not in skip
