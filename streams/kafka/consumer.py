@@ -302,7 +302,9 @@ class Consumer:
         if not partitions:
             return {}  # librdkafka refuses an empty request
         return self._retry(
-            lambda timeout_s: offset_queries.edge_offsets(self._client, partitions, which, timeout_s),
+            lambda timeout_s: offset_queries.edge_offsets(
+                self._client, partitions, which, timeout_s, in_callback=self._kept.is_in_callback
+            ),
             Right("Describe", "topic", partitions[0].topic),
             limit_s,
         )

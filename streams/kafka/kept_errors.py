@@ -15,15 +15,22 @@ class KeptErrors:
 
     def __init__(self) -> None:
         self._first: BaseException | None = None
+        self.is_in_callback = False
+        """Whether a callback runs. Then nothing may ask this client for the cluster's metadata: confluent-kafka
+        2.16 forgets by that in which call it is, and the next callback of the call aborts the process
+        ("CallState_get: Assertion `cs != NULL' failed")."""
 
     def guard(self, callback: Callable[P, object]) -> Callable[P, None]:
         """Return a callback that raises nothing."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            self.is_in_callback = True
             try:
                 callback(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - also what ends a thread must get past librdkafka
                 self._first = self._first or error
+            finally:
+                self.is_in_callback = False
 
         return guarded
 

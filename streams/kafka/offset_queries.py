@@ -8,11 +8,18 @@ from streams.kafka.records import Partition, to_partition, to_topic_partition
 
 
 def edge_offsets(
-    client: Consumer, partitions: Iterable[Partition], which: int, timeout_s: float
+    client: Consumer, partitions: Iterable[Partition], which: int, timeout_s: float, *, in_callback: bool
 ) -> dict[Partition, int]:
     """Look up the first (BEGINNING) or the end (END) offset of partitions in one request.
 
     Separate requests would each wait behind a fetch that the broker holds until a record arrives.
+
+    Args:
+        client: the consumer.
+        partitions: existing ones.
+        which: BEGINNING or END.
+        timeout_s: how long to wait for the answer.
+        in_callback: whether a callback of the client runs; see ``KeptErrors.is_in_callback``.
 
     Raises:
         KafkaException: the request failed; see ``patience.retry``.
@@ -21,7 +28,7 @@ def edge_offsets(
     try:
         found = client.offsets_for_times(asked, timeout=timeout_s)
     except KafkaException as error:
-        if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+        if error.args[0].code() == KafkaError._UNKNOWN_PARTITION and not in_callback:
             client.list_topics(timeout=timeout_s)  # else a client that was idle may not learn of the leaders
         raise
     if errors := [one.error for one in found if one.error is not None]:

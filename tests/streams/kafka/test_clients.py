@@ -1,5 +1,8 @@
 """Admin, consumer and producer on both kinds of broker."""
 
+import subprocess
+import sys
+
 import pytest
 
 from streams import topics
@@ -220,3 +223,33 @@ def test_without_a_broker_the_error_names_the_address_and_the_command_to_start_o
         BrokerUnavailableError, match=r"no broker at 127.0.0.1:1 answered within 0.5 s.*dch broker start"
     ):
         Admin(settings).partitions()
+
+
+ASK_WITHIN_A_CALLBACK = """
+import sys, time
+from streams.errors import StreamError
+from streams.kafka import Consumer, Partition
+from streams.settings import KafkaSettings
+
+address, topic = sys.argv[1:]
+settings = KafkaSettings(bootstrap_servers=address, kafka={"debug": "cgrp"})  # each log line is a callback
+consumer, errors = Consumer(settings, group=topic, start="earliest"), []
+
+def on_assign(partitions):
+    try:
+        consumer.end_offsets([Partition(topic, 99)], limit_s=1)  # no leader is known, as after an outage
+    except StreamError as error:
+        errors.append(error)
+    return {}
+
+consumer.subscribe([topic], on_assign=on_assign)
+while not errors:
+    consumer.poll()
+consumer.close()
+"""
+
+
+def test_a_lookup_within_a_callback_does_not_end_the_process(settings, ratings):
+    command = [sys.executable, "-c", ASK_WITHIN_A_CALLBACK, settings.bootstrap_servers, ratings]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
