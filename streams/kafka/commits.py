@@ -63,6 +63,10 @@ class Commits:
         self.is_member = False
         """Whether the consumer is a member of its group, so that nobody else commits its partitions."""
 
+    def use(self, client: Consumer) -> None:
+        """Take another client of the same consumer."""
+        self._client = client
+
     def commit(self, skip: Collection[Partition]) -> None:
         """Commit the applied records outside of these partitions; see ``Consumer.commit``."""
         if self._patience.is_away or not self._failed.is_due():

@@ -8,6 +8,7 @@ Only the polling thread may call any method: a commit from another thread waits 
 
 import logging
 import math
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal, TypeVar, cast
 
@@ -44,6 +45,7 @@ from streams.kafka.records import (
     to_record,
     to_topic_partition,
 )
+from streams.kafka.stuck_clients import StuckClients
 from streams.settings import KafkaSettings
 from streams.settings.fixed_values import CONSUMER_FIXED
 
@@ -85,6 +87,9 @@ class Consumer:
         self._probed_at = -math.inf
         self._positions = Positions()
         self._assigned: list[TopicPartition] = []  # each with the offset to begin at
+        self._topics: list[str] = []  # subscribed to
+        self._callbacks: dict[str, Callable[[ConfluentConsumer, list[TopicPartition]], None]] = {}
+        self._lose: Callable[[list[TopicPartition]], None] = lambda found: None
         self._was_rebalanced = self._is_revoking = False
         config = client_config(
             settings,
@@ -93,6 +98,7 @@ class Consumer:
             {**CONSUMER_FIXED, "group.id": group},
         )
         self._client = create_client(ConfluentConsumer, config)
+        self._stuck = StuckClients(lambda: create_client(ConfluentConsumer, config))
         self._commits = Commits(self._client, self._positions, self._patience, self._problems, group)
         self._ends = EndOffsets(settings)
 
@@ -118,13 +124,13 @@ class Consumer:
         """
         wait_for_topics(self._client, topics, self._patience, self._problems)
 
-        def assigned(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
+        def assigned(found: list[TopicPartition]) -> None:
             starts = on_assign(partitions := to_partitions(found))
             self.committed([one for one in partitions if not self._positions.has_committed(one)])
             self._rebalance([to_topic_partition(one, starts.get(one)) for one in partitions])
             self._take_over()
 
-        def revoked(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
+        def revoked(found: list[TopicPartition]) -> None:
             self._is_revoking = True
             try:
                 on_revoke(to_partitions(found))
@@ -132,15 +138,17 @@ class Consumer:
                 self._is_revoking = False
             self._give_up(found)
 
-        def lost(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
+        def lost(found: list[TopicPartition]) -> None:
             on_lost(to_partitions(found))
             self._give_up(found)
 
-        self._commits.is_member = True
-        callbacks = [self._kept.guard(one) for one in (assigned, revoked, lost)]
-        self._client.subscribe(
-            list(topics), on_assign=callbacks[0], on_revoke=callbacks[1], on_lost=callbacks[2]
-        )
+        self._commits.is_member, self._topics, self._lose = True, list(topics), lost
+        self._callbacks = {
+            "on_assign": self._guarded(assigned),
+            "on_revoke": self._guarded(revoked),
+            "on_lost": self._guarded(lost),
+        }
+        self._client.subscribe(self._topics, **self._callbacks)
 
     def assign(self, starts: Mapping[Partition, int | None]) -> None:
         """Read the given partitions without group membership; None begins at the committed offset."""
@@ -162,8 +170,12 @@ class Consumer:
             BrokerRefusedError: a right is missing.
         """
         messages = self._fetch(timeout_s)
-        if not messages and self._patience.is_suspect:
-            self._probe()
+        if messages:
+            self._stuck.note_message()
+        else:
+            self._replace_if_stuck()
+            if self._patience.is_suspect:
+                self._probe()
         good = [message for message in messages if message.error() is None]
         ends = dict(map(_place, self._drop_errors(messages))) if len(good) < len(messages) else {}
         records = [to_record(message) for message in good]
@@ -316,6 +328,8 @@ class Consumer:
     def _serve(self) -> None:
         """Run the callbacks, which is a poll; with an assignment it would return records, which were lost.
 
+        A request fails for ever if the client is stuck.
+
         Raises:
             BrokerRefusedError: the right to use the group is missing. The request itself only timed out.
         """
@@ -323,6 +337,36 @@ class Consumer:
             message = self._client.poll(0)
             if message is not None and (error := message.error()) is not None:
                 self._report(message, error)
+        self._replace_if_stuck()
+
+    def _replace_if_stuck(self) -> None:
+        topics = self._topics or [one.topic for one in self._assigned]
+        if not topics or self._kept.is_in_callback:
+            return
+        if not (found := self._stuck.replacement(self._client, topics[0])):
+            return
+        old, self._client = self._client, found
+        self._commits.use(found)
+        threading.Thread(target=old.close, name="stuck client", daemon=True).start()  # it may never end
+        if self._topics:
+            self._lose(self._assigned)
+            found.subscribe(self._topics, **self._callbacks)
+        else:
+            read = self._positions.read
+            places = zip(to_partitions(self._assigned), self._assigned, strict=True)
+            found.assign([to_topic_partition(at, read.get(at, one.offset)) for at, one in places])
+
+    def _guarded(
+        self, callback: Callable[[list[TopicPartition]], None]
+    ) -> Callable[[ConfluentConsumer, list[TopicPartition]], None]:
+        """Return a callback that raises nothing, and does nothing for a client that was replaced."""
+        guarded = self._kept.guard(callback)
+
+        def called(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
+            if client is self._client:  # a replaced one is closed in another thread
+                guarded(found)
+
+        return called
 
     def _probe(self) -> None:
         """Ask whether a broker answers, about once a second.

@@ -16,8 +16,8 @@ class KeptErrors:
     def __init__(self) -> None:
         self._first: BaseException | None = None
         self.is_in_callback = False
-        """Whether a callback runs. Then nothing may ask this client for the cluster's metadata: confluent-kafka
-        2.16 forgets by that in which call it is, and the next callback of the call aborts the process
+        """Whether a callback runs. Then nothing may ask this client for the metadata of the cluster: by that,
+        confluent-kafka 2.16 forgets in which call it is, and the next callback of the call aborts the process
         ("CallState_get: Assertion `cs != NULL' failed")."""
 
     def guard(self, callback: Callable[P, object]) -> Callable[P, None]:

@@ -1,0 +1,153 @@
+"""A client that gets no answer is replaced by a new one that does, and by nothing else."""
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
+from streams.kafka.records import Output
+from streams.kafka.stuck_clients import CHECK_INTERVAL_S, StuckClients
+from streams.topics import NewTopic
+from tests.streams.brokers import eventually
+
+
+class Client:
+    """A client that answers or does not."""
+
+    def __init__(self, answers):
+        self.answers, self.n_asked, self.is_closed = answers, 0, False
+
+    def list_topics(self, topic, timeout):
+        self.n_asked += 1
+        if not self.answers:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def close(self):
+        self.is_closed = True
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def looks(stuck, clock, client, n):
+    """Return what each of some looks gives, each due."""
+    found = []
+    for _ in range(n):
+        clock.now_s += CHECK_INTERVAL_S
+        found.append(stuck.replacement(client, "ratings"))
+    return found
+
+
+def test_a_client_is_replaced_after_three_checks_without_an_answer_if_a_new_one_gets_one():
+    clock, new = Clock(), Client(answers=True)
+    stuck = StuckClients(lambda: new, now=clock)
+    assert looks(stuck, clock, Client(answers=False), 3) == [None, None, new]
+    assert not new.is_closed
+
+
+def test_while_the_brokers_are_away_no_client_is_replaced():
+    clock, created = Clock(), []
+    stuck = StuckClients(lambda: created.append(Client(answers=False)) or created[-1], now=clock)
+    assert looks(stuck, clock, Client(answers=False), 9) == [None] * 9
+    assert created
+    assert all(client.is_closed for client in created)
+
+
+def test_a_client_that_answers_or_receives_is_left_alone():
+    clock, client = Clock(), Client(answers=True)
+    stuck = StuckClients(lambda: pytest.fail("created a client"), now=clock)
+    assert looks(stuck, clock, client, 5) == [None] * 5
+    assert client.n_asked == 5
+    for _ in range(5):
+        clock.now_s += CHECK_INTERVAL_S - 1
+        stuck.note_message()
+        assert stuck.replacement(client, "ratings") is None
+    assert client.n_asked == 5
+    client.answers = False
+    assert looks(stuck, clock, client, 2) == [None, None]
+    client.answers = True
+    assert looks(stuck, clock, client, 3) == [None] * 3
+
+
+class Stuck:
+    """A real client that gets no answers any more."""
+
+    def __init__(self, client):
+        self.client, self.is_closed = client, False
+
+    def __getattr__(self, name):
+        return getattr(self.client, name)
+
+    def poll(self, timeout_s):
+        return None
+
+    def list_topics(self, *args, **kwargs):
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def close(self):
+        self.client.close()
+        self.is_closed = True
+
+
+@pytest.fixture
+def log(settings, prefix):
+    admin = Admin(settings)
+    admin.create([NewTopic(prefix + "log", 1, -1)])
+    send(settings, prefix + "log", 3)
+    yield Partition(prefix + "log", 0)
+    admin.delete([prefix + "log"])
+
+
+def send(settings, topic, n):
+    producer = Producer(settings, linger_ms=0)
+    for at in range(n):
+        producer.send(Output(topic, b"k", b"%d" % at, 0))
+    producer.flush()
+
+
+def make_stuck(consumer, monkeypatch):
+    monkeypatch.setattr("streams.kafka.stuck_clients.CHECK_INTERVAL_S", 0.0)
+    consumer._client = stuck = Stuck(consumer._client)
+    consumer._commits.use(stuck)
+    return stuck
+
+
+def test_a_reader_goes_on_where_it_was(settings, log, monkeypatch):
+    consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest", fill_s=0)
+    consumer.assign({log: BEGINNING})
+    found = []
+    eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 3)
+    stuck = make_stuck(consumer, monkeypatch)
+    send(settings, log.topic, 2)
+    eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 5)
+    assert [record.offset for record in found] == list(range(5))
+    eventually(lambda: stuck.is_closed)
+    consumer.mark_applied()
+    consumer.commit()
+    assert consumer.committed([log]) == {log: 5}
+    consumer.close()
+
+
+def test_a_member_loses_its_partitions_and_joins_again(settings, log, monkeypatch):
+    consumer = Consumer(settings, group=settings.prefix + "member", start="earliest", fill_s=0)
+    seen, found = [], []
+    consumer.subscribe(
+        [log.topic],
+        on_assign=lambda partitions: seen.append("assigned") or {},
+        on_revoke=lambda partitions: seen.append("revoked"),
+        on_lost=lambda partitions: seen.append("lost"),
+    )
+    eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 3)
+    stuck = make_stuck(consumer, monkeypatch)
+    eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 6, 30)
+    assert seen == ["assigned", "lost", "assigned"]  # and nothing by the end of the old client
+    eventually(lambda: stuck.is_closed)
+    assert [record.offset for record in found[3:]] == [0, 1, 2]  # nothing was committed
+    consumer.mark_applied()
+    consumer.commit()
+    assert consumer.committed([log]) == {log: 3}
+    consumer.close()
