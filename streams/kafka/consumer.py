@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal, TypeVar, cast
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka import Consumer as ConfluentConsumer
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.errors import BrokerUnavailableError, StreamError
 from streams.kafka import offset_queries
@@ -30,7 +30,7 @@ from streams.kafka.commits import Commits
 from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
 from streams.kafka.end_offsets import EndOffsets
 from streams.kafka.kept_errors import KeptErrors
-from streams.kafka.lag import Unread, now_ms
+from streams.kafka.lag import Unread, unread_records
 from streams.kafka.patience import ATTEMPT_S, Patience, ask_metadata, retry
 from streams.kafka.positions import NONE_WAITING, Positions
 from streams.kafka.problems import Problems
@@ -267,21 +267,8 @@ class Consumer:
         return partition_counts(self._client, self._patience, self._problems, serve=self._serve)
 
     def lag(self) -> dict[Partition, Unread]:
-        """Return how many records of each assigned partition are unread, as far as that is known.
-
-        Their end is the one that the leader gave when it was asked last, or the last fetched one, if that is
-        later. At the end of a partition only the first counts: after it may come records of an open
-        transaction, which nobody may read yet. This waits for no broker and raises no error of one.
-        """
-        ends = self._ends.look(assigned := to_partitions(self._assigned))
-        fetched, at = self._fetched_lag(), now_ms()
-        found = {one: Unread(n, at) for one, n in fetched.items()}
-        for one, first in zip(assigned, self._assigned, strict=True):
-            if one in ends:
-                read = self._positions.read.get(one, self._first_offset(first))
-                n = max(ends[one].offset - read, fetched.get(one, 0), 0)
-                found[one] = Unread(n, ends[one].as_of_ms)
-        return found
+        """Return how many records of each assigned partition are unread; see ``lag.unread_records``."""
+        return unread_records(self._client, self._ends, self._positions, self._assigned)
 
     def position(self, partition: Partition) -> int | None:
         """Return the first unread offset; None before the first record or end since the assignment.
@@ -393,22 +380,6 @@ class Consumer:
 
     def _failure(self, error: KafkaError, right: Right | None = None) -> StreamError:
         return self._problems.failure(error, self._patience.limit_s, right)
-
-    def _fetched_lag(self) -> dict[Partition, int]:
-        return {
-            one: 0 if self._positions.is_at_end(one) else max(self._last_fetched_end(one) - offset, 0)
-            for one, offset in self._positions.read.items()
-        }
-
-    def _first_offset(self, assigned: TopicPartition) -> int:
-        """Return where reading begins; 0 for the beginning, whatever was deleted there."""
-        if assigned.offset >= 0:
-            return assigned.offset
-        is_committed = assigned.offset == OFFSET_INVALID
-        return self._positions.committed(to_partition(assigned)) if is_committed else 0
-
-    def _last_fetched_end(self, partition: Partition) -> int:
-        return int(self._client.get_watermark_offsets(TopicPartition(*partition), cached=True)[1])
 
     def _give_up(self, found: list[TopicPartition]) -> None:
         self._positions.forget(to_partitions(found))

@@ -9,7 +9,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from streams.kafka.records import Partition, Record
+from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+
+from streams.kafka.end_offsets import EndOffsets
+from streams.kafka.positions import Positions
+from streams.kafka.records import Partition, Record, to_partition, to_partitions
 from streams.metrics import CONSUMER_LAG_RECORDS, CONSUMER_LAG_SECONDS
 
 
@@ -26,6 +30,48 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def unread_records(
+    client: Consumer, ends: EndOffsets, positions: Positions, assigned: Sequence[TopicPartition]
+) -> dict[Partition, Unread]:
+    """Return how many records of each assigned partition are unread, as far as that is known.
+
+    Their end is the one that the leader gave when it was asked last, or the last fetched one, if that is
+    later. At the end of a partition only the first counts: after it may come records of an open
+    transaction, which nobody may read yet. This waits for no broker and raises no error of one.
+
+    Args:
+        client: the consumer.
+        ends: what the leaders say, asked for beside it.
+        positions: what it has read.
+        assigned: its partitions, each with the offset to begin at.
+    """
+    places = to_partitions(assigned)
+    asked, at = ends.look(places), now_ms()
+    fetched = {one: _n_fetched(client, positions, one, read) for one, read in positions.read.items()}
+    found = {one: Unread(n, at) for one, n in fetched.items()}
+    for one, first in zip(places, assigned, strict=True):
+        if one in asked:
+            read = positions.read.get(one, _first_offset(positions, first))
+            n = max(asked[one].offset - read, fetched.get(one, 0), 0)
+            found[one] = Unread(n, asked[one].as_of_ms)
+    return found
+
+
+def _n_fetched(client: Consumer, positions: Positions, one: Partition, read: int) -> int:
+    """Return how many records lie between what was read and the end that came with the last fetch."""
+    if positions.is_at_end(one):
+        return 0
+    end = int(client.get_watermark_offsets(TopicPartition(*one), cached=True)[1])
+    return max(end - read, 0)
+
+
+def _first_offset(positions: Positions, assigned: TopicPartition) -> int:
+    """Return where reading begins; 0 for the beginning, whatever was deleted there."""
+    if assigned.offset >= 0:
+        return int(assigned.offset)
+    return positions.committed(to_partition(assigned)) if assigned.offset == OFFSET_INVALID else 0
+
+
 class Lag:
     """The lag of one consumer, shown as gauges with the labels topic (without prefix) and partition.
 
@@ -39,8 +85,12 @@ class Lag:
         self._first_seen: dict[Partition, int] = {}  # ms since 1970
 
     def note(self, records: Sequence[Record]) -> None:
-        """Take the times of the records of a poll. Call it after each poll."""
-        last = {(record.topic, record.partition): record.timestamp_ms for record in records}
+        """Take the times of the records of a poll. Call it after each poll.
+
+        A record that is stamped ahead was written by now, as everything before the unread ones.
+        """
+        now = now_ms()
+        last = {(record.topic, record.partition): min(record.timestamp_ms, now) for record in records}
         for key, time_ms in last.items():
             one = Partition(*key)
             self._later_than[one] = max(self._later_than.get(one, 0), time_ms)

@@ -145,7 +145,8 @@ def retry(
     end, attempt_s, pause_s = patience.now() + patience.limit_s, ATTEMPT_S, FIRST_PAUSE_S
     while True:
         try:
-            found = request(max(min(attempt_s, end - patience.now()), FIRST_PAUSE_S))
+            with patience.call():
+                found = request(max(min(attempt_s, end - patience.now()), FIRST_PAUSE_S))
         except KafkaException as cause:
             serve()
             problems.note(error_of(cause))

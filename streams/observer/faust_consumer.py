@@ -8,8 +8,9 @@ cannot be ended while a broker is away.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
+from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 from faust.types.tuples import Message
@@ -22,6 +23,10 @@ MAX_BATCH = 500
 """Messages that are handed over at a time; between two batches other tasks of the event loop run."""
 
 POLL_S = 1.0
+
+SEEK_S = 5.0
+"""How long one look at committed offsets and ends may take. Faust would give up after
+``broker_request_timeout``, which is longer, and read nothing from then on."""
 
 Take = Callable[[Sequence[Message]], Awaitable[None]]
 """Takes messages in the order of their offsets. They are acknowledged later, in this order."""
@@ -50,6 +55,19 @@ class BatchConsumer(Consumer):
         return DaemonConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
+        """Go to where reading begins. While a leader is away, Faust is told to begin the whole step again.
+
+        The probe ends the process when no broker answers for too long.
+        """
+        try:
+            async with asyncio.timeout(SEEK_S):
+                await self._seek_to_committed()
+        except TimeoutError:
+            log.warning("offsets could not be looked up, trying again waited_s=%g", SEEK_S)
+            cast(TableManager, self.app.tables).recovery.signal_recovery_start.set()
+            await asyncio.Event().wait()  # until Faust drops this call, because of the signal
+
+    async def _seek_to_committed(self) -> None:
         """Go to the committed offsets; where one is beyond the end, to the beginning of what is left.
 
         Such a topic was created again, or has lost its last records. Faust would leave out all records up to

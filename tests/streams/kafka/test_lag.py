@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer, end_offsets
 from streams.kafka.end_offsets import EndOffsets
-from streams.kafka.lag import Lag, Unread
+from streams.kafka.lag import Lag, Unread, now_ms
 from streams.kafka.records import Output, to_topic_partition
 from streams.settings import KafkaSettings
 from streams.topics import NewTopic
@@ -34,6 +34,13 @@ def test_while_records_are_unread_it_is_the_age_of_the_last_record_read():
     lag = Lag("t-")
     lag.note([read(A, T0 - 9000), read(A, T0 - 5000)])
     assert lag.seconds(unread(A=3), [A], T0) == {A: 5}
+
+
+def test_a_record_that_is_stamped_ahead_hides_no_lag():
+    lag = Lag("t-")
+    lag.note([read(A, 2**42)])
+    at = now_ms()
+    assert lag.seconds(unread(at + 7000, A=3), [A], at + 7000)[A] >= 7
 
 
 def test_a_partition_at_its_end_has_no_lag_however_old_its_last_record_is():

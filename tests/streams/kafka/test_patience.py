@@ -103,6 +103,12 @@ def test_a_request_that_hangs_is_asked_again_with_more_time_but_never_beyond_the
     assert clock.seconds <= 301
 
 
+def test_a_thread_that_waits_for_a_request_can_be_seen(patience):
+    name = threading.current_thread().name
+    assert retry(lambda timeout_s: name in patience.calling, patience, Problems(SETTINGS))
+    assert not patience.calling
+
+
 def test_a_process_that_is_told_to_stop_does_not_wait_any_longer(clock):
     stop = threading.Event()
     stop.set()

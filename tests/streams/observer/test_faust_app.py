@@ -14,6 +14,7 @@ from streams.kafka import BEGINNING, Patience
 from streams.kafka.end_offsets import End
 from streams.kafka.outbox import Outbox
 from streams.messages import decode_kept
+from streams.observer import faust_consumer
 from streams.observer.changelog import ChangelogReader
 from streams.observer.faust_app import MAX_WAITING, ObserverApp
 from streams.observer.faust_consumer import BatchConsumer
@@ -397,6 +398,34 @@ def test_a_partition_whose_committed_offset_is_beyond_its_end_is_read_from_its_b
     assert consumer._committed_offset[same] == 5
     assert consumer._committed_offset[shorter] is None
     assert "beyond the end topic=t-served partition=1 committed=9 end=4" in caplog.text
+
+
+def test_a_look_at_offsets_that_takes_too_long_makes_faust_begin_again(monkeypatch):
+    """Faust gives up after a timeout of its own, and then never reads again."""
+    monkeypatch.setattr(faust_consumer, "SEEK_S", 0.01)
+
+    class Thread:
+        async def seek_to_committed(self):
+            return {TP("t-served", 0): 5}
+
+        async def highwaters(self, *partitions):
+            await asyncio.Event().wait()
+
+    class Faust(BatchConsumer):
+        def __init__(self, signal):
+            self._thread, self.log = Thread(), SimpleNamespace(dev=lambda *found: None)
+            self._read_offset, self._committed_offset = {}, {}
+            recovery = SimpleNamespace(signal_recovery_start=signal)
+            self.app = SimpleNamespace(tables=SimpleNamespace(recovery=recovery))
+
+    async def work():
+        seeking = asyncio.ensure_future(Faust(signal := asyncio.Event()).perform_seek())
+        await asyncio.wait([seeking, asyncio.ensure_future(signal.wait())], return_when="FIRST_COMPLETED")
+        is_done = seeking.done()
+        seeking.cancel()
+        return signal.is_set(), is_done
+
+    assert asyncio.run(work()) == (True, False)
 
 
 def test_partitions_that_were_added_end_the_observer_because_they_have_no_changelog(tmp_path):
