@@ -10,6 +10,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal, TypeVar, cast
 
 from confluent_kafka import Consumer as ConfluentConsumer
@@ -24,6 +25,7 @@ from streams.kafka.broker_errors import (
     error_of,
     error_text,
     is_fatal,
+    is_retriable,
     kind_of,
 )
 from streams.kafka.commits import Commits
@@ -54,6 +56,11 @@ T = TypeVar("T")
 
 PROBE_INTERVAL_S = 1.0
 """Time between two questions whether a broker answers again."""
+
+CALLBACK_S = 30.0
+"""How long a lookup is retried within a callback. Nothing polls meanwhile, and a client that has lost its
+brokers cannot be told from one that waits. So after it the partitions are given up and joined for anew, with
+a new client, until the patience ends."""
 
 
 class Consumer:
@@ -91,6 +98,8 @@ class Consumer:
         self._callbacks: dict[str, Callable[[ConfluentConsumer, list[TopicPartition]], None]] = {}
         self._lose: Callable[[list[TopicPartition]], None] = lambda found: None
         self._was_rebalanced = self._is_revoking = False
+        self._gave_up = False  # a lookup within the last callback
+        self._gave_up_since = math.inf  # without an assignment that succeeded
         config = client_config(
             settings,
             self._problems,
@@ -98,7 +107,8 @@ class Consumer:
             {**CONSUMER_FIXED, "group.id": group},
         )
         self._client = create_client(ConfluentConsumer, config)
-        self._stuck = StuckClients(lambda: create_client(ConfluentConsumer, config))
+        self._create = partial(create_client, ConfluentConsumer, config)
+        self._stuck = StuckClients(self._create)
         self._commits = Commits(self._client, self._positions, self._patience, self._problems, group)
         self._ends = EndOffsets(settings)
 
@@ -129,6 +139,7 @@ class Consumer:
             self.committed([one for one in partitions if not self._positions.has_committed(one)])
             self._rebalance([to_topic_partition(one, starts.get(one)) for one in partitions])
             self._take_over()
+            self._gave_up_since = math.inf
 
         def revoked(found: list[TopicPartition]) -> None:
             self._is_revoking = True
@@ -169,7 +180,13 @@ class Consumer:
             BrokerUnavailableError: no broker has answered for too long, or it failed for good.
             BrokerRefusedError: a right is missing.
         """
-        messages = self._fetch(timeout_s)
+        try:
+            messages = self._fetch(timeout_s)
+        except BrokerUnavailableError:
+            if not self._may_start_over():
+                raise
+            messages = []
+            self._use(self._create())
         if messages:
             self._stuck.note_message()
         else:
@@ -309,8 +326,21 @@ class Consumer:
         )
 
     def _retry(self, request: Callable[[float], T], right: Right, limit_s: float = math.inf) -> T:
+        limit_s = min(limit_s, CALLBACK_S) if self._kept.is_in_callback else limit_s
         patience = self._patience if limit_s == math.inf else self._patience.at_most(limit_s)
-        return retry(request, patience, self._problems, right=right, serve=self._serve)
+        try:
+            return retry(request, patience, self._problems, right=right, serve=self._serve)
+        except BrokerUnavailableError as error:
+            cause = error.__cause__
+            if self._kept.is_in_callback and isinstance(cause, KafkaException):
+                self._gave_up = is_retriable(error_of(cause))
+            raise
+
+    def _may_start_over(self) -> bool:
+        """Return whether only a lookup within a callback failed, and not for longer than the patience."""
+        gave_up, self._gave_up = self._gave_up, False
+        self._gave_up_since = min(self._gave_up_since, self._patience.now())
+        return gave_up and self._patience.now() - self._gave_up_since < self._patience.limit_s
 
     def _serve(self) -> None:
         """Run the callbacks, which is a poll; with an assignment it would return records, which were lost.
@@ -330,8 +360,11 @@ class Consumer:
         topics = self._topics or [one.topic for one in self._assigned]
         if not topics or self._kept.is_in_callback:
             return
-        if not (found := self._stuck.replacement(self._client, topics[0])):
-            return
+        if found := self._stuck.replacement(self._client, topics[0]):
+            self._use(found)
+
+    def _use(self, found: ConfluentConsumer) -> None:
+        """Go on with another client: a member joins again, another reader goes on where it was."""
         old, self._client = self._client, found
         self._commits.use(found)
         threading.Thread(target=old.close, name="stuck client", daemon=True).start()  # it may never end

@@ -3,7 +3,9 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from streams.errors import BrokerUnavailableError
 from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
+from streams.kafka import consumer as kafka_consumer
 from streams.kafka.records import Output
 from streams.kafka.stuck_clients import CHECK_INTERVAL_S, StuckClients
 from streams.topics import NewTopic
@@ -150,4 +152,50 @@ def test_a_member_loses_its_partitions_and_joins_again(settings, log, monkeypatc
     consumer.mark_applied()
     consumer.commit()
     assert consumer.committed([log]) == {log: 3}
+    consumer.close()
+
+
+@pytest.mark.parametrize("n_failures", [1, 2])
+def test_a_member_whose_lookup_in_a_callback_gets_no_answer_joins_again(
+    settings, log, monkeypatch, n_failures
+):
+    monkeypatch.setattr(kafka_consumer, "CALLBACK_S", 0.2)
+    failing = [KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))] * n_failures
+    ask = kafka_consumer.offset_queries.edge_offsets
+
+    def edge_offsets(*args, **kwargs):
+        if not failing:
+            return ask(*args, **kwargs)
+        raise failing[0]
+
+    def on_assign(partitions):
+        try:
+            consumer.end_offsets(partitions)
+        except BrokerUnavailableError:
+            failing.pop()
+            raise
+        return {}
+
+    monkeypatch.setattr(kafka_consumer.offset_queries, "edge_offsets", edge_offsets)
+    consumer = Consumer(settings, group=settings.prefix + "member", start="earliest", fill_s=0)
+    found, lost = [], []
+    consumer.subscribe([log.topic], on_assign=on_assign, on_lost=lambda partitions: lost.append(partitions))
+    eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 3, 60)
+    assert not failing
+    assert lost == [[]] * n_failures
+    consumer.close()
+
+
+def test_a_member_whose_lookups_in_callbacks_get_no_answer_for_too_long_ends(settings, log, monkeypatch):
+    monkeypatch.setattr(kafka_consumer, "CALLBACK_S", 0.2)
+    impatient = settings.replace(broker_patience_s=1.0)
+
+    def edge_offsets(*args, **kwargs):
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+
+    monkeypatch.setattr(kafka_consumer.offset_queries, "edge_offsets", edge_offsets)
+    consumer = Consumer(impatient, group=settings.prefix + "member", start="earliest", fill_s=0)
+    consumer.subscribe([log.topic], on_assign=lambda partitions: consumer.end_offsets(partitions) and {})
+    with pytest.raises(BrokerUnavailableError):
+        eventually(lambda: consumer.poll(0.05), 60)
     consumer.close()
