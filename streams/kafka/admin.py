@@ -12,6 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported there, not exported by __all__
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -196,7 +197,12 @@ def partition_counts(
     found = retry(
         lambda timeout_s: ask_metadata(client, patience, timeout_s), patience, problems, serve=serve
     )
-    return {name: len(topic.partitions) for name, topic in found.topics.items()}
+    return counts_of(found)
+
+
+def counts_of(metadata: ClusterMetadata) -> Mapping[str, int]:
+    """Return the number of partitions of every topic in the metadata of a cluster."""
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
 def wait_for_topics(

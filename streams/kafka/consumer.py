@@ -8,7 +8,6 @@ Only the polling thread may call any method: a commit from another thread waits 
 
 import logging
 import math
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal, TypeVar, cast
@@ -18,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from streams.errors import BrokerUnavailableError, StreamError
 from streams.kafka import offset_queries
-from streams.kafka.admin import partition_counts, wait_for_topics
+from streams.kafka.admin import counts_of, wait_for_topics
 from streams.kafka.broker_errors import (
     AUTHORIZATION,
     Right,
@@ -47,7 +46,7 @@ from streams.kafka.records import (
     to_record,
     to_topic_partition,
 )
-from streams.kafka.stuck_clients import StuckClients
+from streams.kafka.stuck_clients import StuckClients, abandon
 from streams.settings import KafkaSettings
 from streams.settings.fixed_values import CONSUMER_FIXED
 
@@ -59,7 +58,7 @@ PROBE_INTERVAL_S = 1.0
 
 CALLBACK_S = 30.0
 """How long a lookup is retried within a callback. Nothing polls meanwhile, and a client that has lost its
-brokers cannot be told from one that waits. So after it the partitions are given up and joined for anew, with
+brokers cannot be told from one that waits. After it the member gives up its partitions and joins again with
 a new client, until the patience ends."""
 
 
@@ -185,6 +184,7 @@ class Consumer:
         except BrokerUnavailableError:
             if not self._may_start_over():
                 raise
+            log.warning("lookups got no answer within a rebalance, so this member joins again anew")
             messages = []
             self._use(self._create())
         if messages:
@@ -281,7 +281,9 @@ class Consumer:
 
     def partition_counts(self) -> Mapping[str, int]:
         """Return the number of partitions of every existing topic that this user may describe."""
-        return partition_counts(self._client, self._patience, self._problems, serve=self._serve)
+        return counts_of(
+            self._retry(lambda timeout_s: ask_metadata(self._client, self._patience, timeout_s), None)
+        )
 
     def lag(self) -> dict[Partition, Unread]:
         """Return how many records of each assigned partition are unread; see ``lag.unread_records``."""
@@ -325,7 +327,7 @@ class Consumer:
             limit_s,
         )
 
-    def _retry(self, request: Callable[[float], T], right: Right, limit_s: float = math.inf) -> T:
+    def _retry(self, request: Callable[[float], T], right: Right | None, limit_s: float = math.inf) -> T:
         limit_s = min(limit_s, CALLBACK_S) if self._kept.is_in_callback else limit_s
         patience = self._patience if limit_s == math.inf else self._patience.at_most(limit_s)
         try:
@@ -345,7 +347,7 @@ class Consumer:
     def _serve(self) -> None:
         """Run the callbacks, which is a poll; with an assignment it would return records, which were lost.
 
-        A request fails for ever if the client is stuck.
+        A client that is stuck is replaced; a request that is tried again must take the present one.
 
         Raises:
             BrokerRefusedError: the right to use the group is missing. The request itself only timed out.
@@ -357,21 +359,22 @@ class Consumer:
         self._replace_if_stuck()
 
     def _replace_if_stuck(self) -> None:
-        topics = self._topics or [one.topic for one in self._assigned]
-        if not topics or self._kept.is_in_callback:
+        if self._kept.is_in_callback:
             return
-        if found := self._stuck.replacement(self._client, topics[0]):
+        topics = self._topics or [one.topic for one in self._assigned]
+        if found := self._stuck.replacement(self._client, *topics[:1]):
             self._use(found)
 
     def _use(self, found: ConfluentConsumer) -> None:
         """Go on with another client: a member joins again, another reader goes on where it was."""
         old, self._client = self._client, found
         self._commits.use(found)
-        threading.Thread(target=old.close, name="stuck client", daemon=True).start()  # it may never end
+        self._stuck.note_message()
+        abandon(old)
         if self._topics:
             self._lose(self._assigned)
             found.subscribe(self._topics, **self._callbacks)
-        else:
+        elif self._assigned:
             read = self._positions.read
             places = zip(to_partitions(self._assigned), self._assigned, strict=True)
             found.assign([to_topic_partition(at, read.get(at, one.offset)) for at, one in places])
@@ -384,6 +387,7 @@ class Consumer:
 
         def called(client: ConfluentConsumer, found: list[TopicPartition]) -> None:
             if client is self._client:  # a replaced one is closed in another thread
+                self._gave_up = False
                 guarded(found)
 
         return called

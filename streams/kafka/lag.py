@@ -87,13 +87,12 @@ class Lag:
     def note(self, records: Sequence[Record]) -> None:
         """Take the times of the records of a poll. Call it after each poll.
 
-        A record that is stamped ahead was written by now, as everything before the unread ones.
+        A time in the future counts as now: the record was written before it was read.
         """
-        now = now_ms()
-        last = {(record.topic, record.partition): min(record.timestamp_ms, now) for record in records}
+        last, now = {(record.topic, record.partition): record.timestamp_ms for record in records}, now_ms()
         for key, time_ms in last.items():
             one = Partition(*key)
-            self._later_than[one] = max(self._later_than.get(one, 0), time_ms)
+            self._later_than[one] = max(self._later_than.get(one, 0), min(time_ms, now))
 
     def seconds(
         self, unread: Mapping[Partition, Unread], assigned: Iterable[Partition], now: int

@@ -4,6 +4,8 @@ The others are standbys. The group coordinator hands the partition to one of the
 when the coordinator has not heard from the owner for the session timeout.
 """
 
+from functools import partial
+
 from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError
 
@@ -11,6 +13,7 @@ from streams.kafka.broker_errors import AUTHORIZATION, Right, is_fatal, kind_of
 from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
 from streams.kafka.patience import Patience
 from streams.kafka.problems import Problems
+from streams.kafka.stuck_clients import StuckClients, abandon
 from streams.settings import KafkaSettings
 from streams.settings.fixed_values import CONSUMER_FIXED
 
@@ -35,7 +38,8 @@ class Ownership:
             "partition.assignment.strategy": "cooperative-sticky",  # a new member does not take it away
         }
         config = client_config(settings, self._problems, CONSUMER_DEFAULTS, fixed)
-        self._client = create_client(ConfluentConsumer, config)
+        create = partial(create_client, ConfluentConsumer, config)
+        self._client, self._stuck = create(), StuckClients(create)
         self._client.subscribe([topic])
 
     def poll(self) -> bool:
@@ -45,6 +49,10 @@ class Ownership:
             BrokerUnavailableError: the broker failed for good.
             BrokerRefusedError: a right is missing.
         """
+        if found := self._stuck.replacement(self._client, self._topic):
+            abandon(self._client)
+            self._client = found
+            found.subscribe([self._topic])
         message = self._problems.serve(lambda: self._client.poll(0))
         error = None if message is None else message.error()
         if error is not None and (is_fatal(error) or kind_of(error) == AUTHORIZATION):

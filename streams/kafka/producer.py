@@ -16,6 +16,7 @@ from streams.kafka.config import PRODUCER_DEFAULTS, REPLY_PRODUCER_DEFAULTS, cli
 from streams.kafka.patience import ATTEMPT_S, STOP_S, Patience, ask_metadata
 from streams.kafka.problems import Problems
 from streams.kafka.records import Output
+from streams.kafka.stuck_clients import StuckClients, abandon
 from streams.settings import KafkaSettings
 from streams.settings.fixed_values import PRODUCER_FIXED
 
@@ -83,7 +84,9 @@ class Producer:
         }
         self._problems = Problems(settings, self._patience.suspect)
         config = client_config(settings, self._problems, defaults | own, PRODUCER_FIXED)
-        self._client = create_client(ConfluentProducer, config)
+        create = partial(create_client, ConfluentProducer, config)
+        self._client, self._stuck = create(), StuckClients(create)
+        self._has_timed_out = False  # replies, since the client was seen to work
 
     @property
     def n_waiting(self) -> int:
@@ -117,6 +120,9 @@ class Producer:
             BrokerRefusedError, BrokerUnavailableError: no record can be written any more.
         """
         self._problems.serve(lambda: self._client.poll(0), Right("Write", "topic", self._topic))
+        if self._has_timed_out and (found := self._stuck.replacement(self._client, self._topic)):
+            abandon(self._client)  # with replies that are late already
+            self._client, self._has_timed_out = found, False
 
     def flush(self) -> None:
         """Wait until every record is acknowledged, also while a broker is away; replies: ``REPLY_FLUSH_S``.
@@ -247,6 +253,7 @@ class Producer:
     def _fail(self, topic: str, error: KafkaError) -> None:
         self.n_failed += 1
         if not self._must_deliver:
+            self._has_timed_out |= error.code() == KafkaError._MSG_TIMED_OUT
             if self.n_failed % LOG_EVERY == 1:
                 log.warning("reply not delivered n=%d topic=%s reason=%s", self.n_failed, topic, error.str())
             return

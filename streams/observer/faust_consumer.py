@@ -24,9 +24,12 @@ MAX_BATCH = 500
 
 POLL_S = 1.0
 
-SEEK_S = 5.0
-"""How long one look at committed offsets and ends may take. Faust would give up after
-``broker_request_timeout``, which is longer, and read nothing from then on."""
+SEEK_SHARE = 0.8
+"""Share of ``broker_request_timeout`` that one look at committed offsets and ends may take. After the whole
+of it Faust would give up a recovery, and read nothing from then on."""
+
+SIGNAL_S = 1.0
+"""Time in which a recovery that waits for this consumer sees the signal to begin again."""
 
 Take = Callable[[Sequence[Message]], Awaitable[None]]
 """Takes messages in the order of their offsets. They are acknowledged later, in this order."""
@@ -55,17 +58,22 @@ class BatchConsumer(Consumer):
         return DaemonConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Go to where reading begins. While a leader is away, Faust is told to begin the whole step again.
+        """Go to where reading begins. If that takes too long, Faust begins its recovery again.
 
         The probe ends the process when no broker answers for too long.
+
+        Raises:
+            TimeoutError: Faust called this outside of a recovery. It logs the error and goes on.
         """
+        limit_s = SEEK_SHARE * self.app.conf.broker_request_timeout
         try:
-            async with asyncio.timeout(SEEK_S):
+            async with asyncio.timeout(limit_s):
                 await self._seek_to_committed()
         except TimeoutError:
-            log.warning("offsets could not be looked up, trying again waited_s=%g", SEEK_S)
+            log.warning("offsets could not be looked up, trying again waited_s=%g", limit_s)
             cast(TableManager, self.app.tables).recovery.signal_recovery_start.set()
-            await asyncio.Event().wait()  # until Faust drops this call, because of the signal
+            await asyncio.sleep(SIGNAL_S)  # a recovery is cancelled here
+            raise
 
     async def _seek_to_committed(self) -> None:
         """Go to the committed offsets; where one is beyond the end, to the beginning of what is left.

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import BrokerUnavailableError
-from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
+from streams.kafka import BEGINNING, Admin, Consumer, Ownership, Partition, Patience, Producer
 from streams.kafka import consumer as kafka_consumer
 from streams.kafka.records import Output
 from streams.kafka.stuck_clients import CHECK_INTERVAL_S, StuckClients
@@ -15,13 +15,13 @@ from tests.streams.brokers import eventually
 class Client:
     """A client that answers or does not."""
 
-    def __init__(self, answers):
-        self.answers, self.n_asked, self.is_closed = answers, 0, False
+    def __init__(self, answers, code=KafkaError._TRANSPORT):
+        self.answers, self.code, self.n_asked, self.is_closed = answers, code, 0, False
 
     def list_topics(self, topic, timeout):
         self.n_asked += 1
         if not self.answers:
-            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            raise KafkaException(KafkaError(self.code))
 
     def close(self):
         self.is_closed = True
@@ -49,6 +49,13 @@ def test_a_client_is_replaced_after_three_checks_without_an_answer_if_a_new_one_
     stuck = StuckClients(lambda: new, now=clock)
     assert looks(stuck, clock, Client(answers=False), 3) == [None, None, new]
     assert not new.is_closed
+
+
+def test_a_client_that_waits_for_an_answer_is_left_alone():
+    """A broker over whose quota it is, or that hangs, lets it wait."""
+    clock = Clock()
+    stuck = StuckClients(lambda: pytest.fail("created a client"), now=clock)
+    assert looks(stuck, clock, Client(answers=False, code=KafkaError._TIMED_OUT), 9) == [None] * 9
 
 
 def test_while_the_brokers_are_away_no_client_is_replaced():
@@ -131,6 +138,41 @@ def test_a_reader_goes_on_where_it_was(settings, log, monkeypatch):
     consumer.mark_applied()
     consumer.commit()
     assert consumer.committed([log]) == {log: 5}
+    consumer.close()
+
+
+def test_a_question_that_a_stuck_client_cannot_answer_goes_to_the_new_one(settings, log, monkeypatch):
+    consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest")
+    stuck = make_stuck(consumer, monkeypatch)
+    assert consumer.partition_counts()[log.topic] == 1
+    assert consumer.end_offsets([log]) == {log: 3}
+    eventually(lambda: stuck.is_closed)
+    consumer.close()
+
+
+def test_a_standby_with_a_stuck_client_becomes_the_owner(settings, log, monkeypatch):
+    owner = Ownership(settings, log.topic, settings.prefix + "owners", Patience(30))
+    eventually(owner.poll, 30)
+    monkeypatch.setattr("streams.kafka.stuck_clients.CHECK_INTERVAL_S", 0.0)
+    owner._client = stuck = Stuck(owner._client)
+    eventually(lambda: owner.poll() or owner._client is not stuck, 30)
+    eventually(lambda: owner._client is not stuck and owner.poll(), 30)
+    eventually(lambda: stuck.is_closed)
+    owner.close()
+
+
+def test_replies_go_on_after_their_client_got_stuck(settings, log, monkeypatch):
+    replies = Producer(settings, reply_timeout_s=0.5)
+    monkeypatch.setattr("streams.kafka.stuck_clients.CHECK_INTERVAL_S", 0.0)
+    replies._client = stuck = Stuck(replies._client)
+    replies.poll()
+    assert replies._client is stuck  # no reply has failed
+    replies._fail(log.topic, KafkaError(KafkaError._MSG_TIMED_OUT))
+    eventually(lambda: replies.poll() or replies._client is not stuck)
+    replies.send(Output(log.topic, b"k", b"after", 0))
+    replies.flush()
+    consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest")
+    eventually(lambda: consumer.end_offsets([log]) == {log: 4})
     consumer.close()
 
 

@@ -400,9 +400,9 @@ def test_a_partition_whose_committed_offset_is_beyond_its_end_is_read_from_its_b
     assert "beyond the end topic=t-served partition=1 committed=9 end=4" in caplog.text
 
 
-def test_a_look_at_offsets_that_takes_too_long_makes_faust_begin_again(monkeypatch):
-    """Faust gives up after a timeout of its own, and then never reads again."""
-    monkeypatch.setattr(faust_consumer, "SEEK_S", 0.01)
+def seek_without_answer(monkeypatch, work):
+    """Return what comes of a look at offsets that no broker answers."""
+    monkeypatch.setattr(faust_consumer, "SIGNAL_S", 0.05)
 
     class Thread:
         async def seek_to_committed(self):
@@ -415,17 +415,38 @@ def test_a_look_at_offsets_that_takes_too_long_makes_faust_begin_again(monkeypat
         def __init__(self, signal):
             self._thread, self.log = Thread(), SimpleNamespace(dev=lambda *found: None)
             self._read_offset, self._committed_offset = {}, {}
-            recovery = SimpleNamespace(signal_recovery_start=signal)
-            self.app = SimpleNamespace(tables=SimpleNamespace(recovery=recovery))
+            tables = SimpleNamespace(recovery=SimpleNamespace(signal_recovery_start=signal))
+            self.app = SimpleNamespace(tables=tables, conf=SimpleNamespace(broker_request_timeout=0.02))
 
-    async def work():
-        seeking = asyncio.ensure_future(Faust(signal := asyncio.Event()).perform_seek())
+    async def look():
+        signal = asyncio.Event()
+        return await work(Faust(signal), signal)
+
+    return asyncio.run(look())
+
+
+def test_a_look_at_offsets_that_takes_too_long_makes_faust_begin_its_recovery_again(monkeypatch):
+    """Faust gives up after a timeout of its own, and then never reads again."""
+
+    async def recover(consumer, signal):
+        seeking = asyncio.ensure_future(consumer.perform_seek())
         await asyncio.wait([seeking, asyncio.ensure_future(signal.wait())], return_when="FIRST_COMPLETED")
         is_done = seeking.done()
         seeking.cancel()
         return signal.is_set(), is_done
 
-    assert asyncio.run(work()) == (True, False)
+    assert seek_without_answer(monkeypatch, recover) == (True, False)
+
+
+def test_a_look_at_offsets_outside_of_a_recovery_ends_with_an_error(monkeypatch):
+    """Faust looks also where it reads messages, and nothing cancels that look."""
+
+    async def read(consumer, signal):
+        with pytest.raises(TimeoutError):
+            await consumer.perform_seek()
+        return signal.is_set()
+
+    assert seek_without_answer(monkeypatch, read)
 
 
 def test_partitions_that_were_added_end_the_observer_because_they_have_no_changelog(tmp_path):
