@@ -383,6 +383,7 @@ def test_a_partition_whose_committed_offset_is_beyond_its_end_is_read_from_its_b
         def __init__(self):
             self._thread, self.log = Thread(), SimpleNamespace(dev=lambda *found: None)
             self._read_offset, self._committed_offset = (defaultdict(lambda: None) for _ in range(2))
+            self.app = SimpleNamespace(conf=SimpleNamespace(broker_request_timeout=20.0))
 
         async def _add_gap(self, tp, first, last):
             raise AssertionError("nothing lies between")
