@@ -127,7 +127,7 @@ class Histories:
     def compact(self) -> None:
         """Take the memory of released pairs back once they are more than half of all.
 
-        Readers that hold the lock see the arrays from before or from after.
+        Readers see the arrays from before or from after: each takes ``pairs`` once.
         """
         pairs = self.pairs
         kept = np.flatnonzero(pairs.timestamps[: len(self)] != NEVER)
@@ -149,10 +149,11 @@ class Histories:
 
     def of(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the history of one own row: other rows and ratings, newest pair first."""
-        if row >= len(self.pairs.newest):
+        pairs = self.pairs
+        if row >= len(pairs.newest):
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        slots = slots_of(self.pairs, row)
-        return self.pairs.other[slots], self.pairs.ratings[slots]
+        slots = slots_of(pairs, row)
+        return pairs.other[slots], pairs.ratings[slots]
 
     def latest(self, row: int, n: int, other_ids: IdTable) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the n latest ratings of one own row, in any order: other rows and ratings.
@@ -165,14 +166,16 @@ class Histories:
             n: how many at most.
             other_ids: the ids of the other side.
         """
-        slots = self._latest_slots(row, n, other_ids)
-        return self.pairs.other[slots], self.pairs.ratings[slots]
+        pairs = self.pairs
+        slots = _latest_slots(pairs, row, n, other_ids)
+        return pairs.other[slots], pairs.ratings[slots]
 
     def latest_first(
         self, row: int, n: int, other_ids: IdTable
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
         """Return the same ratings as ``latest``, latest first: other rows, ratings and times in ms."""
-        slots, pairs = self._latest_slots(row, n, other_ids), self.pairs
+        pairs = self.pairs
+        slots = _latest_slots(pairs, row, n, other_ids)
         ids = [other_ids[other] for other in pairs.other[slots].tolist()]
         key = [
             (-time, zlib.crc32(id_.encode()), id_)
@@ -181,22 +184,11 @@ class Histories:
         slots = slots[sorted(range(len(slots)), key=key.__getitem__)]
         return pairs.other[slots], pairs.ratings[slots], pairs.timestamps[slots]
 
-    def _latest_slots(self, row: int, n: int, other_ids: IdTable) -> NDArray[np.int64]:
-        if row >= len(self.pairs.newest):
-            return np.empty(0, np.int64)
-        slots = slots_of(self.pairs, row)
-        if len(slots) > n:
-            times = self.pairs.timestamps[slots]
-            oldest = np.partition(times, -n)[-n]
-            later, tied = slots[times > oldest], slots[times == oldest].tolist()
-            tied.sort(key=lambda slot: zlib.crc32(other_ids[int(self.pairs.other[slot])].encode()))
-            slots = np.concatenate([later, np.array(tied[: n - len(later)], np.int64)])
-        return slots
-
     def n_live(self, rows: Ints) -> Ints:
         """Return the number of ratings of each own row, (n,), without withdrawn ones."""
-        found = self.pairs.n_live.take(rows, mode="clip")
-        found[rows >= len(self.pairs.n_live)] = 0
+        n_live = self.pairs.n_live
+        found = n_live.take(rows, mode="clip")
+        found[rows >= len(n_live)] = 0
         return found
 
     def live(self) -> NDArray[np.int64]:
@@ -206,9 +198,10 @@ class Histories:
 
     def forgotten_before(self, rows: Ints) -> NDArray[np.int64]:
         """Return the time in ms up to which the events of each own row are ignored, (n,)."""
+        forgotten_before = self.pairs.forgotten_before
         times = np.full(len(rows), NEVER, np.int64)
-        known = rows < len(self.pairs.forgotten_before)
-        times[known] = self.pairs.forgotten_before[rows[known]]
+        known = rows < len(forgotten_before)
+        times[known] = forgotten_before[rows[known]]
         return times
 
 
@@ -239,6 +232,19 @@ class History:
     def nbytes(self) -> int:
         """Memory of the histories of both sides, in bytes."""
         return self.user_histories.nbytes + self.item_histories.nbytes
+
+
+def _latest_slots(pairs: Pairs, row: int, n: int, other_ids: IdTable) -> NDArray[np.int64]:
+    if row >= len(pairs.newest):
+        return np.empty(0, np.int64)
+    slots = slots_of(pairs, row)
+    if len(slots) > n:
+        times = pairs.timestamps[slots]
+        oldest = np.partition(times, -n)[-n]
+        later, tied = slots[times > oldest], slots[times == oldest].tolist()
+        tied.sort(key=lambda slot: zlib.crc32(other_ids[int(pairs.other[slot])].encode()))
+        slots = np.concatenate([later, np.array(tied[: n - len(later)], np.int64)])
+    return slots
 
 
 def _slot_arrays() -> dict[str, GrowingArray]:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dch.data.ids import IdTable
 from dch.state import histories as module
 from dch.state.histories import MOVED_AT_LEAST, MOVED_PER_EVENT, Histories
 from dch.state.pairs import NEVER, put
@@ -93,6 +94,34 @@ def test_compacting_keeps_all_but_released_rows_and_later_events_fit_in(sampled,
     apply(histories, after)
     assert state(histories) == oracle(kept + after)
     assert n_live(histories)[:4] == [sum(own == row for own, _ in oracle(kept + after)) for row in range(4)]
+
+
+READERS = {
+    "of": lambda histories, ids: histories.of(0),
+    "latest": lambda histories, ids: histories.latest(0, 2, ids),
+    "latest_first": lambda histories, ids: histories.latest_first(0, 2, ids),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_reader_beside_compacting_sees_the_arrays_from_before_or_from_after(read, monkeypatch):
+    histories, ids = Histories(), IdTable(["a", "b", "c", "d"])
+    released = [(offset, 1, offset % 4, 5.0, 9) for offset in range(4)]
+    apply(histories, [*released, *((9 + other, 0, other, 1.0 + other, 1) for other in range(3))])
+    pairs = histories.pairs
+    pairs.ratings[:4], pairs.timestamps[:4], pairs.offsets[:4] = np.nan, NEVER, NEVER
+    before = [column.tolist() for column in read(histories, ids)]
+    original = module.slots_of
+
+    def compact_then(*arguments):
+        slots = original(*arguments)
+        histories.compact()
+        return slots
+
+    monkeypatch.setattr(module, "slots_of", compact_then)
+    assert [column.tolist() for column in read(histories, ids)] == before
+    assert histories.pairs is not pairs
+    assert len(histories) == 3
 
 
 def test_growing_keeps_every_pair():
