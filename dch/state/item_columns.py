@@ -29,6 +29,16 @@ class ItemCodes(NamedTuple):
     present: NDArray[np.bool_]  # (n,) whether the item has a code
 
 
+def chosen(codes: ItemCodes, others: ItemCodes, is_other: NDArray[np.bool_]) -> ItemCodes:
+    """Return, of two codes for each of n items, the other where ``is_other``, (n,), is set."""
+    return ItemCodes(
+        np.where(is_other[:, None], others.words, codes.words),
+        np.where(is_other[:, None], others.vectors, codes.vectors),
+        np.where(is_other, others.popularity, codes.popularity),
+        np.where(is_other, others.present, codes.present),
+    )
+
+
 def precedence_of(id_: str, popularity: int) -> int:
     """Return the number that orders items of equal distance and score: by popularity, then by id.
 

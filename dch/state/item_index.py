@@ -2,9 +2,10 @@
 
 It is the only place that holds served item codes, their popularity, and which items may be recommended.
 
-A search sees the items as they are at one moment, is never repeated, and holds up no writer. There are two
+A search sees the items as they are at one moment, is never repeated, and waits for no writer. There are two
 copies of all that changes (left-right): searches read one, and the writer changes the other, then has new
-searches read that one, and makes the same change to the first once the last search has left it.
+searches read that one, and makes the same change to the first once the last search has left it. So a writer
+waits for a search that lasts from one ``publish`` to the change after the next.
 """
 
 import threading
@@ -152,6 +153,16 @@ class ItemIndex:
         popularity = popularity_of(columns.precedence[rows])
         return ItemCodes(columns.words[rows], columns.vectors[rows], popularity, self.served.present[rows])
 
+    def no_codes(self, n: int) -> ItemCodes:
+        """Return the codes of n items without a code."""
+        words, vectors = self.served.columns.words, self.served.columns.vectors
+        return ItemCodes(
+            np.zeros((n, words.shape[1]), words.dtype),
+            np.zeros((n, vectors.shape[1]), vectors.dtype),
+            np.zeros(n, np.int32),
+            np.zeros(n, np.bool_),
+        )
+
     def put(self, rows: Rows, codes: ItemCodes, unavailable: Set[int] = frozenset()) -> None:
         """Serve these codes; a row whose code is not present loses the code it had.
 
@@ -165,10 +176,12 @@ class ItemIndex:
 
     def remove(self, rows: Rows) -> None:
         """Stop serving these rows."""
-        self.put(rows, self.codes(rows)._replace(present=np.zeros(len(rows), np.bool_)))
+        self.put(rows, self.no_codes(len(rows)))
 
     def change(self, rows: Rows, codes: ItemCodes, unavailable: Set[int] = frozenset()) -> None:
         """Do what ``put`` does, but serve it only after ``publish``."""
+        if not len(rows):
+            return
         self._catch_up()
         self._add_new_items()
         popularity = np.where(codes.present, codes.popularity, 0)
@@ -177,6 +190,11 @@ class ItemIndex:
             allowed[[row in unavailable for row in rows.tolist()]] = 0
         self._other.put(rows, codes, with_popularity(self._other.precedence[rows], popularity), allowed)
         self._changed.append(rows)
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something was changed and not published since."""
+        return bool(self._changed)
 
     def publish(self) -> None:
         """Have searches read what was changed, from the next one on. O(what was changed), mostly."""

@@ -19,7 +19,7 @@ from dch.models.neighbours import Rated
 from dch.models.towers import Ints
 from dch.search.scan import no_work
 from dch.state.changed_rows import ChangedRows
-from dch.state.encoder import Pause, go_on
+from dch.state.encoder import ROWS_PER_PART, Pause, go_on
 from dch.state.fold_in import fold_in_all
 from dch.state.histories import Events, History
 from dch.state.item_columns import ItemCodes, popularity_of
@@ -32,7 +32,7 @@ EVENTS_PER_LOCK = 256
 """Events folded in before the lock is released: about a millisecond, so that no reader waits longer."""
 
 ROWS_PER_LOCK = 256
-"""Codes made before the lock is released: also about a millisecond."""
+"""Feature records taken before the lock is released: also about a millisecond."""
 
 
 class State:
@@ -204,30 +204,58 @@ class State:
         Returns:
             Their rows, (n,) ascending.
         """
-        rows = self._changed_items.take(at_most)
-        parts = []
-        for start in range(0, len(rows), ROWS_PER_LOCK):
-            with self.lock:
-                self._reserve(0)
-                parts.append(self.snapshot.items.encode(rows[start : start + ROWS_PER_LOCK]))
-        if parts:
-            codes = ItemCodes(*map(np.concatenate, zip(*parts, strict=True)))
-            self.snapshot.item_index.put(rows, codes, self.history.unavailable)
+        rows, codes = self.encode_changed_items(at_most)
+        self.put_item_codes(rows, codes)
         return rows
 
+    def encode_changed_items(self, at_most: int | None = None) -> tuple[Ints, ItemCodes]:
+        """Encode the items that changed, as ``refresh_items`` does, but do not serve their codes.
+
+        No lock is needed: only this thread changes or reads what items are encoded from.
+
+        Returns:
+            Their rows, (n,) ascending, and a code for each.
+        """
+        self._reserve_locked(0)
+        rows = self._changed_items.take(at_most)
+        parts = [
+            self.snapshot.items.encode(part)
+            for part in np.split(rows, range(ROWS_PER_PART, len(rows), ROWS_PER_PART))
+        ]
+        return rows, ItemCodes(*map(np.concatenate, zip(*parts, strict=True)))
+
     def put_item_codes(self, rows: Ints, codes: ItemCodes, snapshot: Snapshot | None = None) -> None:
-        """Serve codes of items that another worker encoded.
+        """Serve codes of items, all from one moment on.
 
         Args:
             rows: (n,) distinct item rows.
             codes: one code per row; a row whose code is not present loses the code it had.
             snapshot: a snapshot from ``prepare``; None is the one in service.
         """
-        (snapshot or self.snapshot).item_index.put(rows, codes, self.history.unavailable)
+        self.change_item_codes(rows, codes, snapshot)
+        self.publish_item_codes(snapshot)
 
     def remove_item_codes(self, rows: Ints) -> None:
         """Stop serving the codes of these item rows, (n,)."""
-        self.snapshot.item_index.remove(rows)
+        self.change_item_codes(rows, None)
+        self.publish_item_codes()
+
+    def change_item_codes(
+        self, rows: Ints, codes: ItemCodes | None, snapshot: Snapshot | None = None
+    ) -> None:
+        """Do what ``put_item_codes`` does, but serve it only after ``publish_item_codes``.
+
+        One publication of many changes shows no state between them, and waits for searches once. Without
+        codes (None) the rows lose those that they had.
+        """
+        index = (snapshot or self.snapshot).item_index
+        index.change(rows, codes or index.no_codes(len(rows)), self.history.unavailable)
+
+    def publish_item_codes(self, snapshot: Snapshot | None = None) -> None:
+        """Have searches read what ``change_item_codes`` changed, if anything."""
+        index = (snapshot or self.snapshot).item_index
+        if index.has_changes:
+            index.publish()
 
     def set_user(self, user: str, features: Features | None, timestamp_ms: int = 0) -> list[str]:
         """Replace the features of a user; None forgets the user.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dch.models.codes import from_words
 from dch.models.model import Model
 from dch.state.item_code_store import ItemCodeStore
-from dch.state.item_columns import ItemCodes
+from dch.state.item_columns import ItemCodes, chosen
 from dch.state.snapshot import Snapshot
 from dch.state.state import State
 from streams import topics
@@ -67,7 +67,9 @@ class ItemCodeTable:
         self._forget_unknown()
 
     def update(self, records: CodeRecords, *, are_repeated: bool = False) -> None:
-        """Take codes read from the topic, and serve those of other workers. Unknown models are ignored.
+        """Take codes read from the topic, and serve those of other workers, all from one moment on.
+
+        Unknown models are ignored.
 
         Records that are read once more are said to be repeated. They count for the next model alone, which
         was unknown before: served codes would go through all that they once were.
@@ -80,6 +82,7 @@ class ItemCodeTable:
                 self._take_removal(shape, self._state.item_rows([id_ for id_, _ in codes]), are_repeated)
             else:
                 self._take_codes(shape, codes, are_repeated)
+        self._state.publish_item_codes()
 
     def _take_again(self, shape: Shape | None, found: list[tuple[str, ItemCode | None]]) -> None:
         """Take repeated records for the next model, which is not in service yet."""
@@ -97,12 +100,12 @@ class ItemCodeTable:
             self._note_replaced(shape, rows, [self._next])
 
     def _take_codes(self, shape: Shape, found: list[tuple[str, ItemCode | None]], are_repeated: bool) -> None:
-        """Take codes of a known model."""
+        """Take codes of a known model; ``update`` has searches read them."""
         rows, codes = self._newest_codes(found, are_repeated)
         self._note_replaced(shape, rows)
         self._store(shape).put(rows, columns_of(codes, shape))
         if shape == shape_of_model(self._state.model):
-            self._serve_published(rows[~self._is_owned(rows)])
+            self._change_to_published(rows[~self._is_owned(rows)])
 
     def _newest_codes(
         self, found: list[tuple[str, ItemCode | None]], are_repeated: bool
@@ -114,7 +117,10 @@ class ItemCodeTable:
         return self._state.item_rows(list(codes)), list(codes.values())
 
     def _take_removal(self, shape: Shape | None, rows: Rows, are_repeated: bool) -> None:
-        """Take records that replaced codes on the topic by none, or by those of an unknown model."""
+        """Take records that replaced codes on the topic by none, or by those of an unknown model.
+
+        ``update`` has searches read what is served now.
+        """
         is_newest = self._note_read(rows, are_repeated, is_code=shape is None)
         if shape is None:
             self._remove(rows[is_newest])
@@ -144,11 +150,16 @@ class ItemCodeTable:
         self._state.mark_items_changed(self._foreign.suspected())
 
     def refresh(self) -> list[Output]:
-        """Encode some of the items that changed; return records of owned codes that differ from the topic."""
-        rows = self._state.refresh_items(ITEMS_PER_REFRESH)
+        """Encode some of the items that changed; return records of owned codes that differ from the topic.
+
+        Items of other workers are encoded without their ratings, so the published code counts, if there is
+        one. No search may read the other: both are put at once.
+        """
+        rows, codes = self._state.encode_changed_items(ITEMS_PER_REFRESH)
         self._foreign.clear(rows)
         owned = self._is_owned(rows)
-        self._serve_published(rows[~owned])
+        published = self._store(shape_of_model(self._state.model)).codes(rows)
+        self._state.put_item_codes(rows, chosen(codes, published, published.present & ~owned))
         return self._changed_records(rows[owned])
 
     def changes(self, snapshot: Snapshot) -> Iterator[list[Output]]:
@@ -173,14 +184,16 @@ class ItemCodeTable:
             if shape == shape_of_model(snapshot.model)
         }
         rows = self._all_rows()
-        self._serve_published(rows[~self._is_owned(rows)], snapshot)
+        self._change_to_published(rows[~self._is_owned(rows)], snapshot)
+        self._state.publish_item_codes(snapshot)
 
     def serve_published_of(self, partitions: frozenset[int]) -> None:
         """Serve what the topic holds of items that this worker no longer owns.
 
         Codes of their new owner may have been read while they still counted as owned.
         """
-        self._serve_published(self._rows_of(partitions))
+        self._change_to_published(self._rows_of(partitions))
+        self._state.publish_item_codes()
 
     def items_of(self, partitions: frozenset[int]) -> list[str]:
         """Return the ids of the items that belong to these partitions."""
@@ -216,17 +229,17 @@ class ItemCodeTable:
     def _remove(self, rows: Rows) -> None:
         for store in self._published.values():
             store.remove(rows)
-        self._state.remove_item_codes(rows[~self._is_owned(rows)])
+        self._state.change_item_codes(rows[~self._is_owned(rows)], None)
 
-    def _serve_published(self, rows: Rows, snapshot: Snapshot | None = None) -> None:
-        """Copy the published codes of these rows into service, or into a prepared snapshot.
+    def _change_to_published(self, rows: Rows, snapshot: Snapshot | None = None) -> None:
+        """Change the codes of these rows, in service or in a prepared snapshot, to the published ones.
 
         Rows without a published code stay as they are.
         """
         published = self._published.get(shape_of_model((snapshot or self._state).model))
-        if published is not None and len(rows):
+        if published is not None:
             known = rows[published.has_code(rows)]
-            self._state.put_item_codes(known, published.codes(known), snapshot)
+            self._state.change_item_codes(known, published.codes(known), snapshot)
 
     def _changed_records(self, rows: Rows, snapshot: Snapshot | None = None) -> list[Output]:
         """Return records of the codes that differ from the topic, which from now on count as published."""

@@ -5,7 +5,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from random_models import random_model
+from random_models import random_model, random_neighbours
 
 import dch.answers as module
 from dch import Recommender
@@ -74,6 +74,61 @@ def test_only_a_second_change_during_a_search_waits_for_it():
     assert index.codes(rows).popularity.tolist() == changes[1].popularity.tolist()
 
 
+def test_items_are_removed_beside_a_search_although_others_were_met_meanwhile():
+    state = filled().state
+    index, row = state.snapshot.item_index, np.array([3], np.int32)
+    state.intern_items(["one more"])
+    writer = threading.Thread(target=index.remove, args=(row,))
+    with index.reading():
+        writer.start()
+        writer.join(20)
+        assert not writer.is_alive()  # a second publication would wait for the search
+    assert not index.has_code(row)[0]
+    assert index.has_code(row + 1)[0]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("step", ["list_of", "_hits"])
+def test_items_that_are_met_and_served_during_a_search_are_not_in_its_list(strategy, step, monkeypatch):
+    """The rows of fitted items, of which there is one copy, then name rows past the end of its columns."""
+    neighbours = random_neighbours(n_items=8, k=7)
+    recommender = Recommender(random_model(n_items=8, bits=64, neighbours=neighbours))
+    for item in range(5):
+        recommender.fold_in(f"u{item % 2}", f"i{item}", 3.0 + item % 3, 1)
+    state, before, met = recommender.state, hits(recommender, strategy), []
+    index, original = state.snapshot.item_index, getattr(module, step)
+    codes, fitted = index.codes(np.arange(3, dtype=np.int32)), state.model.item_ids.rows(["i5", "i6", "i7"])
+
+    def meet_then(*arguments):
+        if not met:
+            met.append(state.intern_items(["i5", "i6", "i7"]))
+            state.put_item_codes(met[0], codes)
+            assert index.rows_of_fitted[fitted].tolist() == met[0].tolist() == [5, 6, 7]
+        return original(*arguments)
+
+    monkeypatch.setattr(module, step, meet_then)
+    assert hits(recommender, strategy) == before
+    monkeypatch.undo()
+    assert len(met) == 1
+    assert {"i5", "i6", "i7"} <= {hit.item for hit in hits(recommender, strategy)}
+
+
+def test_items_are_encoded_without_the_lock_so_that_no_request_waits(monkeypatch):
+    recommender = filled()
+    state, is_locked = recommender.state, []
+    encoder = state.snapshot.items
+    original = encoder.encode
+
+    def encode(rows):
+        is_locked.append(state.lock.locked())
+        return original(rows)
+
+    monkeypatch.setattr(encoder, "encode", encode)
+    state.mark_items_changed(np.arange(5, dtype=np.int32))
+    assert state.refresh_items().tolist() == list(range(5))
+    assert is_locked == [False]
+
+
 def test_searches_beside_a_writer_find_codes_of_one_moment_and_are_made_once(monkeypatch):
     """The writer moves all items between two codes at once; a search never sees a mixture."""
     recommender = filled()
@@ -85,13 +140,14 @@ def test_searches_beside_a_writer_find_codes_of_one_moment_and_are_made_once(mon
     for variant in variants:
         index.put(rows, variant)
         lists.add(tuple(hits(recommender, "codes+rerank")))
-    stop, search = threading.Event(), module.candidates_of_each
+    n_writes, stop, search = [], threading.Event(), module.candidates_of_each
 
     def write():
         for at in count():
             if stop.is_set():
                 return
             index.put(rows, variants[at % 2])
+            n_writes.append(1)
 
     def counted(*arguments):
         n_searches.append(1)
@@ -102,9 +158,11 @@ def test_searches_beside_a_writer_find_codes_of_one_moment_and_are_made_once(mon
     writer.start()
     try:
         found = {tuple(hits(recommender, "codes+rerank")) for _ in range(300)}
+        n_writes_beside = len(n_writes)
     finally:
         stop.set()
         writer.join(20)
     assert len(lists) == 2
     assert found <= lists
+    assert n_writes_beside >= 2
     assert len(n_searches) == 300

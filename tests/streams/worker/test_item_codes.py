@@ -1,7 +1,9 @@
 """Owned item codes are published if they differ from the topic; those of other workers are served."""
 
 import dataclasses
+import threading
 import zlib
+from contextlib import contextmanager
 
 import msgspec
 import numpy as np
@@ -131,6 +133,50 @@ def test_features_of_another_workers_item_do_not_hide_its_code(recommender):
     recommender.state.set_item(THEIRS[0], {"title": "A title"})
     found.refresh()
     assert code_of(recommender, THEIRS[0]) == code_of(other, THEIRS[0])
+
+
+def test_no_search_sees_another_workers_item_by_its_features_alone_meanwhile(recommender):
+    """A record of features has it encoded here, without its ratings; the published code must stay served."""
+    other = Recommender(MODEL)
+    rate(other, ITEMS)
+    found, index = codes(recommender), recommender.state.snapshot.item_index
+    found.update(read(codes(other, owned=(0, 1)).refresh()))
+    right = served_code_of(recommender, index.served, THEIRS[0])
+    assert right is not None
+    recommender.state.set_item(THEIRS[0], {"title": "A title"})
+    with beside_a_search(index, found.refresh), index.reading() as served_now:
+        assert served_code_of(recommender, served_now, THEIRS[0]) == right
+
+
+def test_a_batch_of_the_topic_is_served_at_once(recommender):
+    other, following = Recommender(MODEL), random_model(generation=2, seed=2)
+    rate(other, ITEMS)
+    known = [one for one in read(codes(other, owned=(0, 1)).refresh()) if one[0] in THEIRS]
+    gone, index = (THEIRS[0], 1, None), recommender.state.snapshot.item_index
+    found = codes(recommender)
+    found.update(known[:1])
+    of_next = (THEIRS[1], 1, of_size(following, "33"))
+    records = [gone, *known, of_next, gone, *known[1:]]
+    with beside_a_search(index, lambda: found.update(records)), index.reading() as served_now:
+        listed = [served_code_of(recommender, served_now, item) is not None for item in THEIRS]
+    assert listed == [False, *(True for _ in THEIRS[1:])]
+
+
+def served_code_of(recommender, served_now, item):
+    row = recommender.state.history.item_ids.row(item)
+    return served_now.columns.words[row].tolist() if served_now.has_code(row) else None
+
+
+@contextmanager
+def beside_a_search(index, work):
+    """Do some work in a thread while a search is held, which it must not wait for; then the block."""
+    thread = threading.Thread(target=work)
+    with index.reading():
+        thread.start()
+        thread.join(60)
+        yield
+        assert not thread.is_alive(), "it published more than once"
+    thread.join(60)
 
 
 def test_an_item_that_loses_its_ratings_is_removed_from_the_topic_and_from_lists(recommender):
