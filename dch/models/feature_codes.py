@@ -34,11 +34,12 @@ class FeatureCodes(NamedTuple):
     def outputs(self, starts: NDArray[np.int64], tokens: Ints) -> Floats:
         """Return relaxed codes and ranking vectors by features alone, (n, bits + vector_size).
 
-        Sums are float32 and in a fixed order: the last row, the tokens, the pairs.
+        Sums are float32 and in a fixed order: the last row, the tokens, the pairs. The work of an item grows
+        with the square of the number of its tokens that occur in a pair, and is linear in all others.
 
         Args:
             starts: (n + 1,) item i has the tokens ``tokens[starts[i]:starts[i + 1]]``.
-            tokens: rows of ``Model.item_tokens``, ascending in each item.
+            tokens: (starts[n],) rows of ``Model.item_tokens``, ascending in each item.
         """
         return _outputs(self.pairs, self.table, starts, tokens)
 
@@ -49,14 +50,20 @@ NO_FEATURE_CODES = FeatureCodes(np.empty(0, np.int64), np.empty((0, 0), np.float
 @kernel
 def _outputs(pairs: NDArray[np.int64], table: Floats, starts: NDArray[np.int64], tokens: Ints) -> Floats:
     n_tokens = len(table) - len(pairs) - 1
+    is_paired = np.zeros(n_tokens, np.bool_)
+    for pair in pairs:
+        is_paired[pair >> 32] = True
+        is_paired[pair & 0xFFFFFFFF] = True
     outputs = np.empty((len(starts) - 1, table.shape[1]), np.float32)
     for i in range(len(outputs)):
+        of_item = tokens[starts[i] : starts[i + 1]]
         outputs[i] = table[-1]
-        for at in range(starts[i], starts[i + 1]):
-            outputs[i] += table[tokens[at]]
-        for at in range(starts[i], starts[i + 1]):
-            for other in range(at + 1, starts[i + 1]):
-                pair = (np.int64(tokens[at]) << 32) | np.int64(tokens[other])
+        for token in of_item:
+            outputs[i] += table[token]
+        paired = of_item[is_paired[of_item]]
+        for at in range(len(paired)):
+            for other in range(at + 1, len(paired)):
+                pair = (np.int64(paired[at]) << 32) | np.int64(paired[other])
                 row = np.searchsorted(pairs, pair)
                 if row < len(pairs) and pairs[row] == pair:
                     outputs[i] += table[n_tokens + row]

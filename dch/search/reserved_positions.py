@@ -110,7 +110,6 @@ def _replace_last(
             new[n_new] = best
             n_new += 1
     n_left = _remove_unmarked(n_new, n, rows, distances, scores, marked)
-    # These are fewer than n_new if the writer marked or allowed a row between the two searches.
     for at in range(n_left, n):
         best = new[at - n_left]
         rows[at], distances[at] = marked_rows[best], marked_distances[best]

@@ -32,6 +32,17 @@ def test_outputs_are_the_sums_of_the_rows_of_tokens_and_pairs_and_of_the_last_ro
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+def test_tokens_that_are_in_no_pair_take_no_time_together():
+    """All pairs of these would be 20,000 million look-ups: the test would take an hour."""
+    n_tokens = 200_000
+    table = np.ones((n_tokens + 2, 4), np.float32)
+    table[n_tokens] = 7  # the part of the only pair
+    pair = np.array([(3 << 32) | (n_tokens - 1)], np.int64)
+    tokens = np.arange(n_tokens, dtype=np.int32)
+    found = FeatureCodes(pair, table).outputs(np.array([0, n_tokens]), tokens)
+    assert found.tolist() == [[1 + n_tokens + 7] * 4]
+
+
 def test_a_table_of_another_shape_is_refused():
     with pytest.raises(
         CodeShapeError, match=r"shape \(7, 12\), but 4 item tokens, 3 pairs .* need \(8, 28\)"
