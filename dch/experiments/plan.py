@@ -21,15 +21,16 @@ from dch.experiments.atomic_files import digest_of, read_json, size_of, write_js
 from dch.experiments.job_store import JobStore
 from dch.models.model import Model
 
-LATER_SETTINGS = (
-    "neighbours",
-    "teacher_neighbours",
-    "vector_teacher_neighbours",
-    "relaxed_users",
-)
-"""Settings that fits of earlier versions did not have, and that are off without them.
+LATER_SETTINGS = {
+    "neighbours": None,
+    "teacher_neighbours": None,
+    "vector_teacher_neighbours": None,
+    "relaxed_users": False,
+}
+"""Settings that fits of earlier versions did not have, and the value with which a fit counts as theirs.
 
-Left to the fit, ``teacher_neighbours`` counts as off: that is what the fit chooses on ML-1M and Yelp.
+Left to the fit (None), ``teacher_neighbours`` is off on ML-1M and Yelp. On Amazon books it is on: results of
+versions without it do not hold there.
 """
 
 
@@ -125,13 +126,13 @@ class Plan:
 def _decisive(config: DchConfig) -> dict[str, object]:
     """Return the settings that an outcome depends on.
 
-    The number of threads changes only times and rounding. A fit without one of LATER_SETTINGS is that of
-    versions which did not have the setting, so their results stay valid.
+    The number of threads changes only times and rounding. LATER_SETTINGS count only where they differ from
+    what versions without them did, so the results of these stay valid. What is switched off by hand differs.
     """
     found = asdict(config)
     del found["threads"]
-    for name in LATER_SETTINGS:
-        if not found[name]:
+    for name, without in LATER_SETTINGS.items():
+        if found[name] == without:
             del found[name]
     return on_disk(found)
 

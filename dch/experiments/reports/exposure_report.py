@@ -25,7 +25,7 @@ NOTE = """The lists are for existing users, with 20 of all items, new items incl
 item comes from the given ratings, 80% of all or at most 5. Reserved is `new_item_share`, the minimum share
 of the positions of a list that new items get. Positions of new items is the share that they got. HIT and NDCG
 of new items cover the users with a relevant new item, and only new items count as relevant (EUNI-all);
-likewise for training items. Reference for these shares: {even}."""
+likewise for training items."""
 
 
 def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
@@ -41,9 +41,10 @@ def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
     if not rows:
         return []
     even = "; ".join(_even(name, by_data[name]) for name, of in curves.items() if of)
+    note = NOTE + (f" Reference for these shares: {even}." if even else "")
     columns = ("data set", "given", "strategy", "reserved", *COLUMNS.values())
     title = "Effect of positions reserved for new items"
-    table = Table("exposure", title, columns, rows, NOTE.format(even=even), percent=True)
+    table = Table("exposure", title, columns, rows, note, percent=True)
     return [table, *(_plot(name, of) for name, of in curves.items() if of)]
 
 

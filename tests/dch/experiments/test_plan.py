@@ -31,6 +31,15 @@ def test_a_model_is_fitted_once(plan):
     assert np.array_equal(first.user_tower.bag, again.user_tower.bag)
 
 
+@pytest.mark.parametrize("name", ["neighbours", "teacher_neighbours", "vector_teacher_neighbours"])
+def test_what_is_switched_off_by_hand_is_not_what_is_left_to_the_fit(plan, name):
+    config = replace(CONFIG, **{name: 0})
+    assert replace(plan, config=config).settings("tiny") != plan.settings("tiny")
+    assert replace(plan, config=config).settings("tiny", of_baseline=True) == plan.settings(
+        "tiny", of_baseline=True
+    )
+
+
 @pytest.mark.parametrize("broken", ["model.safetensors", "manifest.json"])
 def test_a_model_that_cannot_be_read_is_fitted_again(plan, broken):
     bag = _bag(plan)

@@ -27,5 +27,10 @@ def test_a_row_has_the_mean_and_deviation_over_seeds_for_one_reserved_share():
     assert (line.x, line.y) == ([0, 10], pytest.approx([15, 30]))
 
 
+def test_no_reference_is_announced_where_none_was_measured():
+    (table,) = exposure_pages({"yelp": {("exposure-few", 0): outcome(0.01, 0.02)}})
+    assert table.note.endswith("likewise for training items.")
+
+
 def test_there_are_no_pages_without_outcomes():
     assert exposure_pages({"ml-1m": {("codes", 0): {}}}) == []
