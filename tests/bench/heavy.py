@@ -2,7 +2,8 @@
 
     heavy.py ADDRESS TOPIC REPLY_TOPIC PER_SECOND N_ITEMS N_HISTORY
 
-Each has a history of so many items and asks for 1000. Nobody reads the replies.
+Each has a history of so many different items, all of them if there are fewer, and asks for 1000. Nobody reads
+the replies.
 """
 
 import json
@@ -18,8 +19,8 @@ K = 1000
 
 
 def main(address, topic, reply_topic, per_s, n_items, n_history):
-    """Send until SIGTERM, and print how many were sent a second."""
-    stopped = []
+    """Send until SIGTERM, and print how many a second the broker took."""
+    stopped, taken = [], []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     producer = Producer(
         {
@@ -29,7 +30,7 @@ def main(address, topic, reply_topic, per_s, n_items, n_history):
             "message.max.bytes": 2_000_000,
         }
     )
-    items = np.random.default_rng(7).integers(0, n_items, n_history).tolist()
+    items = np.random.default_rng(7).choice(n_items, min(n_history, n_items), replace=False).tolist()
     history = [{"item": f"i{item}", "rating": 4 + item % 2} for item in items]
     value = json.dumps({"history": history, "k": K}).encode()
     print("sending", flush=True)
@@ -40,12 +41,15 @@ def main(address, topic, reply_topic, per_s, n_items, n_history):
                 ("kafka_correlationId", os.urandom(16)),
                 ("kafka_replyTopic", reply_topic.encode()),
             ]
-            producer.produce(topic, value, headers=headers)
+            producer.produce(
+                topic, value, headers=headers, on_delivery=lambda error, _: taken.append(not error)
+            )
             n += 1
         producer.poll(0.01)
     producer.flush(30)
-    n_bytes = len(value)
-    print(f"{n / (time.monotonic() - started):.1f} heavy requests/s of {n_bytes:,} bytes meanwhile")
+    n_taken, n_bytes = sum(taken), len(value)
+    per_s = n_taken / (time.monotonic() - started)
+    print(f"{per_s:.1f} heavy requests/s of {n_bytes:,} bytes meanwhile, {n - n_taken} more were not taken")
 
 
 if __name__ == "__main__":

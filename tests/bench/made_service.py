@@ -166,6 +166,7 @@ def beside(program, world, *options):
     try:
         assert process.stdout.readline()
         yield
+        assert process.poll() is None, f"{program} ended before what was measured beside it: {process.poll()}"
     finally:
         process.terminate()
         print("  " + process.communicate(timeout=30)[0].strip())

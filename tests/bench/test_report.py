@@ -116,6 +116,16 @@ def test_a_goal_that_is_missed_is_said_to_be(files):
     assert "| 1.7 to 2.3 | 1.00 | <= 1.0 | yes |" in goals
 
 
+def test_a_goal_is_compared_with_the_figure_that_is_shown(files):
+    lines = measured("aaa1111")
+    for line in lines:
+        if line["case"] == cases.STOPPED:
+            line["median_ms"] = 5.004
+    write(files, lines)
+    report.main()
+    assert "| > 15 s | 5.00 s | <= 5 s | yes |" in (files / "costs.md").read_text()
+
+
 @pytest.mark.prove
 @pytest.mark.parametrize(
     ("program", "measure"), [("bench_search.py", "served"), ("bench_neighbours.py", "lists")]
