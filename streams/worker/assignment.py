@@ -60,7 +60,7 @@ class Assignment:
         """Whether the owned partitions are those of the present generation of the group."""
 
     def update(self, consumer: Consumer, partitions: list[Partition]) -> tuple[Starts, frozenset[int]]:
-        """Replace the owned partitions by these.
+        """Replace the owned partitions by these. All lookups come first: if one fails, nothing has changed.
 
         Returns:
             The offset to read each partition from: the beginning, or the present position if it was owned
@@ -68,6 +68,7 @@ class Assignment:
 
         Raises:
             TopicError: the partitions of the three topics differ, or there are more than at the start.
+            BrokerUnavailableError, BrokerRefusedError, StoppedError: a lookup failed.
         """
         self._require_expected(partitions)
         owned = _numbers(partitions, self.topics)
@@ -77,6 +78,7 @@ class Assignment:
         to_read = [*new, *self._owned_by_another(partitions, committed)]
         behind = frozenset(one.partition for one in to_read)
         beginnings, ends = consumer.beginning_offsets(new), consumer.end_offsets(to_read)
+        group_ends = self._ask_group_ends(consumer) if behind else self._group_ends
         positions = {one: beginnings.get(one, self._positions.get(one, 0)) for one in partitions}
         for one, offset in committed.items():
             self._committed[one.topic][one.partition] = offset
@@ -85,8 +87,7 @@ class Assignment:
             progress.expect(positions, goals)
         self.owned, self._positions, self._is_lost, self.is_settled = owned, positions, False, True
         self._waiting, self._items_waiting = (self._waiting & owned) | behind, self._items_waiting & owned
-        if behind:
-            self._note_group_ends(consumer)
+        self._group_ends = group_ends
         REBALANCES.inc()
         log.info("partitions assigned owned=%s gained=%s lost=%s", *map(sorted, (owned, gained, lost)))
         return {one: BEGINNING if one.partition in gained else positions[one] for one in partitions}, lost
@@ -155,7 +156,7 @@ class Assignment:
             return
         if self._waiting:
             self._expect_ends(consumer, waiting, (self.ratings, self.users))
-            self._note_group_ends(consumer, ATTEMPT_S)
+            self._group_ends = self._ask_group_ends(consumer, ATTEMPT_S)
             self._waiting, self._items_waiting = frozenset(), self._items_waiting | waiting
         else:
             self._expect_ends(consumer, waiting, (self.item_ratings,))
@@ -167,10 +168,10 @@ class Assignment:
         behind = [one for one, end in self._group_ends.items() if committed[one] < end]
         return any(committed[one] < end for one, end in consumer.end_offsets(behind, ATTEMPT_S).items())
 
-    def _note_group_ends(self, consumer: Consumer, limit_s: float = math.inf) -> None:
+    def _ask_group_ends(self, consumer: Consumer, limit_s: float = math.inf) -> dict[Partition, int]:
         names = (self.ratings, self.users)
         everything = [Partition(name, number) for name in names for number in self._numbers]
-        self._group_ends = consumer.end_offsets(everything, limit_s)
+        return consumer.end_offsets(everything, limit_s)
 
     def _expect_ends(self, consumer: Consumer, numbers: frozenset[int], names: Sequence[str]) -> None:
         partitions = [Partition(name, number) for name in names for number in numbers]

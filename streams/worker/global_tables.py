@@ -3,12 +3,7 @@
 The global tables are the compacted topics that every worker reads in full: `models`, `items` and
 `item-codes`. `models` is read first, because nothing can be served without a model. Every worker reads all
 three from the beginning at each start. Their committed offsets only show which bad records were written to
-the dead letters before.
-
-The worker that owns a partition writes the dead letters of its bad records, and then commits. A partition may
-get another owner at any moment. So every worker keeps the bad records of all partitions until they are
-committed, and an owner commits a partition only after the dead letters of all bad records before that offset.
-If there are too many to keep, an owner reads its partitions again from the first one that was left out.
+the dead letters before; see `kept_letters`.
 """
 
 import logging
@@ -20,7 +15,6 @@ from streams import topics
 from streams.errors import BadRecord
 from streams.kafka import BEGINNING, Consumer, Partition, Producer
 from streams.kafka.added_partitions import AddedPartitions
-from streams.kafka.dead_letters import without_value
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
@@ -31,14 +25,14 @@ from streams.messages.item_codes import UNREADABLE
 from streams.settings import WorkerSettings
 from streams.worker.context import FetchedModel, TableBatch, WorkerContext
 from streams.worker.counters import count_events
+from streams.worker.kept_letters import KeptLetters, partition_of
 from streams.worker.model_fetcher import ModelFetcher
 
 log = logging.getLogger("streams.worker")
 
 POLL_S = 0.2
 COMMIT_INTERVAL_S = 1.0
-MAX_KEPT_BYTES = 64 << 20
-"""Values of bad records that are kept until they are committed. Dead letters of further ones have none."""
+"""Time between two commits; the dead letters of the owned partitions are written just before."""
 
 
 def run_global_tables(context: WorkerContext) -> None:
@@ -53,17 +47,12 @@ def run_global_tables(context: WorkerContext) -> None:
         producer.close()
 
 
-MAX_KEPT_RECORDS = 20_000
-"""Bad records of `items` and `item-codes` that are kept. An owner reads further ones once more."""
-
-
 class GlobalTables:
     """Reads `models`, `items` and `item-codes`. Only the tables thread uses it."""
 
     def __init__(self, context: WorkerContext, consumer: Consumer, producer: Producer) -> None:
         settings = context.settings
         self._context, self._consumer = context, consumer
-        self._outbox = Outbox(settings, producer, group=context.group)
         self._models = Partition(settings.topic(topics.MODELS.name), 0)
         self._items, self._codes = (settings.topic(topic.name) for topic in (topics.ITEMS, topics.ITEM_CODES))
         self._partitions = [
@@ -77,13 +66,10 @@ class GlobalTables:
         self._read_before: dict[Partition, int] = {}  # of records read again: their bad ones are known
         self._to_end = ReplayProgress()
         self._newest: dict[str, tuple[int, int, FeatureRecord]] = {}  # by item: timestamp, offset, record
-        self._bad: list[tuple[Record, BadRecord]] = []  # not known to be committed
-        self._bad_bytes = 0
-        self._kept_to: dict[Partition, int] = {}  # all bad records before this offset were kept
-        self._left_out: dict[Partition, int] = {}  # the first bad record that was not kept
-        self._again_to: dict[Partition, int] = {}  # where reading those again ends
+        self._starts: dict[Partition, int] = {}  # where reading began, or was begun again, last
         self._committed_at = 0.0
-        self._committed = consumer.committed_within([self._models, *self._partitions])
+        outbox = Outbox(settings, producer, group=context.group)
+        self._letters = KeptLetters(consumer, outbox, self._models, self._partitions)
 
     def run(self) -> None:
         """Find the first model, then read all three topics until stopped."""
@@ -93,7 +79,7 @@ class GlobalTables:
             return
         self._enqueue(first)
         self._read_from(
-            {self._models: self._consumer.position(self._models)} | dict.fromkeys(self._partitions, BEGINNING)
+            {self._models: self._place(self._models)} | dict.fromkeys(self._partitions, BEGINNING)
         )
         while not self._context.stop.is_set():
             self.process(self._poll())
@@ -129,7 +115,7 @@ class GlobalTables:
                 else:
                     self._decode_code(record, batch)
             except BadRecord as reason:
-                self._keep_bad(record, reason)
+                self._letters.keep(record, reason)
         return batch
 
     def _decode_code(self, record: Record, batch: TableBatch) -> None:
@@ -167,13 +153,19 @@ class GlobalTables:
 
     def _read_again(self, starts: Mapping[Partition, int]) -> None:
         """Read these partitions again from these offsets, and go on with the others."""
-        places = {one: self._consumer.position(one) for one in (self._models, *self._partitions)}
+        places = {one: self._place(one) for one in (self._models, *self._partitions)}
         for one in starts:
-            self._read_before[one] = max(places[one] or 0, self._read_before.get(one, 0))
-        self._read_from({one: starts.get(one, BEGINNING if at is None else at) for one, at in places.items()})
+            self._read_before[one] = max(places[one], self._read_before.get(one, 0))
+        self._read_from(places | starts)
 
-    def _read_from(self, starts: dict[Partition, int | None]) -> None:
+    def _place(self, partition: Partition) -> int:
+        """Return the next offset to read: where reading began last, if nothing was read since."""
+        at = self._consumer.position(partition)
+        return self._starts.get(partition, BEGINNING) if at is None else at
+
+    def _read_from(self, starts: dict[Partition, int]) -> None:
         self._to_end.begin(self._consumer, starts)
+        self._starts = starts
 
     def _poll(self) -> list[Record]:
         self._added.refuse()
@@ -201,7 +193,7 @@ class GlobalTables:
         try:
             self._fetcher.read(record)
         except BadRecord as reason:
-            self._keep_bad(record, reason)
+            self._letters.keep(record, reason)
 
     def _newest_of(self, record: Record) -> list[tuple[FeatureRecord, int]]:
         """Return the feature records to apply for a record of `items`, each with its time.
@@ -225,66 +217,18 @@ class GlobalTables:
                 continue
         return None
 
-    def _keep_bad(self, record: Record, reason: BadRecord) -> None:
-        place = _partition_of(record)
-        if record.offset < self._kept_to.get(place, 0) or self._is_committed(record):
-            return
-        if len(self._bad) >= MAX_KEPT_RECORDS and place != self._models:
-            self._left_out.setdefault(place, record.offset)
-        if place in self._left_out:
-            return
-        self._kept_to[place] = record.offset + 1
-        reason.__traceback__ = reason.__context__ = None  # they would keep the decoded values alive
-        if self._bad_bytes > MAX_KEPT_BYTES:
-            record = without_value(record)
-        self._bad_bytes += len(record.value or b"")
-        self._bad.append((record, reason))
-
     def _commit_when_due(self) -> None:
         """Write the dead letters of the owned partitions and commit these, about once a second."""
         if time.monotonic() - self._committed_at < COMMIT_INTERVAL_S:
             return
         self._committed_at = time.monotonic()
         owned = self._context.owned  # once: a partition gained meanwhile is committed next time
-        self._send_dead_letters(owned)
-        if owned:
-            self._consumer.commit(skip=[one for one in self._committed if not self._may_commit(one, owned)])
-            self._read_left_out(owned)
-
-    def _may_commit(self, partition: Partition, owned: frozenset[int]) -> bool:
-        """Return whether all bad records read of a partition are owned and have their dead letters."""
-        is_read = (self._consumer.position(partition) or 0) >= self._again_to.get(partition, 0)
-        return partition.partition in owned and partition not in self._left_out and is_read
-
-    def _read_left_out(self, owned: frozenset[int]) -> None:
-        """Read owned partitions again from the first bad record that could not be kept."""
-        starts = {one: first for one, first in self._left_out.items() if one.partition in owned}
-        if not starts or len(self._bad) >= MAX_KEPT_RECORDS:
-            return
-        for one in starts:
-            self._again_to[one] = max(self._consumer.position(one) or 0, self._again_to.get(one, 0))
-            del self._left_out[one]
-        log.warning("reading records again, because too many were bad partitions=%s", sorted(starts))
-        self._read_again(starts)
-
-    def _send_dead_letters(self, owned: frozenset[int]) -> None:
-        """Write the dead letters of the owned partitions; forget the bad records that are committed."""
-        if not self._bad:
-            return
-        self._committed |= self._consumer.committed({_partition_of(record) for record, _ in self._bad})
-        bad = [(record, reason) for record, reason in self._bad if not self._is_committed(record)]
-        for record, reason in bad:
-            if record.partition in owned:
-                self._outbox.dead_letter(record, reason)
-        self._outbox.flush()
-        self._bad = [(record, reason) for record, reason in bad if record.partition not in owned]
-        self._bad_bytes = sum(len(record.value or b"") for record, _ in self._bad)
+        if starts := self._letters.commit(owned):
+            log.warning("reading records again, because too many were bad partitions=%s", sorted(starts))
+            self._read_again(starts)
 
     def _is_repeated(self, record: Record) -> bool:
-        return record.offset < self._read_before.get(_partition_of(record), 0)
-
-    def _is_committed(self, record: Record) -> bool:
-        return record.offset < self._committed[_partition_of(record)]
+        return record.offset < self._read_before.get(partition_of(record), 0)
 
 
 def waiting_text(settings: WorkerSettings) -> str:
@@ -296,7 +240,3 @@ def waiting_text(settings: WorkerSettings) -> str:
 
 def _n_readable(batch: TableBatch) -> int:
     return sum(code is not UNREADABLE for _, _, code in [*batch.repeated_codes, *batch.codes])
-
-
-def _partition_of(record: Record) -> Partition:
-    return Partition(record.topic, record.partition)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from streams.errors import TopicError
+from streams.errors import BrokerUnavailableError, TopicError
 from streams.kafka import BEGINNING, Partition
 from streams.kafka.records import Record
 from streams.settings import WorkerSettings
@@ -181,6 +181,49 @@ def test_partitions_that_stay_ours_after_a_rebalance_are_read_on_from_their_posi
     assert lost == {1}
     assert assignment.owned == {0, 2}
     assert assignment.caught_up() == {0, 2}
+
+
+class Failing(Log):
+    """A consumer of which one lookup fails, once."""
+
+    def __init__(self, n_before, **found):
+        super().__init__(**found)
+        self.n_before = n_before
+
+    def count(self):
+        self.n_before -= 1
+        if self.n_before == -1:
+            raise BrokerUnavailableError("no broker answered for 30 s")
+
+    def committed(self, partitions, limit_s=math.inf):
+        self.count()
+        return super().committed(partitions, limit_s)
+
+    def end_offsets(self, partitions, limit_s=math.inf):
+        self.count()
+        return super().end_offsets(partitions, limit_s)
+
+    def beginning_offsets(self, partitions):
+        self.count()
+        return super().beginning_offsets(partitions)
+
+
+def updated(n_before, *, fails):
+    """Return what an update says that loses partition 0 and gains 2, tried again if its lookup n fails."""
+    assignment = Assignment(SETTINGS)
+    assignment.update(Log(), partitions(0, 1))
+    log = Failing(n_before, committed={Partition("ratings", 2): 3}, ends={Partition("ratings", 2): 5})
+    if fails:
+        with pytest.raises(BrokerUnavailableError):
+            assignment.update(log, partitions(1, 2))
+    found = assignment.update(log, partitions(1, 2))
+    assert log.n_before < -1 or not fails
+    return found, assignment.owned, assignment.replaying(), assignment.caught_up()
+
+
+@pytest.mark.parametrize("n_before", range(4))
+def test_an_update_of_which_a_lookup_fails_has_changed_nothing(n_before):
+    assert updated(n_before, fails=True) == updated(math.inf, fails=False)
 
 
 def test_partitions_that_were_added_while_the_worker_runs_are_refused_as_at_its_start():

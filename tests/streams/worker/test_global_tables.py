@@ -81,7 +81,7 @@ def test_a_code_that_cannot_be_read_is_known_to_have_replaced_the_one_before_it(
     tables = GlobalTables(WorkerContext(WorkerSettings(partitions=4), threading.Event()), Log(), None)
     good, bad = code_record(HOME, 0, encode_item_code(CODE)), code_record(HOME, 1, b"no JSON")
     assert tables.decode([good, bad]).codes == [("i1", HOME, CODE), ("i1", HOME, UNREADABLE)]
-    assert [record for record, _ in tables._bad] == [bad]
+    assert [record for record, _ in tables._letters.kept()] == [bad]
 
 
 def test_a_code_or_tombstone_in_another_partition_than_that_of_its_item_is_a_dead_letter_and_ignored():
@@ -90,10 +90,10 @@ def test_a_code_or_tombstone_in_another_partition_than_that_of_its_item_is_a_dea
     values = (encode_item_code(CODE), None, b"no JSON")
     batch = tables.decode([code_record(AWAY, at, value) for at, value in enumerate(values)])
     assert batch.codes == []
-    assert {str(reason) for _, reason in tables._bad} == {
+    assert {str(reason) for _, reason in tables._letters.kept()} == {
         f"key: found in partition {AWAY}, but the item belongs to partition {HOME}"
     }
-    assert len(tables._bad) == 3
+    assert len(tables._letters.kept()) == 3
 
 
 class ReadBefore(Log):

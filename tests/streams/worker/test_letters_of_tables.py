@@ -10,7 +10,7 @@ from streams.kafka import Partition
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.settings import WorkerSettings
-from streams.worker import global_tables
+from streams.worker import global_tables, kept_letters
 from streams.worker.context import WorkerContext
 from streams.worker.global_tables import GlobalTables
 
@@ -30,7 +30,7 @@ class Client:
     """A consumer and a producer of one worker, which commit and write to the group."""
 
     def __init__(self, group):
-        self.group, self.read, self.applied, self.unsent = group, {}, {}, []
+        self.group, self.starts, self.read, self.applied, self.unsent = group, {}, {}, {}, []
 
     def committed(self, partitions):
         return {one: self.group.committed.get(one, 0) for one in partitions}
@@ -38,11 +38,14 @@ class Client:
     committed_within = committed
 
     def assign(self, starts):
-        """Read from other offsets; what was applied stays, as in the consumer, until more is read."""
-        self.read = {one: max(offset, 0) for one, offset in starts.items()}
+        """Read from other offsets; positions are unknown, and what was applied stays, until more is read."""
+        self.starts, self.read = {one: max(offset, 0) for one, offset in starts.items()}, {}
 
     def position(self, partition):
         return self.read.get(partition)
+
+    def next_offset(self, partition):
+        return self.read.get(partition, self.starts.get(partition, 0))
 
     def beginning_offsets(self, partitions):
         return dict.fromkeys(partitions, 0)
@@ -66,21 +69,21 @@ class Client:
 
 
 class Worker:
-    """The tables thread of one worker, without its loop."""
+    """The tables thread of one worker, without its loop; it reads the last partitions first if told to."""
 
-    def __init__(self, group):
+    def __init__(self, group, *, is_reversed=False):
+        self.is_reversed = is_reversed
         self.context = WorkerContext(SETTINGS, threading.Event())
         self.client = Client(group)
         self.tables = GlobalTables(self.context, self.client, self.client)
 
     def read_up_to(self, log, end):
-        for one, records in log.items():
-            start = self.client.read.get(one, 0)
-            if start < end:
-                self.tables.process(records[start:end])
-                while not self.context.table_queue.empty():
-                    self.context.table_queue.get()
-                self.client.read[one] = min(end, len(records))
+        for one in reversed(log) if self.is_reversed else log:
+            start = self.client.next_offset(one)
+            self.tables.process(log[one][start:end])
+            while not self.context.table_queue.empty():
+                self.context.table_queue.get()
+            self.client.read[one] = max(start, min(end, len(log[one])))
         self.client.mark_applied()
 
     def commit(self):
@@ -158,7 +161,7 @@ def test_a_restarted_worker_writes_no_letter_again():
 
 
 def test_values_of_bad_records_without_an_owner_are_kept_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr(global_tables, "MAX_KEPT_BYTES", len(BAD))
+    monkeypatch.setattr(kept_letters, "MAX_KEPT_BYTES", len(BAD))
     group, log = Group(), log_of(6)
     worker = Worker(group)
     worker.read_up_to(log, 6)
@@ -173,18 +176,57 @@ def test_values_of_bad_records_without_an_owner_are_kept_up_to_a_limit(monkeypat
 
 
 def test_few_bad_records_without_an_owner_are_kept_and_the_others_are_read_again(monkeypatch):
-    monkeypatch.setattr(global_tables, "MAX_KEPT_RECORDS", 3)
+    monkeypatch.setattr(kept_letters, "MAX_KEPT_RECORDS", 3)
     group, log = Group(), log_of(40)
     worker = Worker(group)
     n_kept = []
     for owned in [frozenset(), *[frozenset({0, 1})] * 40]:
         worker.context.owned = owned
         worker.read_up_to(log, 40)
-        n_kept.append(len([one for one, _ in worker.tables._bad if one.topic != "models"]))
+        n_kept.append(len([one for one, _ in worker.tables._letters.kept() if one.topic != "models"]))
         worker.commit()
     assert max(n_kept) == 3
     assert sorted(lettered(group)) == sorted(bad_of(log))
     assert group.committed == dict.fromkeys(log, 40)
+
+
+def test_workers_that_are_full_of_the_bad_records_of_each_other_do_not_wait_for_each_other(monkeypatch):
+    monkeypatch.setattr(kept_letters, "MAX_KEPT_RECORDS", 2)
+    group, log = Group(), log_of(8)
+    first, last = Worker(group, is_reversed=True), Worker(group)  # each reads what the other owns first
+    first.context.owned, last.context.owned = frozenset({0}), frozenset({1})
+    for _ in range(len(bad_of(log))):
+        for worker in (first, last):
+            worker.read_up_to(log, 8)
+            worker.commit()
+    assert sorted(lettered(group)) == sorted(bad_of(log))
+    assert group.committed == dict.fromkeys(log, 8)
+
+
+def test_bad_records_that_were_dropped_are_written_by_the_worker_if_it_becomes_their_owner(monkeypatch):
+    monkeypatch.setattr(kept_letters, "MAX_KEPT_RECORDS", 2)
+    group, log = Group(), log_of(8)
+    worker = Worker(group, is_reversed=True)
+    for owned in (frozenset({0}), frozenset({0, 1})):
+        worker.context.owned = owned
+        for _ in range(len(bad_of(log))):
+            worker.read_up_to(log, 8)
+            worker.commit()
+        assert sorted(lettered(group)) == sorted(found for found in bad_of(log) if found[1] in owned)
+
+
+def test_nothing_is_committed_by_what_was_applied_before_a_partition_is_read_again(monkeypatch):
+    monkeypatch.setattr(kept_letters, "MAX_KEPT_RECORDS", 2)
+    group, log = Group(), log_of(8)
+    worker = Worker(group)
+    worker.context.owned = frozenset({0})
+    worker.read_up_to(log, 8)
+    worker.commit()  # it begins again with partition 0, and reads nothing yet
+    worker.context.owned = frozenset({0, 1})
+    for _ in range(3):
+        worker.commit()
+    committed = {found for found in bad_of(log) if found[2] < group.committed.get(Partition(*found[:2]), 0)}
+    assert committed <= set(lettered(group))
 
 
 N = 8
@@ -199,18 +241,18 @@ steps = st.lists(
 )
 
 
-@pytest.mark.parametrize("limit", [2, global_tables.MAX_KEPT_RECORDS])
+@pytest.mark.parametrize("limit", [2, kept_letters.MAX_KEPT_RECORDS])
 @given(steps)
 def test_no_offset_is_committed_past_a_bad_record_without_its_letter(limit, script):
     """Also where few bad records can be kept: then they are read again by their owner."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(global_tables, "MAX_KEPT_RECORDS", limit)
+        patch.setattr(kept_letters, "MAX_KEPT_RECORDS", limit)
         check_letters(script)
 
 
 def check_letters(script):
     group, log = Group(), log_of(N)
-    workers = [Worker(group), Worker(group)]
+    workers = [Worker(group), Worker(group, is_reversed=True)]
     owner_of = {0: 0, 1: 0}
 
     def share():
@@ -226,7 +268,7 @@ def check_letters(script):
         elif step == "own":
             owner_of[at] = what
         else:
-            workers[at] = Worker(group)
+            workers[at] = Worker(group, is_reversed=at == 1)
         share()
         written = set(lettered(group))
         committed = {
