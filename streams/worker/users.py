@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dch.models.growing_array import GrowingArray
 from dch.state.state import State
@@ -41,7 +40,6 @@ class UserProcessor:
         self._outbox = outbox
         self._held: dict[int, list[Record]] = {}
         self._newest_ms = GrowingArray(np.int64)  # time of the newest record, by user row; 0 for none
-        self._n_rows = 0
 
     @property
     def held_partitions(self) -> set[int]:
@@ -59,7 +57,7 @@ class UserProcessor:
     def release(self, users: Sequence[str]) -> None:
         """Forget the times of users whom another worker serves from now on."""
         rows = self._state.user_rows(users)
-        self._times(rows)[rows[rows >= 0]] = 0
+        self._newest_ms.first(int(rows.max(initial=-1)) + 1)[rows[rows >= 0]] = 0
 
     def apply(self, records: Sequence[Record]) -> None:
         """Apply records, or hold back those that must wait for a replay."""
@@ -95,8 +93,8 @@ class UserProcessor:
 
     def _update(self, found: FeatureRecord, record: Record, *, is_live: bool) -> None:
         """Apply a record of an owned user; of one that comes late, only the tombstone."""
-        rows = self._state.user_rows([found.id])
-        newest_ms = int(self._times(rows)[rows[0]]) if rows[0] >= 0 else 0
+        row = self._row(found.id)
+        newest_ms = int(self._newest_ms.first(row + 1)[row]) if row >= 0 else 0
         if record.timestamp_ms < newest_ms:
             newest = FeatureRecord(found.id, self._state.features_of_user(found.id))
             if found.features is None:
@@ -106,8 +104,8 @@ class UserProcessor:
                 self._outbox.send(self._once_more(newest, newest_ms, record))
             return
         self._set(found, record.timestamp_ms, is_live=is_live)
-        rows = self._state.user_rows([found.id])
-        self._times(rows)[rows] = record.timestamp_ms
+        row = row if row >= 0 else self._row(found.id)
+        self._newest_ms.first(row + 1)[row] = record.timestamp_ms
 
     def _set(self, found: FeatureRecord, timestamp_ms: int, *, is_live: bool) -> None:
         items = self._state.set_user(found.id, found.features, timestamp_ms)
@@ -133,10 +131,8 @@ class UserProcessor:
             ),
         )
 
-    def _times(self, rows: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Return the times of the newest records, by row, up to the last one of these rows."""
-        self._n_rows = max(self._n_rows, int(rows.max(initial=-1)) + 1)
-        return self._newest_ms.first(self._n_rows)
+    def _row(self, user: str) -> int:
+        return int(self._state.user_rows([user])[0])
 
 
 def withdrawal(settings: WorkerSettings, user: str, item: str, timestamp_ms: int) -> Output:
