@@ -166,7 +166,10 @@ class Trainer:
             self._count_again()
 
     def _count_again(self) -> None:
-        """Count the ratings of a fit towards the next one: its model was not published, nor found too bad."""
+        """Count the ratings of a fit towards the next one: it was ended, or the brokers took no pointer.
+
+        A fit that was rejected, or failed otherwise, waits for as many new ratings again.
+        """
         self._unseen.restart(counted_from(self._source.in_service))
 
     def _is_due(self) -> bool:
