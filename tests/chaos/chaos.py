@@ -6,8 +6,8 @@
 Two workers, a trainer and an observer run on an Apache Kafka of three brokers. While ratings and mutated
 records are published, workers are killed, brokers are killed and restarted in turn, the artifact store
 cannot be read when a new model is published, and consumers are held to a quota. In the end the codes of all
-items and of a sample of users have to equal the library's own fold of the topics, bit for bit. The tables
-are in Markdown.
+items and of a sample of users have to equal the library's own fold of the topics, bit for bit, and the
+observer has to have committed all of `served`. The tables are in Markdown.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from random_models import random_model  # noqa: E402
 from streams import topics  # noqa: E402
 from streams.client import RecommendClient  # noqa: E402
 from streams.errors import BadRecord, StreamError  # noqa: E402
-from streams.kafka import Producer  # noqa: E402
+from streams.kafka import Consumer, Partition, Producer  # noqa: E402
 from streams.kafka.records import Output, Record  # noqa: E402
 from streams.messages import (  # noqa: E402
     RatingEvent,
@@ -108,7 +108,7 @@ class Chaos:
         self.failures: list[str] = []
         self.logs: dict[str, Log] = {}
         self.n_allowed: float = math.inf  # ratings that may be published now
-        self.n_published = self.n_items = self.n_users = self.n_different_users = 0
+        self.n_published = self.n_items = self.n_users = self.n_different_users = self.n_observed = 0
         self.replies: Counter[str] = Counter()
 
     def run(self) -> int:
@@ -381,12 +381,24 @@ class Chaos:
         client.close()
         self.compare_letters()
         self.count_repeated()
+        self.await_observer()
         for kind in ("incomplete", "empty"):
             if self.replies[kind]:
                 self.failures.append(f"{self.replies[kind]} replies were {kind}")
         for role in self.roles:
             if (code := role.end()) != 0:
                 self.failures.append(f"{role.name} stopped with {code}")
+
+    def await_observer(self) -> None:
+        """Wait until the observer has committed all of `served`: one that hangs would end like any other."""
+        watcher = Consumer(self.settings, group=self.settings.group_of("observer"), start="earliest")
+        places = [Partition(self.world.topic("served"), at) for at in range(self.settings.partitions)]
+        self.wait(
+            "the observer has committed all of `served`",
+            lambda: watcher.committed(places) == watcher.end_offsets(places),
+        )
+        self.n_observed = sum(watcher.committed(places).values())
+        watcher.close()
 
     def compare_letters(self) -> None:
         """Each bad record gets a dead letter, those of the global tables about once a second."""
@@ -440,6 +452,7 @@ class Chaos:
             ("dead letters repeated", letters.total() - len(letters)),
             ("replies from complete state", self.replies["complete"]),
             ("replies from incomplete state, or empty", self.replies["incomplete"] + self.replies["empty"]),
+            ("records of `served` committed by the observer", self.n_observed),
             ("failures", len(self.failures)),
         ):
             print(f"| {what} | {count:,} |")
