@@ -60,7 +60,8 @@ MAX_LONG_WAITING = 8
 """Long requests that wait while newer short ones are answered. With more, the oldest are answered first."""
 
 COMMIT_INTERVAL_S = 5.0
-"""A request that comes during a commit waits for it, some milliseconds, as brokers replicate commits."""
+"""Time between two commits. They are rare, because a request that comes during one waits for it: some
+milliseconds, as brokers replicate commits."""
 
 
 def run_requests(context: WorkerContext) -> None:
@@ -162,8 +163,9 @@ class Requests:
         """Read these partitions from now on, from the committed offset.
 
         A group without any commit is new: it begins at the end. In an older group, no request was answered of
-        a partition without a commit: it is read from the beginning. So is one of which the committed offset
-        was deleted by retention: otherwise the requests that are kept would be skipped.
+        a partition without a commit: it is read from the beginning. So is one of which retention has deleted
+        the next request: there the consumer begins at the first that is kept. Of a partition that has lost
+        its last requests, those to come are read, from the end.
 
         The end offset is looked up here, before the worker reports ready. If the consumer looked it up later,
         a request sent in between would be skipped.
@@ -173,17 +175,13 @@ class Requests:
         partitions = [Partition(self._topic, number) for number in sorted(numbers)]
         gained = [one for one in partitions if one not in self._starts]
         everything = [Partition(self._topic, number) for number in range(self._settings.partitions)]
-        committed, ends = self._consumer.committed_within(everything), self._consumer.end_offsets(gained)
+        committed, ends = self._consumer.committed_within(everything), self._consumer.end_offsets(partitions)
         is_new = all(offset < 0 for offset in committed.values())
         first = ends if is_new else dict.fromkeys(gained, BEGINNING)
         known = {one: self._consumer.position(one) or start for one, start in self._starts.items()}
         known |= self._put_off
-        kept_from = self._consumer.beginning_offsets(partitions)
-        starts = {
-            one: known[one] if one in known else committed[one] if committed[one] >= 0 else first[one]
-            for one in partitions
-        }
-        self._starts = {one: BEGINNING if at < kept_from[one] else at for one, at in starts.items()}
+        starts = {one: committed[one] if committed[one] >= 0 else first[one] for one in gained}
+        self._starts = starts | {one: min(known[one], ends[one]) for one in partitions if one in known}
         self._put_off = {}
         self._consumer.assign(self._starts)
         self._context.serving = numbers

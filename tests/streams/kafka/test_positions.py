@@ -2,6 +2,7 @@
 
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.kafka import BEGINNING, Admin, Consumer, Partition, Producer
 from streams.kafka.records import Output
@@ -86,6 +87,20 @@ def test_an_end_counts_from_the_assignment_on(settings, topic, consumer):
     consumer.poll(0)  # the client may still know its position from before
     assert consumer.position(place) in (None, 2)
     assert len(read(consumer, lambda: consumer.is_at_end(place))) <= 1
+
+
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
+@pytest.mark.broker
+@pytest.mark.real_broker
+def test_where_retention_has_deleted_the_next_records_the_first_kept_one_is_read(settings, topic, consumer):
+    place = Partition(topic, 0)
+    send(settings, topic, 5)
+    client = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    for deleted in client.delete_records([TopicPartition(topic, 0, 3)]).values():
+        assert deleted.result().low_watermark == 3
+    consumer.assign({place: 1})
+    found = read(consumer, lambda: consumer.position(place) == 5)
+    assert [record.offset for record in found] == [3, 4]
 
 
 def test_only_applied_records_are_committed_even_when_a_member_is_closed(settings, topic):

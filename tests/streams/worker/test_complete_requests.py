@@ -37,9 +37,6 @@ class Consumer:
     def end_offsets(self, partitions):
         return {one: len(self.log[one]) + 1 for one in partitions}
 
-    def beginning_offsets(self, partitions):
-        return dict.fromkeys(partitions, 0)
-
     def position(self, partition):
         return self.next.get(partition)
 
@@ -234,12 +231,9 @@ def test_requests_for_items_do_not_depend_on_users(monkeypatch):
 class Offsets(Consumer):
     """A consumer of empty partitions with given ends and committed offsets."""
 
-    def __init__(self, ends, committed, beginnings=()):
+    def __init__(self, ends, committed):
         super().__init__({Partition("requests", number): [] for number in ends})
-        self.ends, self.of_group, self.beginnings = ends, committed, dict(beginnings)
-
-    def beginning_offsets(self, partitions):
-        return {one: self.beginnings.get(one.partition, 0) for one in partitions}
+        self.ends, self.of_group = ends, committed
 
     def committed(self, partitions):
         return {one: self.of_group.get(one.partition, -1) for one in partitions}
@@ -270,17 +264,12 @@ def test_the_beginning_counts_as_committed_once_an_empty_partition_was_read():
     assert starts(consumer, {0}) == {0: 0}
 
 
-def test_requests_that_are_kept_are_read_though_retention_has_deleted_the_committed_offset():
-    consumer = Offsets({0: 9, 1: 9}, {0: 3, 1: 5}, beginnings={0: 4, 1: 5})
-    assert starts(consumer, {0, 1}) == {0: BEGINNING, 1: 5}
-
-
-def test_a_request_that_was_put_off_and_deleted_meanwhile_does_not_skip_those_behind_it(monkeypatch):
-    world = World(monkeypatch, {0: [request(0, at) for at in (1, 2)]})
-    world.consumer.beginning_offsets = lambda partitions: dict.fromkeys(partitions, 2)
-    assigned = []
-    world.consumer.assign = lambda starts: assigned.append(starts) or Consumer.assign(world.consumer, {})
-    world.requests._put_off = {Partition("requests", 0): 1}
-    world.requests._starts = {Partition("requests", 0): 1}
-    world.requests._read(frozenset({0}))
-    assert assigned == [{Partition("requests", 0): BEGINNING}]
+@pytest.mark.parametrize("put_off", [{}, {Partition("requests", 0): 6}])
+def test_of_a_partition_that_has_lost_its_last_requests_those_to_come_are_read(put_off):
+    consumer = Offsets({0: 7, 1: 7}, {0: 7, 1: 6})
+    requests = Requests(WorkerContext(SETTINGS, threading.Event()), consumer, Replies(), Replies())
+    requests._read(frozenset({0}))
+    consumer.ends[0] = consumer.of_group[0] = 4
+    requests._put_off = dict(put_off)
+    requests._read(frozenset({0, 1}))
+    assert consumer.next == {Partition("requests", 0): 4, Partition("requests", 1): 6}
