@@ -9,7 +9,7 @@ the dead letters before; see `kept_letters`.
 import logging
 import queue
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from streams import topics
 from streams.errors import BadRecord
@@ -151,7 +151,7 @@ class GlobalTables:
         self._has_missed_codes = False
         self._read_again({one: BEGINNING for one in self._partitions if one.topic == self._codes})
 
-    def _read_again(self, starts: Mapping[Partition, int]) -> None:
+    def _read_again(self, starts: dict[Partition, int]) -> None:
         """Read these partitions again from these offsets, and go on with the others."""
         places = {one: self._place(one) for one in (self._models, *self._partitions)}
         for one in starts:
