@@ -26,6 +26,7 @@ from cases import (
     SERVED,
     STOPPED,
     TRIAL,
+    TRIAL_WITH_NEIGHBOURS,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "costs.md"
@@ -126,7 +127,7 @@ GOALS = (
         ">= 60,000/s",
     ),
     Goal(
-        "one list as served, 1,000,000 items, Faiss's bare top 20 = 1",
+        "one list as served, without neighbours, 1,000,000 items, Faiss's bare top 20 = 1",
         SEARCH,
         "1.7 to 2.3",
         ratio(SERVED, FAISS, MILLION, 1.0),
@@ -162,13 +163,26 @@ GOALS = (
         "<= 5 s",
     ),
     Goal(
-        "prequential trial with its rating, 1,000,000 items",
+        "prequential trial with its rating, without neighbours, 1,000,000 items",
         SEARCH,
         "3.28 ms",
         at_most(TRIAL, MILLION, digits=3),
         "",
     ),
-    Goal("list of 10 chosen items, 1,000,000 items", SEARCH, "20 ms", at_most(CHOSEN, MILLION), ""),
+    Goal(
+        "the same with neighbours, which are the default",
+        LISTS,
+        "-",
+        at_most(TRIAL_WITH_NEIGHBOURS, MILLION, digits=3),
+        "",
+    ),
+    Goal(
+        "list of 10 chosen items, without neighbours, 1,000,000 items",
+        SEARCH,
+        "20 ms",
+        at_most(CHOSEN, MILLION),
+        "",
+    ),
     Goal("list of popular items, 1,000,000 items", SEARCH, "5.9 ms", at_most(POPULAR, MILLION), ""),
     Goal("encode one row", SEARCH, "8.4 us", at_most(ENCODE, MILLION, unit="us", factor=1000), ""),
     Goal(
