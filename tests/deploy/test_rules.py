@@ -31,12 +31,20 @@ def latency(metric, per_minute_below, per_minute_above, bound, labels=W):
     }
 
 
-def requests(n_ok, n_errors):
-    return {
-        f'dch_request_duration_seconds_count{{{W},outcome="ok"}}': f"0+{n_ok}x120",
-        f'dch_request_duration_seconds_count{{{W},outcome="error"}}': f"0+{n_errors}x120",
-        f"dch_requests_expired_total{{{W}}}": "0x120",
+def requests(ok, **n_of_others):
+    """Series of so many requests a minute by outcome."""
+    of_outcome = {
+        f'dch_request_duration_seconds_count{{{W},outcome="{outcome}"}}': f"0+{n}x120"
+        for outcome, n in {"ok": ok, **n_of_others}.items()
     }
+    return of_outcome | {f"dch_requests_expired_total{{{W}}}": "0x120"}
+
+
+def latencies(n_fast, n_slow, n_fast_forwarded, n_slow_forwarded):
+    """Series of so many requests a minute that were answered here, and of those that were sent on."""
+    return latency(REQUEST, n_fast, n_slow, 0.25, f'{W},outcome="ok"') | latency(
+        REQUEST, n_fast_forwarded, n_slow_forwarded, 0.25, f'{W},outcome="forwarded"'
+    )
 
 
 def hits(n_hits, n_popular, n_trials):
@@ -106,7 +114,12 @@ CASES = [
     ("HitRateDropped", 120, hits(5, 10, 50), hits(0, 1, 2)),  # too few trials say nothing
     ("FreshnessSlow", 60, latency(VISIBLE, 90, 10, 5), latency(VISIBLE, 100, 0, 5)),
     ("RequestsSlow", 60, latency(REQUEST, 90, 10, 0.25), latency(REQUEST, 100, 0, 0.1)),
-    ("RequestsFailing", 60, requests(90, 10), requests(100, 1)),
+    # A request that was sent on counts where it is answered, and there alone.
+    ("RequestsSlow", 60, latencies(90, 10, 9000, 0), latencies(100, 0, 0, 50)),
+    ("RequestsFailing", 60, requests(90, error=10), requests(100, error=1)),
+    ("RequestsFailing", 60, requests(90, refused=10), requests(100, refused=1)),
+    ("RequestsFailing", 60, requests(94, error=3, refused=3), requests(97, error=2, refused=2)),
+    ("RequestsFailing", 60, requests(90, error=10, forwarded=900), requests(100, error=1, forwarded=900)),
     ("LagGrowing", 60, lag("0x60", "0+100x60"), lag("0x60", "6000-100x60")),
     ("PartitionStuck", 60, lag("0x20 0+60x60", "5x90"), lag("0+1x60", "5x60")),
     ("DeadLettersGrowing", 30, dead_letters("0x20 1x20"), dead_letters("7x40")),

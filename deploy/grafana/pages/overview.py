@@ -40,7 +40,7 @@ OVERVIEW = Dashboard(
                 stat(
                     "Requests failed",
                     "percentunit",
-                    "Error replies and expired requests; see Serving.",
+                    "Error replies, refused requests and expired ones; see Serving.",
                     "job:dch_requests_failed:ratio_rate5m{<prefix>}",
                     warn_at=0.01,
                     alarm_at=0.05,

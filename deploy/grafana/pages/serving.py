@@ -19,7 +19,8 @@ SERVING = Dashboard(
                         (
                             "{{strategy}} p99",
                             "histogram_quantile(0.99, sum by (strategy, le) "
-                            "(rate(dch_request_duration_seconds_bucket{<all>}[$__rate_interval])))",
+                            "(rate(dch_request_duration_seconds_bucket{<all>,outcome!='forwarded'}"
+                            "[$__rate_interval])))",
                         ),
                         ("all p50", "job:dch_request_duration_seconds:p50_rate5m{<prefix>,job='worker'}"),
                     ),
@@ -29,9 +30,9 @@ SERVING = Dashboard(
                 Panel(
                     "Requests by outcome",
                     "reqps",
-                    "ok: a list. error: an error reply, which says what to do. forwarded: sent "
-                    "on to the owner of the "
-                    "user. expired: dropped after its deadline.",
+                    "ok: a list. error: an error reply, which says what to do. refused: an error reply to "
+                    "a request above a limit. forwarded: sent on to the owner of the user, which counts it "
+                    "again. expired: dropped after its deadline.",
                     (
                         (
                             "{{outcome}}",
@@ -44,7 +45,7 @@ SERVING = Dashboard(
                 Panel(
                     "Failed requests",
                     "percentunit",
-                    "Error replies and expired requests, over all.",
+                    "Error replies, refused requests and expired ones, over all that were not forwarded.",
                     (("failed", "job:dch_requests_failed:ratio_rate5m{<prefix>}"),),
                     warn_at=0.01,
                     alarm_at=0.05,
