@@ -178,7 +178,14 @@ def test_grafana_asks_prometheus_at_its_port():
     (file,) = (DEPLOY / "grafana" / "provisioning" / "datasources").glob("*.yml")
     url = yaml.safe_load(file.read_text())["datasources"][0]["url"]
     assert url == "http://prometheus:9090"
-    assert "9090:9090" in SERVICES["prometheus"]["ports"]
+    assert "127.0.0.1:9090:9090" in SERVICES["prometheus"]["ports"]
+
+
+def test_ports_are_published_to_this_machine_alone():
+    """Grafana has its default password, and neither Kafka nor Prometheus asks for one."""
+    ports = [port for one in SERVICES.values() for port in one.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 @pytest.mark.prove

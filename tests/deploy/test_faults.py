@@ -38,7 +38,11 @@ HEAD = """# Fault by fault: alert, and seconds to fire
 
 Written by `tests/deploy/test_faults.py` on real processes, with the rules of `deploy/prometheus` and all
 their durations divided by {factor}. The seconds are those from the fault until the alert fired, on a busy
-machine. Consumers were slow by a quota of the broker; the store was replaced by a file.
+machine. The rules that are deployed wait longer: each for at least its `for`, which is 1 to 15 minutes.
+Consumers were slow by a quota of the broker; the store was replaced by a file.
+
+The last column has what fired at the moment when the alert did, no later. It leaves out what had fired before
+the fault, and HitRateDropped: that compares lists of made-up items with a week that was filled in.
 
 | fault | alert | seconds to fire | alerts that fired besides |
 |---|---|---:|---|

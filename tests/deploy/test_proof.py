@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.expressions import queries
-from tests.deploy.live_run import PARTITIONS, live_run, write_page
+from tests.deploy.live_run import FIRST_RATINGS, PARTITIONS, live_run, write_page
 from tests.deploy.prometheus_tools import ROOT, tool
 from tests.streams.brokers import eventually, own_cluster
 
@@ -27,8 +27,10 @@ ROLES = ("worker-1", "worker-2", "trainer", "observer")
 HEAD = """# Every panel and rule on a real run
 
 Written by `tests/deploy/test_proof.py`, with Prometheus {version} and {broker}: two workers, a trainer, an
-observer, and the sample stream with new users, new items, bad records and a refit, {seconds:.0f} s in all.
-The week before was filled in. Topics have {partitions} partitions.
+observer, and the sample stream with new users, new items, bad records and refits, {seconds:.0f} s in all.
+The week before was filled in with a constant, which is all that "our lists, week" shows. "Rating to list"
+begins with the first {first:,} ratings, which were published before the workers started and count as live.
+Topics have {partitions} partitions.
 
 ## What a scrape costs
 
@@ -40,7 +42,8 @@ cores that everything shared.
 {scrapes}
 ## Queries
 
-Samples are those of a range query over the run, with a step of 2 s.
+{queries} queries. Samples are those of a range query over the run, with a step of 2 s. `.*` stands for
+the variables prefix, job and instance of the dashboards, and `20s` for Grafana's `$__rate_interval`.
 
 | panel or rule | query | series | samples |
 |---|---|---|---|
@@ -105,6 +108,8 @@ def write(folder, run):
         broker="Apache Kafka",
         seconds=now - run.started_at,
         partitions=PARTITIONS,
+        first=FIRST_RATINGS,
+        queries=len(lines),
         scrapes="".join(scrape_line(run, name, now) for name in ROLES),
     )
     write_page(folder / "monitoring-proof.md", lines, head)
