@@ -6,7 +6,7 @@ few events at a time, so neither waits long.
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +32,7 @@ EVENTS_PER_LOCK = 256
 """Events folded in before the lock is released: about a millisecond, so that no reader waits longer."""
 
 ROWS_PER_LOCK = 256
-"""Feature records taken before the lock is released: also about a millisecond."""
+"""Feature records taken, or rows released, before the lock is: also about a millisecond."""
 
 
 class State:
@@ -309,22 +309,22 @@ class State:
 
     def release_users(self, users: Sequence[str]) -> None:
         """Drop everything known of users whom another worker serves from now on."""
-        with self.lock:
-            self._reserve(0)
-            rows = known_rows(self.history.user_ids.rows(users))
-            self._users().release_ratings(rows)
-            self._users().release_features(rows)
+        for rows in _parts(known_rows(self.history.user_ids.rows(users))):
+            with self.lock:
+                self._reserve(0)
+                self._users().release_ratings(rows)
+                self._users().release_features(rows)
         self.history.user_histories.compact()
 
     def release_items(self, items: Sequence[str]) -> None:
         """Drop the ratings of items that another worker encodes from now on; codes and features stay."""
-        with self.lock:
-            self._reserve(0)
-            rows = self.item_rows(items)
-            forgotten_before = self.history.item_histories.pairs.forgotten_before
-            kept = forgotten_before[rows]
-            self._items().release_ratings(rows)
-            forgotten_before[rows] = kept
+        for rows in _parts(self.item_rows(items)):
+            with self.lock:
+                self._reserve(0)
+                forgotten_before = self.history.item_histories.pairs.forgotten_before
+                kept = forgotten_before[rows]
+                self._items().release_ratings(rows)
+                forgotten_before[rows] = kept
         self.history.item_histories.compact()
 
     def known_users(self) -> Sequence[str]:
@@ -421,3 +421,8 @@ def known_rows(rows: Ints) -> Ints:
     """Return the rows without UNKNOWN."""
     known: Ints = rows[rows != UNKNOWN]
     return known
+
+
+def _parts(rows: Ints) -> Iterator[Ints]:
+    """Cut rows into parts of which each is done while the lock is held."""
+    return (rows[start : start + ROWS_PER_LOCK] for start in range(0, len(rows), ROWS_PER_LOCK))

@@ -11,8 +11,10 @@ from dch.queries import query_user
 from dch.search import CANDIDATES
 from dch.search.list_rank import OUTSIDE
 from dch.search.scan import BLOCK
+from dch.state import state as state_module
 from dch.state.item_columns import ItemCodes
 from dch.state.prequential import NOT_TRIED, rank_trials
+from dch.state.side_data import SideData
 
 N_ITEMS = 30
 EVENT = st.tuples(st.integers(0, 7), st.integers(0, N_ITEMS + 1), st.sampled_from([1.0, 4.0, 5.0]))
@@ -125,3 +127,33 @@ def test_trials_compare_no_code_under_the_lock_and_copy_no_more_of_a_larger_cata
         assert ranks.codes[0] == OUTSIDE
         assert 0 < state.trial_work.compared[0] <= 2 * BLOCK
     assert copied[2_000] == copied[200_000]
+
+
+def test_no_batch_and_no_release_holds_the_lock_for_more_than_a_part_of_its_rows(monkeypatch):
+    """Readers wait for a part, not for a batch of thousands or for all users of a partition."""
+    state, sizes = Recommender(random_model(n_items=20)).state, []
+    state.lock = LockThatKnows()
+
+    def watch(module, name, size_of):
+        found = getattr(module, name)
+
+        def watched(*arguments):
+            assert state.lock.is_held
+            sizes.append((name, size_of(arguments)))
+            return found(*arguments)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(state_module, "fold_in_all", lambda arguments: len(arguments[2]))
+    watch(SideData, "release_ratings", lambda arguments: len(arguments[1]))
+    users, items = [f"u{n}" for n in range(2000)], [f"i{n}" for n in range(2000)]
+    events = state.events(users, items, [5.0] * 2000, range(2000))
+    state.fold_in_users(events)
+    state.fold_in_items(events)
+    state.release_users(users)
+    state.release_items(items)
+    for name in ("fold_in_all", "release_ratings"):
+        found = [size for kind, size in sizes if kind == name]
+        assert max(found) <= 256
+        assert sum(found) == 2 * 2000
+    assert len(state.history.user_histories) == len(state.history.item_histories) == 0

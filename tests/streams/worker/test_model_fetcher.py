@@ -307,9 +307,9 @@ def test_codes_that_came_before_their_model_are_read_again_once_it_is_loaded(giv
     assert log.starts is None
     tables.process([record_of(second)])
     assert log.starts == {models: 2, items: 7, codes: BEGINNING}
-    assert len(tables._bad) == 1
+    assert len(tables._letters.kept()) == 1
     tables.process([bad, early, Record("item-codes", 0, 9, b"i1", b"{", T)])
-    assert len(tables._bad) == 2, "a bad record that is read again has its dead letter already"
+    assert len(tables._letters.kept()) == 2, "a bad record that is read again has its dead letter already"
     third = given.upload(3)
     log.starts = None
     tables.process([record_of(third)])
@@ -333,4 +333,4 @@ def test_codes_that_are_read_together_with_a_model_count_as_read_for_the_first_t
     batch = list(given.context.table_queue.queue)[-1]
     assert batch.codes == [("i1", 0, code), ("i1", 0, UNREADABLE)]
     assert batch.repeated_codes == []
-    assert [record for record, _ in tables._bad] == [bad]
+    assert [record for record, _ in tables._letters.kept()] == [bad]

@@ -2,7 +2,7 @@
 
 from random_models import random_model
 
-from dch import Recommender, answers
+from dch import Recommender, lists
 from streams.messages import ErrorReply, RecommendRequest
 from streams.worker.replies import replies_to, reply_to
 
@@ -38,7 +38,7 @@ def test_requests_answered_together_share_one_search(monkeypatch):
         queries.append(len(searched))
         return nearest_of_each(words, searched, *arguments, **options)
 
-    nearest_of_each = answers.nearest_of_each
-    monkeypatch.setattr(answers, "nearest_of_each", spy)
+    nearest_of_each = lists.nearest_of_each
+    monkeypatch.setattr(lists, "nearest_of_each", spy)
     replies_to(filled(), REQUESTS, 0.0)
     assert queries == [3]  # all but the error, the chosen items and the popular list
