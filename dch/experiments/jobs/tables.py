@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from dch.config import Objective
 from dch.errors import ConfigError
+from dch.evaluation.fit_and_serve import default_fit, timed_fit
+from dch.experiments.baselines.rating_matrix import join
 from dch.experiments.job import Job, Outcome
 from dch.experiments.jobs.table_methods import BITS, METHODS, settings_of
 from dch.experiments.jobs.table_protocol import by_case, measure_tables, new_ratings
@@ -14,6 +16,9 @@ from dch.models.model import Model
 
 DATA = ("ml-1m", "amazon-books", "yelp")
 """The data sets of the published tables."""
+
+CEILING = "ceiling-ranking"
+"""Name of the fit on all ratings in the names of its jobs."""
 
 OBJECTIVES: tuple[Objective, ...] = ("ranking", "rating")
 
@@ -27,6 +32,7 @@ def jobs(plan: Plan) -> list[Job]:
             found += [_baseline_job(plan, name, seed, key) for key in METHODS]
             for objective in OBJECTIVES:
                 found += [_dch1_job(plan, name, seed, objective), _dch2_job(plan, name, seed, objective)]
+            found.append(_ceiling_job(plan, name, seed))
     return found
 
 
@@ -94,6 +100,20 @@ def _dch2_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
         } | _sizes(model)
 
     return Job(f"tables/{name}/dch-2-{objective}/{seed}", run)
+
+
+def _ceiling_job(plan: Plan, name: str, seed: int) -> Job:
+    """The ceiling of DCH-2: a fit from scratch that has the new ratings, too."""
+
+    def run() -> Outcome:
+        split = plan.split(name, seed)
+        config = replace(plan.config, bits=BITS, seed=seed)
+        every = join(split.holdout.train, new_ratings(split))
+        model, fit_s = timed_fit(default_fit, every, config, progress=False)
+        measured = measure_tables(model, split, n_threads=plan.config.threads)
+        return {"cases": by_case(measured), "fit_seconds": fit_s} | _sizes(model)
+
+    return Job(f"tables/{name}/{CEILING}/{seed}", run)
 
 
 def _sizes(model: Model) -> dict[str, int]:

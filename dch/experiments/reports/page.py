@@ -1,6 +1,6 @@
 """Pages of an experiment as plain values: tables and plots, and the averages over seeds that they show."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple
@@ -45,6 +45,9 @@ class Table:
 
     best: Literal["", "row", "group"] = ""
     """Where the highest float is bold: in each row, or in each column of rows with the same first cell."""
+
+    not_compared: Collection[str] = ()
+    """Second cells of the rows of a group that are never bold."""
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def best_cells(table: Table) -> set[Position]:
             table, [[(at, column) for column in _columns(table)] for at in range(len(table.rows))]
         )
     if table.best == "group":
-        groups = groupby(range(len(table.rows)), key=lambda at: table.rows[at][0])
-        rows = [list(group) for _, group in groups]
+        compared = [at for at, row in enumerate(table.rows) if row[1] not in table.not_compared]
+        rows = [list(group) for _, group in groupby(compared, key=lambda at: table.rows[at][0])]
         return _highest(
             table, [[(at, column) for at in group] for group in rows for column in _columns(table)]
         )

@@ -40,3 +40,8 @@ def test_the_best_of_a_row_is_bold_and_figures_that_look_equal_tie():
 def test_the_best_of_a_group_is_found_per_column_among_rows_with_the_same_first_cell():
     rows = [("x", "m", 0.1, 0.2), ("x", "n", 0.3, 0.1), ("y", "m", 0.05, None), ("y", "n", 0.01, 0.9)]
     assert best_cells(table(rows, best="group")) == {(1, 2), (0, 3), (2, 2)}
+
+
+def test_a_row_that_is_not_compared_is_never_bold():
+    rows = [("x", "m", 0.1), ("x", "most", 0.9), ("x", "n", 0.3), ("y", "m", 0.2), ("y", "n", 0.1)]
+    assert best_cells(table(rows, best="group", not_compared=["most"])) == {(2, 2), (3, 2)}

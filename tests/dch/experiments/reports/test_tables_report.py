@@ -4,6 +4,7 @@ import pytest
 
 from dch.experiments.reports.page import Plot, Spread
 from dch.experiments.reports.published import PERCENT, published
+from dch.experiments.reports.table_text import best_cells
 from dch.experiments.reports.tables_report import ROWS, tables_pages
 
 
@@ -51,6 +52,17 @@ def test_every_cell_tells_whether_dch_2_is_above_both_baselines(figures, n_above
     table = page(outcomes(**figures), "tables_cells")
     assert f": {n_above} of 6 cells" in table.title
     assert sum(row[-1] for row in table.rows) == n_above
+
+
+def test_the_ceiling_stands_beside_dch_2_and_is_never_bold():
+    found = outcomes() | {f"tables/yelp/ceiling-ranking/{seed}": outcome(0.9, "codes") for seed in (0, 1)}
+    table = page(found, "tables_hit")
+    rows = [row for row in table.rows if row[0] == "EUEI"]
+    (at,) = [at for at, row in enumerate(rows) if row[1] == "cold fit on all ratings (ceiling)"]
+    assert rows[at - 1][1] == "DCH-2 (ranking)"
+    assert rows[at][2:] == [Spread(0.9, 0.0), None]
+    bold = {table.rows[row][1] for row, column in best_cells(table) if column == 2}
+    assert bold == {"DCH-2 (ranking)"}
 
 
 @pytest.mark.parametrize("missing", ["dcf", "ch", "dch-2-ranking"])
