@@ -27,7 +27,7 @@ class Neighbours(NamedTuple):
     starts: NDArray[
         np.int64
     ]  # (n + 1,) the weights from rated item i are those from starts[i] to starts[i + 1]
-    items: Ints  # (n_weights,) rows of the items that they speak for
+    items: Ints  # (n_weights,) rows of the items that they speak for, ascending for each rated item
     weights: NDArray[np.int8]  # (n_weights,)
     scales: NDArray[np.uint16]  # (n,) factor of each weight, by the item that it speaks for
     share: NDArray[np.float32]  # (1,) part of the neighbours in a score; see ``dch.search.neighbour_scores``
@@ -84,6 +84,9 @@ def check_neighbours(neighbours: Neighbours, n_items: int, vector_size: int) -> 
     )
     if not fits or starts[0] != 0 or (steps < 0).any() or ((items < 0) | (items >= n)).any():
         raise CodeShapeError(f"the neighbours do not fit together, or have more rows than {n_items} items")
+    falls = np.flatnonzero(np.diff(items) < 0) + 1
+    if not np.isin(falls, starts).all():
+        raise CodeShapeError("the neighbours of a rated item are not in ascending order")
     if not neighbours.is_empty and not vector_size:
         raise CodeShapeError("neighbours need a model with ranking vectors")
 

@@ -169,9 +169,11 @@ def _is_spoken_for(fitted: int, neighbours: Neighbours, rated: Rated) -> bool:
     for i in range(len(rated.items)):
         item = rated.items[i]
         if item < len(neighbours.scales):
-            for at in range(neighbours.starts[item], neighbours.starts[item + 1]):
-                if neighbours.items[at] == fitted:
-                    total += rated.weights[i] * np.int64(neighbours.weights[at])
+            at, stop = neighbours.starts[item], neighbours.starts[item + 1]
+            at += np.searchsorted(neighbours.items[at:stop], fitted)
+            while at < stop and neighbours.items[at] == fitted:
+                total += rated.weights[i] * np.int64(neighbours.weights[at])
+                at += 1
     return bool(total > 0)
 
 

@@ -63,6 +63,16 @@ def test_arrays_that_do_not_fit_together_are_refused(change):
         random_model(neighbours=random_neighbours()._replace(**change))
 
 
+def test_neighbours_of_a_rated_item_out_of_order_are_refused():
+    neighbours = random_neighbours()
+    at = int(np.diff(neighbours.starts).argmax())
+    of_one = slice(neighbours.starts[at], neighbours.starts[at + 1])
+    items = neighbours.items.copy()
+    items[of_one] = items[of_one][::-1]
+    with pytest.raises(CodeShapeError, match="not in ascending order"):
+        random_model(neighbours=neighbours._replace(items=items))
+
+
 def test_neighbours_need_ranking_vectors():
     with pytest.raises(CodeShapeError, match="neighbours need a model with ranking vectors"):
         random_model(vector_size=0, neighbours=random_neighbours())

@@ -1,12 +1,12 @@
-"""Sums over a history by a hash table, against a dict of Python integers."""
+"""Sums over a history by blocks of items, against a dict of Python integers."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from random_models import random_neighbours
 
-from dch.models.neighbours import NO_NEIGHBOURS, NOTHING_RATED, Rated
-from dch.search.neighbour_sums import add_up, position_of
+from dch.models.neighbours import NO_NEIGHBOURS, NOTHING_RATED, Rated, from_columns
+from dch.search.neighbour_sums import BLOCK, add_up, position_of
 
 
 def expected(neighbours, rated):
@@ -33,7 +33,24 @@ def test_sums_are_those_of_a_dict(n_items, k, history, seed):
     )
     sums, wanted = add_up(neighbours, rated), expected(neighbours, rated)
     assert dict(zip(sums.items.tolist(), sums.values.tolist(), strict=True)) == wanted
-    for item in range(-1, n_items + 5):
+    require_positions(sums, wanted, range(-1, n_items + 70))
+
+
+def test_catalogues_of_several_blocks_have_the_sums_of_a_dict():
+    rng, n_items = np.random.default_rng(0), 2 * BLOCK + 7
+    rows = rng.integers(40, size=(n_items, 2)).astype(np.int32) * (n_items // 40)
+    neighbours = from_columns(rows, rng.normal(size=rows.shape).astype(np.float32))
+    rated = Rated(np.unique(rows)[::-2].astype(np.int32), rng.integers(1, 512, 20))
+    sums, wanted = add_up(neighbours, rated), expected(neighbours, rated)
+    assert {0, 1, 2} == {item // BLOCK for item in wanted}
+    assert dict(zip(sums.items.tolist(), sums.values.tolist(), strict=True)) == wanted
+    require_positions(
+        sums, wanted, [*range(-1, 300), *range(BLOCK - 70, BLOCK + 70), *range(n_items, n_items + 70)]
+    )
+
+
+def require_positions(sums, wanted, items):
+    for item in items:
         position = position_of(sums, item)
         assert (position >= 0) == (item in wanted)
         assert position < 0 or sums.items[position] == item
