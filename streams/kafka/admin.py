@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 from streams import topics
 from streams.errors import BrokerUnavailableError, TopicError
 from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, failed, kind_of
-from streams.kafka.config import client_config, create_client
+from streams.kafka.config import create_client, producer_config
 from streams.kafka.patience import ATTEMPT_S, Patience, ask_metadata, retry
 from streams.kafka.problems import Problems
 from streams.settings import KafkaSettings
@@ -52,7 +52,7 @@ class Admin:
         self._settings = settings
         self._patience = patience or Patience(settings.broker_timeout_s)
         self._problems = Problems(settings, self._patience.suspect)
-        self._client = create_client(AdminClient, client_config(settings, self._problems, {}, {}))
+        self._client = create_client(AdminClient, producer_config(settings, self._problems, {}, {}))
 
     def partitions(self) -> Mapping[str, int]:
         """Return the number of partitions of every existing topic that this user may describe."""

@@ -13,7 +13,7 @@ from confluent_kafka import Producer as ConfluentProducer
 from streams import topics
 from streams.errors import StreamError
 from streams.kafka.admin import Admin
-from streams.kafka.config import client_config, create_client
+from streams.kafka.config import create_client, producer_config
 from streams.kafka.problems import Problems
 from streams.settings import KafkaSettings
 
@@ -57,7 +57,7 @@ def _broker_time_s(settings: KafkaSettings, topic: str) -> float | None:
         if error is None:
             found.append(message.timestamp()[1] / 1000)
 
-    client = create_client(ConfluentProducer, client_config(settings, Problems(settings), {}, {}))
+    client = create_client(ConfluentProducer, producer_config(settings, Problems(settings), {}, {}))
     client.produce(topic, b"", on_delivery=delivered)
     client.flush(settings.broker_timeout_s)
     return found[0] if found else None

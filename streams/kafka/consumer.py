@@ -28,7 +28,7 @@ from streams.kafka.broker_errors import (
     kind_of,
 )
 from streams.kafka.commits import Commits
-from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
+from streams.kafka.config import consumer_config, create_client
 from streams.kafka.end_offsets import EndOffsets
 from streams.kafka.kept_errors import KeptErrors
 from streams.kafka.lag import Unread, unread_records
@@ -99,10 +99,10 @@ class Consumer:
         self._was_rebalanced = self._is_revoking = False
         self._gave_up = False  # a lookup within the last callback
         self._gave_up_since = math.inf  # without an assignment that succeeded
-        config = client_config(
+        config = consumer_config(
             settings,
             self._problems,
-            CONSUMER_DEFAULTS | {"auto.offset.reset": start},
+            {"auto.offset.reset": start},
             {**CONSUMER_FIXED, "group.id": group},
         )
         self._client = create_client(ConfluentConsumer, config)

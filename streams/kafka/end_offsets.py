@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported the
 )
 
 from streams.kafka.broker_errors import error_text
-from streams.kafka.config import client_config, create_client
+from streams.kafka.config import create_client, producer_config
 from streams.kafka.problems import Problems
 from streams.kafka.records import Partition, to_topic_partition
 from streams.settings import KafkaSettings
@@ -93,7 +93,7 @@ class EndOffsets:
     def _ask(self, partitions: Collection[Partition]) -> Answers:
         if self._client is None:
             problems = Problems(self._settings)
-            self._client = create_client(AdminClient, client_config(self._settings, problems, {}, {}))
+            self._client = create_client(AdminClient, producer_config(self._settings, problems, {}, {}))
         end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {to_topic_partition(one): end for one in partitions}
         found = self._client.list_offsets(asked, isolation_level=self._isolation, request_timeout=ANSWER_S)

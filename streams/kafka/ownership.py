@@ -10,7 +10,7 @@ from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import KafkaError
 
 from streams.kafka.broker_errors import AUTHORIZATION, Right, is_fatal, kind_of
-from streams.kafka.config import CONSUMER_DEFAULTS, client_config, create_client
+from streams.kafka.config import consumer_config, create_client
 from streams.kafka.patience import Patience
 from streams.kafka.problems import Problems
 from streams.kafka.stuck_clients import StuckClients, abandon
@@ -37,7 +37,7 @@ class Ownership:
             "group.protocol": "classic",
             "partition.assignment.strategy": "cooperative-sticky",  # a new member does not take it away
         }
-        config = client_config(settings, self._problems, CONSUMER_DEFAULTS, fixed)
+        config = consumer_config(settings, self._problems, {}, fixed)
         create = partial(create_client, ConfluentConsumer, config)
         self._client, self._stuck = create(), StuckClients(create)
         self._client.subscribe([topic])

@@ -12,7 +12,7 @@ from confluent_kafka import Producer as ConfluentProducer
 
 from streams.errors import DeliveryError, StoppedError, StreamError, TimeRefusedError
 from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, failed, kind_of
-from streams.kafka.config import PRODUCER_DEFAULTS, REPLY_PRODUCER_DEFAULTS, client_config, create_client
+from streams.kafka.config import PRODUCER_DEFAULTS, REPLY_PRODUCER_DEFAULTS, create_client, producer_config
 from streams.kafka.patience import ATTEMPT_S, STOP_S, Patience, ask_metadata
 from streams.kafka.problems import Problems
 from streams.kafka.records import Output
@@ -83,7 +83,7 @@ class Producer:
             "on_delivery": self._on_delivery,
         }
         self._problems = Problems(settings, self._patience.suspect)
-        config = client_config(settings, self._problems, defaults | own, PRODUCER_FIXED)
+        config = producer_config(settings, self._problems, defaults | own, PRODUCER_FIXED)
         create = partial(create_client, ConfluentProducer, config)
         self._client, self._stuck = create(), StuckClients(create)
         self._has_timed_out = False  # replies, since the client was seen to work

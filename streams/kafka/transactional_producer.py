@@ -11,7 +11,7 @@ from confluent_kafka import Producer as ConfluentProducer
 
 from streams.errors import BrokerRefusedError, BrokerUnavailableError, DeliveryError
 from streams.kafka.broker_errors import Right, error_of, error_text
-from streams.kafka.config import PRODUCER_DEFAULTS, client_config, create_client
+from streams.kafka.config import PRODUCER_DEFAULTS, create_client, producer_config
 from streams.kafka.patience import Patience, retry
 from streams.kafka.problems import Problems
 from streams.kafka.records import Output
@@ -49,7 +49,7 @@ class TransactionalProducer:
             "transaction.timeout.ms": int(TRANSACTION_S * 1000),
             "delivery.timeout.ms": int(self._timeout_s * 1000),
         }
-        config = client_config(settings, self._problems, PRODUCER_DEFAULTS, fixed)
+        config = producer_config(settings, self._problems, PRODUCER_DEFAULTS, fixed)
         self._client = create_client(ConfluentProducer, config)
         right = Right("Write", "transactional-id", transactional_id)
         retry(self._client.init_transactions, patience, self._problems, right=right, serve=self._serve)
