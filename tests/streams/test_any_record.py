@@ -226,7 +226,7 @@ class Roles:
             self.requests._answer_all([record])
         elif record.topic in {"items", "item-codes", "models"}:
             self.tables.process([record])
-            self.tables._letters._write(self.context.owned)
+            self.tables._letters.commit(self.context.owned)
             self.ingest._apply_queued_tables()
             self.ingest.encode_items()
         elif record.topic == "served":
