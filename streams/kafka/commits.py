@@ -11,11 +11,12 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import BrokerUnavailableError, StoppedError
 from streams.kafka import offset_queries
 from streams.kafka.broker_errors import AUTHORIZATION, Right, error_of, error_text, is_retriable, kind_of
+from streams.kafka.lasting_client import LastingClient
 from streams.kafka.patience import ATTEMPT_S, FIRST_PAUSE_S, MAX_PAUSE_S, Patience, retry
 from streams.kafka.positions import Positions
 from streams.kafka.problems import Problems
@@ -45,7 +46,7 @@ class Commits:
     """The commits of one consumer. Only its polling thread uses it.
 
     Args:
-        client: the consumer.
+        client: that of the consumer.
         positions: what it has read, applied and committed.
         patience: how long commits may fail.
         problems: the problems of the client, which explain a failure.
@@ -53,7 +54,12 @@ class Commits:
     """
 
     def __init__(
-        self, client: Consumer, positions: Positions, patience: Patience, problems: Problems, group: str
+        self,
+        client: LastingClient,
+        positions: Positions,
+        patience: Patience,
+        problems: Problems,
+        group: str,
     ) -> None:
         self._client, self._positions = client, positions
         self._patience, self._problems = patience, problems
@@ -62,10 +68,6 @@ class Commits:
         self.right = Right("Read", "group", group)
         self.is_member = False
         """Whether the consumer is a member of its group, so that nobody else commits its partitions."""
-
-    def use(self, client: Consumer) -> None:
-        """Take another client of the same consumer."""
-        self._client = client
 
     def commit(self, skip: Collection[Partition]) -> None:
         """Commit the applied records outside of these partitions; see ``Consumer.commit``."""
@@ -98,7 +100,7 @@ class Commits:
         Raises:
             KafkaException: the request failed; see ``retry``.
         """
-        found = offset_queries.committed_offsets(self._client, partitions, timeout_s)
+        found = offset_queries.committed_offsets(self._client.current, partitions, timeout_s)
         self._positions.note_committed(found)
         return found
 
@@ -141,7 +143,7 @@ class Commits:
         found = [to_topic_partition(partition, offset) for partition, offset in offsets.items()]
         try:
             with self._patience.call():  # it has no timeout: without a coordinator it takes ten seconds
-                self._client.commit(offsets=found, asynchronous=False)
+                self._client.current.commit(offsets=found, asynchronous=False)
         except KafkaException as cause:
             if error_of(cause).code() not in REBALANCED:
                 raise

@@ -1,5 +1,7 @@
 """What is committed again though nothing was read: offsets that a broker would delete."""
 
+from types import SimpleNamespace
+
 import pytest
 from confluent_kafka import TopicPartition
 
@@ -36,7 +38,7 @@ class Setting:
         self.now_s, self.client, self.positions = 0.0, Client(), Positions()
         patience = Patience(60.0, now=lambda: self.now_s)
         self.commits = Commits(
-            self.client,
+            SimpleNamespace(current=self.client),
             self.positions,
             patience,
             Problems(KafkaSettings(bootstrap_servers="kafka:9092")),

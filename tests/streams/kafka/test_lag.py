@@ -131,29 +131,29 @@ def records_behind(consumer, place):
     return found and found.n_records
 
 
-def test_while_nothing_is_fetched_the_lag_counts_what_arrives(settings, topic, consumer):
+def test_while_nothing_is_fetched_the_lag_counts_what_arrives(settings, topic, clients, consumer):
     place = Partition(topic, 0)
     send(settings, topic, 2)
     consumer.assign({place: BEGINNING})
     eventually(lambda: consumer.poll(0.05) is not None and consumer.is_at_end(place))
     eventually(lambda: records_behind(consumer, place) == 0)
-    consumer._client.pause([to_topic_partition(place)])  # as a quota or a leader that hangs does
+    clients[0].pause([to_topic_partition(place)])  # as a quota or a leader that hangs does
     eventually(lambda: not consumer.poll(0.1))
     send(settings, topic, 7)
     eventually(lambda: records_behind(consumer, place) == 7)
-    consumer._client.resume([to_topic_partition(place)])
+    clients[0].resume([to_topic_partition(place)])
     eventually(lambda: records_behind(consumer, place) == 0)
 
 
-def test_a_partition_of_which_nothing_was_fetched_yet_lags_by_all_of_it(settings, topic, consumer):
+def test_a_partition_of_which_nothing_was_fetched_yet_lags_by_all_of_it(settings, topic, clients, consumer):
     place, other = Partition(topic, 0), Partition(topic, 1)
     send(settings, topic, 5)
     consumer.assign({place: 2, other: BEGINNING})
-    consumer._client.pause([to_topic_partition(place), to_topic_partition(other)])
+    clients[0].pause([to_topic_partition(place), to_topic_partition(other)])
     eventually(lambda: records_behind(consumer, place) == 3)
     assert consumer.lag()[other].n_records == 0
     consumer.assign({place: BEGINNING, other: BEGINNING})
-    consumer._client.pause([to_topic_partition(place)])
+    clients[0].pause([to_topic_partition(place)])
     eventually(lambda: records_behind(consumer, place) == 5)
 
 

@@ -51,10 +51,13 @@ class FakeMessage:
 class FakeClient:
     """librdkafka's consumer of one partition. ``failures`` are the errors of the next commits."""
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self):
         self.messages, self.failures, self.commits = [], [], []
         self.n_committed, self.n_asked, self.is_up, self.position_ = 0, 0, True, 0
+
+    def created(self, config):
+        self.report_error = config["error_cb"]
+        return self
 
     def subscribe(self, topics, *, on_assign, on_revoke, on_lost):
         self.on_assign, self.on_revoke = on_assign, on_revoke
@@ -100,13 +103,20 @@ def clock():
 
 
 @pytest.fixture
-def consumer(monkeypatch, clock):
-    monkeypatch.setattr("streams.kafka.consumer.ConfluentConsumer", FakeClient)
+def client(monkeypatch):
+    """Return the client of the consumer of a test."""
+    found = FakeClient()
+    monkeypatch.setattr("streams.kafka.lasting_client.ConfluentConsumer", found.created)
+    return found
+
+
+@pytest.fixture
+def consumer(client, clock):
     found = Consumer(
         SETTINGS, group="worker", start="earliest", patience=Patience(300.0, clock, now=clock.now)
     )
     found.subscribe([PLACE.topic], on_revoke=lambda partitions: found.commit())
-    found._client.on_assign(found._client, [TopicPartition(*PLACE)])
+    client.on_assign(client, [TopicPartition(*PLACE)])
     return found
 
 
@@ -125,15 +135,13 @@ def mangling(client, callback, where, monkeypatch):
 
 @pytest.mark.parametrize("where", ["poll", "consume"])
 @pytest.mark.parametrize("error", [IndexError("boom"), TopicError("too many"), StoppedError("stopped")])
-def test_what_a_callback_raises_comes_out_of_poll_as_itself(monkeypatch, clock, where, error):
-    monkeypatch.setattr("streams.kafka.consumer.ConfluentConsumer", FakeClient)
+def test_what_a_callback_raises_comes_out_of_poll_as_itself(monkeypatch, client, clock, where, error):
     consumer = Consumer(SETTINGS, group="worker", start="earliest", patience=Patience(300.0, clock))
 
     def fail(partitions):
         raise error
 
     consumer.subscribe([PLACE.topic], on_assign=fail)
-    client = consumer._client
     client.messages = [FakeMessage()]
     mangling(client, client.on_assign, where, monkeypatch)
     with pytest.raises(type(error)) as raised:
@@ -151,8 +159,7 @@ def test_an_error_of_the_last_revocation_comes_out_of_close(consumer):
         consumer.close()
 
 
-def test_an_assignment_that_librdkafka_refuses_says_what_to_look_at(monkeypatch, consumer):
-    client = consumer._client
+def test_an_assignment_that_librdkafka_refuses_says_what_to_look_at(monkeypatch, consumer, client):
 
     def refuse(partitions):
         raise KafkaException(KafkaError(KafkaError._STATE, "Failed to set assignment: Erroneous state"))
@@ -163,30 +170,28 @@ def test_an_assignment_that_librdkafka_refuses_says_what_to_look_at(monkeypatch,
         consumer.poll()
 
 
-def read(consumer, *offsets):
-    consumer._client.messages = [FakeMessage(offset) for offset in offsets]
+def read(consumer, client, *offsets):
+    client.messages = [FakeMessage(offset) for offset in offsets]
     for _ in offsets:
         consumer.poll()
     consumer.mark_applied()
 
 
-def test_a_commit_that_the_brokers_cannot_do_now_is_made_up_for_by_a_later_one(consumer, clock):
-    client = consumer._client
-    read(consumer, 0)
+def test_a_commit_that_the_brokers_cannot_do_now_is_made_up_for_by_a_later_one(consumer, client, clock):
+    read(consumer, client, 0)
     client.failures = [GROUP_MOVES, KafkaError(KafkaError._WAIT_COORD), LOST]
     for _ in range(3):
         consumer.commit()
         assert client.n_committed == 0
         clock.seconds += 2
-    read(consumer, 1)
+    read(consumer, client, 1)
     consumer.commit()
     assert client.commits == [1, 1, 1, 2]
     assert client.n_committed == 2
 
 
-def test_failing_commits_are_not_tried_again_at_once(consumer, clock):
-    client = consumer._client
-    read(consumer, 0)
+def test_failing_commits_are_not_tried_again_at_once(consumer, client, clock):
+    read(consumer, client, 0)
     client.failures = [GROUP_MOVES] * 1000
     for _ in range(1000):  # ten seconds of empty polls
         consumer.commit()
@@ -200,9 +205,9 @@ def commit_for_ever(consumer, clock):
         clock.seconds += 1
 
 
-def test_commits_that_fail_for_longer_than_the_patience_are_an_error(consumer, clock):
-    read(consumer, 0)
-    consumer._client.failures = [GROUP_MOVES] * 1000
+def test_commits_that_fail_for_longer_than_the_patience_are_an_error(consumer, client, clock):
+    read(consumer, client, 0)
+    client.failures = [GROUP_MOVES] * 1000
     with pytest.raises(BrokerUnavailableError, match="coordinator load in progress"):
         commit_for_ever(consumer, clock)
     assert 300 < clock.seconds < 310
@@ -216,41 +221,38 @@ def test_commits_that_fail_for_longer_than_the_patience_are_an_error(consumer, c
         (KafkaError.OFFSET_METADATA_TOO_LARGE, BrokerUnavailableError, "refused"),
     ],
 )
-def test_a_commit_that_can_never_succeed_is_an_error_at_once(consumer, code, error, sentence):
-    read(consumer, 0)
-    consumer._client.failures = [KafkaError(code)]
+def test_a_commit_that_can_never_succeed_is_an_error_at_once(consumer, client, code, error, sentence):
+    read(consumer, client, 0)
+    client.failures = [KafkaError(code)]
     with pytest.raises(error, match=sentence):
         consumer.commit()
 
 
-def test_a_commit_in_a_rebalance_is_retried_before_the_partitions_are_given_up(consumer, clock):
-    client = consumer._client
-    read(consumer, 0, 1)
+def test_a_commit_in_a_rebalance_is_retried_before_the_partitions_are_given_up(consumer, client, clock):
+    read(consumer, client, 0, 1)
     client.failures = [GROUP_MOVES] * 5
     consumer.close()
     assert client.n_committed == 2
     assert clock.seconds < 10
 
 
-def test_a_rebalance_goes_on_when_the_commit_keeps_failing(consumer, clock):
-    client = consumer._client
-    read(consumer, 0, 1)
+def test_a_rebalance_goes_on_when_the_commit_keeps_failing(consumer, client, clock):
+    read(consumer, client, 0, 1)
     client.failures = [GROUP_MOVES] * 1000
     consumer.close()  # raises nothing
     assert client.n_committed == 0
     assert 10 <= clock.seconds < 15
     client.failures = []
     client.on_assign(client, [TopicPartition(*PLACE)])
-    read(consumer, 2)
+    read(consumer, client, 2)
     consumer.commit()
     assert client.n_committed == 3
 
 
-def test_nothing_is_committed_while_no_broker_answers_and_all_of_it_afterwards(consumer, clock):
-    client = consumer._client
-    read(consumer, 0)
+def test_nothing_is_committed_while_no_broker_answers_and_all_of_it_afterwards(consumer, client, clock):
+    read(consumer, client, 0)
     client.is_up = False
-    consumer._problems(LOST)
+    client.report_error(LOST)
     consumer.poll()
     consumer.commit()
     consumer.close()
@@ -259,7 +261,7 @@ def test_nothing_is_committed_while_no_broker_answers_and_all_of_it_afterwards(c
     clock.seconds += 5
     consumer.poll()
     client.on_assign(client, [TopicPartition(*PLACE)])
-    read(consumer, 1)
+    read(consumer, client, 1)
     consumer.commit()
     assert client.n_committed == 2
 
@@ -314,11 +316,10 @@ def poll_for_ever(consumer, clock):
 
 
 def test_a_consumer_without_a_broker_asks_for_one_once_a_second_and_gives_up_after_the_patience(
-    consumer, clock
+    consumer, client, clock
 ):
-    client = consumer._client
     client.is_up, client.n_asked = False, 0
-    consumer._problems(LOST)
+    client.report_error(LOST)
     sentence = r"answered within 300 s \(kafka:9092/1: Connection refused\)"
     with pytest.raises(BrokerUnavailableError, match=sentence):
         poll_for_ever(consumer, clock)
@@ -326,11 +327,11 @@ def test_a_consumer_without_a_broker_asks_for_one_once_a_second_and_gives_up_aft
     assert 270 < client.n_asked < 303
 
 
-def test_a_consumer_with_a_broker_that_has_nothing_to_say_asks_nothing(consumer):
-    consumer._client.n_asked = 0
+def test_a_consumer_with_a_broker_that_has_nothing_to_say_asks_nothing(consumer, client):
+    client.n_asked = 0
     for _ in range(100):
         consumer.poll()
-    assert consumer._client.n_asked == 0
+    assert client.n_asked == 0
 
 
 @pytest.mark.parametrize(
@@ -340,8 +341,8 @@ def test_a_consumer_with_a_broker_that_has_nothing_to_say_asks_nothing(consumer)
         (KafkaError.GROUP_AUTHORIZATION_FAILED, "group worker"),
     ],
 )
-def test_a_missing_right_to_read_is_named(consumer, code, resource):
-    consumer._client.messages = [FakeMessage(error=KafkaError(code))]
+def test_a_missing_right_to_read_is_named(consumer, client, code, resource):
+    client.messages = [FakeMessage(error=KafkaError(code))]
     with pytest.raises(BrokerRefusedError, match=f"'worker' lacks the right Read on {resource}"):
         consumer.poll()
 
@@ -435,11 +436,12 @@ FENCED = KafkaError(
 
 
 @pytest.mark.parametrize("where", ["poll", "consume"])
-def test_a_consumer_that_was_fenced_ends_with_an_error_and_reads_no_more(consumer, monkeypatch, where):
-    client = consumer._client
+def test_a_consumer_that_was_fenced_ends_with_an_error_and_reads_no_more(
+    consumer, client, monkeypatch, where
+):
 
     def report(*args):
-        consumer._problems(FENCED)
+        client.report_error(FENCED)
         return FakeMessage() if where == "poll" else []
 
     client.messages = [FakeMessage()]

@@ -1,6 +1,7 @@
 """What a consumer has read, what of it may be committed, and when it is at the end, on both brokers."""
 
 import pytest
+from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -163,11 +164,11 @@ def test_a_committed_offset_never_moves_back(settings, topic, consumer):
     behind.close()
 
 
-def test_a_committed_offset_beyond_the_end_is_moved_back_to_it(settings, topic, consumer, caplog):
+def test_a_committed_offset_beyond_the_end_is_moved_back_to_it(settings, topic, clients, consumer, caplog):
     """As after an unclean election: the log has lost its last records."""
     places = [Partition(topic, 0), Partition(topic, 1)]
     send(settings, topic, 4)
-    consumer._client.commit(offsets=[TopicPartition(topic, 0, 9)], asynchronous=False)
+    clients[0].commit(offsets=[TopicPartition(topic, 0, 9)], asynchronous=False)
     assert consumer.committed(places) == {places[0]: 9, places[1]: 0}
     found = consumer.committed_within(places)
     assert found[places[0]] == 4
@@ -226,42 +227,46 @@ def test_a_member_confirms_its_membership_without_a_change_of_what_is_committed(
     member.close()
 
 
-class RebalancingClient:
-    """A librdkafka client in which a rebalance happens while a batch is collected."""
+class RebalancingClient(ConfluentConsumer):
+    """A client in which a rebalance happens while a batch is collected."""
 
-    def __init__(self, client, on_consume, callbacks):
-        self.client, self.on_consume, self.callbacks = client, on_consume, callbacks
-        self.assigned = []
-
-    def __getattr__(self, name):
-        return getattr(self.client, name)
+    def __init__(self, config):
+        super().__init__(config)
+        self.is_due, self.callbacks, self.assigned = True, {}, []
 
     def consume(self, n, timeout_s):
-        messages = self.client.consume(n, timeout_s)
-        on_consume, self.on_consume = self.on_consume, lambda client: None
-        on_consume(self)
+        messages = super().consume(n, timeout_s)
+        if self.is_due:
+            self.is_due = False
+            for name in ("on_revoke", "on_assign"):
+                self.rebalance(name)
         return messages
 
+    def rebalance(self, name):
+        """Call a callback for all partitions."""
+        self.callbacks[name](self, self.places)
+
     def subscribe(self, topics, **callbacks):
-        self.callbacks.update(callbacks)
+        self.places, self.callbacks = [TopicPartition(*topics, 0)], callbacks
 
     def assign(self, partitions):
         self.assigned.append(list(partitions))
-        self.client.assign(partitions)
+        super().assign(partitions)
 
 
-def test_records_from_before_a_rebalance_within_a_poll_are_read_again(settings, topic, consumer):
-    place = Partition(topic, 0)
+def test_records_from_before_a_rebalance_within_a_poll_are_read_again(settings, topic, monkeypatch):
+    place, made = Partition(topic, 0), []
     send(settings, topic, 5)
-    callbacks = {}
 
-    def rebalance(client):
-        callbacks["on_revoke"](client, [TopicPartition(topic, 0)])
-        callbacks["on_assign"](client, [TopicPartition(topic, 0)])
+    def create(config):
+        made.append(RebalancingClient(config))
+        return made[-1]
 
-    consumer._client = client = RebalancingClient(consumer._client, rebalance, callbacks)
+    monkeypatch.setattr("streams.kafka.lasting_client.ConfluentConsumer", create)
+    consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest", fill_s=0)
     consumer.subscribe([topic], on_assign=lambda partitions: {place: BEGINNING})
-    callbacks["on_assign"](client, [TopicPartition(topic, 0)])
+    (client,) = made
+    client.rebalance("on_assign")
     client.assigned.clear()
     polls = []
 
@@ -274,3 +279,4 @@ def test_records_from_before_a_rebalance_within_a_poll_are_read_again(settings, 
     assert len(client.assigned) == 2  # by the callback, and again after the batch was dropped
     found = read(consumer, lambda: consumer.position(place) == 5)
     assert [record.offset for record in found] == list(range(5))
+    consumer.close()

@@ -2,15 +2,16 @@
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Producer as ConfluentProducer
 
 from streams.errors import BrokerUnavailableError
-from streams.kafka import BEGINNING, Admin, Consumer, Partition, Patience, Producer
-from streams.kafka import consumer as kafka_consumer
+from streams.kafka import BEGINNING, Admin, Consumer, Partition, Patience, Producer, lookups, offset_queries
 from streams.kafka.ownership import Ownership
 from streams.kafka.records import Output
 from streams.kafka.stuck_clients import CHECK_INTERVAL_S, StuckClients
+from streams.settings import KafkaSettings
 from streams.topics import NewTopic
-from tests.streams.brokers import eventually
+from tests.streams.brokers import embedded_broker, eventually, free_ports
 
 
 class Client:
@@ -83,26 +84,6 @@ def test_a_client_that_answers_or_receives_is_left_alone():
     assert looks(stuck, clock, client, 3) == [None] * 3
 
 
-class Stuck:
-    """A real client that gets no answers any more."""
-
-    def __init__(self, client):
-        self.client, self.is_closed = client, False
-
-    def __getattr__(self, name):
-        return getattr(self.client, name)
-
-    def poll(self, timeout_s):
-        return None
-
-    def list_topics(self, *args, **kwargs):
-        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
-
-    def close(self):
-        self.client.close()
-        self.is_closed = True
-
-
 @pytest.fixture
 def log(settings, prefix):
     admin = Admin(settings)
@@ -119,19 +100,19 @@ def send(settings, topic, n):
     producer.flush()
 
 
-def make_stuck(consumer, monkeypatch):
+def make_stuck(clients, monkeypatch):
     monkeypatch.setattr("streams.kafka.stuck_clients.CHECK_INTERVAL_S", 0.0)
-    consumer._client = stuck = Stuck(consumer._client)
-    consumer._commits.use(stuck)
-    return stuck
+    (found,) = clients
+    found.is_stuck = True
+    return found
 
 
-def test_a_reader_goes_on_where_it_was(settings, log, monkeypatch):
+def test_a_reader_goes_on_where_it_was(settings, log, clients, monkeypatch):
     consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest", fill_s=0)
     consumer.assign({log: BEGINNING})
     found = []
     eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 3)
-    stuck = make_stuck(consumer, monkeypatch)
+    stuck = make_stuck(clients, monkeypatch)
     send(settings, log.topic, 2)
     eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 5)
     assert [record.offset for record in found] == list(range(5))
@@ -142,41 +123,105 @@ def test_a_reader_goes_on_where_it_was(settings, log, monkeypatch):
     consumer.close()
 
 
-def test_a_question_that_a_stuck_client_cannot_answer_goes_to_the_new_one(settings, log, monkeypatch):
+def test_a_question_that_a_stuck_client_cannot_answer_goes_to_the_new_one(
+    settings, log, clients, monkeypatch
+):
     consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest")
-    stuck = make_stuck(consumer, monkeypatch)
+    stuck = make_stuck(clients, monkeypatch)
     assert consumer.partition_counts()[log.topic] == 1
     assert consumer.end_offsets([log]) == {log: 3}
     eventually(lambda: stuck.is_closed)
     consumer.close()
 
 
-def test_an_owner_with_a_stuck_client_becomes_the_owner_again(settings, log, monkeypatch):
+def test_an_owner_with_a_stuck_client_becomes_the_owner_again(settings, log, clients, monkeypatch):
     owner = Ownership(settings, log.topic, settings.prefix + "owners", Patience(30))
     eventually(owner.poll, 30)
-    monkeypatch.setattr("streams.kafka.stuck_clients.CHECK_INTERVAL_S", 0.0)
-    owner._client = stuck = Stuck(owner._client)
-    eventually(lambda: owner.poll() and owner._client is not stuck, 30)
+    stuck = make_stuck(clients, monkeypatch)
+    eventually(lambda: owner.poll() and len(clients) > 1, 30)
     eventually(lambda: stuck.is_closed)
     owner.close()
 
 
 def test_replies_go_on_after_their_client_got_stuck(settings, log, monkeypatch):
-    replies = Producer(settings, reply_timeout_s=0.5)
     monkeypatch.setattr("streams.kafka.stuck_clients.CHECK_INTERVAL_S", 0.0)
-    replies._client = stuck = Stuck(replies._client)
-    replies.poll()
-    assert replies._client is stuck  # no reply has failed
-    replies._fail(log.topic, KafkaError(KafkaError._MSG_TIMED_OUT))
-    eventually(lambda: replies.poll() or replies._client is not stuck)
-    replies.send(Output(log.topic, b"k", b"after", 0))
-    replies.flush()
+    made = []
+
+    def create(config):
+        lost = {} if made else {"bootstrap.servers": "127.0.0.1:1"}
+        made.append(ConfluentProducer({**config, **lost}))
+        return made[-1]
+
+    monkeypatch.setattr("streams.kafka.producer.ConfluentProducer", create)
+    replies = Producer(settings, linger_ms=0, reply_timeout_s=0.5)
+    for _ in range(5):
+        replies.poll()
+    assert len(made) == 1  # no reply has failed
     consumer = Consumer(settings, group=settings.prefix + "reader", start="earliest")
-    eventually(lambda: consumer.end_offsets([log]) == {log: 4})
+
+    def is_written():
+        replies.send(Output(log.topic, b"k", b"reply", 0))
+        replies.flush()
+        replies.poll()
+        return consumer.end_offsets([log])[log] > 3
+
+    eventually(is_written, 60)
+    assert len(made) > 1
     consumer.close()
+    replies.close()
 
 
-def test_a_member_loses_its_partitions_and_joins_again(settings, log, monkeypatch):
+class Asked(ConfluentProducer):
+    """A producer that counts the questions for the metadata of the cluster."""
+
+    n_asked = 0
+
+    def list_topics(self, *args, **kwargs):
+        self.n_asked += 1
+        return super().list_topics(*args, **kwargs)
+
+
+@pytest.mark.broker
+def test_once_replies_are_delivered_again_nothing_is_asked_any_more(tmp_path, prefix, monkeypatch):
+    monkeypatch.setattr("streams.kafka.stuck_clients.CHECK_INTERVAL_S", 0.0)
+    port, made = free_ports(2), []
+
+    def create(config):
+        made.append(Asked(config))
+        return made[-1]
+
+    monkeypatch.setattr("streams.kafka.producer.ConfluentProducer", create)
+    settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}", prefix=prefix)
+    replies, reply = (
+        Producer(settings, linger_ms=0, reply_timeout_s=1.0),
+        Output(prefix + "replies", b"k", b"v"),
+    )
+    (client,) = made
+    replies.send(reply)
+    eventually(lambda: replies.poll() or client.n_asked)
+    assert replies.n_failed == 1
+    with embedded_broker(tmp_path / "data", port=port):
+        Admin(settings).create([NewTopic(prefix + "replies", 1, -1)])
+        eventually(lambda: prefix + "replies" in client.list_topics(timeout=10).topics)
+        replies.poll()
+        replies.poll()
+        n_asked = client.n_asked
+        replies.poll()
+        assert client.n_asked > n_asked, "none was delivered yet"
+
+        def is_trusted():
+            replies.send(reply)
+            replies.flush()
+            n_asked = client.n_asked
+            replies.poll()
+            return client.n_asked == n_asked
+
+        eventually(is_trusted)
+        assert made == [client]
+        replies.close()
+
+
+def test_a_member_loses_its_partitions_and_joins_again(settings, log, clients, monkeypatch):
     consumer = Consumer(settings, group=settings.prefix + "member", start="earliest", fill_s=0)
     seen, found = [], []
     consumer.subscribe(
@@ -186,7 +231,7 @@ def test_a_member_loses_its_partitions_and_joins_again(settings, log, monkeypatc
         on_lost=lambda partitions: seen.append("lost"),
     )
     eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 3)
-    stuck = make_stuck(consumer, monkeypatch)
+    stuck = make_stuck(clients, monkeypatch)
     eventually(lambda: found.extend(consumer.poll(0.05)) or len(found) == 6, 30)
     assert seen == ["assigned", "lost", "assigned"]  # and nothing by the end of the old client
     eventually(lambda: stuck.is_closed)
@@ -201,9 +246,9 @@ def test_a_member_loses_its_partitions_and_joins_again(settings, log, monkeypatc
 def test_a_member_whose_lookup_in_a_callback_gets_no_answer_joins_again(
     settings, log, monkeypatch, n_failures
 ):
-    monkeypatch.setattr(kafka_consumer, "CALLBACK_S", 0.2)
+    monkeypatch.setattr(lookups, "CALLBACK_S", 0.2)
     failing = [KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))] * n_failures
-    ask = kafka_consumer.offset_queries.edge_offsets
+    ask = offset_queries.edge_offsets
 
     def edge_offsets(*args, **kwargs):
         if not failing:
@@ -218,7 +263,7 @@ def test_a_member_whose_lookup_in_a_callback_gets_no_answer_joins_again(
             raise
         return {}
 
-    monkeypatch.setattr(kafka_consumer.offset_queries, "edge_offsets", edge_offsets)
+    monkeypatch.setattr(offset_queries, "edge_offsets", edge_offsets)
     consumer = Consumer(settings, group=settings.prefix + "member", start="earliest", fill_s=0)
     found, lost = [], []
     consumer.subscribe([log.topic], on_assign=on_assign, on_lost=lambda partitions: lost.append(partitions))
@@ -229,13 +274,13 @@ def test_a_member_whose_lookup_in_a_callback_gets_no_answer_joins_again(
 
 
 def test_a_member_whose_lookups_in_callbacks_get_no_answer_for_too_long_ends(settings, log, monkeypatch):
-    monkeypatch.setattr(kafka_consumer, "CALLBACK_S", 0.2)
+    monkeypatch.setattr(lookups, "CALLBACK_S", 0.2)
     impatient = settings.replace(broker_patience_s=1.0)
 
     def edge_offsets(*args, **kwargs):
         raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
 
-    monkeypatch.setattr(kafka_consumer.offset_queries, "edge_offsets", edge_offsets)
+    monkeypatch.setattr(offset_queries, "edge_offsets", edge_offsets)
     consumer = Consumer(impatient, group=settings.prefix + "member", start="earliest", fill_s=0)
     consumer.subscribe([log.topic], on_assign=lambda partitions: consumer.end_offsets(partitions) and {})
     with pytest.raises(BrokerUnavailableError):

@@ -8,12 +8,13 @@ from confluent_kafka import KafkaError
 from random_models import random_model
 
 from streams.errors import StoppedError
-from streams.kafka import Consumer, Partition
+from streams.kafka import Consumer
 from streams.settings import WorkerSettings
 from streams.worker import main
 from streams.worker.context import WorkerContext
 from streams.worker.main import WorkerFailedError
 from tests.streams.brokers import eventually, free_ports
+from tests.streams.kafka.test_outages import PLACE, FakeClient, FakeMessage
 from tests.streams.world import World, worker_process
 
 SETTINGS = WorkerSettings(bootstrap_servers="127.0.0.1:1", broker_patience_s=1)
@@ -93,10 +94,11 @@ def test_a_thread_that_hangs_elsewhere_is_a_failure(stopped, name):
         stop(name, lambda wait: wait())
 
 
-class Client:
+class Client(FakeClient):
     """A client of librdkafka that notes which threads wait while it commits and closes."""
 
     def __init__(self, patience):
+        super().__init__()
         self.patience, self.seen = patience, []
 
     def commit(self, **kwargs):
@@ -106,15 +108,14 @@ class Client:
         self.seen.append(set(self.patience.calling))
 
 
-def test_commits_and_the_end_of_a_consumer_show_that_they_wait():
+def test_commits_and_the_end_of_a_consumer_show_that_they_wait(monkeypatch):
     context = WorkerContext(SETTINGS, threading.Event())
+    client = Client(context.patience)
+    monkeypatch.setattr("streams.kafka.lasting_client.ConfluentConsumer", client.created)
     consumer = Consumer(SETTINGS, group="g", start="earliest", patience=context.patience)
-    consumer.close()
-    consumer._client = consumer._commits._client = client = Client(context.patience)
-    consumer._commits.is_member = True
-    one = Partition("ratings", 0)
-    consumer._positions.note_committed({one: 0})
-    consumer._positions.note_read({one: 5})
+    consumer.assign({PLACE: None})
+    client.messages = [FakeMessage()]
+    assert len(consumer.poll()) == 1
     consumer.mark_applied()
     consumer.commit()
     consumer.close()
