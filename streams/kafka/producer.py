@@ -86,7 +86,9 @@ class Producer:
         config = producer_config(settings, self._problems, defaults | own, PRODUCER_FIXED)
         create = partial(create_client, ConfluentProducer, config)
         self._client, self._stuck = create(), StuckClients(create)
-        self._has_timed_out = False  # replies, since the client was seen to work
+        self._has_timed_out = False  # a reply, and none was delivered since
+        self._n_delivered_then: int | None = None  # by the first poll after that
+        self._n_queued = self._n_returned = 0  # librdkafka took it; it was not delivered
 
     @property
     def n_waiting(self) -> int:
@@ -120,9 +122,19 @@ class Producer:
             BrokerRefusedError, BrokerUnavailableError: no record can be written any more.
         """
         self._problems.serve(lambda: self._client.poll(0), Right("Write", "topic", self._topic))
+        if self._has_timed_out and self._has_delivered_since():
+            self._has_timed_out = False
         if self._has_timed_out and (found := self._stuck.replacement(self._client, self._topic)):
             abandon(self._client)  # with replies that are late already
             self._client, self._has_timed_out = found, False
+            self._n_queued = self._n_returned = 0
+
+    def _has_delivered_since(self) -> bool:
+        """Return whether a reply was delivered since one has timed out: librdkafka reports failures alone."""
+        n_delivered = self._n_queued - self._n_returned - len(self._client)
+        if self._n_delivered_then is None:
+            self._n_delivered_then = n_delivered
+        return n_delivered > self._n_delivered_then
 
     def flush(self) -> None:
         """Wait until every record is acknowledged, also while a broker is away; replies: ``REPLY_FLUSH_S``.
@@ -196,6 +208,7 @@ class Producer:
             # Positional arguments are 4 times faster.
             partition = UNASSIGNED if output.partition is None else output.partition
             self._client.produce(output.topic, output.value, output.key, partition)
+            self._n_queued += 1
             return
         optional: dict[str, Any] = {"partition": output.partition, "timestamp": output.timestamp_ms}
         self._client.produce(
@@ -206,6 +219,7 @@ class Producer:
             on_delivery=partial(self._on_delivery_of, output),  # librdkafka gives no headers back
             **{name: value for name, value in optional.items() if value is not None},
         )
+        self._n_queued += 1
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -215,6 +229,7 @@ class Producer:
     def _on_delivery_of(self, output: Output, error: KafkaError | None, message: Message) -> None:
         if error is None:
             return
+        self._n_returned += 1
         is_ahead = error.code() == KafkaError.INVALID_TIMESTAMP
         if is_too_large(error) or (is_ahead and output.if_refused is not None):
             self._refused.append(output)
@@ -253,7 +268,8 @@ class Producer:
     def _fail(self, topic: str, error: KafkaError) -> None:
         self.n_failed += 1
         if not self._must_deliver:
-            self._has_timed_out |= error.code() == KafkaError._MSG_TIMED_OUT
+            if error.code() == KafkaError._MSG_TIMED_OUT:
+                self._has_timed_out, self._n_delivered_then = True, None
             if self.n_failed % LOG_EVERY == 1:
                 log.warning("reply not delivered n=%d topic=%s reason=%s", self.n_failed, topic, error.str())
             return
