@@ -47,7 +47,7 @@ def ndcg(report):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_an_external_split_gives_the_same_quality_as_our_own_hold_out(dch, tmp_path):
     folder = wheel_data("skip this test")
     n_train, n_test = split_externally(folder, tmp_path, seed=1)
