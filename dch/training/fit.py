@@ -119,6 +119,11 @@ def needs_full_fit(model: Model, ratings: Ratings) -> bool:
     return len(ratings) > FULL_FIT_GROWTH * model.metrics.get(FITTED_RATINGS, len(ratings))
 
 
+def refit_steps(n_ratings: int, n_users: int, config: DchConfig) -> int:
+    """Return the number of steps of a refit, and of an update."""
+    return max(1, round(_full_fit_steps(n_ratings, n_users, config) * config.refit_share))
+
+
 def _fitted_ratings(ratings: Ratings, start: Model | None) -> float:
     """Return the number of ratings of the last full fit."""
     return float(len(ratings)) if start is None else start.metrics.get(FITTED_RATINGS, float(len(ratings)))
@@ -175,11 +180,11 @@ def _schedule(
     training_data: TrainingData, config: DchConfig, start: Model | None, n_ratings: int
 ) -> tuple[DchConfig, int]:
     """Return the settings with the learning rate, and the number of steps."""
-    steps = _full_fit_steps(n_ratings, len(training_data.bags[0]), config)
+    n_users = len(training_data.bags[0])
     if start is None:
-        return config, steps
+        return config, _full_fit_steps(n_ratings, n_users, config)
     rate = config.learning_rate or REFIT_RATE * peak_rate(config)
-    return replace(config, learning_rate=rate), max(1, round(steps * config.refit_share))
+    return replace(config, learning_rate=rate), refit_steps(n_ratings, n_users, config)
 
 
 def _full_fit_steps(n_ratings: int, n_users: int, config: DchConfig) -> int:

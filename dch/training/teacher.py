@@ -29,9 +29,6 @@ class Teacher:
     items: Floats
     """(n_items, factors)."""
 
-    score_unit: float | None = None
-    """The score that counts as 1 when the temperature is applied; None: computed by ``typical_score``."""
-
     neighbours: NeighbourTeacher | None = None
     """Scores by item-to-item weights, which are mixed with the products of factors; None: products alone."""
 
@@ -40,8 +37,6 @@ class Teacher:
 
         Temperatures are in units of this score, because scores on sparse data are far below 1.
         """
-        if self.score_unit is not None:
-            return self.score_unit
         users = np.unique(np.linspace(0, len(user_bags) - 1, SCORED_USERS).astype(np.int64))
         means = [
             self.items[user_bags.tokens[user_bags.starts[user] : user_bags.starts[user + 1]]].mean(axis=0)

@@ -1,7 +1,6 @@
-"""An update: a few small training steps on new ratings alone, between folding in and refitting.
+"""An update: a few training steps with the new ratings, between folding in and refitting.
 
-It changes the weights, which folding in does not. Unlike a refit it fits no teacher, takes no old rating as a
-target, and keeps the rating scale and all ids of the model.
+It changes the weights, which folding in does not. Unlike a refit it keeps all ids of the model.
 """
 
 from dataclasses import replace
@@ -16,32 +15,27 @@ from dch.data.ratings import Ratings
 from dch.models.feature_codes import FeatureCodes
 from dch.models.model import Model, Vocabulary
 from dch.models.towers import TowerWeights
+from dch.training.auto_settings import resolve_auto_settings
 from dch.training.batches import whole_bags
 from dch.training.feature_regression import fit_feature_codes
+from dch.training.fit import REFIT_RATE, refit_steps
 from dch.training.freeze import quantize_towers
 from dch.training.initial_weights import weights_from_model
-from dch.training.loop import ObjectiveSteps, run_steps, torch_threads
-from dch.training.ranking_steps import INITIAL_LOGIT, RankingSteps
+from dch.training.loop import ObjectiveSteps, peak_rate, run_steps, torch_threads
+from dch.training.ranking_steps import RankingSteps
 from dch.training.rating_steps import RatingSteps
 from dch.training.rating_weights import RatingScale
-from dch.training.teacher import Teacher
+from dch.training.teacher import Teacher, fit_teacher
 from dch.training.tower_net import TowerNet
 from dch.training.training_bags import TrainingBags, make_training_bags
 from dch.training.training_data import TrainingData
-from dch.training.update_targets import merge_ratings, with_update_targets
+from dch.training.update_targets import Bools, merge_ratings, with_update_targets
 
 Nets = tuple[TowerNet, TowerNet]
 BothBags = tuple[TrainingBags, TrainingBags]
 
-UPDATE_STEPS = 60
-UPDATE_RATES = {"ranking": 1e-3, "rating": 3e-4}
-"""Peak learning rates, a tenth of a fit's. Steps and rates were chosen on held-out training ratings."""
-
-CODE_SHARPNESS = 1.5
-"""Factor between the logits of relaxed user codes and those of binary codes; relaxed codes are shorter."""
-
-UPDATE_SAMPLED_ITEMS = 3000
-"""Items sampled in one step: more than in a fit, so that most of the few steps include the new items."""
+UPDATE_RATE = {"ranking": REFIT_RATE, "rating": 1 / 10}
+"""Peak learning rate of an update, relative to a fit."""
 
 ROWS_AT_ONCE = 4096
 """Rows encoded at a time; limits the memory."""
@@ -56,48 +50,51 @@ def update_model(
     steps: int | None = None,
     seed: int = 0,
 ) -> Model:
-    """Take a few small steps on new ratings.
+    """Take a few small steps that learn from new ratings.
 
     New users and items get bag rows, mapped from their codes by a ridge regression fitted on the known ids.
-    Bags hold whole histories. Batches are drawn from the users with new ratings, and only new ratings are
-    targets. For ``ranking``, the model before the update is the teacher, which keeps the new weights close to
-    the old ones. There is no early stopping.
+    Bags hold whole histories. For ``ranking``, a teacher is fitted to old and new ratings, and steps draw all
+    users: steps that draw only the users with new ratings make the lists of all others worse. For ``rating``,
+    only new ratings are targets. There is no early stopping.
 
     Args:
         model: the model, fitted on train.
         train: the ratings of that fit.
         new: the new ratings, over the id tables of train; a new rating replaces the old one of its pair.
         config: the settings of the fit; without a learning rate, the default of updates is used.
-        steps: number of steps; None for the default.
+        steps: number of steps; None for those of a refit.
         seed: seed of all random draws.
 
     Returns:
         A model of the next generation; the same model if there are no new ratings.
+
+    Raises:
+        MissingExtraError: the teacher of ``ranking`` is not installed.
     """
     if not len(new):
         return model
     merged, is_new = merge_ratings(train, new)
     scale = RatingScale(model.rating_knots, model.positive_from)
     bags = make_training_bags(merged, scale, min_token_count=config.min_token_count)
-    config = _update_settings(config, model)
+    config = _update_settings(config, model, merged)
     nets = _initial_nets(model, scale, bags, config)
-    target_bags = with_update_targets(bags[0], is_new[np.argsort(merged.users, kind="stable")])
-    objective = _objective_steps(nets, (target_bags, bags[1]), config, np.random.default_rng(seed))
+    is_new = is_new[np.argsort(merged.users, kind="stable")]  # in the order of the bags
     with torch_threads(config.threads or 1):
-        done = run_steps(nn.ModuleList(nets), objective, config, steps or UPDATE_STEPS, None, lambda *_: None)
+        objective = _objective_steps(nets, bags, is_new, config, np.random.default_rng(seed))
+        steps = steps or refit_steps(len(merged), len(bags[0]), config)
+        done = run_steps(nn.ModuleList(nets), objective, config, steps, None, lambda *_: None)
     return _next_model(model, nets, bags, config, {**model.metrics, "update_steps": float(done)})
 
 
-def _update_settings(config: DchConfig, model: Model) -> DchConfig:
-    """Return the settings of the steps; the sizes and the kind of codes are those of the model."""
+def _update_settings(config: DchConfig, model: Model, ratings: Ratings) -> DchConfig:
+    """Return the settings of the steps; sizes, kind of codes and settings of the teacher are the model's."""
     return replace(
-        config,
+        resolve_auto_settings(config, ratings, model),
         relaxed_users=model.is_weighted,
         bits=model.bits,
         hidden=model.user_tower.hidden,
         vector_size=model.user_tower.vector_size,
-        learning_rate=config.learning_rate or UPDATE_RATES[config.objective],
-        sampled_items=max(config.sampled_items, UPDATE_SAMPLED_ITEMS),
+        learning_rate=config.learning_rate or UPDATE_RATE[config.objective] * peak_rate(config),
     )
 
 
@@ -131,24 +128,11 @@ def _encode(net: TowerNet, bags: TrainingBags, config: DchConfig) -> tuple[Tenso
 
 
 def _objective_steps(
-    nets: Nets, bags: BothBags, config: DchConfig, rng: np.random.Generator
+    nets: Nets, bags: BothBags, is_new: Bools, config: DchConfig, rng: np.random.Generator
 ) -> ObjectiveSteps:
     if config.objective == "rating":
-        return RatingSteps(nets, bags, config, rng)
-    return RankingSteps(nets, bags, _self_teacher(nets, bags, config), config, rng)
-
-
-def _self_teacher(nets: Nets, bags: BothBags, config: DchConfig) -> Teacher:
-    """Return the model before the first step as a teacher, scaled so that its softmax is the model's own."""
-    (codes, vectors), (item_codes, item_vectors) = (
-        _encode(net, of_side, config) for net, of_side in zip(nets, bags, strict=True)
-    )
-    if vectors.shape[1]:  # products of ranking vectors are logits
-        return Teacher((config.temperature * vectors).numpy(), item_vectors.numpy(), score_unit=1.0)
-    sharpness = config.temperature * CODE_SHARPNESS * INITIAL_LOGIT / config.bits
-    return Teacher(
-        (sharpness * codes).numpy(), torch.where(item_codes > 0, 1.0, -1.0).numpy(), score_unit=1.0
-    )
+        return RatingSteps(nets, (with_update_targets(bags[0], is_new), bags[1]), config, rng)
+    return RankingSteps(nets, bags, fit_teacher(bags[0], config), config, rng)
 
 
 def _next_model(

@@ -30,9 +30,9 @@ The published protocol is not public. The tables follow our own, which is one fu
   part of the first seed, which is held out for the search. DCH uses the default settings of the program.
 - **New ratings**: after the fit each method is given, at once, the half of the test part, 80% of the
   ratings of the new users, and 80% of the ratings of the new items. DCH-1 folds them in through frozen
-  towers. DCH-2 first takes a few update steps on these ratings only. The baselines fold them in as their
-  papers describe; if a paper has no fold-in, the baseline ignores them. The ceiling of DCH-2 is a fit from
-  scratch on the training part and the new ratings together.
+  towers. DCH-2 first takes a few update steps with them. The baselines fold them in as their papers
+  describe; if a paper has no fold-in, the baseline ignores them. The ceiling of DCH-2 is a fit from scratch
+  on the training part and the new ratings together.
 - **EUEI** (existing user, existing item): lists for users of the training part. Candidates: every item of the
   training part without a training or given rating by the user. Relevant: the tested half.
 - **NUEI** (new user, existing item): lists for the held-out users. Candidates: every item of the training

@@ -11,7 +11,9 @@ from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.ranked_lists import make_lists, make_task, measure_lists
 from dch.evaluation.report import MetricKey
 from dch.models.feature_codes import FeatureCodes, check_feature_codes
-from dch.training import fit_model
+from dch.training import fit_model, update
+from dch.training.ranking_steps import RankingSteps
+from dch.training.rating_weights import RatingScale
 from dch.training.update import _arranged, update_model
 from dch.training.update_targets import merge_ratings
 from tests.dch.random_models import encode_items
@@ -73,9 +75,15 @@ def test_an_update_improves_the_lists_of_new_users_with_a_new_pattern():
     model = fit_model(train, CONFIG)
     known = merge_ratings(train, given)[0]
     frozen = _quality(model, known, test)
-    updated = _quality(update_model(model, train, given, CONFIG), known, test)
+    updated = _quality(update_model(model, train, given, CONFIG, steps=60), known, test)
     assert min(frozen) < 0.7
     assert min(updated) > max(frozen) + 0.1
+
+
+def test_an_update_takes_the_steps_of_a_refit():
+    model, split = _world()
+    updated = update_model(model, split.train, split.user_given, CONFIG)
+    assert updated.metrics["update_steps"] == round(CONFIG.steps * CONFIG.refit_share)
 
 
 def _same(one, other):
@@ -142,7 +150,54 @@ def test_a_tiny_step_leaves_the_codes_of_known_users_unchanged():
     np.testing.assert_allclose(*codes, atol=1e-5)
 
 
-def test_only_new_ratings_are_targets():
+def _arguments_of_steps(monkeypatch, *arguments, **others):
+    """Update a model, and return what its steps of the ranking objective were made of."""
+    seen = []
+
+    def spy(*given):
+        seen.append(given)
+        return RankingSteps(*given)
+
+    monkeypatch.setattr(update, "RankingSteps", spy)
+    update_model(*arguments, steps=1, **others)
+    return seen[0]
+
+
+def test_the_teacher_of_an_update_solves_least_squares_over_old_and_new_ratings(monkeypatch):
+    config = replace(CONFIG, teacher_iterations=100)  # its solver is approximate until ALS has converged
+    model, split = _world()
+    known = merge_ratings(split.train, split.item_given)[0]
+    arguments = (model, split.train, split.item_given, config)
+    _, (users, items), teacher, _, _ = _arguments_of_steps(monkeypatch, *arguments)
+    assert set(items.ids) == {known.item_ids[row] for row in known.items}
+    scale = RatingScale(model.rating_knots, model.positive_from)
+    for row, item in enumerate(items.ids):
+        of_item = known.items == known.item_ids.rows([item])[0]
+        raters = [users.ids.index(known.user_ids[user]) for user in known.users[of_item]]
+        confidence = CONFIG.teacher_alpha * scale.weights(known.values[of_item])
+        expected = _least_squares(teacher.users, raters, confidence)
+        np.testing.assert_allclose(teacher.items[row], expected, atol=1e-3)
+
+
+def _least_squares(factors, rated, confidence):
+    """Return the vector of an item with the least weighted squared error: 1 for its raters, 0 for others."""
+    weights, wanted = np.ones(len(factors)), np.zeros(len(factors))
+    weights[rated], wanted[rated] = confidence, 1.0
+    gram = factors.T @ (weights[:, None] * factors) + CONFIG.teacher_regularization * np.eye(factors.shape[1])
+    return np.linalg.solve(gram, factors.T @ (weights * wanted))
+
+
+def test_an_update_keeps_the_choices_of_the_fit_and_draws_all_users(monkeypatch):
+    model, split = _world(teacher_alpha=20.0)
+    config = replace(CONFIG, teacher_alpha=None)
+    arguments = (model, split.train, split.item_given, config)
+    _, (users, _), _, used, _ = _arguments_of_steps(monkeypatch, *arguments)
+    assert used.teacher_alpha == 20.0
+    every = {split.train.user_ids[row] for part in (split.train, split.item_given) for row in part.users}
+    assert set(users.ids) == every
+
+
+def test_only_new_ratings_are_targets_of_equation_1():
     model, split = _world(objective="rating")
     config = replace(CONFIG, objective="rating", lambda_user=0.0, lambda_item=0.0, mu=1e-9)
     given = split.item_given
