@@ -75,12 +75,12 @@ def query_history(
     *,
     explain: bool = False,
 ) -> Query:
-    """Return the query for an inline history of (item, rating), with optional user features.
+    """Return the query for an inline history of (item, rating), oldest first, with optional user features.
 
-    Of several ratings of one item, the last one counts. See ``query_user`` for ``explain``.
+    Of several ratings of one item, the last one counts, at its place. See ``query_user`` for ``explain``.
     """
     snapshot = state.snapshot
-    latest = dict(history)
+    latest = _latest_of_each(history)
     ids = IdTable(latest)
     rows = Rows(
         np.array([0, len(latest)]),
@@ -105,6 +105,15 @@ def query_history(
         bag = snapshot.model.bags_of_users(rows, ids, [features])
         evidence = evidence_of_history(state, snapshot.model, ids, rows.values, bag)
     return Query(snapshot, relaxed[0], vectors[0], seen, last, len(latest), evidence, tokens)
+
+
+def _latest_of_each(history: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """Return the last rating of each item, in the order of these last ratings."""
+    latest: dict[str, float] = {}
+    for item, rating in history:
+        latest.pop(item, None)  # a key that is set again would keep its old place
+        latest[item] = rating
+    return latest
 
 
 def query_item(state: State, item: str) -> Query:

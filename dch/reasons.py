@@ -63,6 +63,9 @@ def evidence_of_history(
 ) -> Evidence:
     """Return the latest ratings of an inline history, which names them oldest first.
 
+    As of a user, the latest LATEST are taken before those that the fit never saw are left out: older ones do
+    not count in the score either.
+
     Args:
         state: knows the rows of the items.
         model: knows their rows in the fit.
@@ -71,8 +74,9 @@ def evidence_of_history(
         bag: the bag of the history.
     """
     items, fitted = state.history.item_ids.rows(ids.ids()), model.user_vocabulary.of_others(ids)
-    latest = np.flatnonzero((items != UNKNOWN) & (fitted >= 0))[::-1][:LATEST]
-    return Evidence(items, fitted, ratings, bag).part(latest)
+    latest = np.arange(len(items))[::-1][:LATEST]
+    known = (items[latest] != UNKNOWN) & (fitted[latest] >= 0)
+    return Evidence(items, fitted, ratings, bag).part(latest[known])
 
 
 def reasons_of(

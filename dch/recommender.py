@@ -163,7 +163,8 @@ class Recommender:
     ) -> list[Hit]:
         """Return the k best items for an inline history of (item, rating), best first; store nothing.
 
-        See ``recommend`` for ``explain``.
+        The history is oldest first: of several ratings of an item the last one counts, neighbours count the
+        last 500 ratings, and reasons come from the last ones. See ``recommend`` for ``explain``.
 
         Raises:
             RatingsError: a value is no id or no finite rating.

@@ -94,7 +94,8 @@ def rerank_with_neighbours(
         among: (n_chosen,) ascending; of the neighbours only these rows are added; None adds any.
     """
     chosen = Chosen(among is not None, _NO_ROWS if among is None else among)
-    size = len(candidates) + max(k, CANDIDATES)
+    n_strong = max(min(k, len(items.allowed)), CANDIDATES)  # k may be any number, "all" included
+    size = len(candidates) + n_strong
     found = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
     n = _rerank(candidates, items, chosen, neighbours, rated, query, vector, skip, *found)
     return found.head(min(n, k))

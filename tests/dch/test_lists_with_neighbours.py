@@ -16,6 +16,7 @@ from dch.data.ratings import ItemSets
 from dch.evaluation.ranked_lists import RankingTask, make_lists
 from dch.models.neighbours import LATEST, MAX_STEPS, NO_NEIGHBOURS, RATING_STEPS
 from dch.queries import query_item, query_user
+from dch.questions import STRATEGIES
 from dch.search import CANDIDATES
 from dch.search import neighbour_scores as neighbours_of_lists
 from dch.search.neighbour_scores import FIXED, LARGEST_PART, LARGEST_WEIGHT, factor_of
@@ -175,6 +176,14 @@ def test_live_folded_loaded_inline_and_batched_lists_are_equal(model, strategy, 
             for item, rating in zip(*state.history.user_histories.of(int(users[user])), strict=True)
         ]
         assert live.recommend_history(history, 10, strategy=strategy) == hits
+
+
+@pytest.mark.parametrize("strategy", [None, *STRATEGIES])
+def test_a_list_of_all_items_is_asked_for_by_any_large_number(strategy):
+    recommender = filled()
+    for share in (0.0, 0.1):
+        everything = recommender.recommend("u2", N_ITEMS, strategy=strategy, new_item_share=share)
+        assert recommender.recommend("u2", 10**10, strategy=strategy, new_item_share=share) == everything
 
 
 def test_the_strategy_is_named_and_is_the_default():
