@@ -23,16 +23,23 @@ class Part:
     jobs: Callable[[Plan], Sequence[Job]]
     """Returns the jobs of a plan, quick ones first; does not read the outcomes of other parts."""
 
-    pages: Callable[[Mapping[str, Outcome]], Sequence[Page]]
-    """Returns the pages for the outcomes found so far, by job name; some may be missing."""
+    pages: Callable[[Mapping[str, Outcome], Sequence[int]], Sequence[Page]]
+    """Takes the outcomes found so far, by job name, of which some may be missing, and the plan's seeds."""
+
+
+def _for_any_seeds(
+    pages: Callable[[Mapping[str, Outcome]], Sequence[Page]],
+) -> Callable[[Mapping[str, Outcome], Sequence[int]], Sequence[Page]]:
+    """Return pages that do not depend on which seeds were planned."""
+    return lambda outcomes, _: pages(outcomes)
 
 
 PARTS: Mapping[str, Part] = {
     "goals": Part(goals.jobs, goals_pages),
-    "tables": Part(tables.jobs, tables_pages),
-    "length": Part(code_length.jobs, code_length_pages),
-    "cold": Part(cold_curve.jobs, cold_curve_pages),
-    "drift": Part(drift.jobs, drift_pages),
+    "tables": Part(tables.jobs, _for_any_seeds(tables_pages)),
+    "length": Part(code_length.jobs, _for_any_seeds(code_length_pages)),
+    "cold": Part(cold_curve.jobs, _for_any_seeds(cold_curve_pages)),
+    "drift": Part(drift.jobs, _for_any_seeds(drift_pages)),
 }
 """By name, in the order in which they run and are shown."""
 

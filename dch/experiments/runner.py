@@ -173,17 +173,17 @@ def _run_job(job: Job, plan: Plan, store: JobStore, origin: Origin, run: Run, ba
 
 
 def _write_pages(plan: Plan, parts: Mapping[str, Part], origin: Origin, run: Run) -> None:
-    run.sections = [_section(name, part, run) for name, part in parts.items()]
+    run.sections = [_section(name, part, plan, run) for name, part in parts.items()]
     seconds = sum(result.seconds for result in run.results.values())
     write_pages(plan, run.sections, origin, seconds=seconds, with_plots="plots" not in run.failed)
 
 
-def _section(name: str, part: Part, run: Run) -> Section:
+def _section(name: str, part: Part, plan: Plan, run: Run) -> Section:
     """Return the pages of a part, made from the results of its own jobs."""
     own = {job: result for job, result in run.results.items() if job.startswith(f"{name}/")}
     origin = joined((result.origin for result in own.values()), _seeds(own))
     try:
-        pages = part.pages({job: result.outcome for job, result in own.items()})
+        pages = part.pages({job: result.outcome for job, result in own.items()}, plan.seeds)
     except Exception as error:  # noqa: BLE001 - the results are saved; the other parts still have pages
         run.failed[f"pages of {name}"] = _reason(error)
         return Section(name, [], origin)

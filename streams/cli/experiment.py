@@ -53,8 +53,9 @@ def experiment(
     seeds: Annotated[
         str,
         typer.Option(
-            metavar="0,1,2",
-            help="Random seeds; one split and one fit for each. Default: 0,1,2; with --quick: 0.",
+            metavar="3,4,5",
+            help="Random seeds; one split and one fit for each. Default: 3,4,5, those of the goals; with "
+            "--quick: 0.",
             show_default=False,
         ),
     ] = "",
@@ -98,7 +99,8 @@ def _plan(out: Path, quick: bool, data: Path | None, seeds: str, threads: int | 
     from dch.config import DchConfig
     from dch.experiments.plan import Plan
 
-    numbers = tuple(parse_seeds(seeds or ("0" if quick else "0,1,2")))
+    given = seeds or ("0" if quick else "")
+    numbers = tuple(parse_seeds(given)) if given else Plan.seeds
     if quick:  # too few steps to learn anything
         config = DchConfig(steps=20, hidden=128, batch=256, sampled_items=400, threads=threads)
         return Plan(_quick_data(), out, numbers, quick, config)

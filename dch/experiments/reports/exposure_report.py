@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from dch.experiments.job import look_up
-from dch.experiments.reports.goal_list import GoalOutcomes
+from dch.experiments.reports.goal_list import GoalOutcomes, seeds_of
 from dch.experiments.reports.page import Cell, Line, Page, Panel, Plot, Spread, Table, spread_of
 
 COLUMNS: Mapping[str, str] = {
@@ -40,12 +40,20 @@ def exposure_pages(by_data: Mapping[str, GoalOutcomes]) -> list[Page]:
     ]
     if not rows:
         return []
+    seeds = [
+        {name: seeds_of(found, job)}
+        for name, found in by_data.items()
+        for job in GIVEN
+        for shares, _ in _curves(found, job).values()
+        for _ in shares
+    ]
     even = "; ".join(_even(name, by_data[name]) for name, of in curves.items() if of)
     note = NOTE + (f" Reference for these shares: {even}." if even else "")
     columns = ("data set", "given", "strategy", "reserved", *COLUMNS.values())
     title = "Effect of positions reserved for new items"
-    table = Table("exposure", title, columns, rows, note, percent=True)
-    return [table, *(_plot(name, of) for name, of in curves.items() if of)]
+    table = Table("exposure", title, columns, rows, note, percent=True, seeds=seeds)
+    plots = (_plot(name, of, seeds_of(by_data[name], "exposure")) for name, of in curves.items() if of)
+    return [table, *plots]
 
 
 Curves = Mapping[str, tuple[list[float], Mapping[str, list[Spread]]]]
@@ -78,7 +86,7 @@ def _even(name: str, found: GoalOutcomes) -> str:
     )
 
 
-def _plot(name: str, curves: Curves) -> Plot:
+def _plot(name: str, curves: Curves, seeds: Sequence[int]) -> Plot:
     panels = [
         Panel(
             COLUMNS[what],
@@ -88,7 +96,8 @@ def _plot(name: str, curves: Curves) -> Plot:
         )
         for what in PLOTTED
     ]
-    return Plot(f"exposure-{name}", f"Positions reserved for new items, {name}", panels)
+    title = f"Positions reserved for new items, {name}"
+    return Plot(f"exposure-{name}", title, panels, seeds={name: seeds})
 
 
 def _line(shares: Sequence[float], values: Sequence[Spread]) -> Line:

@@ -1,6 +1,7 @@
 """The pages of the goals: each goal with the measured figure, reserved positions, and code collisions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dch.evaluation.code_collisions import BitStatistics
 from dch.experiments.job import JobName, Outcome, look_up
@@ -8,22 +9,33 @@ from dch.experiments.jobs.goals import IN_DEPTH_ON
 from dch.experiments.jobs.table_methods import METHODS
 from dch.experiments.jobs.table_protocol import GOAL_CASES
 from dch.experiments.reports.exposure_report import exposure_pages
-from dch.experiments.reports.goal_list import ELSEWHERE, GOALS, OTHERS, Goal, GoalOutcomes, shown
+from dch.experiments.reports.goal_list import (
+    ELSEWHERE,
+    GOALS,
+    OTHERS,
+    Goal,
+    GoalOutcomes,
+    seeds_of,
+    shown,
+)
 from dch.experiments.reports.page import Cell, Page, Spread, Table, spread_of
 from dch.experiments.reports.quality_report import quality_pages
 
 NOTE = f"""{GOAL_CASES}
 Each figure or ratio is computed per seed; the table shows the mean ± standard deviation over seeds. The best
 baseline is the one with the highest mean over seeds; it is named beside the figure, and a goal that is met is
-open while baselines are missing. Figures are rounded as shown before they are compared with the targets. The
-default list is the one with neighbours where the model has them. Items by features alone are the held-out
-items with features and without ratings, ranked among themselves; the 20% of their ratings in the test part
-are relevant. The ridge regression goes from the same features to the item factors of tuned iALS-64. A goal
-that another command measures names it."""
+open while baselines are missing. A verdict that rests on fewer seeds than were planned names them. Figures
+are rounded as shown before they are compared with the targets. The default list is the one with neighbours
+where the model has them. Items by features alone are the held-out items with features and without ratings,
+ranked among themselves; the 20% of their ratings in the test part are relevant. The ridge regression goes
+from the same features to the item factors of tuned iALS-64. A goal that another command measures names it;
+the figure of `make bench` is that of the last run on record."""
 
 OTHERS_NOTE = """Cold items are the held-out items with features and without ratings, ranked among themselves.
 Popularity has no ratings to rank cold items by, so its list is ordered by a checksum of the id, which is
 one random order. Seconds are of one fit on one thread."""
+
+COLLISIONS, SIDES = "collapse", ("users", "items")
 
 COLLISION_COLUMNS = (
     "balance, mean",
@@ -40,26 +52,39 @@ bits, over all pairs. Colliding items share their code with an item that has a d
 goal is at most 1%."""
 
 
-def goals_pages(outcomes: Mapping[str, Outcome]) -> list[Page]:
-    """Return the goals, quality beside the baselines and by size, and what else was measured."""
+def goals_pages(outcomes: Mapping[str, Outcome], planned: Sequence[int]) -> list[Page]:
+    """Return the goals, quality beside the baselines and by size, and what else was measured.
+
+    Args:
+        outcomes: by job name; some may be missing.
+        planned: the seeds of the plan.
+    """
     by_data = _by_data(outcomes)
     if not by_data:
         return []
-    rows = [*_rows(by_data, GOALS), *((*goal, None) for goal in ELSEWHERE)]
-    columns = ("data set", "goal", "target", "measured", "met")
-    goals = Table("goals", "Goals of the model", columns, rows, note=NOTE)
-    measured = [row for row in _rows(by_data, OTHERS) if row[3] is not None]
-    others = Table("other_figures", "Other figures of the model", columns, measured, note=OTHERS_NOTE)
+    goals = _goals("goals", "Goals of the model", by_data, GOALS, planned, NOTE)
+    elsewhere = [(goal.data, goal.what, goal.target, *goal.measured()) for goal in ELSEWHERE]
+    seeds = [*goals.seeds, *({} for _ in ELSEWHERE)]
+    goals = replace(goals, rows=[*goals.rows, *elsewhere], seeds=seeds)
+    others = _goals("other_figures", "Other figures of the model", by_data, OTHERS, planned, OTHERS_NOTE)
     pages: list[Page] = [goals, *quality_pages(by_data), others, *exposure_pages(by_data)]
     return [*pages, *_collisions(by_data)]
 
 
-def _rows(by_data: Mapping[str, GoalOutcomes], goals: Mapping[str, Sequence[Goal]]) -> list[Sequence[Cell]]:
-    return [
-        _row(name, goal, found)
-        for name, found in by_data.items()
-        for goal in goals.get(name, goals[IN_DEPTH_ON])
-    ]
+def _goals(
+    name: str,
+    title: str,
+    by_data: Mapping[str, GoalOutcomes],
+    goals: Mapping[str, Sequence[Goal]],
+    planned: Sequence[int],
+    note: str,
+) -> Table:
+    """Return a table of goals, each with the seeds that have its figure."""
+    every = [(data, goal) for data in by_data for goal in goals.get(data, goals[IN_DEPTH_ON])]
+    rows = [_row(data, goal, by_data[data], planned) for data, goal in every]
+    seeds = [{data: goal.seeds(by_data[data])} for data, goal in every]
+    columns = ("data set", "goal", "target", "measured", "met")
+    return Table(name, title, columns, rows, note=note, seeds=seeds)
 
 
 def _by_data(outcomes: Mapping[str, Outcome]) -> dict[str, GoalOutcomes]:
@@ -70,16 +95,25 @@ def _by_data(outcomes: Mapping[str, Outcome]) -> dict[str, GoalOutcomes]:
     return dict(sorted(found.items(), key=lambda pair: [*GOALS, pair[0]].index(pair[0])))
 
 
-def _row(name: str, goal: Goal, found: GoalOutcomes) -> Sequence[Cell]:
+def _row(name: str, goal: Goal, found: GoalOutcomes, planned: Sequence[int]) -> Sequence[Cell]:
     value = goal.measured(found)
     if value is None:
         return (name, goal.what, goal.target(), None, None)
     std = f" ± {shown(value.std, goal.unit)}" if value.std else ""
-    met = goal.met(value.mean)
-    verdict = None if met is None else "yes" if met else "no"
-    if met and _missing(goal, found):
-        verdict = "open"
-    return (name, goal.what, goal.target(), shown(value.mean, goal.unit) + std + _best(goal, found), verdict)
+    figure = shown(value.mean, goal.unit) + std + _best(goal, found)
+    return (name, goal.what, goal.target(), figure, _verdict(goal, value.mean, found, planned))
+
+
+def _verdict(goal: Goal, mean: float, found: GoalOutcomes, planned: Sequence[int]) -> str | None:
+    """Return whether a goal is met, and by which seeds if not all that were planned have the figure."""
+    met, seeds = goal.met(mean), goal.seeds(found)
+    if met is None:
+        return None
+    verdict = "no" if not met else "open" if _missing(goal, found) else "yes"
+    if set(planned) <= set(seeds):
+        return verdict
+    which = f"seed {seeds[0]} alone" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))} alone"
+    return f"{verdict} ({which})"
 
 
 def _best(goal: Goal, found: GoalOutcomes) -> str:
@@ -98,16 +132,16 @@ def _missing(goal: Goal, found: GoalOutcomes) -> list[str]:
 
 def _collisions(by_data: Mapping[str, GoalOutcomes]) -> list[Table]:
     """Return the table of code collisions, or none where they were not measured."""
-    rows: list[Sequence[Cell]] = [
-        (name, side, *_bits(found, f"{side[:-1]}_bits"), *_shared_codes(found, side))
-        for name, found in by_data.items()
-        for side in ("users", "items")
-        if any(job == "collapse" for job, _ in found)
-    ]
-    if not rows:
+    every = [(name, side) for name, found in by_data.items() if seeds_of(found, COLLISIONS) for side in SIDES]
+    if not every:
         return []
-    columns = ("data set", "side", *COLLISION_COLUMNS)
-    return [Table("code_collisions", "Bits and code collisions, 64 bits", columns, rows, COLLISION_NOTE)]
+    rows: list[Sequence[Cell]] = [
+        (name, side, *_bits(by_data[name], f"{side[:-1]}_bits"), *_shared_codes(by_data[name], side))
+        for name, side in every
+    ]
+    seeds = [{name: seeds_of(by_data[name], COLLISIONS)} for name, _ in every]
+    columns, title = ("data set", "side", *COLLISION_COLUMNS), "Bits and code collisions, 64 bits"
+    return [Table("code_collisions", title, columns, rows, COLLISION_NOTE, seeds=seeds)]
 
 
 def _bits(found: GoalOutcomes, side: str) -> list[Spread | None]:
@@ -124,4 +158,4 @@ def _shared_codes(found: GoalOutcomes, side: str) -> list[Cell]:
 
 
 def _mean(found: GoalOutcomes, *keys: str) -> Spread | None:
-    return spread_of(look_up(outcome, *keys) for (job, _), outcome in found.items() if job == "collapse")
+    return spread_of(look_up(outcome, *keys) for (job, _), outcome in found.items() if job == COLLISIONS)

@@ -1,7 +1,7 @@
 """Pages of an experiment as plain values: tables and plots, and the averages over seeds that they show."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,18 @@ def spread_of(values: Iterable[float | None]) -> Spread | None:
     if not found:
         return None
     return Spread(fmean(found), stdev(found) if len(found) > 1 else 0.0)
+
+
+Seeds = Mapping[str, Collection[int]]
+"""The seeds of the outcomes that made a row or a plot, by data set."""
+
+
+def seeds_text(seeds: Seeds) -> str:
+    """Return seeds as text, such as ``3, 4, 5`` or, if they differ, ``ml-1m 3, 4, 5; yelp 3``."""
+    texts = {name: ", ".join(map(str, sorted(of_name))) for name, of_name in seeds.items() if of_name}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{name} {text}" for name, text in texts.items())
 
 
 Cell = str | float | int | Spread | None
@@ -48,6 +60,9 @@ class Table:
 
     not_compared: Collection[str] = ()
     """Second cells of the rows of a group that are never bold."""
+
+    seeds: Sequence[Seeds] = ()
+    """The seeds of each row, shown as a last column; empty: all rows have those of their part."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,9 @@ class Plot:
     title: str
     panels: Sequence[Panel]
     note: str = ""
+
+    seeds: Seeds = field(default_factory=dict)
+    """Empty: those of its part."""
 
 
 Page = Table | Plot

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dch.experiments.job import look_up
 from dch.experiments.jobs.table_methods import METHODS
 from dch.experiments.jobs.table_protocol import DEFAULT, SCORES
-from dch.experiments.reports.goal_list import NDCG, GoalOutcomes
+from dch.experiments.reports.goal_list import NDCG, GoalOutcomes, seeds_of
 from dch.experiments.reports.page import Cell, Line, Page, Panel, Plot, Spread, Table, spread_of
 
 CASES = {
@@ -60,32 +60,40 @@ def _quality(by_data: Mapping[str, GoalOutcomes]) -> Table:
         for case, shown in CASES.items()
         for label, job, strategy in methods
     ]
-    rows = [row for row in rows if any(cell is not None for cell in row[2:])]
-    columns = ("case", "method", *by_data)
-    return Table("quality", "Quality beside tuned baselines", columns, rows, QUALITY_NOTE, best="group")
+    every = [
+        {name: _seeds_with(found, job, "cases", case, strategy, NDCG) for name, found in by_data.items()}
+        for case in CASES
+        for _, job, strategy in methods
+    ]
+    kept = [(row, seeds) for row, seeds in zip(rows, every, strict=True) if any(seeds.values())]
+    rows, seeds = [row for row, _ in kept], [of_row for _, of_row in kept]
+    columns, title = ("case", "method", *by_data), "Quality beside tuned baselines"
+    return Table("quality", title, columns, rows, QUALITY_NOTE, best="group", seeds=seeds)
 
 
 def _baselines(by_data: Mapping[str, GoalOutcomes]) -> Table:
-    rows: list[Sequence[Cell]] = [
-        (name, METHODS[key].label, *_of_baseline(found, key))
-        for name, found in by_data.items()
-        for key in SHOWN_BASELINES
-        if any(job == key for job, _ in found)
+    every = [
+        (name, key) for name, found in by_data.items() for key in SHOWN_BASELINES if seeds_of(found, key)
     ]
-    columns = ("data set", "baseline", "bytes an item", "trials", "settings", "seeds", "fit, s")
-    return Table("baselines", "How the baselines were tuned", columns, rows, TUNING_NOTE, decimals=1)
+    rows: list[Sequence[Cell]] = [
+        (name, METHODS[key].label, *_of_baseline(by_data[name], key)) for name, key in every
+    ]
+    seeds = [{name: seeds_of(by_data[name], key)} for name, key in every]
+    columns = ("data set", "baseline", "bytes an item", "trials", "settings", "fit, s")
+    title = "How the baselines were tuned"
+    return Table("baselines", title, columns, rows, TUNING_NOTE, decimals=1, seeds=seeds)
 
 
 def _of_baseline(found: GoalOutcomes, key: str) -> list[Cell]:
     outcomes = {seed: outcome for (job, seed), outcome in sorted(found.items()) if job == key}
     first = next(iter(outcomes.values()))
     if "left_out" in first:
-        return [None, None, f"left out: {first['left_out']}", None, None]
+        return [None, None, f"left out: {first['left_out']}", None]
     settings = first["settings"] if isinstance(first["settings"], Mapping) else {}
     text = ", ".join(f"{name} {value}" for name, value in settings.items())
     seconds = spread_of(look_up(outcome, "seconds") for outcome in outcomes.values())
     size, trials = (round(look_up(first, what) or 0) for what in ("bytes_per_item", "trials"))
-    return [size, trials, text, ", ".join(map(str, outcomes)), seconds]
+    return [size, trials, text, seconds]
 
 
 def _plot(by_data: Mapping[str, GoalOutcomes]) -> Plot:
@@ -93,11 +101,12 @@ def _plot(by_data: Mapping[str, GoalOutcomes]) -> Plot:
         Panel(name, "bytes an item", "NDCG@20, known users", _lines(found), log_x=True)
         for name, found in by_data.items()
     ]
-    return Plot("quality_by_size", "Quality by bytes an item", panels, SIZE_NOTE)
+    seeds = {name: [_first_seed(found)] for name, found in by_data.items()}
+    return Plot("quality_by_size", "Quality by bytes an item", panels, SIZE_NOTE, seeds)
 
 
 def _lines(found: GoalOutcomes) -> dict[str, Line]:
-    seed = min(seed for _, seed in found)
+    seed = _first_seed(found)
 
     def of(job: str) -> Mapping[str, object]:
         return found.get((job, seed), {})
@@ -126,6 +135,10 @@ def _lines(found: GoalOutcomes) -> dict[str, Line]:
     return {label: line for label, at in points.items() if (line := _line(at)).x}
 
 
+def _first_seed(found: GoalOutcomes) -> int:
+    return min(seed for _, seed in found)
+
+
 def _line(points: Mapping[int, float | None]) -> Line:
     known = sorted((x, y) for x, y in points.items() if y is not None)
     return Line([x for x, _ in known], [y for _, y in known])
@@ -147,3 +160,8 @@ def _smaller(outcome: Mapping[str, object]) -> dict[int, float | None]:
 
 def _over_seeds(found: GoalOutcomes, job: str, *keys: str) -> Spread | None:
     return spread_of(look_up(outcome, *keys) for (what, _), outcome in found.items() if what == job)
+
+
+def _seeds_with(found: GoalOutcomes, job: str, *keys: str) -> list[int]:
+    """Return the seeds of the outcomes of a job that have a figure."""
+    return [seed for seed in seeds_of(found, job) if look_up(found[job, seed], *keys) is not None]

@@ -1,7 +1,7 @@
 """Write the output folder: a CSV and a Markdown file per table, a PNG per plot, and README.md with all."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dch.experiments.atomic_files import write_text
@@ -9,7 +9,7 @@ from dch.experiments.job_progress import duration
 from dch.experiments.jobs.table_protocol import PROTOCOL
 from dch.experiments.plan import Plan
 from dch.experiments.provenance import Origin, without_only
-from dch.experiments.reports.page import Page, Plot, Table
+from dch.experiments.reports.page import Page, Plot, Table, seeds_text
 from dch.experiments.reports.plots import draw
 from dch.experiments.reports.table_text import csv_text, markdown
 
@@ -85,14 +85,14 @@ def write_pages(
     write_text(plan.out / "README.md", index(plan, sections, origin, seconds))
     for page, made in pages:
         if with_plots and isinstance(page, Plot):
-            draw(plan.out / f"{page.name}.png", page, made)
+            draw(plan.out / f"{page.name}.png", page, _origin(page, made))
 
 
 def write_table(folder: Path, table: Table, origin: Origin) -> None:
     """Write one table as ``<name>.csv`` and ``<name>.md``."""
     write_text(folder / f"{table.name}.csv", csv_text(table, origin))
     note = f"\n{table.note}\n" if table.note else ""
-    text = f"# {table.title}\n\n{markdown(table)}{note}\n{origin.sentence()}\n"
+    text = f"# {table.title}\n\n{markdown(table)}{note}\n{_origin(table, origin).sentence()}\n"
     write_text(folder / f"{table.name}.md", text)
 
 
@@ -109,10 +109,20 @@ def index(plan: Plan, sections: Sequence[Section], origin: Origin, seconds: floa
     blocks = [TITLE, *([QUICK] if plan.quick else []), _head(plan, origin, seconds)]
     blocks += [TERMS, "\n".join(_entry(section) for section in shown)]
     for section in shown:
-        blocks += [f"## {_heading(section)}", *_page_texts(section.pages), f"_{section.origin.sentence()}_"]
+        made = section.origin
+        if any(page.seeds for page in section.pages):  # each page says its own
+            made = replace(made, seeds="")
+        blocks += [f"## {_heading(section)}", *_page_texts(section.pages), f"_{made.sentence()}_"]
     blocks += ["## The protocol", PROTOCOL, "## Files", FILES, "## Run it again"]
     blocks.append(RERUN.format(command=without_only(origin.command)))
     return "\n\n".join(blocks) + "\n"
+
+
+def _origin(page: Page, made: Origin) -> Origin:
+    """Return the origin of a page: with its seeds, or without any if each of its rows says them."""
+    if isinstance(page, Plot):
+        return replace(made, seeds=seeds_text(page.seeds)) if page.seeds else made
+    return replace(made, seeds="") if page.seeds else made
 
 
 def _head(plan: Plan, origin: Origin, seconds: float) -> str:

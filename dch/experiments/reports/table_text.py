@@ -3,14 +3,14 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 
 from rich import box
 from rich.table import Table as RichTable
 
 from dch.experiments.provenance import Origin
-from dch.experiments.reports.page import Cell, Spread, Table
+from dch.experiments.reports.page import Cell, Spread, Table, seeds_text
 
 Position = tuple[int, int]
 """Row and column of a cell."""
@@ -23,6 +23,7 @@ def shown_rows(table: Table) -> list[list[str]]:
 
 def markdown(table: Table) -> str:
     """Return the table as Markdown, with the best figures in bold and columns of numbers right-aligned."""
+    table = _with_seeds(table)
     rows, bold = shown_rows(table), best_cells(table)
     lines = [_line(table.columns), _line([_rule(table, at) for at in range(len(table.columns))])]
     for number, row in enumerate(rows):
@@ -32,7 +33,13 @@ def markdown(table: Table) -> str:
 
 
 def csv_text(table: Table, origin: Origin) -> str:
-    """Return the table as CSV with all digits; a spread takes two columns, and each row has its origin."""
+    """Return the table as CSV with all digits; a spread takes two columns, and each row has its origin.
+
+    Where rows have seeds of their own, these are the seeds of their origin.
+    """
+    origins = [replace(origin, seeds=seeds_text(seeds)) for seeds in table.seeds] or [origin] * len(
+        table.rows
+    )
     wide = [any(isinstance(row[at], Spread) for row in table.rows) for at in range(len(table.columns))]
     header = [
         name for name, is_wide in zip(table.columns, wide, strict=True) for name in _names(name, is_wide)
@@ -40,9 +47,9 @@ def csv_text(table: Table, origin: Origin) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*header, *asdict(origin)])
-    for row in table.rows:
+    for row, of_row in zip(table.rows, origins, strict=True):
         cells = [value for cell, is_wide in zip(row, wide, strict=True) for value in _values(cell, is_wide)]
-        writer.writerow([*cells, *asdict(origin).values()])
+        writer.writerow([*cells, *asdict(of_row).values()])
     return out.getvalue()
 
 
@@ -70,6 +77,14 @@ def best_cells(table: Table) -> set[Position]:
             table, [[(at, column) for at in group] for group in rows for column in _columns(table)]
         )
     return set()
+
+
+def _with_seeds(table: Table) -> Table:
+    """Return the table with the seeds of its rows, if they have their own, as a last column."""
+    if not table.seeds:
+        return table
+    rows = [[*row, seeds_text(seeds) or None] for row, seeds in zip(table.rows, table.seeds, strict=True)]
+    return replace(table, columns=[*table.columns, "seeds"], rows=rows, seeds=())
 
 
 def _highest(table: Table, groups: Sequence[Sequence[Position]]) -> set[Position]:

@@ -29,7 +29,7 @@ class FakePart:
             raise value
         return {"value": value}
 
-    def pages(self, outcomes):
+    def pages(self, outcomes, _):
         rows = [(name, outcome["value"]) for name, outcome in sorted(outcomes.items())]
         lines = {"all": Line(list(range(len(rows))), [value for _, value in rows])}
         plot = Plot(f"{self.name}_plot", "A plot", [Panel("one", "x", "y", lines)])

@@ -52,6 +52,15 @@ def test_the_folder_of_data_sets_may_come_from_the_environment_and_hold_only_som
     assert "Data sets: yelp." in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.parametrize(("options", "seeds"), [([], "3, 4, 5"), (["--seeds", "0,7"], "0, 7")])
+def test_without_seeds_those_of_the_goals_are_run(dch, tmp_path, options, seeds):
+    (tmp_path / "data" / "yelp").mkdir(parents=True)
+    arguments = ("--data", tmp_path / "data", "--only", "length", *options)
+    ran = dch("experiment", tmp_path / "out", *arguments)
+    assert ran.code == 0, ran.err
+    assert f"Seeds: {seeds}. " in (tmp_path / "out" / "README.md").read_text()
+
+
 @pytest.mark.slow
 def test_a_quick_run_of_a_part_writes_its_pages_and_a_second_one_runs_no_job_again(dch, tmp_path):
     out = tmp_path / "out"

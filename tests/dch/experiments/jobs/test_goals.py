@@ -33,7 +33,7 @@ def outcomes(plan):
 
 
 def test_every_goal_of_the_data_set_is_measured(outcomes):
-    pages = goals_pages(outcomes)
+    pages = goals_pages(outcomes, [0])
     goals, quality, baselines, by_size, others, exposure, _, collisions = pages
     assert [page.name for page in pages] == [
         *("goals", "quality", "baselines", "quality_by_size", "other_figures"),
@@ -55,19 +55,21 @@ def test_every_goal_of_the_data_set_is_measured(outcomes):
         "RP3beta",
         "ItemCF",
     ]
-    assert {met for *_, met in goals.rows} <= {"yes", "no", None}
+    assert {met for *_, met in goals.rows[: -len(ELSEWHERE)]} <= {"yes", "no"}
+    assert [met for *_, met in goals.rows[-len(ELSEWHERE) :]] == ["no", "open"]
+    assert all(seeds == {"tiny": [0]} for table in (goals, others) for seeds in table.seeds if seeds)
     assert len(exposure.rows) == 2 * 4 * 6  # all or few ratings given, strategies and shares
     assert len(collisions.rows) == 2
 
 
 def test_a_page_shows_a_dash_where_an_outcome_is_missing(outcomes):
     some = {name: outcome for name, outcome in outcomes.items() if name == "goals/tiny/codes/0"}
-    goals, _, baselines, _, others = goals_pages(some)
+    goals, _, baselines, _, others = goals_pages(some, [0])
     measured = {row[1]: row[3] for row in goals.rows}
     assert measured["default list, EUEI, over the best baseline of any size"] is None
     assert baselines.rows == []
     assert {row[1]: row[3] for row in others.rows}["full fit"].endswith(" s")
-    assert goals_pages({}) == []
+    assert goals_pages({}, [0]) == []
 
 
 def test_data_sets_without_goals_are_measured_only_in_a_quick_run(plan):
@@ -84,3 +86,41 @@ def test_data_sets_without_goals_are_measured_only_in_a_quick_run(plan):
 def test_the_default_list_is_the_one_with_neighbours_where_there_are_any(outcomes):
     cases = outcomes["goals/tiny/codes/0"]["cases"]
     assert cases["EUEI"]["default"] == cases["EUEI"]["codes+rerank"]  # these settings ask for no neighbours
+
+
+def of_seeds(*seeds, ials=0.4):
+    """Return outcomes on Yelp in which codes alone have NDCG@20 .5."""
+    tuned = {"settings": {}, "trials": 1, "seconds": 1.0}
+    return {
+        f"goals/yelp/{job}/{seed}": {"cases": {"EUEI": {strategy: {"ndcg@20": ndcg}}}, **tuned}
+        for seed in seeds
+        for job, strategy, ndcg in (("codes", "codes-weighted", 0.5), ("ials", "scores", ials))
+    }
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"),
+    [
+        ([3], "yes (seed 3 alone)"),
+        ([3, 5], "yes (seeds 3, 5 alone)"),
+        ([3, 4, 5], "yes"),
+        ([3, 4, 5, 6], "yes"),
+    ],
+)
+def test_a_verdict_on_fewer_seeds_than_were_planned_names_them(measured, verdict):
+    goals, *_ = goals_pages(of_seeds(*measured), [3, 4, 5])
+    what = "codes alone by weighted distance (8 bytes), EUEI, over iALS-64"
+    (at,) = [at for at, row in enumerate(goals.rows) if row[1] == what]
+    assert goals.rows[at][-1] == verdict
+    assert goals.seeds[at] == {"yelp": measured}
+
+
+def test_a_goal_that_is_missed_on_fewer_seeds_names_them_too():
+    goals, *_ = goals_pages(of_seeds(3, ials=0.9), [3, 4])
+    assert goals.rows[0][-1] == "no (seed 3 alone)"
+
+
+def test_each_row_of_the_others_is_shown_with_a_dash_if_it_was_not_measured():
+    (others,) = (page for page in goals_pages(of_seeds(3), [3]) if page.name == "other_figures")
+    assert [row[3] for row in others.rows] == [None] * len(OTHERS["yelp"])
+    assert others.seeds == [{"yelp": []}] * len(OTHERS["yelp"])

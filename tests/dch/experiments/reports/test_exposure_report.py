@@ -22,6 +22,8 @@ def test_a_row_has_the_mean_and_deviation_over_seeds_for_one_reserved_share():
     assert table.rows[0][4].mean == pytest.approx(0.15)
     assert table.rows[1][4] == (pytest.approx(0.3), 0)
     assert table.rows[3][4].mean == pytest.approx(0.02)
+    assert table.seeds == [{"ml-1m": [0, 1]}] * 2 + [{"ml-1m": [0]}] * 2 + [{"yelp": [0]}] * 2
+    assert plot.seeds == {"ml-1m": [0, 1]}
     assert "10.0% of the catalogue and have 8.0% of the relevant ratings" in table.note
     line = plot.panels[0].lines["codes"]
     assert (line.x, line.y) == ([0, 10], pytest.approx([15, 30]))

@@ -4,6 +4,8 @@ from math import sqrt
 
 import pytest
 
+from dch.experiments.reports import goal_list
+from dch.experiments.reports.benchmark_lines import Benchmark, last_benchmark
 from dch.experiments.reports.goal_list import ELSEWHERE, GOALS, OTHERS, Goal
 
 SHARE = Goal("a share", ("codes", "cases", "EUEI"), ("ials", "EUEI"), at_least=0.95)
@@ -50,6 +52,36 @@ def test_of_several_divisors_the_one_with_the_highest_mean_counts():
     assert goal.divisor(outcomes([0.3], [0.2])) == ("ials", "EUEI")
 
 
+def test_the_seeds_of_a_goal_are_those_that_have_its_figure():
+    assert SHARE.seeds(outcomes([0.1, 0.4, 0.3], [0.2, 0.4])) == [0, 1]
+    assert SHARE.seeds(outcomes([0.1], [])) == []
+
+
+@pytest.mark.parametrize(
+    ("ms", "measured", "met"),
+    [
+        (3.2216, "3.2 ms (make bench, commit abc)", "no"),
+        (1.04, "1.0 ms (make bench, commit abc)", "yes"),
+        (1.05001, "1.1 ms (make bench, commit abc)", "no"),
+    ],
+)
+def test_the_goal_of_a_benchmark_has_the_figure_of_its_last_line(monkeypatch, ms, measured, met):
+    monkeypatch.setattr(goal_list, "last_benchmark", lambda case, *, items: Benchmark(ms, "abc"))
+    assert ELSEWHERE[0].measured() == (measured, met)
+
+
+def test_a_goal_without_a_result_here_is_open_and_names_its_command(monkeypatch):
+    monkeypatch.setattr(goal_list, "last_benchmark", lambda case, *, items: None)
+    assert [goal.measured() for goal in ELSEWHERE] == [
+        ("not measured: make bench", "open"),
+        ("not measured: dch evaluate --train --test", "open"),
+    ]
+
+
+def test_the_case_of_the_goal_is_one_that_the_benchmarks_wrote():
+    assert last_benchmark(ELSEWHERE[0].case, items=ELSEWHERE[0].items).ms > 0
+
+
 def test_a_difference_is_computed_per_seed():
     goal = Goal("more than", ("codes", "cases", "EUEI"), minus=("ials", "EUEI"), at_least=0.01)
     assert goal.measured(outcomes([0.3, 0.4], [0.2, 0.1])).mean == pytest.approx(0.2)
@@ -64,5 +96,5 @@ def test_the_bounds_are_those_of_the_project():
         "yelp": [0.98, 1.04, 1.08, 1.03, 1.02],
         "amazon-books": [1.15, 1.02, 1.01, 1.27, 1.02],
     }
-    assert [target for _, _, target, _ in ELSEWHERE] == ["<= 1 ms", ">= 18.7%"]
+    assert [goal.target for goal in ELSEWHERE] == ["<= 1 ms", ">= 18.7%"]
     assert set(OTHERS) == set(GOALS)

@@ -53,9 +53,17 @@ def test_methods_are_compared_within_a_case_over_their_seeds(pages):
 
 def test_each_baseline_has_its_size_and_trials_or_why_it_was_left_out(pages):
     rows = {row[1]: row[2:] for row in pages["baselines"].rows}
-    assert rows["EASE, strongest weights"] == (160, 20, "k 32", "3", Spread(1.5, 0))
-    assert rows["EASE"] == (None, None, "left out: too many items", None, None)
+    assert rows["EASE, strongest weights"] == (160, 20, "k 32", Spread(1.5, 0))
+    assert rows["EASE"] == (None, None, "left out: too many items", None)
     assert "BPR" not in rows
+
+
+def test_each_row_and_the_plot_have_the_seeds_of_their_outcomes(pages):
+    seeds = {row[1]: of for row, of in zip(pages["quality"].rows, pages["quality"].seeds, strict=True)}
+    assert seeds["default list: with neighbours where they pay"] == {"yelp": [3, 4]}
+    assert seeds["EASE, strongest weights"] == {"yelp": [3]}
+    assert pages["baselines"].seeds == [{"yelp": [3]}] * 2
+    assert pages["quality_by_size"].seeds == {"yelp": [3]}
 
 
 def test_the_plot_has_the_points_of_the_first_seed_by_size(pages):

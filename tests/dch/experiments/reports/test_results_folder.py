@@ -42,6 +42,30 @@ def test_a_markdown_file_has_rounded_figures_the_note_and_the_origin(tmp_path):
     )
 
 
+SOME = replace(TABLE, seeds=[{"ml-1m": [4, 3], "yelp": [3]}, {"yelp": [3]}])
+
+
+def test_a_row_with_seeds_of_its_own_has_these_and_the_origin_has_none(tmp_path):
+    write_table(tmp_path, SOME, MADE)
+    rows = list(csv.DictReader((tmp_path / "quality.csv").read_text().splitlines()))
+    assert [row["seeds"] for row in rows] == ["ml-1m 3, 4; yelp 3", "3"]
+    text = (tmp_path / "quality.md").read_text()
+    assert "| case | users | codes | floats | seeds |" in text
+    assert "**0.374** | ml-1m 3, 4; yelp 3 |" in text
+    assert "\ndch experiment out · commit abc123 · a machine · 2026-01-02\n" in text
+
+
+def test_the_index_leaves_the_seeds_to_the_pages_that_have_their_own(tmp_path):
+    plan = plan_in(tmp_path)
+    lines = {"one": Line([1, 2], [0.1, 0.2])}
+    plot = Plot("curve", "A curve", [Panel("left", "x", "y", lines)], seeds={"yelp": [3]})
+    write_pages(plan, [Section("goals", [SOME, plot], MADE)], ORIGIN, seconds=3.0)
+    text = (plan.out / "README.md").read_text()
+    assert "seeds 0, 1" not in text
+    assert "| ml-1m 3, 4; yelp 3 |" in text
+    assert b"seeds 3 " in (plan.out / "curve.png").read_bytes()
+
+
 def test_the_index_shows_tables_plots_the_protocol_and_the_command(tmp_path):
     lines = {"one": Line([1, 2], [0.1, 0.2], [0.01, 0.01]), "two": Line([1, 2], [0.2, 0.3])}
     plot = Plot("curve", "A curve", [Panel("left", "x", "y", lines), Panel("right", "x", "y", lines)])
