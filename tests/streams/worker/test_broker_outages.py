@@ -1,5 +1,6 @@
 """Brokers are killed and restarted under a worker and a trainer: no role ends, and nothing is lost."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,13 +8,19 @@ import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from operator import ge
 
 import pytest
 from random_models import random_model
 
 from streams.settings import TrainerSettings, WorkerSettings
 from tests.streams.brokers import ROOT, eventually, free_ports, own_cluster
-from tests.streams.worker.test_restart import USERS, expect_codes_as_without_failures, some_ratings
+from tests.streams.worker.test_restart import (
+    USERS,
+    expect_codes_as_without_failures,
+    some_ratings,
+    two_workers,
+)
 from tests.streams.world import READY_S, SETTINGS, World, environ, is_ready, worker_process
 
 pytestmark = [
@@ -169,3 +176,22 @@ def test_sigterm_ends_a_worker_within_seconds_though_no_broker_answers(tmp_path,
             eventually(lambda: "broker reachable" in worker.not_ready(), 30)
             assert worker.terminate(within_s=9) == 0
         cluster.restart()
+
+
+def test_a_broker_that_hangs_again_and_again_leaves_two_workers_ready(tmp_path, prefix):
+    """A client can lose its only broker for good (librdkafka issue 5301); it is replaced then."""
+    with own_cluster(tmp_path / "kafka") as cluster, world_of(cluster, tmp_path, prefix) as world:
+        world.publish(MODEL)
+        world.rate(*some_ratings(600))
+        with two_workers(world.settings, tmp_path) as both:
+            logs = tmp_path / "log1", tmp_path / "log2"
+            for seed in range(1, 1 + int(os.environ.get("DCH_TEST_PAUSES", "3"))):
+                with cluster.paused():
+                    for worker in both:
+                        eventually(lambda one=worker: "broker reachable" in one.not_ready(), 60)
+                    n_lines = [n_problems(log) + 10 for log in logs]  # at most one a second
+                    eventually(lambda n=n_lines: all(map(ge, map(n_problems, logs), n)), 120)
+                world.rate(*some_ratings(100, seed=seed))
+                eventually(lambda: all(worker.is_ready() for worker in both), READY_S)
+                expect_as_undisturbed(world)
+                assert [worker.process.poll() for worker in both] == [None, None]
