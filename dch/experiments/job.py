@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dch.config import Objective
 from dch.experiments.plan import Plan
 
 Outcome = Mapping[str, object]
@@ -22,10 +23,14 @@ class Job:
     of_baseline: bool = False
     """Whether the outcome is of a baseline alone, so that changed DCH settings do not invalidate it."""
 
+    objective: Objective = "ranking"
+    """The objective of the fit, whose settings the outcome depends on."""
+
     def settings(self, plan: Plan) -> str:
         """Return the digest of everything but the seed that the outcome depends on: ``Plan.settings``."""
         data = [part for part in self.name.split("/")[1:] if part in plan.data]
-        return plan.settings(data[0] if data else None, of_baseline=self.of_baseline)
+        name = data[0] if data else None
+        return plan.settings(name, of_baseline=self.of_baseline, objective=self.objective)
 
 
 class JobName(NamedTuple):

@@ -33,6 +33,9 @@ Left to the fit (None), ``teacher_neighbours`` is off on ML-1M and Yelp. On Amaz
 versions without it do not hold there.
 """
 
+EARLIER_DEFAULTS = {"optimizer": "adam", "mu": 0.1}
+"""Earlier defaults. Fits for ``ranking`` count as fits with these: they do not depend on what changed."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -64,15 +67,18 @@ class Plan:
     config: DchConfig = field(default_factory=DchConfig)
     """Settings of every fit; jobs replace bits, objective and seed."""
 
-    def settings(self, name: str | None, *, of_baseline: bool = False) -> str:
+    def settings(
+        self, name: str | None, *, of_baseline: bool = False, objective: Objective = "ranking"
+    ) -> str:
         """Return a digest of everything but the seed that an outcome depends on.
 
         Args:
             name: the data set, or None if the outcome depends on none.
             of_baseline: whether the outcome is of a baseline alone, so that DCH settings do not count.
+            objective: the objective of the fit.
         """
         size = size_of(self.data[name]) if name is not None else 0
-        config = {} if of_baseline else _decisive(self.config)
+        config = {} if of_baseline else _decisive(replace(self.config, objective=objective))
         return digest_of({"config": config, "quick": self.quick, "bytes": size})
 
     def tuned(self, name: str, key: str, search: Callable[[], Mapping[str, object]]) -> Mapping[str, object]:
@@ -131,6 +137,8 @@ def _decisive(config: DchConfig) -> dict[str, object]:
     """
     found = asdict(config)
     del found["threads"]
+    if config.objective == "ranking":
+        found |= EARLIER_DEFAULTS | ({"optimizer": config.optimizer} if config.optimizer else {})
     for name, without in LATER_SETTINGS.items():
         if found[name] == without:
             del found[name]

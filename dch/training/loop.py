@@ -1,6 +1,6 @@
 """The training loop: optimizer, one-cycle learning rate, early stopping and torch's thread count."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Protocol
@@ -8,14 +8,17 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from dch.config import DchConfig
+from dch.config import DchConfig, Objective, Optimizer
 from dch.training.fit_progress import FitProgress
+
+OPTIMIZERS: Mapping[Objective, Optimizer] = {"ranking": "adam", "rating": "sgd"}
+"""Default optimizer by objective; SGD is that of the paper."""
 
 LEARNING_RATES = {
     ("ranking", "adam"): 1e-2,
     ("ranking", "sgd"): 0.1,
     ("rating", "adam"): 3e-3,
-    ("rating", "sgd"): 0.3,
+    ("rating", "sgd"): 3.0,
 }
 """Default peak learning rates by objective and optimizer."""
 
@@ -91,7 +94,12 @@ def run_steps(
 
 def peak_rate(config: DchConfig) -> float:
     """Return the peak learning rate: the configured one, or the default of objective and optimizer."""
-    return config.learning_rate or LEARNING_RATES[config.objective, config.optimizer]
+    return config.learning_rate or LEARNING_RATES[config.objective, optimizer_of(config)]
+
+
+def optimizer_of(config: DchConfig) -> Optimizer:
+    """Return the optimizer: the configured one, or the default of the objective."""
+    return config.optimizer or OPTIMIZERS[config.objective]
 
 
 @contextmanager
@@ -110,7 +118,7 @@ def _optimizer(nets: nn.ModuleList, objective: ObjectiveSteps, config: DchConfig
     groups = [{"params": list(nets.parameters()), "lr": rate}]
     if slow := objective.slow_parameters():
         groups.append({"params": slow, "lr": rate / 10})
-    if config.optimizer == "sgd":
+    if optimizer_of(config) == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
 

@@ -74,7 +74,7 @@ def _dch1_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
         measured = measure_tables(model, plan.split(name, seed), n_threads=plan.config.threads)
         return {"cases": by_case(measured), "fit_seconds": fit_s} | _sizes(model)
 
-    return Job(f"tables/{name}/dch-1-{objective}/{seed}", run)
+    return Job(f"tables/{name}/dch-1-{objective}/{seed}", run, objective=objective)
 
 
 def _dch2_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
@@ -99,7 +99,7 @@ def _dch2_job(plan: Plan, name: str, seed: int, objective: Objective) -> Job:
             "update_seconds": update_s,
         } | _sizes(model)
 
-    return Job(f"tables/{name}/dch-2-{objective}/{seed}", run)
+    return Job(f"tables/{name}/dch-2-{objective}/{seed}", run, objective=objective)
 
 
 def _ceiling_job(plan: Plan, name: str, seed: int) -> Job:

@@ -40,6 +40,19 @@ def test_what_is_switched_off_by_hand_is_not_what_is_left_to_the_fit(plan, name)
     )
 
 
+@pytest.mark.parametrize(("changed", "counts"), [({"mu": 5.0}, False), ({"optimizer": "sgd"}, True)])
+def test_mu_counts_for_equation_1_alone_and_the_optimizer_for_both_objectives(plan, changed, counts):
+    other = replace(plan, config=replace(CONFIG, **changed))
+    assert (other.settings("tiny") != plan.settings("tiny")) == counts
+
+
+def test_results_of_earlier_defaults_hold_for_ranking_and_not_for_equation_1(plan):
+    earlier = replace(plan, config=replace(CONFIG, mu=0.1, optimizer="adam"))
+    assert earlier.settings("tiny") == plan.settings("tiny")
+    assert earlier.settings("tiny", objective="rating") != plan.settings("tiny", objective="rating")
+    assert plan.settings("tiny", objective="rating") != plan.settings("tiny")
+
+
 @pytest.mark.parametrize("broken", ["model.safetensors", "manifest.json"])
 def test_a_model_that_cannot_be_read_is_fitted_again(plan, broken):
     bag = _bag(plan)

@@ -60,16 +60,33 @@ def test_planted_clusters_are_found_twice_as_well_as_by_popularity():
     assert by_codes > 0.5
 
 
-def test_the_rating_objective_fits_products_of_codes_to_the_ratings():
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_rating_objective_fits_products_of_codes_to_the_ratings(optimizer):
     ratings = clusters()
-    config = replace(SMALL, objective="rating", steps=150, early_stopping=False)
-    losses = []
-    model = fit_model(ratings, config, progress=lambda done, planned, loss: losses.append(loss))
-    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
-    users = model.encode_users(ratings.by_user, ratings.item_ids)[ratings.users]
-    items = encode_items(model, ratings.by_item, ratings.user_ids)[ratings.items]
-    products = (users * items).sum(axis=1)
-    assert products[ratings.values == 5].mean() > products[ratings.values == 2].mean() + 8
+    config = replace(SMALL, objective="rating", steps=150, early_stopping=False, optimizer=optimizer)
+    model = fit_model(ratings, config)
+    users = np.sign(model.encode_users(ratings.by_user, ratings.item_ids))[ratings.users]
+    items = np.sign(encode_items(model, ratings.by_item, ratings.user_ids))[ratings.items]
+    products, scaled = (users * items).mean(axis=1), 2 * (ratings.values - 2) / 3 - 1  # values are 2 and 5
+    assert np.square(products - scaled).mean() < 0.5 * scaled.var()
+    assert products[ratings.values == 5].mean() > products[ratings.values == 2].mean() + 0.25
+
+
+def test_with_the_default_mu_codes_predict_ratings_as_well_as_relaxed_codes_do():
+    ratings = clusters()
+
+    def errors(mu):
+        config = replace(SMALL, objective="rating", steps=150, early_stopping=False, mu=mu)
+        model = fit_model(ratings, config)
+        users = model.encode_users(ratings.by_user, ratings.item_ids)[ratings.users]
+        items = encode_items(model, ratings.by_item, ratings.user_ids)[ratings.items]
+        scaled = 2 * (ratings.values - 2) / 3 - 1  # values are 2 and 5
+        products = (users * items).mean(axis=1), (np.sign(users) * np.sign(items)).mean(axis=1)
+        return [np.square(one - scaled).mean() for one in products]
+
+    relaxed, codes = errors(DchConfig().mu)
+    assert codes < 1.1 * relaxed
+    assert codes < 0.5 * errors(0.1)[1]
 
 
 def _arrays(model):
