@@ -21,7 +21,7 @@ from streams.messages import (
     encode_key,
     encode_rating,
 )
-from streams.settings import KafkaSettings
+from streams.settings import KafkaSettings, KeyForm
 
 CHUNK_S = 0.05
 """Seconds of sending between two looks at the clock."""
@@ -84,10 +84,17 @@ def publish_ratings(
     return sent
 
 
-def publish_features(features: Mapping[str, Features], sink: Sink, topic: str) -> int:
-    """Send the features of every id, wait for the acknowledgements, and return the number of ids."""
+def publish_features(features: Mapping[str, Features], sink: Sink, topic: str, form: KeyForm = "auto") -> int:
+    """Send the features of every id, wait for the acknowledgements, and return the number of ids.
+
+    Args:
+        features: by id.
+        sink: the producer.
+        topic: full name of the topic.
+        form: how integers are written as keys, see ``encode_key``.
+    """
     for id_, record in features.items():
-        sink.send(Output(topic, encode_key(id_), encode_features(record)))
+        sink.send(Output(topic, encode_key(id_, form), encode_features(record)))
     sink.flush()
     return len(features)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from dch.data.features import Features, availability
@@ -19,6 +20,7 @@ from streams.messages import (
     decode_user,
 )
 from streams.messages.keys import key_ids
+from streams.settings import KeyForm
 from streams.topics import Topic
 from streams.trainer.rating_log import RatingLog
 
@@ -85,7 +87,7 @@ class Held:
         return availability(self.features or {}) is not False
 
 
-def held_of(side: str, id_: str, read: Read, n_partitions: int) -> Held:
+def held_of(side: str, id_: str, read: Read, n_partitions: int, form: KeyForm = "auto") -> Held:
     """Return what the topics hold about an id.
 
     Every partition is read, since any partitioner may have written the records. Bad records count only among
@@ -96,17 +98,18 @@ def held_of(side: str, id_: str, read: Read, n_partitions: int) -> Held:
         id_: the id.
         read: returns the records of a topic.
         n_partitions: of the topics that are keyed by user or item.
+        form: what keys of four or eight bytes are.
     """
     held, log = Held(side=side, id=id_, owner=partition_for(id_.encode(), n_partitions)), RatingLog()
     pairs = _read_ratings(held, read(topics.RATINGS), log, n_partitions)
     items = {item for _, item in pairs} | ({id_} if side == "item" else set())
-    features = _read_features(held, read, log, items)
+    features = _read_features(held, read, log, items, form)
     live, _ = log.ratings({})
     held.ratings = sorted(_rows(live, features), key=lambda one: one.timestamp, reverse=True)
     held.n_void = len(pairs) - len(held.ratings)
     if side == "item":
         held.code = _newest_code(id_, read(topics.ITEM_CODES))
-    held.dead_letters = _dead_letters(held, read)
+    held.dead_letters = _dead_letters(held, read, form)
     return held
 
 
@@ -128,10 +131,13 @@ def _read_ratings(
     return pairs
 
 
-def _read_features(held: Held, read: Read, log: RatingLog, items: set[str]) -> Mapping[str, Features]:
+def _read_features(
+    held: Held, read: Read, log: RatingLog, items: set[str], form: KeyForm
+) -> Mapping[str, Features]:
     """Add tombstones to a log, and note the features of an id; return the features of these items."""
-    of_items = _newest_features(read(topics.ITEMS), decode_item, items, log.add_item)
-    of_users = _newest_features(read(topics.USERS), decode_user, {held.id}, log.add_user)
+    item, user = partial(decode_item, form=form), partial(decode_user, form=form)
+    of_items = _newest_features(read(topics.ITEMS), item, items, log.add_item)
+    of_users = _newest_features(read(topics.USERS), user, {held.id}, log.add_user)
     of_side = of_users if held.side == "user" else of_items
     held.features, held.tombstone_at = of_side.get(held.id, (None, None))
     return {item: found or {} for item, (found, _) in of_items.items()}
@@ -194,10 +200,10 @@ def _newest_code(id_: str, records: Iterable[Record]) -> ItemCode | None:
     return code
 
 
-def _dead_letters(held: Held, read: Read) -> Mapping[str, int]:
+def _dead_letters(held: Held, read: Read, form: KeyForm) -> Mapping[str, int]:
     counts = {
         topic.dead_letters.name: sum(
-            record.key is not None and held.id in key_ids(record.key, held.side)
+            record.key is not None and held.id in key_ids(record.key, held.side, form)
             for record in read(topic.dead_letters)
         )
         for topic in DEAD_LETTERS[held.side]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from streams.cli.options import with_settings
+from streams.cli.time_text import time_text
 from streams.errors import ReplyTimeout
 from streams.settings import ClientSettings
 
@@ -65,7 +66,8 @@ def _show(side: str, id_: str, n: int, settings: ClientSettings, *, as_json: boo
 
     read = (topics.RATINGS, topics.USERS, topics.ITEMS, topics.ITEM_CODES)
     topics.require(Admin(settings), settings, (*read, *(topic.dead_letters for topic in DEAD_LETTERS[side])))
-    held = held_of(side, id_, lambda topic: _records(topic, settings), settings.partitions)
+    read_all = partial(_records, settings=settings)
+    held = held_of(side, id_, read_all, settings.partitions, settings.key_form)
     answer = _answer(side, id_, settings)
     if as_json:
         found = {**msgspec.to_builtins(held), "available": held.is_available, "answer": answer}
@@ -119,7 +121,7 @@ def _facts(held: "Held") -> Iterator[tuple[str, str]]:
     features = ", ".join(f"{name}={value}" for name, value in (held.features or {}).items())
     yield "features", features or "none"
     if held.tombstone_at is not None:
-        yield "tombstone", f"{_time(held.tombstone_at)}; ratings up to then do not count"
+        yield "tombstone", f"{time_text(held.tombstone_at)}; ratings up to then do not count"
     misrouted = f" ({held.n_misrouted} of them outside the partition of the user)" * bool(held.n_misrouted)
     void = f"; {held.n_void} withdrawn or forgotten" * bool(held.n_void)
     yield "ratings", f"{len(held.ratings)} live, {held.n_records} records{misrouted}{void}"
@@ -170,9 +172,5 @@ def _table(held: "Held", n: int) -> Table:
     table = Table("item" if is_user else "user", *(["title"] * is_user), "rating", "time (UTC)")
     for found in held.ratings[:n]:
         cells = [found.item, found.title or ""] if is_user else [found.user]
-        table.add_row(*map(escape, cells), f"{found.value:g}", _time(found.timestamp))
+        table.add_row(*map(escape, cells), f"{found.value:g}", time_text(found.timestamp))
     return table
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -138,8 +138,9 @@ def _publish(
     producer, n_users, n_items = Producer(settings), 0, 0
     publish.require_readable(ratings)
     if with_features:
-        n_users = publish.publish_features(ratings.user_features, producer, settings.topic(topics.USERS.name))
-        n_items = publish.publish_features(ratings.item_features, producer, settings.topic(topics.ITEMS.name))
+        users, items = settings.topic(topics.USERS.name), settings.topic(topics.ITEMS.name)
+        n_users = publish.publish_features(ratings.user_features, producer, users, settings.key_form)
+        n_items = publish.publish_features(ratings.item_features, producer, items, settings.key_form)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("ratings", total=len(ratings))
         pace = publish.Pace(rate)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.options import with_settings
+from streams.cli.time_text import time_text
 from streams.errors import SettingsError
 from streams.settings import KafkaSettings
 
@@ -52,7 +52,7 @@ def as_json(record: "Record") -> dict[str, Any]:
     """Return a record as it is printed: a value that is JSON is shown as such."""
     return {
         "position": record.position,
-        "time": _time(record.timestamp_ms),
+        "time": time_text(record.timestamp_ms, "milliseconds"),
         "key": _text(record.key),
         "value": _value(record.value),
         "headers": {name: _header(name, value) for name, value in record.headers},
@@ -84,10 +84,6 @@ def reader(settings: KafkaSettings, group: str = "") -> "Consumer":
 
     group, patience = group or f"{settings.prefix}tail", Patience(settings.broker_timeout_s)
     return Consumer(settings, group=group, start="earliest", fill_s=0, patience=patience)
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _value(value: bytes | None) -> Any:  # noqa: ANN401 - any JSON

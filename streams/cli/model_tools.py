@@ -1,7 +1,6 @@
 """``dch models``: the published generations, and going back to an earlier one."""
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.cli.options import with_settings
+from streams.cli.time_text import time_text
 from streams.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _row(found: "Published", *, is_newest: bool, is_stored: bool) -> dict[str, A
         "is_in_service": is_newest,
         "rolled_back_from": pointer.rolled_back_from,
         "rolled_back_to": pointer.rolled_back_to,
-        "published_at": _time(found.published_at),
-        "fitted_at": _time(pointer.trained_at),
+        "published_at": time_text(found.published_at),
+        "fitted_at": time_text(pointer.trained_at),
         "ratings": sum(pointer.watermarks.values()),
         "ndcg_before": _figure(pointer.metrics.get(IN_SERVICE_NDCG)),
         "ndcg_after": _figure(pointer.metrics.get(NEWEST_NDCG)),
@@ -113,12 +113,17 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         table.add_row(
             str(row["generation"]),
             row["generation_hash"],
-            row["published_at"][:16].replace("T", " "),
+            _minutes(row["published_at"]),
             str(row["ratings"]),
             f"{before} to {after}" if row["ndcg_after"] is not None else "-",
             _remarks(row),
         )
     return table
+
+
+def _minutes(time: str) -> str:
+    date, t, clock = time.partition("T")
+    return f"{date} {clock[:5]}" if t else time
 
 
 def _remarks(row: dict[str, Any]) -> str:
@@ -134,7 +139,3 @@ def _figure(found: object) -> float | None:
 
 def _text(figure: float | None) -> str:
     return "-" if figure is None else f"{figure:.3f}"
-
-
-def _time(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -151,8 +151,12 @@ def _start_service(
 ) -> tuple[str, str]:
     """Publish the older half and start the roles; return the URLs of the worker's and trainer's metrics."""
     settings, producer = cluster.settings, Producer(cluster.settings)
-    publish_features(data.ratings.item_features, producer, settings.topic(topics.ITEMS.name))
-    publish_features(data.ratings.user_features, producer, settings.topic(topics.USERS.name))
+    publish_features(
+        data.ratings.item_features, producer, settings.topic(topics.ITEMS.name), settings.key_form
+    )
+    publish_features(
+        data.ratings.user_features, producer, settings.topic(topics.USERS.name), settings.key_form
+    )
     publish("older half", data.older, producer, cluster, pace=Pace(None), console=console)
     cluster.publish_generation(recommender)
     worker = cluster.start_role("worker", variables=of_worker)

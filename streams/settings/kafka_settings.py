@@ -5,7 +5,7 @@ configuration file are read in ``sources``.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self, TypeVar, get_args
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -16,6 +16,8 @@ from streams.settings.fixed_values import fault_of
 
 PREFIX = "DCH_"
 KAFKA_PREFIX = "DCH_KAFKA_"
+
+KeyForm = Literal["auto", "text", "int32", "int64"]
 
 
 class KafkaSettings(BaseSettings):
@@ -60,6 +62,11 @@ class KafkaSettings(BaseSettings):
     )
     batch_wait_s: float = Field(
         default=0.02, ge=0.001, le=10, description="Seconds to wait for a batch to fill"
+    )
+    key_form: KeyForm = Field(
+        default="auto",
+        description="Keys of users and items with four (int32) or eight (int64) bytes are integers, by auto "
+        "only if they are not printable, by text never; the same for all commands",
     )
     linger_ms: float = Field(
         default=5.0,

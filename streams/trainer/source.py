@@ -62,7 +62,7 @@ class Source:
             for topic in (topics.RATINGS, topics.USERS, topics.ITEMS, topics.MODELS)
         )
         self._partitions = range(settings.partitions)
-        self._artifacts = settings.artifacts
+        self._artifacts, self._key_form = settings.artifacts, settings.key_form
         self._consumer = consumer or Consumer(
             settings, group=settings.group_of("trainer"), start="earliest", patience=self.patience
         )
@@ -123,9 +123,9 @@ class Source:
         for record in records:
             try:
                 if record.topic == self._users:
-                    self.log.add_user(decode_user(record), record.timestamp_ms, record.offset)
+                    self.log.add_user(decode_user(record, self._key_form), record.timestamp_ms, record.offset)
                 elif record.topic == self._items:
-                    self.log.add_item(decode_item(record), record.timestamp_ms, record.offset)
+                    self.log.add_item(decode_item(record, self._key_form), record.timestamp_ms, record.offset)
                 else:
                     self._add_pointer(decode_model_pointer(record))
             except BadRecord:

@@ -202,7 +202,8 @@ class GlobalTables:
         order. So a record is skipped if a later one of its item was read before. A tombstone that is read
         late still removes the ratings up to its time; the newest record is then applied again after it.
         """
-        found, at = decode_item(record), (record.timestamp_ms, record.offset)
+        found = decode_item(record, self._context.settings.key_form)
+        at = (record.timestamp_ms, record.offset)
         newest_ms, offset, newest = self._newest.get(found.id, (*at, found))
         if at >= (newest_ms, offset):
             self._newest[found.id] = (*at, found)

@@ -78,7 +78,7 @@ class UserProcessor:
     def _apply(self, record: Record) -> None:
         is_live = self._assignment.is_live(record)  # another worker may have applied one that was held back
         try:
-            found = decode_user(record)
+            found = decode_user(record, self._settings.key_form)
         except BadRecord as reason:
             if is_live:
                 self._outbox.dead_letter(record, reason)
@@ -118,11 +118,12 @@ class UserProcessor:
 
         Compaction keeps the last record of a key, whatever its time. It would keep the late one alone.
         """
-        is_named = newest.id in (found := key_ids(late.key, "user")) and len(found) == 1
+        form = self._settings.key_form
+        is_named = key_ids(late.key, "user", form) == [newest.id]
         value = None if newest.features is None else encode_features({**newest.features, "user": newest.id})
         return Output(
             topic=late.topic,
-            key=late.key if is_named else encode_key(newest.id),
+            key=late.key if is_named else encode_key(newest.id, form),
             value=value,
             partition=late.partition,
             timestamp_ms=newest_ms,

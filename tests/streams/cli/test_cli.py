@@ -294,7 +294,7 @@ def test_the_help_of_a_role_lists_no_setting_of_another_role(dch, monkeypatch):
     topics |= {"--partitions", "--replication-factor"}
     assert flags_in_help(dch, "topics create") == flags_in_help(dch, "topics check") == topics
     assert flags_in_help(dch, "publish") == topics | {
-        *("--linger-ms", "--broker-patience-s", "--rate", "--ratings-only"),
+        *("--linger-ms", "--broker-patience-s", "--key-form", "--rate", "--ratings-only"),
         *("--user-column", "--item-column", "--rating-column", "--time-column"),
         *("--delimiter", "--encoding", "--no-header"),
     }

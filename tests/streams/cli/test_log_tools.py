@@ -95,6 +95,21 @@ def test_any_value_is_shown(value, shown):
     }
 
 
+@pytest.mark.parametrize("time_ms", [1_700_000_000_000_000, 2**63 - 1, -(2**63), 253_402_300_800_000])
+def test_a_time_that_no_calendar_has_is_shown_as_its_number(time_ms):
+    from streams.cli.log_tools import as_json
+    from streams.cli.time_text import time_text
+
+    assert as_json(record(b"{}", timestamp_ms=time_ms))["time"] == time_text(time_ms) == str(time_ms)
+
+
+def test_a_record_stamped_in_microseconds_hides_no_other_record(world, run):
+    for at, time_ms in enumerate([1_700_000_000_000, 1_700_000_000_000_000]):
+        world.send("requests", f"u{at}", b"{}", timestamp_ms=time_ms)
+    lines = [json.loads(line) for line in run("tail", "requests").splitlines()]
+    assert [line["time"] for line in lines] == ["2023-11-14T22:13:20.000+00:00", "1700000000000000"]
+
+
 def test_the_status_counts_what_workers_have_not_applied(world, run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     found = run("status")

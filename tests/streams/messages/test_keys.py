@@ -2,14 +2,16 @@
 
 import json
 import struct
+from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.errors import BadRecord
 from streams.messages import decode_item, decode_user
 from streams.messages.keys import encode_key, key_ids, the_id
+from streams.settings import KeyForm
 from tests.streams.messages.records import decoded, record
 
 
@@ -89,9 +91,60 @@ def test_an_id_in_the_value_counts_where_the_key_cannot_be_read_and_is_compared_
         decode_item(record('{"item": "i2"}', key=b'"i1"'))
 
 
-@given(st.text(min_size=1, max_size=20) | st.sampled_from(['"a"', "\0", '""', "{}", "[1]", '{"": 1}', '"']))
-def test_a_key_that_we_encode_is_read_as_the_same_id(id_):
-    assert the_id(encode_key(id_), "item") == id_
+FORMS = st.sampled_from(get_args(KeyForm))
+INT32, INT64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1)
+
+
+@given(
+    st.text(min_size=1, max_size=20)
+    | st.sampled_from(
+        ['"a"', "\0", '""', "{}", "[1]", '{"": 1}', '"', "abcd", "abcdef", "12345678", "-0", "007"]
+    )
+    | (INT32 | INT64 | st.integers()).map(str),
+    FORMS,
+)
+def test_a_key_that_we_encode_is_read_as_the_same_id(id_, form):
+    assert the_id(encode_key(id_, form), "item", form) == id_
+
+
+@pytest.mark.parametrize(("form", "code", "numbers"), [("int32", ">i", INT32), ("int64", ">q", INT64)])
+def test_every_integer_is_read_as_itself_where_the_keys_are_said_to_be_integers(form, code, numbers):
+    printable = struct.unpack(code, b"abcdefgh"[: struct.calcsize(code)])[0]
+
+    @given(numbers)
+    @example(printable)
+    def each(number):
+        key, id_ = struct.pack(code, number), str(number)
+        assert decode_user(record(None, key=key), form).id == id_
+        assert decode_user(record('{"age": 25}', key=key), form).id == id_
+        assert encode_key(id_, form) == key
+
+    each()
+
+
+@given(INT32)
+@example(538_976_288)
+@example(-191_905_857)
+@example(1_633_837_924)
+def test_by_default_only_large_integers_are_taken_for_text(number):
+    found = decoded(the_id, struct.pack(">i", number), "user")
+    assert found == str(number) or number >= 538_976_288 or number < -191_905_856
+
+
+def test_a_short_text_id_is_text_by_default_unless_the_value_names_the_integer():
+    key, number = b"abcd", 1_633_837_924
+    assert decode_user(record(None, key=key)).id == "abcd"
+    assert decode_user(record('{"user": "abcd"}', key=key)).id == "abcd"
+    assert decode_user(record(json.dumps({"user": number}), key=key)).id == str(number)
+    with pytest.raises(BadRecord, match="user: expected the key '1633837924', got 'abcd'"):
+        decode_user(record('{"user": "abcd"}', key=key), "int32")
+
+
+def test_no_key_is_an_integer_where_all_are_text():
+    assert the_id(b"abcd", "user", "text") == "abcd"
+    assert the_id(framed(b"\x04i2"), "user", "text") == "i2"
+    with pytest.raises(BadRecord, match="key: expected"):
+        the_id(long(7), "user", "text")
 
 
 @given(st.binary(max_size=20) | st.binary(max_size=12).map(framed))
