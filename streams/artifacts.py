@@ -301,7 +301,7 @@ def are_missing(artifacts: str, pointers: Sequence[ModelPointer]) -> list[bool]:
         StoreError: the store cannot be read.
     """
     names = _names(artifacts)
-    folders = [_folder_within(artifacts, pointer) for pointer in pointers]
+    folders = [folder_within(artifacts, pointer) for pointer in pointers]
     missing = [
         folder is not None and not (folder in names and exists(location_within(artifacts, pointer)))
         for folder, pointer in zip(folders, pointers, strict=True)
@@ -318,7 +318,7 @@ def newest_held(artifacts: str, pointers: Sequence[ModelPointer]) -> ModelPointe
     """
     names = _names(artifacts)
     for pointer in reversed(pointers):
-        if _folder_within(artifacts, pointer) in names and _is_held(artifacts, pointer):
+        if folder_within(artifacts, pointer) in names and _is_held(artifacts, pointer):
             return pointer
     return None
 
@@ -346,8 +346,12 @@ def _names(artifacts: str) -> set[str]:
         raise StoreError(f"{artifacts} cannot be read ({type(error).__name__}: {error})") from error
 
 
-def _folder_within(artifacts: str, pointer: ModelPointer) -> str | None:
-    """Return the folder of the store in which an artifact is; None if it is outside."""
+def folder_within(artifacts: str, pointer: ModelPointer) -> str | None:
+    """Return the folder of the store in which an artifact is; None if it is outside. Nothing is opened.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
     try:
         location = location_within(artifacts, pointer)
     except StoreError:

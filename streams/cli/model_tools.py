@@ -35,20 +35,19 @@ def list_models(
     *,
     settings: TrainerSettings,
 ) -> None:
-    """Print the published generations, oldest first. The last one is in service.
+    """Print the published generations, oldest first. The newest one that the store holds is in service.
 
     Workers serve a new one as soon as its item codes are there; dch_model_info in their metrics shows it.
-    A removed one is in the artifact store no more; --json names where each is.
+    A removed one is in the artifact store no more, and no role loads one outside the store; --json names where
+    each is.
     NDCG@20 is that of the gate: of the model before, and of the new one before
     its last update, on ratings that both had not seen. The first model has none.
     """
-    from streams.trainer.published import is_stored, read_published
+    from streams.trainer.published import in_service, read_published
 
     found = read_published(settings)
-    rows = [
-        _row(one, is_newest=one is found[-1], is_stored=is_stored(settings, one.pointer))
-        for one in found[-n:]
-    ]
+    served = in_service(settings, found) if found else None
+    rows = [_row(settings, one) | {"is_in_service": one is served} for one in found[-n:]]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
@@ -81,14 +80,14 @@ def rollback(
     )
 
 
-def _row(found: "Published", *, is_newest: bool, is_stored: bool) -> dict[str, Any]:
+def _row(settings: TrainerSettings, found: "Published") -> dict[str, Any]:
     from streams.trainer.fit import IN_SERVICE_NDCG, NEWEST_NDCG
+    from streams.trainer.published import is_outside, is_stored
 
     pointer = found.pointer
     return {
         "generation": pointer.generation,
         "generation_hash": pointer.generation_hash,
-        "is_in_service": is_newest,
         "rolled_back_from": pointer.rolled_back_from,
         "rolled_back_to": pointer.rolled_back_to,
         "published_at": time_text(found.published_at),
@@ -96,7 +95,8 @@ def _row(found: "Published", *, is_newest: bool, is_stored: bool) -> dict[str, A
         "ratings": sum(pointer.watermarks.values()),
         "ndcg_before": _figure(pointer.metrics.get(IN_SERVICE_NDCG)),
         "ndcg_after": _figure(pointer.metrics.get(NEWEST_NDCG)),
-        "is_stored": is_stored,
+        "is_stored": is_stored(settings, pointer),
+        "is_outside": is_outside(settings, pointer),
         "location": pointer.location,
     }
 
@@ -129,8 +129,14 @@ def _minutes(time: str) -> str:
 def _remarks(row: dict[str, Any]) -> str:
     is_rollback = row["rolled_back_from"] is not None
     copied = f"rolled back from {row['rolled_back_from']} to {row['rolled_back_to']}"
-    is_gone = not row["is_stored"]
-    return ", ".join(["in service"] * row["is_in_service"] + [copied] * is_rollback + ["removed"] * is_gone)
+    is_removed = not row["is_stored"] and not row["is_outside"]
+    found = {
+        "in service": row["is_in_service"],
+        copied: is_rollback,
+        "removed": is_removed,
+        "outside the store": row["is_outside"],
+    }
+    return ", ".join(remark for remark, holds in found.items() if holds)
 
 
 def _figure(found: object) -> float | None:

@@ -5,8 +5,8 @@ the serializers of Java write Integer and Long; or an Avro string, Avro long or 
 Text has no control characters. Binary forms have some, or are not UTF-8, except for large integers: an int32
 can be printable from 538,976,288 on or below -191,905,856, an int64 from 2.3e18 on or below -8.2e17. Only the
 setting ``key_form`` tells these from text. By ``auto`` four or eight printable bytes are text, so that short
-ids are read as they were written. Other bytes that can be read in two ways are refused, unless the value of the
-record names the id.
+ids are read as they were written. Other bytes that can be read in two ways are refused, unless the value of
+the record names the id.
 """
 
 import json

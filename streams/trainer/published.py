@@ -1,6 +1,6 @@
 """The models that were published, as the topic ``models`` and the store hold them now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Published:
 
 
 def read_published(settings: TrainerSettings) -> list[Published]:
-    """Return the published generations, oldest first. The last one is that which all roles follow.
+    """Return the published models in the order of their generations. See ``in_service`` for what roles follow.
 
     Raises:
         BrokerUnavailableError, BrokerRefusedError: as for ``Consumer``.
@@ -41,26 +41,50 @@ def read_published(settings: TrainerSettings) -> list[Published]:
 
 
 def published(records: Iterable[Record]) -> list[Published]:
-    """Return the generations of records of ``models``; of two models of one generation, the later counts.
+    """Return the models of records of ``models``; of two models of one generation, the later one comes later.
 
-    What workers and trainers do not follow is left out: malformed records, and generations far ahead.
+    Malformed records and generations far ahead are left out: no role keeps them. A model that was announced
+    twice counts as announced the second time.
     """
-    found: dict[int, Published] = {}
+    found: list[Published] = []
     for record in records:
         try:
             pointer = decode_model_pointer(record)
         except BadRecord:
             continue  # a worker writes its dead letter
-        if is_followed(pointer.generation, max(found, default=-1)):
-            found[pointer.generation] = Published(pointer, record.timestamp_ms)
-    return [found[generation] for generation in sorted(found)]
+        if is_followed(pointer.generation, max((one.pointer.generation for one in found), default=-1)):
+            others = [one for one in found if one.pointer != pointer]
+            found = [*others, Published(pointer, record.timestamp_ms)]
+    return sorted(found, key=lambda one: one.pointer.generation)
 
 
-def is_stored(settings: TrainerSettings, pointer: ModelPointer) -> bool:
-    """Tell whether the store still has the artifact of a pointer.
+def in_service(settings: TrainerSettings, history: Sequence[Published]) -> Published | None:
+    """Return the published model that roles follow: the newest one that the store holds; None without one.
+
+    A pointer proves nothing: its artifact may be outside the store, removed, or never have been there.
 
     Raises:
         StoreError: the store cannot be read.
-        ArtifactError: the artifact is outside the store.
     """
+    found = artifacts.newest_held(settings.artifacts, [one.pointer for one in history])
+    return next((one for one in history if one.pointer is found), None)
+
+
+def is_outside(settings: TrainerSettings, pointer: ModelPointer) -> bool:
+    """Tell whether a pointer names an artifact outside the store, which no role loads.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
+    return artifacts.folder_within(settings.artifacts, pointer) is None
+
+
+def is_stored(settings: TrainerSettings, pointer: ModelPointer) -> bool:
+    """Tell whether the store has the artifact of a pointer.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    if is_outside(settings, pointer):
+        return False
     return artifacts.exists(artifacts.location_within(settings.artifacts, pointer))

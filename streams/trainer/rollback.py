@@ -23,7 +23,7 @@ from streams.kafka import Consumer, Partition, Patience
 from streams.kafka.transactional_producer import TransactionalProducer
 from streams.messages import ModelPointer
 from streams.settings import TrainerSettings
-from streams.trainer.published import Published, is_stored, read_published
+from streams.trainer.published import Published, in_service, is_stored, read_published
 
 
 class RollbackError(StreamError):
@@ -47,66 +47,80 @@ def roll_back(settings: TrainerSettings, to: int | None = None) -> ModelPointer:
         BrokerUnavailableError, BrokerRefusedError: as for ``TransactionalProducer``.
     """
     history = read_published(settings)
-    chosen = _require_stored(settings, choose(history, to), history)
-    current = history[-1].pointer
-    copy = _upload_copy(settings, chosen, generation=current.generation + 1)
+    current = _in_service(settings, history)
+    chosen = _first_stored(settings, choose(history, current, to), history)
+    newest = history[-1].pointer
+    copy = _upload_copy(settings, chosen, generation=newest.generation + 1)
     pointer = msgspec.structs.replace(
         copy,
         watermarks=chosen.pointer.watermarks,
         trained_at=chosen.pointer.trained_at,
         metrics=chosen.pointer.metrics,
-        rolled_back_from=current.generation,
+        rolled_back_from=current.pointer.generation,
         rolled_back_to=chosen.original,
         counted_from=_ends_of_ratings(settings),
     )
-    _publish(settings, pointer, current)
+    _publish(settings, pointer, newest)
     return pointer
 
 
-def choose(history: Sequence[Published], to: int | None) -> Published:
-    """Return the generation to go back to.
+def choose(history: Sequence[Published], current: Published, to: int | None) -> Sequence[Published]:
+    """Return the models to go back to, best first: the first that the store has is taken.
 
     Without ``to`` it is the newest one before that in service, except those that were rolled back from. After
     a rollback from 8 to 7, that is 6: the model in service is that of 7.
 
     Args:
-        history: all published generations, oldest first.
+        history: all published models, in the order of their generations.
+        current: that in service.
         to: a generation, or None.
 
     Raises:
         RollbackError: there is none.
     """
-    if not history:
-        raise RollbackError("no model was published yet, so there is none to go back to")
-    *earlier, current = history
+    others = [found for found in history[::-1] if found is not current]
     left = {found.pointer.rolled_back_from for found in history}
     if to is None:
-        before = [found for found in earlier if found.pointer.generation < current.original]
+        before = [found for found in others if found.pointer.generation < current.original]
         good = [found for found in before if found.pointer.generation not in left]
         if not good:
             raise RollbackError(
                 f"there is no model before that of generation {current.original}, which is in service; to "
                 "choose one yourself: dch models rollback --to N"
             )
-        return good[-1]
+        return good
     if to in (current.pointer.generation, current.original):
         raise RollbackError(f"the model of generation {to} is in service already; see: dch models list")
-    for found in earlier:
-        if found.pointer.generation == to:
-            return found
+    if wanted := [found for found in others if found.pointer.generation == to]:
+        return wanted
     numbers = ", ".join(str(found.pointer.generation) for found in history[-10:])
     raise RollbackError(f"there is no generation {to} to go back to; the newest ones are {numbers}")
 
 
-def _require_stored(settings: TrainerSettings, chosen: Published, history: Sequence[Published]) -> Published:
-    if is_stored(settings, chosen.pointer):
-        return chosen
-    others = [found.pointer for found in history[:-1] if is_stored(settings, found.pointer)]
-    left = ", ".join(str(pointer.generation) for pointer in others) or "none"
+def _in_service(settings: TrainerSettings, history: Sequence[Published]) -> Published:
+    if not history:
+        raise RollbackError("no model was published yet, so there is none to go back to")
+    if (found := in_service(settings, history)) is None:
+        raise RollbackError(
+            f"the store {settings.artifacts} holds none of the published models; check --artifacts, and see: "
+            "dch models list"
+        )
+    return found
+
+
+def _first_stored(
+    settings: TrainerSettings, wanted: Sequence[Published], history: Sequence[Published]
+) -> Published:
+    """Return the first of these models that the store has."""
+    for found in wanted:
+        if is_stored(settings, found.pointer):
+            return found
+    stored = [found.pointer for found in history if is_stored(settings, found.pointer)]
+    left = ", ".join(str(pointer.generation) for pointer in stored)
     raise RollbackError(
-        f"the artifact of generation {chosen.pointer.generation} is not in the store {settings.artifacts}: "
-        "the trainer keeps the newest generations only (--keep-generations); earlier generations that are "
-        f"still there: {left}"
+        f"the artifact of generation {wanted[0].pointer.generation} is not in the store "
+        f"{settings.artifacts}: the trainer keeps the newest generations only (--keep-generations); "
+        f"generations that are there, with that in service: {left}"
     )
 
 
@@ -128,13 +142,13 @@ def _ends_of_ratings(settings: TrainerSettings) -> Mapping[str, int]:
     return {str(one.partition): end for one, end in ends.items()}
 
 
-def _publish(settings: TrainerSettings, pointer: ModelPointer, current: ModelPointer) -> None:
-    """Publish a pointer unless another one was published since ``current``."""
+def _publish(settings: TrainerSettings, pointer: ModelPointer, before: ModelPointer) -> None:
+    """Publish a pointer unless another one was published since ``before``."""
     patience = Patience(settings.broker_timeout_s)
     producer = TransactionalProducer(settings, settings.group_of("trainer"), patience)
     # From here on no earlier trainer can publish, so what it published is on the topic now.
     newest = read_published(settings)[-1].pointer
-    if newest.sha256 != current.sha256:
+    if newest.sha256 != before.sha256:
         raise RollbackError(
             f"generation {newest.generation} was published meanwhile, so nothing was rolled back; look at it "
             "with: dch models list, then run the rollback again"
