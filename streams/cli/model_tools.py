@@ -38,8 +38,8 @@ def list_models(
     """Print the published generations, oldest first. The newest one that the store holds is in service.
 
     Workers serve a new one as soon as its item codes are there; dch_model_info in their metrics shows it.
-    A removed one is in the artifact store no more, and no role loads one outside the store; --json names where
-    each is.
+    A removed one is in the artifact store no more, and no role loads one outside the store; --json names
+    where each is.
     NDCG@20 is that of the gate: of the model before, and of the new one before
     its last update, on ratings that both had not seen. The first model has none.
     """

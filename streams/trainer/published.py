@@ -29,7 +29,7 @@ class Published:
 
 
 def read_published(settings: TrainerSettings) -> list[Published]:
-    """Return the published models in the order of their generations. See ``in_service`` for what roles follow.
+    """Return the published models in the order of their generations; ``in_service`` finds that in service.
 
     Raises:
         BrokerUnavailableError, BrokerRefusedError: as for ``Consumer``.
@@ -46,16 +46,19 @@ def published(records: Iterable[Record]) -> list[Published]:
     Malformed records and generations far ahead are left out: no role keeps them. A model that was announced
     twice counts as announced the second time.
     """
-    found: list[Published] = []
+    found: dict[tuple[int, str, str], Published] = {}
+    newest = -1
     for record in records:
         try:
             pointer = decode_model_pointer(record)
         except BadRecord:
             continue  # a worker writes its dead letter
-        if is_followed(pointer.generation, max((one.pointer.generation for one in found), default=-1)):
-            others = [one for one in found if one.pointer != pointer]
-            found = [*others, Published(pointer, record.timestamp_ms)]
-    return sorted(found, key=lambda one: one.pointer.generation)
+        if is_followed(pointer.generation, newest):
+            newest = max(newest, pointer.generation)
+            key = pointer.generation, pointer.sha256, pointer.location
+            found.pop(key, None)
+            found[key] = Published(pointer, record.timestamp_ms)
+    return sorted(found.values(), key=lambda one: one.pointer.generation)
 
 
 def in_service(settings: TrainerSettings, history: Sequence[Published]) -> Published | None:

@@ -48,7 +48,9 @@ def roll_back(settings: TrainerSettings, to: int | None = None) -> ModelPointer:
     """
     history = read_published(settings)
     current = _in_service(settings, history)
-    chosen = _first_stored(settings, choose(history, current, to), history)
+    chosen = _first_stored(
+        settings, choose(history, current, to), [found for found in history if found is not current]
+    )
     newest = history[-1].pointer
     copy = _upload_copy(settings, chosen, generation=newest.generation + 1)
     pointer = msgspec.structs.replace(
@@ -109,18 +111,18 @@ def _in_service(settings: TrainerSettings, history: Sequence[Published]) -> Publ
 
 
 def _first_stored(
-    settings: TrainerSettings, wanted: Sequence[Published], history: Sequence[Published]
+    settings: TrainerSettings, wanted: Sequence[Published], others: Sequence[Published]
 ) -> Published:
-    """Return the first of these models that the store has."""
+    """Return the first of the wanted models that the store has."""
     for found in wanted:
         if is_stored(settings, found.pointer):
             return found
-    stored = [found.pointer for found in history if is_stored(settings, found.pointer)]
-    left = ", ".join(str(pointer.generation) for pointer in stored)
+    stored = [found.pointer for found in others if is_stored(settings, found.pointer)]
+    left = ", ".join(str(pointer.generation) for pointer in stored) or "none"
     raise RollbackError(
         f"the artifact of generation {wanted[0].pointer.generation} is not in the store "
-        f"{settings.artifacts}: the trainer keeps the newest generations only (--keep-generations); "
-        f"generations that are there, with that in service: {left}"
+        f"{settings.artifacts}: the trainer keeps the newest generations only (--keep-generations); other "
+        f"generations that are still there: {left}"
     )
 
 

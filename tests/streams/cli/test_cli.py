@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from streams.cli.options import FLAGS
 from streams.kafka import Admin
 from streams.settings import KafkaSettings
 from streams.settings.sources import outer_environ
-from streams.topics import EVERY_TOPIC
+from streams.topics import EVERY_TOPIC, OPTIONAL
 from tests.streams.cli.running import dch
+from tests.streams.test_topics import Broker
 
 __all__ = ["dch"]
 
@@ -353,6 +355,31 @@ def test_topics_are_created_and_checked(dch, broker, prefix):
     assert f"topic {prefix}ratings has 3 partitions, expected 4" in differs.err
     admin = Admin(KafkaSettings(bootstrap_servers=broker))
     admin.delete([name for name in admin.partitions() if name.startswith(prefix)])
+
+
+def test_a_broker_that_does_not_know_a_configuration_is_a_warning_for_each_topic_and_no_error(
+    dch, monkeypatch
+):
+    """Brokers before Kafka 3.6 keep no record from ahead of their clock out."""
+    broker = OldBroker()
+    monkeypatch.setattr("streams.kafka.Admin", lambda settings: broker)
+    for command in ("create", "check"):
+        ran = dch("topics", command)
+        assert (ran.code, f"{len(EVERY_TOPIC)} topics match their definitions" in ran.out) == (0, True)
+        warned = [
+            line for line in ran.err.splitlines() if line.startswith("warning: the broker does not know")
+        ]
+        assert [line.partition("so topic ")[2].split()[0] for line in warned] == ["ratings", "users", "items"]
+        assert len(ran.err.splitlines()) == len(warned)
+
+
+class OldBroker(Broker):
+    """A broker that drops what it does not know of the configuration of a topic."""
+
+    def create(self, new):
+        for topic in new:
+            config = {key: value for key, value in topic.config.items() if key not in OPTIONAL}
+            self.topics[topic.name] = replace(topic, config=config)
 
 
 NO_RATINGS = ("empty.jsonl", "empty.dat", "blank.jsonl", "list.json", "header.csv", "no_rows.parquet")

@@ -4,7 +4,9 @@ import json
 import shutil
 
 import pytest
+from msgspec.structs import replace
 
+from streams import artifacts
 from streams.messages import decode_model_pointer
 from streams.settings import WorkerSettings
 from streams.trainer.fit import IN_SERVICE_NDCG, NEWEST_NDCG
@@ -65,6 +67,8 @@ def test_models_are_listed_with_figures_and_a_rollback_is_shown_as_what_it_is(wo
     assert [row["location"] for row in rows] == [pointer.location for pointer in pointers]
     assert [row["generation_hash"] for row in rows] == [pointer.generation_hash for pointer in pointers]
     shutil.rmtree(pointers[0].location)
+    away = replace(pointers[1], generation=new + 1, location="s3://elsewhere/gen", sha256="00" * 32)
+    artifacts.publish_pointer(world.settings, away)
     shown = run("list").out
     for row in rows:
         assert row["generation_hash"] in shown
@@ -72,3 +76,8 @@ def test_models_are_listed_with_figures_and_a_rollback_is_shown_as_what_it_is(wo
     found = [" ".join(line.split()) for line in shown.splitlines()]
     assert [line.endswith("- removed") for line in found if line.startswith(f"{old} ")] == [True]
     assert f"in service, rolled back from {bad} to {old}" in " ".join(found)
+    assert [line.endswith("- outside the store") for line in found if line.startswith(f"{new + 1} ")] == [
+        True
+    ]
+    last = json.loads(run("list", "--json").out.splitlines()[-1])
+    assert (last["is_in_service"], last["is_stored"], last["is_outside"]) == (False, False, True)

@@ -85,7 +85,7 @@ def test_a_rollback_is_a_copy_under_the_next_number_and_retention_keeps_it(
     assert not artifacts.exists(first.location)
     assert artifacts.exists(third.location)
     with pytest.raises(
-        RollbackError, match=r"artifact of generation 2 is not in the store.*still there: none"
+        RollbackError, match=r"artifact of generation 2 is not in the store.*still there: none$"
     ):
         roll_back(trainer_settings, to=second.generation)
 
