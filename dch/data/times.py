@@ -61,14 +61,15 @@ def time_number(value: object, position: str) -> float:
     """Return a time as a number in its unit: a number as it is, anything else in milliseconds; 0 is no time.
 
     Args:
-        value: a number, text that holds a number or an ISO date, a date of Python or numpy, or None.
+        value: a number, text that holds a number or an ISO date, a date of Python or numpy, or a missing one:
+            None, NaN, NaT or ``pandas.NA``.
         position: where the value is from, for messages.
 
     Raises:
         RatingsError: the value is none of these.
     """
     number: float | None = None
-    if value is None or value != value:  # NaN and NaT differ from themselves
+    if _is_missing(value):
         return 0.0
     if isinstance(value, str):
         number = _number_of(value.strip())
@@ -121,6 +122,14 @@ def _numbers(values: Iterable[object], what: str) -> NDArray[np.float64]:
     return np.array(
         [time_number(value, f"{what}[{n}]") for n, value in enumerate(found.tolist())], np.float64
     )
+
+
+def _is_missing(value: object) -> bool:
+    """Tell whether a value stands for none: NaN and NaT differ from themselves, ``pandas.NA`` does not say."""
+    if value is None:
+        return True
+    differs: object = value != value
+    return bool(differs) if isinstance(differs, bool | np.bool_) else differs is value
 
 
 def _short(value: object) -> str:

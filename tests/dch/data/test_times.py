@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
+from dch.data.ratings import Ratings
 from dch.data.times import time_number, times_of
 from dch.errors import RatingsError
 
@@ -42,6 +43,41 @@ def test_a_date_is_its_first_moment_and_nothing_is_no_time():
     assert times_of(np.array(["2021-05-01", "NaT"], "datetime64[ns]"), "x").tolist() == [midnight, 0]
 
 
+class NoTruth:
+    """What ``pandas.NA`` does: every comparison gives itself, and it has no truth value."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return self
+
+    __ne__ = __eq__
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, np.float32("nan"), np.datetime64("NaT"), NoTruth()])
+def test_a_missing_value_of_any_library_is_no_time(missing):
+    assert time_number(missing, "x") == 0
+    assert times_of([1_619_870_400, missing], "x").tolist() == [NOON, 0]
+    assert times_of([missing, "2021-05-01 12:00"], "x").tolist() == [0, NOON]
+    assert times_of([2, missing, 1], "x").tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "kind", ["Int64", "Float64", "string", "object", "datetime64[ns]", "datetime64[ns, UTC]"]
+)
+def test_a_column_of_pandas_with_a_gap_is_read_whatever_its_type(kind):
+    pandas = pytest.importorskip("pandas", exc_type=ImportError)
+    values = ["2021-05-01T12:00", None] if kind in {"string"} or kind.startswith("date") else [NOON, None]
+    column = pandas.Series(pandas.array(values, dtype=kind))
+    assert times_of(column, "x").tolist() == [NOON, 0]
+    assert times_of(column.to_list(), "x").tolist() == [NOON, 0]
+    ratings = Ratings.from_events(["u1", "u2"], ["i1", "i2"], pandas.Series([4, 5], dtype="Int64"), column)
+    assert sorted(ratings.timestamps.tolist()) == [0, NOON]
+
+
 def test_small_numbers_are_an_order():
     assert times_of([3, 1, 2], "x").tolist() == [3, 1, 2]
     assert times_of([0.5, 0.25, 0.5], "x").tolist() == [2, 1, 2]
@@ -62,7 +98,9 @@ def test_a_time_out_of_range_is_named(odd, found):
         times_of([1_700_000_000, odd], "x")
 
 
-@pytest.mark.parametrize("wrong", [True, "yesterday", "05/01/2021", [], 1e400])
+@pytest.mark.parametrize(
+    "wrong", [True, False, np.zeros(2), np.zeros(0), "yesterday", "05/01/2021", [], 1e400]
+)
 def test_what_is_no_time_is_refused(wrong):
     with pytest.raises(RatingsError, match="x: expected a time from 1990 to 2099"):
         time_number(wrong, "x")
