@@ -134,7 +134,7 @@ def _remarks(row: dict[str, Any]) -> str:
         "in service": row["is_in_service"],
         copied: is_rollback,
         "removed": is_removed,
-        "outside the store": row["is_outside"],
+        "outside": row["is_outside"],
     }
     return ", ".join(remark for remark, holds in found.items() if holds)
 

@@ -76,8 +76,6 @@ def test_models_are_listed_with_figures_and_a_rollback_is_shown_as_what_it_is(wo
     found = [" ".join(line.split()) for line in shown.splitlines()]
     assert [line.endswith("- removed") for line in found if line.startswith(f"{old} ")] == [True]
     assert f"in service, rolled back from {bad} to {old}" in " ".join(found)
-    assert [line.endswith("- outside the store") for line in found if line.startswith(f"{new + 1} ")] == [
-        True
-    ]
+    assert [line.endswith("0.250 outside") for line in found if line.startswith(f"{new + 1} ")] == [True]
     last = json.loads(run("list", "--json").out.splitlines()[-1])
     assert (last["is_in_service"], last["is_stored"], last["is_outside"]) == (False, False, True)
