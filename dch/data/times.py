@@ -125,7 +125,7 @@ def _numbers(values: Iterable[object], what: str) -> NDArray[np.float64]:
 
 
 def _is_missing(value: object) -> bool:
-    """Tell whether a value stands for none: NaN and NaT differ from themselves, ``pandas.NA`` does not say."""
+    """Tell whether a value stands for none: NaN and NaT differ from themselves, pandas.NA does not say."""
     if value is None:
         return True
     differs: object = value != value
