@@ -175,8 +175,8 @@ class DchConfig:
     vector_teacher_neighbours: float | None = None
     """The same share in what ranking vectors learn, from 0 to 1.
 
-    None: that of ``teacher_neighbours``, or 0 where the model may have neighbours of its own, because vectors
-    then need not hold what these tell.
+    None: that of ``teacher_neighbours``, or 0 where the model has neighbours of its own, because vectors then
+    need not hold what these tell.
     """
 
     # Neighbours
@@ -185,8 +185,8 @@ class DchConfig:
     """Number of items whose ratings speak for an item, directly, beside codes and ranking vectors. 0: none.
 
     None: 32 if they make lists of held-out ratings better by two standard errors, otherwise none; that is
-    decided beside the towers, which learn from all ratings. With too few users to decide on there are none.
-    Only for ``ranking``, with ranking vectors.
+    decided before the towers learn, which they do from all ratings. With too few users to decide on there are
+    none. Only for ``ranking``, with ranking vectors.
     """
 
     # Rating objective (Equation 1)

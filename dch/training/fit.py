@@ -19,7 +19,7 @@ from dch.training.initial_weights import (
     weights_from_teacher,
 )
 from dch.training.loop import EarlyStopping, ObjectiveSteps, peak_rate, run_steps, torch_threads
-from dch.training.neighbour_choice import with_neighbours
+from dch.training.neighbour_choice import choose_neighbours, settings_of_steps, with_neighbours
 from dch.training.ranking_steps import RankingSteps
 from dch.training.rating_steps import RatingSteps
 from dch.training.tower_net import TowerNet
@@ -86,9 +86,11 @@ def fit_model(
         config = replace(config, relaxed_users=start.is_weighted)
     rng = np.random.default_rng(config.seed)
     with torch_threads(config.threads or 1), report_progress(progress) as report:
-        training_data = make_training_data(ratings, config, start)
+        training_data, n_threads = make_training_data(ratings, config, start), config.threads or 1
+        choice = choose_neighbours(ratings, training_data.config, start=start, n_threads=n_threads)
         nets = _initial_nets(training_data, config, start, rng)
-        objective = _objective_steps(nets, training_data, config, rng)
+        learned = settings_of_steps(training_data.config, choice)
+        objective = _objective_steps(nets, training_data, config, learned, rng)
         both_nets = nn.ModuleList(nets)
         early_stopping = _early_stopping(nets, both_nets, training_data, config)
         if start and early_stopping:
@@ -100,8 +102,7 @@ def fit_model(
         model = freeze_model(
             nets, training_data, feature_weight=config.feature_weight, generation=generation, metrics=metrics
         )
-        n_threads = config.threads or 1
-        return with_neighbours(model, nets, training_data, ratings, start=start, n_threads=n_threads)
+        return with_neighbours(model, nets, training_data, choice, n_threads=n_threads)
 
 
 def has_shape(model: Model, config: DchConfig) -> bool:
@@ -161,11 +162,15 @@ def _initial_nets(
 
 
 def _objective_steps(
-    nets: tuple[TowerNet, TowerNet], training_data: TrainingData, config: DchConfig, rng: np.random.Generator
+    nets: tuple[TowerNet, TowerNet],
+    training_data: TrainingData,
+    config: DchConfig,
+    learned: DchConfig,
+    rng: np.random.Generator,
 ) -> ObjectiveSteps:
     if training_data.teacher is None:
         return RatingSteps(nets, training_data.bags, config, rng)
-    return RankingSteps(nets, training_data.bags, training_data.teacher, training_data.config, rng)
+    return RankingSteps(nets, training_data.bags, training_data.teacher, learned, rng)
 
 
 def _early_stopping(

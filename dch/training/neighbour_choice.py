@@ -1,9 +1,11 @@
 """Decide on held-out ratings whether a model gets neighbours, and what part they have in a score.
 
-In the trial a teacher stands for the ranking vectors, which learn from it. So no rating is kept from the
-towers, and codes and vectors are those of a fit without neighbours, to the bit.
+In the trial a teacher stands for the ranking vectors, which learn from it. So it is made before the towers
+learn, and no rating is kept from them. Where item-to-item weights teach codes, it decides whether they teach
+vectors, too; otherwise codes and vectors are those of a fit without neighbours, to the bit.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +30,7 @@ from dch.training.validation_split import MIN_USERS, split_validation
 Floats = NDArray[np.float32]
 
 AUTO_K = 32
-"""Neighbours of an item, where their number is chosen by the fit: 32 * 5 + 2 bytes an item."""
+"""Neighbours of an item, where their number is chosen by the fit: 32 * 5 + 10 bytes an item."""
 
 MAX_USERS = 2000
 """Users with held-out ratings in the trial."""
@@ -51,41 +53,58 @@ def wants_neighbours(config: DchConfig) -> bool:
     return config.neighbours != 0 and config.objective == "ranking" and config.vector_size > 0
 
 
-def with_neighbours(
-    model: Model,
-    nets: tuple[TowerNet, TowerNet],
-    data: TrainingData,
-    ratings: Ratings,
-    *,
-    start: Model | None = None,
-    n_threads: int = 1,
-) -> Model:
-    """Return the model with neighbours, or unchanged if they are off or do not pay.
+def choose_neighbours(
+    ratings: Ratings, config: DchConfig, *, start: Model | None = None, n_threads: int = 1
+) -> dict[str, float]:
+    """Return the share of neighbours, 0 for none, with what was measured; empty if they are off.
 
     ``neighbours`` of None in the settings keeps them only if NDCG@20 of the lists rises by more than two
     standard errors; a number keeps them in any case, with the best share.
 
     Args:
-        model: the frozen model.
-        nets: the towers that it was made of.
-        data: the training data.
-        ratings: the ratings that it was made from.
+        ratings: the ratings that the model is made from.
+        config: the settings, resolved.
         start: the model that a refit starts from, whose choice is kept; None for a first fit.
         n_threads: threads.
     """
-    config = data.config
     if not wants_neighbours(config):
-        return model
-    metrics = _choice_of(start) if start else {}
-    if not metrics.get(SHARE) and not (metrics and config.neighbours is None):
-        metrics = _try(ratings, config, n_threads)
-    model = replace(model, metrics={**model.metrics, **metrics})
-    if not metrics[SHARE]:
+        return {}
+    kept = _choice_of(start) if start else {}
+    if kept.get(SHARE) or (kept and config.neighbours is None):
+        return kept
+    return _try(ratings, config, n_threads)
+
+
+def settings_of_steps(config: DchConfig, choice: Mapping[str, float]) -> DchConfig:
+    """Return the settings with which towers learn: ``neighbours`` is 0 if the model gets none."""
+    return config if choice.get(SHARE) else replace(config, neighbours=0)
+
+
+def with_neighbours(
+    model: Model,
+    nets: tuple[TowerNet, TowerNet],
+    data: TrainingData,
+    choice: Mapping[str, float],
+    *,
+    n_threads: int = 1,
+) -> Model:
+    """Return the model with the choice among its metrics, and with neighbours if that is the choice.
+
+    Args:
+        model: the frozen model.
+        nets: the towers that it was made of.
+        data: the training data.
+        choice: see ``choose_neighbours``.
+        n_threads: threads.
+    """
+    config = data.config
+    model = replace(model, metrics={**model.metrics, **choice})
+    if not choice.get(SHARE):
         return model
     neighbours = from_columns(*fit_neighbours(data.bags[0], config.neighbours or AUTO_K, n_threads=n_threads))
     if neighbours.is_empty:
         return model
-    share = metrics[SHARE] * _unit_of_model(nets, data.bags, neighbours, config)
+    share = choice[SHARE] * _unit_of_model(nets, data.bags, neighbours, config)
     return replace(model, neighbours=neighbours._replace(share=np.array([share], np.float32)))
 
 

@@ -132,7 +132,11 @@ class RankingSteps:
 
 
 def neighbour_shares(config: DchConfig) -> tuple[float, float]:
-    """Return the share of item-to-item weights in what codes and in what ranking vectors learn."""
+    """Return the share of item-to-item weights in what codes and in what ranking vectors learn.
+
+    Where ``neighbours`` is 0, the model gets none, so vectors learn what codes learn unless they have a share
+    of their own.
+    """
     of_codes, of_vectors = config.teacher_neighbours or 0.0, config.vector_teacher_neighbours
     if of_vectors is None:
         is_alone = config.neighbours == 0 or not config.vector_size

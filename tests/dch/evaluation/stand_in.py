@@ -7,7 +7,7 @@ import numpy as np
 from dch.data.ids import IdTable
 from dch.data.ratings import Ratings
 from dch.models.model import Model
-from tests.dch.random_models import KNOTS, random_lifts, random_tower
+from tests.dch.random_models import KNOTS, random_lifts, random_neighbours, random_tower
 
 
 def random_ratings(n=300, *, n_users=20, n_items=15, seed=0, timed=True, **features):
@@ -22,15 +22,15 @@ def random_ratings(n=300, *, n_users=20, n_items=15, seed=0, timed=True, **featu
     )
 
 
-def random_fit(ratings, config, *, progress=False):
+def random_fit(ratings, config, *, vector_size=0, progress=False):
     """Return a model with the vocabulary of the ratings and random weights."""
     rng = np.random.default_rng(config.seed)
     user_ids = IdTable(ratings.user_ids[row] for row in np.unique(ratings.users))
     item_ids = IdTable(ratings.item_ids[row] for row in np.unique(ratings.items))
     return Model(
         generation=1,
-        user_tower=random_tower(rng, len(item_ids), 24, config.bits),
-        item_tower=random_tower(rng, len(user_ids), 24, config.bits),
+        user_tower=random_tower(rng, len(item_ids), 24, config.bits, vector_size),
+        item_tower=random_tower(rng, len(user_ids), 24, config.bits, vector_size, 10.0),
         user_ids=user_ids,
         item_ids=item_ids,
         rating_knots=KNOTS,
@@ -43,3 +43,9 @@ def with_lifts(model):
     tower = random_tower(np.random.default_rng(9), len(model.item_ids) + 2, 24, model.bits)
     tokens = IdTable(["age=25", "age~20"])
     return replace(model, user_tower=tower, user_tokens=tokens, lifts=random_lifts(len(model.item_ids), 2))
+
+
+def fit_with_neighbours(ratings, config):
+    """Return such a model that has ranking vectors and neighbours, which matter about alike."""
+    model = random_fit(ratings, config, vector_size=12)
+    return replace(model, neighbours=random_neighbours(len(model.item_ids), 5, share=3e-6))

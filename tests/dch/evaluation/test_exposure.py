@@ -15,15 +15,15 @@ from dch.evaluation.exposure import (
 )
 from dch.evaluation.holdout import measure_holdout
 from dch.evaluation.report import MetricKey
-from tests.dch.evaluation.stand_in import random_fit, random_ratings
+from tests.dch.evaluation.stand_in import fit_with_neighbours, random_fit, random_ratings
 
 RATINGS = random_ratings(900, n_users=30, n_items=150)
 
 
-@pytest.fixture(scope="module")
-def world():
+@pytest.fixture(scope="module", params=[random_fit, fit_with_neighbours])
+def world(request):
     split = holdout(RATINGS, np.random.default_rng(1), item_share=0.3)
-    model = random_fit(split.train, DchConfig(bits=16))
+    model = request.param(split.train, DchConfig(bits=16))
     return model, split, state_with_new_items(model, split), make_exposure_tasks(split, 4.0)
 
 
@@ -34,6 +34,8 @@ def test_exposure_is_the_share_of_new_items_in_the_recommenders_lists(world):
     measured = {(found.strategy, found.new_item_share): found for found in _all(world, (0, 0.5))}
     new = {RATINGS.item_ids[row] for row in np.flatnonzero(split.new_items)}
     given_pairs = set(zip(split.item_given.users.tolist(), split.item_given.items.tolist(), strict=True))
+    strategies = {strategy for strategy, _ in measured}
+    assert ("codes+rerank+neighbours" in strategies) == (not model.neighbours.is_empty)
     for (strategy, share), found in measured.items():
         listed = []
         for user in tasks.all_users.users.tolist():
@@ -48,7 +50,7 @@ def test_exposure_is_the_share_of_new_items_in_the_recommenders_lists(world):
 def test_more_reserved_positions_never_lower_the_exposure_and_none_change_nothing(world):
     model, split, *_ = world
     found = _all(world, (0, 0.1, 0.4, 1.0))
-    for strategy in ("codes", "codes+rerank", "popular"):
+    for strategy in {one.strategy for one in found}:
         exposure = [one.exposure for one in found if one.strategy == strategy]
         assert exposure == sorted(exposure)
         assert exposure[-1] == 1  # there are more new items than positions

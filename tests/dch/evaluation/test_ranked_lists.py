@@ -7,7 +7,7 @@ from dch.config import DchConfig
 from dch.evaluation.fit_and_serve import serve
 from dch.evaluation.ranked_lists import RankingTask, make_lists, make_task, measure_lists, rated_items
 from dch.recommender import Recommender
-from tests.dch.evaluation.stand_in import random_fit, random_ratings, with_lifts
+from tests.dch.evaluation.stand_in import fit_with_neighbours, random_fit, random_ratings, with_lifts
 
 
 @pytest.mark.parametrize("bits", [8, 64, 72])
@@ -28,6 +28,26 @@ def test_each_list_equals_the_answer_of_the_recommender(bits, k, share):
         for user, rows in zip(ratings.user_ids, ranked, strict=True):
             hits = recommender.recommend(user, k, strategy=strategy, only=only)
             assert [ratings.item_ids[row] for row in rows if row >= 0] == [hit.item for hit in hits]
+
+
+@pytest.mark.parametrize(("k", "share"), [(5, 0), (5, 0.1), (5, 0.5), (5, 1.0), (20, 0.05), (30, 0.3)])
+def test_lists_with_neighbours_and_reserved_positions_equal_the_answers_of_the_recommender(k, share):
+    ratings = random_ratings(700, n_users=12, n_items=60)
+    old = ratings.subset(np.flatnonzero(ratings.items[:400] % 3))  # a third of the items are new
+    recommender = Recommender(fit_with_neighbours(old, DchConfig(bits=16, hidden=16)), new_item_share=share)
+    recommender.state = serve(recommender.model, ratings)
+    candidates = np.arange(ratings.n_items) % 5 > 0
+    only = [item for item, may in zip(ratings.item_ids, candidates, strict=True) if may]
+    users = np.arange(ratings.n_users, dtype=np.int32)
+    task = RankingTask(users, rated_items(users, [ratings]), candidates, rated_items(users, [ratings]))
+    lists = make_lists(recommender.state, task, k=k, n_threads=2, new_item_share=share)
+    assert "codes+rerank+neighbours" in lists
+    for strategy, ranked in lists.items():
+        for user, rows in zip(ratings.user_ids, ranked, strict=True):
+            hits = recommender.recommend(user, k, strategy=strategy, only=only)
+            assert [ratings.item_ids[row] for row in rows if row >= 0] == [hit.item for hit in hits]
+    differ = lists["codes+rerank+neighbours"] != lists["codes+rerank"]
+    assert differ.any() or share == 1
 
 
 def test_a_task_has_only_users_with_a_relevant_item():

@@ -9,9 +9,10 @@ from dch import Recommender
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.models.neighbours import from_columns
-from dch.training import fit_model, neighbour_choice, neighbour_solver
+from dch.training import fit, fit_model, neighbour_choice, neighbour_solver
 from dch.training.neighbour_choice import HistorySums
 from dch.training.neighbour_solver import fit_neighbours, history_matrix, inner_products
+from dch.training.ranking_steps import RankingSteps, neighbour_shares
 from dch.training.rating_weights import infer_scale
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
@@ -129,6 +130,29 @@ def test_codes_and_vectors_are_those_of_a_fit_without_neighbours(monkeypatch, ne
     for tower, same in ((one.user_tower, other.user_tower), (one.item_tower, other.item_tower)):
         for field in fields(tower):
             assert getattr(tower, field.name).tobytes() == getattr(same, field.name).tobytes()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_vectors_learn_from_item_to_item_weights_only_if_the_model_gets_no_neighbours(monkeypatch, is_kept):
+    """Otherwise a fit whose trial says no would have these weights neither in its vectors nor beside them."""
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: is_kept)
+    config = replace(CONFIG, teacher_neighbours=0.5)
+    shares = []
+
+    def spy(nets, bags, teacher, config, rng):
+        shares.append(neighbour_shares(config))
+        return RankingSteps(nets, bags, teacher, config, rng)
+
+    monkeypatch.setattr(fit, "RankingSteps", spy)
+    model = fit_model(clusters(), config)
+    refitted = fit_model(clusters(), config, start=model)
+    assert shares == [(0.5, 0.0 if is_kept else 0.5)] * 2
+    assert model.neighbours.is_empty == refitted.neighbours.is_empty == (not is_kept)
+    assert model.settings["neighbours"] is None
+    without = fit_model(clusters(), replace(config, neighbours=0))
+    vectors = [one.item_tower.vector_output.tobytes() for one in (model, without)]
+    assert (vectors[0] == vectors[1]) == (not is_kept)
 
 
 def test_sums_over_histories_are_those_of_the_weights_that_are_served():

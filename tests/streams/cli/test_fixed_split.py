@@ -4,6 +4,7 @@ import csv
 import json
 import random
 import re
+from zlib import crc32
 
 import pytest
 
@@ -73,3 +74,34 @@ def test_an_error_says_that_there_is_nothing_to_measure(dch, tmp_path):
     ran = dch("evaluate", "--train", path, "--test", path, "--seeds", "0", "--json", tmp_path / "out.json")
     assert ran.code == 1
     assert "nothing to measure: no user has a relevant test rating" in ran.err
+
+
+@pytest.mark.slow
+def test_a_public_split_of_item_lists_is_measured_from_the_command_line(dch, tmp_path):
+    """The form of Gowalla beside LightGCN, with an item twice in a line and a user in the test file only."""
+    liked = {f"u{user}": [f"i{(user + step) % 30}" for step in (0, 2, 4, 6)] for user in range(30)}
+    lines = [f"{user} {' '.join(items)}" for user, items in liked.items()]
+    lines[0] += " i0"
+    (tmp_path / "train.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "test.txt").write_text("u0 i8 i8 i0 nowhere\nu1 i9\nstranger i3\nu2\n")
+    files = ("--train", tmp_path / "train.txt", "--test", tmp_path / "test.txt")
+    ran = dch("evaluate", *files, "--seeds", "0", "--json", tmp_path / "out.json")
+    assert ran.code == 0, ran.err
+    report = json.loads((tmp_path / "out.json").read_text())
+    protocol = report["protocol"]
+    assert (protocol["ratings"], protocol["test_ratings"]) == (120, 5)
+    assert protocol["test_ratings_of_users_not_in_training"] == 1
+    assert protocol["test_ratings_of_items_not_in_training"] == 1
+    assert protocol["test_ratings_left_out_because_in_training_too"] == 1
+    recalls = {
+        result["strategy"]: (result["users"], result["mean"])
+        for result in report["results"]
+        if result["metric"] == "recall@20"
+    }
+    # popular lists have the 20 of 26 items that a checksum puts first, as all are rated alike
+    order = sorted((f"i{item}" for item in range(30)), key=lambda item: crc32(item.encode()))
+    found = {user: [item for item in order if item not in liked[user]][:20] for user in ("u0", "u1")}
+    of_u0 = len({"i8"} & set(found["u0"])) / 2  # the other one is nowhere
+    assert recalls["popular"] == (2, pytest.approx((of_u0 + ("i9" in found["u1"])) / 2))
+    assert {users for users, _ in recalls.values()} == {2}
+    assert {"codes", "codes-weighted", "codes+rerank"} < set(recalls)

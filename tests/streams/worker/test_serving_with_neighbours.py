@@ -5,6 +5,7 @@ import uuid
 import pytest
 from random_models import random_model, random_neighbours
 
+from dch import Recommender
 from dch.queries import query_user
 from streams.settings import WorkerSettings
 from tests.streams.brokers import eventually, free_ports
@@ -12,6 +13,9 @@ from tests.streams.world import SETTINGS, World, worker
 
 N_ITEMS = 25
 """Five more than the fit knows."""
+
+DEFAULT_K = 20
+"""What a request without ``k`` asks for: a list in which 5% of the positions are one."""
 
 MODEL = random_model(
     n_items=20, n_users=9, bits=64, hidden=64, neighbours=random_neighbours(20, 5, share=3e-6)
@@ -57,3 +61,40 @@ def test_lists_from_the_stream_are_those_of_the_library_by_the_default_strategy(
         similar = world.ask(similar_to="i3", k=8)
         assert similar.strategy == "codes+rerank+neighbours"
         assert [item.item for item in similar.items] == [hit.item for hit in library.similar_items("i3", 8)]
+
+
+LARGE = random_model(
+    n_items=300, n_users=9, bits=64, hidden=64, neighbours=random_neighbours(300, 5, share=3e-6)
+)
+"""Has enough fitted items for lists that hold no new one, unless a position is reserved."""
+
+
+def test_at_default_settings_one_of_twenty_positions_is_a_new_item_and_the_rest_is_the_librarys_list(
+    world, tmp_path
+):
+    """What offline tables measure is the library's default list: it reserves no position."""
+    world.publish(LARGE)
+    world.rate(*((f"u{n % 9}", f"i{n * 7 % 303}", 1 + n % 5) for n in range(303)))
+    with worker(world.settings):
+        served = world.expected(LARGE)
+        assert served.new_item_share == WorkerSettings().new_item_share == 0.05
+        served.save(tmp_path / "saved")
+        library = Recommender.load(tmp_path / "saved")
+        codes = served.item_codes()
+        eventually(lambda: world.item_codes() == codes)
+        n_changed = 0
+        for user in (f"u{n}" for n in range(9)):
+            ratings = query_user(served.state, user).ratings
+            reply = eventually(lambda user=user, n=ratings: (one := world.ask(user)).ratings == n and one)
+            listed = [item.item for item in reply.items]
+            assert listed == [hit.item for hit in served.recommend(user)]
+            plain = [hit.item for hit in library.recommend(user)]
+            assert len(listed) == len(plain) == DEFAULT_K
+            new = [item for item in listed if int(item[1:]) >= 300]
+            assert new
+            if listed != plain:  # no new item was in the list: the best one took the last position
+                assert listed[:-1] == plain[:-1]
+                assert new == listed[-1:]
+                n_changed += 1
+            assert listed == [hit.item for hit in library.recommend(user, new_item_share=0.05)]
+        assert n_changed
