@@ -44,11 +44,16 @@ class Lifts(NamedTuple):
         Returns:
             (n,) float32.
         """
-        at = np.minimum(np.searchsorted(self.items, fitted), max(len(self.items) - 1, 0))
-        total = np.where(self.items[at] == fitted, self.steps[tokens][:, at].sum(axis=0, dtype=np.int64), 0)
-        lift = total / (LIFT_STEPS * np.sqrt(len(tokens)))
+        lift = self._totals(tokens, fitted) / (LIFT_STEPS * np.sqrt(len(tokens)))
         scores: Floats = (np.log1p(popularity.astype(np.float64)) + lift).astype(np.float32)
         return scores
+
+    def _totals(self, tokens: Ints, fitted: Ints) -> NDArray[np.int64]:
+        if not len(self.items):  # so many tokens that there was no room for an item
+            return np.zeros(len(fitted), np.int64)
+        at = np.minimum(np.searchsorted(self.items, fitted), len(self.items) - 1)
+        steps = self.steps[tokens][:, at].sum(axis=0, dtype=np.int64)
+        return np.where(self.items[at] == fitted, steps, 0)
 
 
 NO_LIFTS = Lifts(np.empty(0, np.int32), np.empty((0, 0), np.int8))
