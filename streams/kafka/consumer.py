@@ -160,6 +160,13 @@ class Consumer:
                 self._lookups.probe()
         return self._batches.records(messages)
 
+    def pause(self, partitions: Collection[Partition]) -> None:
+        """Read nothing of these assigned partitions, and again of all others.
+
+        It holds until the next call or assignment. What is not read stays unread, so no end is reached there.
+        """
+        self._client.pause(partitions)
+
     def mark_applied(
         self, *, skip: Collection[Partition] = (), waiting: Mapping[Partition, int] = NONE_WAITING
     ) -> None:

@@ -5,7 +5,7 @@ that the partitions could not be taken over. Then a member joins again. Another 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from confluent_kafka import Consumer as ConfluentConsumer
@@ -16,7 +16,7 @@ from streams.kafka.config import Config, create_client
 from streams.kafka.kept_errors import KeptErrors
 from streams.kafka.patience import Patience
 from streams.kafka.positions import Positions
-from streams.kafka.records import to_partitions, to_topic_partition
+from streams.kafka.records import Partition, to_partitions, to_topic_partition
 from streams.kafka.stuck_clients import StuckClients, abandon
 
 Callback = Callable[[list[TopicPartition]], None]
@@ -48,6 +48,7 @@ class LastingClient:
         self.kept = KeptErrors()
         """The errors of the callbacks."""
 
+        self._paused: frozenset[Partition] = frozenset()
         self._stuck = StuckClients(self._create)
         self._topics: list[str] = []  # subscribed to
         self._callbacks: dict[str, Callable[[ConfluentConsumer, list[TopicPartition]], None]] = {}
@@ -69,6 +70,7 @@ class LastingClient:
 
     def note_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Record which partitions are to be read from now on, each with the offset to begin at."""
+        self.pause([])
         self.assigned = assigned
         self.n_assignments += 1
 
@@ -78,7 +80,17 @@ class LastingClient:
         Raises:
             KafkaException: librdkafka refuses to.
         """
+        self.pause([])  # librdkafka may keep a pause of a partition that it goes on to read
         self.current.assign(list(self.assigned))
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        """Fetch no records of these partitions until the next call or assignment; go on with the others."""
+        wanted = frozenset(partitions) & set(to_partitions(self.assigned))
+        if ended := self._paused - wanted:
+            self.current.resume(list(map(to_topic_partition, ended)))
+        if begun := wanted - self._paused:
+            self.current.pause(list(map(to_topic_partition, begun)))
+        self._paused = wanted
 
     def note_message(self) -> None:
         """Record that the client works."""
@@ -112,7 +124,7 @@ class LastingClient:
 
     def _use(self, found: ConfluentConsumer) -> None:
         """Go on with another client: a member joins again, another reader goes on where it was."""
-        old, self.current = self.current, found
+        old, self.current, self._paused = self.current, found, frozenset()
         self._stuck.note_message()
         abandon(old)
         if self._topics:

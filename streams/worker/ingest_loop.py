@@ -133,6 +133,7 @@ class Ingest:
         self._users.apply(by_topic[self._assignment.users])
         self._assignment.record_positions(self._consumer)
         self._users.apply_held()
+        self._consumer.pause(self._users.not_to_read())
         self._outbox.flush()
         held = {Partition(self._assignment.users, number) for number in self._users.held_partitions}
         self._consumer.mark_applied(skip=held)

@@ -9,6 +9,7 @@ from dch.models.growing_array import GrowingArray
 from dch.state.state import State
 from streams import topics
 from streams.errors import BadRecord
+from streams.kafka import Partition
 from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Output, Record
@@ -19,13 +20,15 @@ from streams.messages.keys import encode_key, key_ids
 from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 from streams.worker.counters import count_events
+from streams.worker.held_records import HeldRecords
 
 
 class UserProcessor:
     """Applies records of `users`. Only the ingest thread uses it.
 
     A tombstone must find every rating that it withdraws. So live records are held back while the ratings of
-    their partition are being replayed, and so are all records of that partition that come after them.
+    their partition are being replayed, and so are all records of that partition that come after them. If too
+    many are held back, the others stay in Kafka: no more of these partitions are read until then.
 
     A record that was written to another partition comes late, behind records that are newer than it by their
     times. The newest one of a user counts. A late tombstone only forgets the ratings up to its time.
@@ -38,13 +41,20 @@ class UserProcessor:
         self._state = state
         self._assignment = assignment
         self._outbox = outbox
-        self._held: dict[int, list[Record]] = {}
+        self._held = HeldRecords()
         self._newest_ms = GrowingArray(np.int64)  # time of the newest record, by user row; 0 for none
 
     @property
     def held_partitions(self) -> set[int]:
         """The partitions with records held back; their offsets must not be committed."""
-        return set(self._held)
+        return self._held.partitions
+
+    def not_to_read(self) -> list[Partition]:
+        """Return the partitions of `users` of which no more records can be held back now."""
+        if not self._held.is_full():
+            return []
+        waiting = filter(self._assignment.is_replaying_ratings, self._assignment.owned)
+        return [Partition(self._assignment.users, partition) for partition in waiting]
 
     def drop_held_except(self, owned: frozenset[int]) -> None:
         """Drop the records held back of other partitions than these, after a rebalance.
@@ -52,7 +62,7 @@ class UserProcessor:
         They are not committed, so the new owner reads them again. Records of partitions that
         remain owned are kept, because this worker does not read them again.
         """
-        self._held = {partition: held for partition, held in self._held.items() if partition in owned}
+        self._held.keep_only(owned)
 
     def release(self, users: Sequence[str]) -> None:
         """Forget the times of users whom another worker serves from now on."""
@@ -64,7 +74,7 @@ class UserProcessor:
         for record in records:
             must_wait = self._assignment.is_replaying_ratings(record.partition)
             if record.partition in self._held or (must_wait and self._assignment.is_live(record)):
-                self._held.setdefault(record.partition, []).append(record)
+                self._held.add(record)
             else:
                 self._apply(record)
 
@@ -72,7 +82,7 @@ class UserProcessor:
         """Apply the records held back of partitions whose replay is done."""
         for partition in self.held_partitions:
             if not self._assignment.is_replaying_ratings(partition):
-                for record in self._held.pop(partition):
+                for record in self._held.take(partition):
                     self._apply(record)
 
     def _apply(self, record: Record) -> None:

@@ -178,7 +178,7 @@ class Clients(Log):
     def nothing(self, *args, **kwargs):
         pass
 
-    mark_applied = commit = flush = assign = nothing
+    mark_applied = commit = flush = assign = pause = nothing
 
     def lag(self):
         return {}

@@ -27,7 +27,7 @@ class Clients(Log):
 
     def __init__(self, committed):
         super().__init__(committed)
-        self.sent, self.left_out, self.is_member = [], [], True
+        self.sent, self.left_out, self.is_member, self.paused = [], [], True, set()
 
     def move(self, partition, position):
         self.found["positions"][partition] = position
@@ -37,6 +37,9 @@ class Clients(Log):
 
     def commit(self, skip=()):
         pass
+
+    def pause(self, partitions):
+        self.paused = set(partitions)
 
     def send(self, output):
         self.sent.append(output)
@@ -88,6 +91,42 @@ def test_records_held_back_of_a_lost_partition_are_left_to_its_new_owner():
     ingest.process([record(USERS_0, 0, None)])
     ingest._assigned(partitions(1))
     assert ingest._users.held_partitions == set()
+
+
+def test_of_the_live_records_of_users_few_wait_for_a_replay_and_the_rest_stays_in_kafka(monkeypatch):
+    monkeypatch.setattr("streams.worker.held_records.MAX_HELD_RECORDS", 4)
+    clients = Clients({RATINGS_0: 5})
+    clients.found["ends"][USERS_0] = 20
+    ingest = ingest_on(clients)
+    ingest._assigned(partitions(0, 1))
+    n_read, n_held = 0, []
+    for replayed in (0, 0, 0, 0, 5, 5, 5, 5, 5):
+        batch = range(n_read, n_read if USERS_0 in clients.paused else min(n_read + 3, 20))
+        n_read += len(batch)
+        clients.move(USERS_0, n_read)
+        clients.move(RATINGS_0, replayed)
+        users = [record(USERS_0, at, b'{"age": %d}' % at) for at in batch]
+        ingest.process(users)
+        n_held.append(len(ingest._users._held._held.get(0, ())))
+        assert 0 not in ingest._assignment.caught_up()
+    assert n_held == [3, 6, 6, 6, 0, 0, 0, 0, 0]
+    assert n_read == 18
+    assert clients.paused == set()
+    assert ingest._state.features_of_user(USER) == {"age": 17}
+
+
+def test_of_records_of_users_that_wait_few_bytes_are_held(monkeypatch):
+    monkeypatch.setattr("streams.worker.held_records.MAX_HELD_BYTES", 100)
+    clients = Clients({RATINGS_0: 5})
+    ingest = ingest_on(clients)
+    ingest._assigned(partitions(0, 1))
+    ingest.process([record(USERS_0, 0, b'{"a": "%s"}' % (b"x" * 50))])
+    assert clients.paused == set()
+    ingest.process([record(USERS_0, 1, b'{"a": "%s"}' % (b"x" * 50))])
+    assert clients.paused == {USERS_0}
+    ingest._assigned(partitions(1))
+    ingest.process([])
+    assert clients.paused == set()
 
 
 def test_a_rating_from_before_its_user_was_forgotten_is_withdrawn_from_its_item():
