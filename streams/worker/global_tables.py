@@ -19,7 +19,7 @@ from streams.kafka.outbox import Outbox
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
 from streams.kafka.replay import ReplayProgress
-from streams.messages import FeatureRecord, ItemCode, decode_item, decode_item_code
+from streams.messages import FeatureRecord, ItemCode, decode_item, decode_item_code, decode_model_pointer
 from streams.messages.fields import key_id
 from streams.messages.item_codes import UNREADABLE
 from streams.settings import WorkerSettings
@@ -69,7 +69,7 @@ class GlobalTables:
         self._starts: dict[Partition, int] = {}  # where reading began, or was begun again, last
         self._committed_at = 0.0
         outbox = Outbox(settings, producer, group=context.group)
-        self._letters = KeptLetters(consumer, outbox, self._models, self._partitions)
+        self._letters = KeptLetters(consumer, outbox, [self._models, *self._partitions])
 
     def run(self) -> None:
         """Find the first model, then read all three topics until stopped."""
@@ -190,8 +190,12 @@ class GlobalTables:
         return None
 
     def _read_pointer(self, record: Record) -> None:
+        """Tell the fetcher of a pointer, once; a bad one that is read again may not be kept yet."""
         try:
-            self._fetcher.read(record)
+            if self._is_repeated(record):
+                decode_model_pointer(record)
+            else:
+                self._fetcher.read(record)
         except BadRecord as reason:
             self._letters.keep(record, reason)
 

@@ -20,7 +20,7 @@ MAX_KEPT_BYTES = 64 << 20
 """Values of bad records that are kept until they are committed. Dead letters of further ones have none."""
 
 MAX_KEPT_RECORDS = 20_000
-"""Bad records of `items` and `item-codes` that are kept. An owner reads further ones once more."""
+"""Bad records that are kept. An owner reads further ones once more."""
 
 
 class KeptLetters:
@@ -29,27 +29,23 @@ class KeptLetters:
     Args:
         consumer: of the global tables.
         outbox: where the dead letters go.
-        models: the partition of `models`. All its bad records are kept: reading it again would refuse its
-            older models once more.
-        tables: the partitions of `items` and `item-codes`.
+        partitions: those of the global tables.
     """
 
-    def __init__(
-        self, consumer: Consumer, outbox: Outbox, models: Partition, tables: Iterable[Partition]
-    ) -> None:
-        self._consumer, self._outbox, self._models = consumer, outbox, models
+    def __init__(self, consumer: Consumer, outbox: Outbox, partitions: Iterable[Partition]) -> None:
+        self._consumer, self._outbox = consumer, outbox
         self._kept: dict[Partition, list[tuple[Record, BadRecord]]] = {}  # in the order of their offsets
         self._n_bytes = 0
         self._kept_to: dict[Partition, int] = {}  # all bad records before this offset were kept
         self._left_out: dict[Partition, int] = {}  # the first bad record that was not kept
-        self._committed = consumer.committed_within([models, *tables])
+        self._committed = consumer.committed_within(list(partitions))
 
     def keep(self, record: Record, reason: BadRecord) -> None:
         """Keep a bad record, unless it was kept before or is committed."""
         place = partition_of(record)
         if record.offset < self._kept_to.get(place, 0) or self._is_committed(record):
             return
-        if place != self._models and self._n_limited() >= MAX_KEPT_RECORDS:
+        if sum(map(len, self._kept.values())) >= MAX_KEPT_RECORDS:
             self._left_out.setdefault(place, record.offset)
         if place in self._left_out:
             return
@@ -82,6 +78,7 @@ class KeptLetters:
     def _write(self, owned: frozenset[int]) -> None:
         """Write the dead letters of the owned partitions; forget the bad records that are committed."""
         if not self._kept:
+            self._outbox.flush()  # runs the callbacks of the producer, which count and log its problems
             return
         self._committed |= self._consumer.committed(self._kept)
         left = {
@@ -104,19 +101,16 @@ class KeptLetters:
         """Return where to read owned partitions again, and make room; their dead letters were written."""
         starts = {one: first for one, first in self._left_out.items() if one.partition in owned}
         if starts:
-            dropped = {one: found[0][0].offset for one, found in self._kept.items() if one != self._models}
+            dropped = {one: found[0][0].offset for one, found in self._kept.items()}
             self._kept_to |= dropped
             left_out = self._left_out | dropped
             self._left_out = {one: first for one, first in left_out.items() if one not in starts}
-            self._keep_only({one: found for one, found in self._kept.items() if one == self._models})
+            self._keep_only({})
         return starts
 
     def _keep_only(self, kept: dict[Partition, list[tuple[Record, BadRecord]]]) -> None:
         self._kept = kept
         self._n_bytes = sum(len(record.value or b"") for record, _ in self.kept())
-
-    def _n_limited(self) -> int:
-        return sum(len(found) for one, found in self._kept.items() if one != self._models)
 
     def _is_committed(self, record: Record) -> bool:
         return record.offset < self._committed[partition_of(record)]

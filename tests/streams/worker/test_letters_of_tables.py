@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streams.kafka import Partition
 from streams.kafka.partitioner import partition_for
 from streams.kafka.records import Record
+from streams.messages import ModelPointer, decode_model_pointer, encode_model_pointer
 from streams.settings import WorkerSettings
 from streams.worker import global_tables, kept_letters
 from streams.worker.context import WorkerContext
@@ -16,6 +17,9 @@ from streams.worker.global_tables import GlobalTables
 
 SETTINGS = WorkerSettings(partitions=2)
 BAD = b"no JSON"
+POINTER = encode_model_pointer(
+    ModelPointer(generation=1, location="x", sha256="0" * 64, watermarks={}, trained_at=1, metrics={})
+)
 KEYS = {partition_for(key, 2): key for key in (b"i0", b"i1", b"i2", b"i3")}
 
 
@@ -31,6 +35,7 @@ class Client:
 
     def __init__(self, group):
         self.group, self.starts, self.read, self.applied, self.unsent = group, {}, {}, {}, []
+        self.n_flushed = 0
 
     def committed(self, partitions):
         return {one: self.group.committed.get(one, 0) for one in partitions}
@@ -65,7 +70,7 @@ class Client:
 
     def flush(self):
         self.group.letters += self.unsent
-        self.unsent = []
+        self.unsent, self.n_flushed = [], self.n_flushed + 1
 
 
 class Worker:
@@ -150,6 +155,14 @@ def test_a_bad_record_read_by_the_old_owner_and_not_yet_written_is_written_by_th
     assert sorted(lettered(group)) == sorted(bad_of(log))  # each once
 
 
+def test_a_producer_without_letters_to_write_runs_its_callbacks_too():
+    """They count and log its problems: a flush runs them."""
+    worker = Worker(Group())
+    for _ in range(2):
+        worker.commit()
+    assert worker.client.n_flushed == 2
+
+
 def test_a_restarted_worker_writes_no_letter_again():
     group, log = Group(), log_of(4)
     for _ in range(2):
@@ -183,11 +196,36 @@ def test_few_bad_records_without_an_owner_are_kept_and_the_others_are_read_again
     for owned in [frozenset(), *[frozenset({0, 1})] * 40]:
         worker.context.owned = owned
         worker.read_up_to(log, 40)
-        n_kept.append(len([one for one, _ in worker.tables._letters.kept() if one.topic != "models"]))
+        n_kept.append(len(worker.tables._letters.kept()))
         worker.commit()
     assert max(n_kept) == 3
     assert sorted(lettered(group)) == sorted(bad_of(log))
     assert group.committed == dict.fromkeys(log, 40)
+
+
+def test_bad_records_of_models_before_the_first_model_are_few_and_its_pointers_are_told_once(monkeypatch):
+    """Nobody owns a partition then, so nobody writes a dead letter."""
+    monkeypatch.setattr(kept_letters, "MAX_KEPT_RECORDS", 3)
+    told = []
+    monkeypatch.setattr(
+        global_tables.ModelFetcher, "read", lambda fetcher, record: told.append(pointer(record))
+    )
+    models, group = Partition("models", 0), Group()
+    log = {models: [Record("models", 0, at, b"1", BAD if at % 2 else POINTER, 10**12) for at in range(40)]}
+    worker = Worker(group)
+    for owned in [frozenset(), frozenset(), *[frozenset({0})] * 20]:
+        worker.context.owned = owned
+        worker.read_up_to(log, 40)
+        assert len(worker.tables._letters.kept()) <= 3
+        worker.commit()
+    assert sorted(lettered(group)) == sorted(bad_of(log))
+    assert told == list(range(0, 40, 2))
+    assert group.committed[models] == 40
+
+
+def pointer(record):
+    decode_model_pointer(record)
+    return record.offset
 
 
 def test_workers_that_are_full_of_the_bad_records_of_each_other_do_not_wait_for_each_other(monkeypatch):
