@@ -43,7 +43,7 @@ def demo(
         typer.Option(
             metavar="HOST:PORT",
             help="A running broker to use; its other topics are not touched. Default: an embedded broker, "
-            "with the newest 100,000 ratings.",
+            "with the newest 100,000 ratings or so.",
             show_default=False,
         ),
     ] = None,

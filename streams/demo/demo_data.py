@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dch import Ratings
 from dch.data.features import Features, tokens
@@ -19,9 +20,15 @@ LIKED_GENRES = ("genres=Sci-Fi", "genres=Animation", "genres=Horror")
 N_LIKED = 5
 MIN_RATINGS = 1000
 
-MAX_EMBEDDED = 100_000
-"""Most ratings on the embedded broker. Each is a record of `ratings` and one of `item-ratings`, and there are
-records of items and users beside them; the broker holds some 300,000."""
+MAX_RECORDS = 300_000
+"""About as many as the embedded broker holds."""
+
+RECORDS_PER_RATING = 2.6
+"""One of `ratings` and, where all users are sampled, one of `served`; at most one of `item-codes` for each
+rating of the newer half, as its item has changed; and a part of one of `item-ratings`, of up to 64."""
+
+GENERATIONS = 3
+"""Item codes of the first model, of its refit, and of a refit while the demo is kept running."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def read_demo_data(folder: Path | None, at_most: int | None = None) -> DemoData:
 
     Args:
         folder: a folder or file of ratings; None reads MovieLens-100K.
-        at_most: number of ratings to take, the newest ones; None takes all.
+        at_most: number of records to come to: then the newest ratings are taken; None takes all.
 
     Raises:
         SettingsError: MovieLens-100K is not installed, or there are too few ratings.
@@ -62,13 +69,36 @@ def read_demo_data(folder: Path | None, at_most: int | None = None) -> DemoData:
     path = folder or wheel_data("give a folder of ratings: dch demo --data DIR")
     ratings = Ratings.read(path)
     n_in_file = len(ratings)
-    if at_most is not None and n_in_file > at_most:
-        ratings = _newest(ratings, at_most)
+    if at_most is not None and n_records(ratings) > at_most:
+        ratings = _newest(ratings, _n_fitting(ratings, at_most))
     if len(ratings) < MIN_RATINGS:
         raise SettingsError(f"the demo needs at least {MIN_RATINGS:,} ratings, {path} has {len(ratings)}")
     is_older = np.arange(len(ratings)) < len(ratings) // 2  # ratings are sorted by time
     older, newer = ratings.subset(is_older), ratings.subset(~is_older)
     return DemoData(Path(path).name, ratings, older, newer, _liked(older), n_in_file)
+
+
+def n_records(ratings: Ratings) -> int:
+    """Return how many records the demo writes for ratings and features, about and at most."""
+    n_features = len(ratings.user_features) + len(ratings.item_features)
+    return int(RECORDS_PER_RATING * len(ratings)) + n_features + GENERATIONS * ratings.n_items
+
+
+def _n_fitting(ratings: Ratings, at_most: int) -> int:
+    """Return how many of the newest ratings come to so many records with what they name."""
+    of_user = [id_ in ratings.user_features for id_ in ratings.user_ids]
+    of_item = [GENERATIONS + (id_ in ratings.item_features) for id_ in ratings.item_ids]
+    n_named = _at_first(ratings.users[::-1], of_user) + _at_first(ratings.items[::-1], of_item)
+    counts = (RECORDS_PER_RATING * np.arange(1, len(ratings) + 1)).astype(np.int64) + np.cumsum(n_named)
+    return int(np.searchsorted(counts, at_most, side="right"))
+
+
+def _at_first(rows: NDArray[np.int32], counts: Sequence[int]) -> NDArray[np.int64]:
+    """Return (n,) the count of each row where it comes first, and 0 elsewhere."""
+    found = np.zeros(len(rows), np.int64)
+    distinct, first = np.unique(rows, return_index=True)
+    found[first] = np.asarray(counts, np.int64)[distinct]
+    return found
 
 
 def _newest(ratings: Ratings, n: int) -> Ratings:

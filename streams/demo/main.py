@@ -15,7 +15,7 @@ from dch import DchConfig, Recommender
 from streams import topics
 from streams.client import RecommendClient
 from streams.demo.cluster import DemoCluster, join_cluster, require_broker, start_cluster
-from streams.demo.demo_data import MAX_EMBEDDED, DemoData, read_demo_data
+from streams.demo.demo_data import MAX_RECORDS, DemoData, read_demo_data
 from streams.demo.live_stream import Refit, publish, stream_live
 from streams.demo.newcomer import Newcomer, ask_until, rate_liked_items
 from streams.demo.report import COHORT_NOTE, cohort_table, newcomer_table, summary
@@ -62,7 +62,7 @@ def run(
     if bootstrap_servers is not None:
         settings = settings.replace(bootstrap_servers=bootstrap_servers)
         require_broker(settings)
-    found = read_demo_data(data, MAX_EMBEDDED if is_embedded else None)
+    found = read_demo_data(data, MAX_RECORDS if is_embedded else None)
     _heading(console, "1. Fit generation 1 on the older half of the ratings")
     _describe(found, console)
     recommender = Recommender.fit(found.older, config=DchConfig(bits=settings.bits), progress=True)
@@ -126,8 +126,9 @@ def _describe(data: DemoData, console: Console) -> None:
     )
     if data.n_in_file > len(data.ratings):
         console.print(
-            f"These are the newest of {data.n_in_file:,} ratings: each rating is two records, and the "
-            "embedded broker holds some 300,000. To take all: dch demo --bootstrap-servers HOST:PORT",
+            f"These are the newest of {data.n_in_file:,} ratings: with features and item codes, they come to "
+            f"as many records as the embedded broker holds, some {MAX_RECORDS:,}. To take all: "
+            "dch demo --bootstrap-servers HOST:PORT",
             soft_wrap=True,
         )
 

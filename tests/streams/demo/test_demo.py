@@ -4,16 +4,20 @@ import io
 import json
 import socket
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from dch.data.ratings import Ratings
+from dch.errors import DchError
 from dch.state.prequential import COHORTS
 from streams import metrics, topics
 from streams.demo import cluster as cluster_module
+from streams.demo import demo_data as demo_data_module
+from streams.demo import main as demo_module
 from streams.demo import processes as processes_module
 from streams.demo.cluster import ANY_PORT, join_cluster, start_cluster
-from streams.demo.demo_data import DemoData, read_demo_data
+from streams.demo.demo_data import DemoData, n_records, read_demo_data
 from streams.demo.live_stream import Progressed, Refit
 from streams.demo.newcomer import NEWCOMER, ask_until, rate_liked_items
 from streams.demo.processes import Child, DemoError, Processes
@@ -25,6 +29,9 @@ from streams.kafka import Admin
 from streams.messages import ErrorReply, RecommendedItem, RecommendReply
 from streams.settings import TrainerSettings
 from tests.streams.brokers import eventually
+from tests.streams.cli.running import dch
+
+__all__ = ["dch"]
 
 
 def test_ratings_are_split_by_time_and_the_new_user_likes_items_of_one_genre(tmp_path):
@@ -197,14 +204,72 @@ def test_of_too_many_ratings_the_newest_are_taken_with_their_users_and_items(tmp
     (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + rows)
     items = "\n".join(json.dumps({"item": f"i{n}", "title": f"T{n}"}) for n in range(2000))
     (tmp_path / "items.jsonl").write_text(items)
-    data, everything = read_demo_data(tmp_path, 1200), read_demo_data(tmp_path)
+    at_most = int(2.6 * 1200) + 997 + 3 * 997
+    data, everything = read_demo_data(tmp_path, at_most), read_demo_data(tmp_path)
     assert (len(data.ratings), data.n_in_file) == (1200, 3000)
+    assert n_records(data.ratings) == at_most
     assert (len(everything.ratings), everything.n_in_file) == (3000, 3000)
     assert (data.ratings.timestamps == everything.ratings.timestamps[-1200:]).all()
     assert (data.ratings.values == everything.ratings.values[-1200:]).all()
     assert list(data.ratings.user_ids) == [f"u{n}" for n in range(180, 300)]
     assert set(data.ratings.item_features) == set(data.ratings.item_ids) == {f"i{n}" for n in range(997)}
     assert data.title("i5") == "T5"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_as_many_of_the_newest_ratings_are_taken_as_come_to_the_limit_with_all_records(tmp_path, seed):
+    """Fewer where ratings name many users and items, or these have features."""
+    chance = np.random.default_rng(seed)
+    n, n_users, n_items = 2500, int(chance.integers(50, 2000)), int(chance.integers(50, 2000))
+    users, items = chance.integers(n_users, size=n), chance.integers(n_items, size=n)
+    ratings = Ratings.from_events(
+        users,
+        items,
+        np.full(n, 5.0),
+        np.arange(n) + 1,
+        user_features={str(row): {"age": 20} for row in range(0, n_users, 2)},
+        item_features={str(row): {"year": 1999} for row in range(0, n_items, 3)},
+    )
+    counts = [n_records(demo_data_module._newest(ratings, k)) for k in range(1, len(ratings) + 1)]
+    for at_most in chance.integers(counts[0], counts[-1] + 100, size=20):
+        expected = sum(count <= at_most for count in counts)
+        assert demo_data_module._n_fitting(ratings, int(at_most)) == expected
+
+
+def test_many_items_with_features_alone_do_not_come_to_the_embedded_broker(tmp_path):
+    rows = "\n".join(f"u{n % 100},i{n % 499},5,{1000 + n}" for n in range(2000))
+    (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + rows)
+    (tmp_path / "items.jsonl").write_text(
+        "\n".join(json.dumps({"item": f"i{n}", "year": 1}) for n in range(5000))
+    )
+    data = read_demo_data(tmp_path, 10_000)
+    assert len(data.ratings) == data.n_in_file
+    assert n_records(data.ratings) <= 10_000 < n_records(read_demo_data(tmp_path).ratings)
+
+
+@pytest.mark.parametrize("is_embedded", [True, False])
+def test_the_demo_takes_as_many_ratings_as_the_embedded_broker_holds_and_says_so(
+    dch, tmp_path, monkeypatch, is_embedded
+):
+    fitted = []
+
+    def fit(ratings, **kwargs):
+        fitted.append(len(ratings))
+        raise DchError("the test ends here")
+
+    monkeypatch.setattr(demo_module, "MAX_RECORDS", 6000)
+    monkeypatch.setattr(demo_module, "require_broker", lambda settings: None)
+    monkeypatch.setattr(demo_module.Recommender, "fit", fit)
+    rows = "\n".join(f"u{n % 97},i{n % 100},5,{1000 + n}" for n in range(4000))
+    (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n" + rows)
+    broker = [] if is_embedded else ["--bootstrap-servers", "elsewhere:9092"]
+    ran = dch("demo", "--data", tmp_path, *broker)
+    n_taken = int((6000 - 300) / 2.6) if is_embedded else 4000
+    assert "the test ends here" in ran.err
+    assert fitted == [n_taken // 2]
+    assert f"{n_taken:,} ratings of 100 items by 97 users" in ran.out
+    assert ("These are the newest of 4,000 ratings" in ran.out) is is_embedded
+    assert ("some 6,000" in ran.out) is is_embedded
 
 
 def test_the_report_shows_the_counts_and_accepts_cohorts_without_trials():
