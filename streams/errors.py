@@ -10,7 +10,8 @@ StreamError
 ├── StoppedError            the role was told to stop while it waited or compiled kernels; exit 0
 ├── EmbeddedBrokerError     the embedded broker cannot run here; exit 1
 ├── DeliveryError           the role stops; after a restart it repeats the uncommitted records
-│   └── TimeRefusedError    dch publish says by how much the clock is ahead
+│   ├── TimeRefusedError    dch publish says by how much the clock is ahead
+│   └── UnconfirmedError    a rollback does not say that nothing was published
 └── ReplyTimeout            raised to the client only
 """
 
@@ -68,6 +69,10 @@ class DeliveryError(StreamError):
 
 class TimeRefusedError(DeliveryError):
     """The broker refused a record because it is stamped too far ahead of the broker's clock."""
+
+
+class UnconfirmedError(DeliveryError):
+    """No broker said whether it has committed a transaction; its topic shows that later."""
 
 
 class ReplyTimeout(StreamError):  # noqa: N818 - the usual name in request-reply messaging

@@ -70,7 +70,7 @@ def serve(
         "broker reachable": lambda: patience.is_reachable,
         "ratings read": lambda: any(source.is_caught_up for source in sources),
     }
-    is_done = False
+    is_done, why_not = False, "nothing was published"
     with Health(settings.metrics_host, settings.metrics_port, checks, OfRole("trainer")) as health:
         log.info("trainer started metrics_port=%d", health.port)
         try:
@@ -85,10 +85,10 @@ def serve(
                     settings, source, publisher, stop, once=once, accept_unmeasured=accept_unmeasured
                 ).run()
         except StoppedError as reason:
-            log.warning("%s", reason)
+            log.warning("%s", why_not := str(reason))
     log.info("trainer stopped")
     if once and not is_done:
-        raise FitFailedError("stopped before the fit was done; nothing was published")
+        raise FitFailedError(f"stopped before the fit was done: {why_not}")
 
 
 class Trainer:
@@ -232,13 +232,13 @@ class Trainer:
         """Count and log how a fit ended.
 
         Raises:
-            FitFailedError: nothing was published, and ``once`` is set or no later fit can succeed.
+            FitFailedError: no model is known to be published, and ``once`` is set or no fit can succeed.
         """
         REFITS.labels(result.outcome).inc()
         self._refit_metrics.show(generation, result)
         _log_outcome(generation, started, result)
         if result.is_permanent or (self._once and result.outcome != PUBLISHED):
-            raise FitFailedError(f"nothing was published: {_why_not(result)}")
+            raise FitFailedError(_why_not(result))
 
     def _publish(self, running: Running) -> None:
         self._publisher.publish(running.process.folder, running.watermarks)
@@ -258,13 +258,13 @@ def _fit_config(settings: TrainerSettings) -> DchConfig:
 
 def _why_not(result: FitResult) -> str:
     if result.outcome == REJECTED:
-        return "the new model is worse than the model in service"
+        return "nothing was published: the new model is worse than the model in service"
     if result.outcome == UNMEASURED:
         return (
-            "the new model could not be compared with the model in service, which stays: "
-            f"{result.reason}; to publish it all the same, run: dch trainer --once --accept-unmeasured"
+            "nothing was published: the new model could not be compared with the model in service, which "
+            f"stays: {result.reason}; to publish it all the same, run: dch trainer --once --accept-unmeasured"
         )
-    return result.reason
+    return f"the fit failed: {result.reason}"
 
 
 def _log_outcome(generation: int, started: float, result: FitResult) -> None:

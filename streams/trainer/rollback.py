@@ -18,7 +18,7 @@ import msgspec
 
 from dch.artifact import save_model
 from streams import artifacts, topics
-from streams.errors import DeliveryError, StreamError
+from streams.errors import DeliveryError, StreamError, UnconfirmedError
 from streams.kafka import Consumer, Partition, Patience
 from streams.kafka.transactional_producer import TransactionalProducer
 from streams.messages import ModelPointer
@@ -157,6 +157,10 @@ def _publish(settings: TrainerSettings, pointer: ModelPointer, before: ModelPoin
         )
     try:
         producer.send_all([artifacts.pointer_output(settings, pointer)])
+    except UnconfirmedError as error:
+        raise RollbackError(
+            f"{error}; it may be in service: see dch models list before you try again"
+        ) from error
     except DeliveryError as error:
         raise RollbackError(
             f"nothing was rolled back: {error}; another trainer or rollback may have published at the same "

@@ -6,6 +6,7 @@ from random_models import random_model
 
 from dch.artifact import save_model
 from streams import artifacts
+from streams.errors import UnconfirmedError
 from streams.messages import encode_model_pointer
 from streams.settings import TrainerSettings
 from streams.trainer import rollback
@@ -129,6 +130,25 @@ def test_a_rollback_that_is_impossible_is_refused_with_what_exists(found, to, wo
     models = history(*found)
     with pytest.raises(RollbackError, match=words):
         choose(models, models[-1], to)
+
+
+def test_a_rollback_whose_commit_got_no_answer_does_not_say_that_nothing_was_rolled_back(
+    settings, stored, monkeypatch
+):
+    class Unanswered:
+        def __init__(self, *args):
+            pass
+
+        def send_all(self, outputs):
+            raise UnconfirmedError("it is not known whether the transaction was committed: timed out")
+
+    monkeypatch.setattr(rollback, "TransactionalProducer", Unanswered)
+    monkeypatch.setattr(rollback, "_ends_of_ratings", lambda settings: {})
+    history = [stored(6), stored(8)]
+    monkeypatch.setattr(rollback, "read_published", lambda settings: history)
+    with pytest.raises(RollbackError, match=r"not known whether .*see dch models list before") as caught:
+        roll_back(settings)
+    assert "nothing was rolled back" not in str(caught.value)
 
 
 def test_without_a_published_model_there_is_none_to_go_back_to(settings, monkeypatch):
