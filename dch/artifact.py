@@ -5,10 +5,7 @@ A folder holds ``manifest.json`` (the settings, and the size and SHA-256 of ever
 history). Nothing is pickled, so reading an artifact runs no code.
 """
 
-import ctypes
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -19,14 +16,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import save as to_safetensors
 
 from dch.errors import ArtifactError, DchError
+from dch.folders import write_folder
 from dch.models.model import Model
 from dch.state.histories import History
 from dch.state.restore import Saved
 from dch.tensors import history_tensors, model_of, model_tensors, saved_of, tensors_of
 
 Value = TypeVar("Value")
-
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # fcntl.h and linux/fs.h
 
 FORMAT = "dch-artifact"
 FORMAT_VERSION = 1
@@ -154,39 +150,6 @@ def _write(folder: Path, model: Model, files: Mapping[str, bytes]) -> None:
     write_folder(folder, {**files, MANIFEST: msgspec.json.format(msgspec.json.encode(manifest), indent=2)})
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files of a folder, or none: whatever fails, what was there before stays as it was.
-
-    The files are written to a hidden folder beside the target, which then takes its place. A process that
-    reads the target meanwhile sees the old files or the new ones; if it has read some of the old ones
-    before, their checksums differ.
-
-    Args:
-        folder: the folder; what it holds is replaced.
-        files: contents by file name.
-
-    Raises:
-        ArtifactError: the disk is full, or the folder cannot be written; the message names the file.
-    """
-    path = folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
-            draft = Path(aside) / "draft"
-            draft.mkdir()
-            for name, content in files.items():
-                path = draft / name
-                _write_file(path, content)
-            path = folder
-            _put_in_place(draft, folder)
-    except OSError as error:
-        where = folder / path.name if path != folder else folder
-        raise ArtifactError(
-            f"{where} cannot be written ({error.strerror or error}); nothing was changed; check the free "
-            f"space and the permissions of {folder.parent}"
-        ) from error
-
-
 def _holds_other_files(folder: Path) -> bool:
     try:
         return folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists()
@@ -194,42 +157,6 @@ def _holds_other_files(folder: Path) -> bool:
         raise ArtifactError(
             f"{folder} cannot be written ({error.strerror}); choose another folder"
         ) from error
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    """Write a file to the disk itself: a full disk may show only there."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _put_in_place(draft: Path, folder: Path) -> None:
-    """Put a folder in the place of another one, which ends up beside the draft.
-
-    In one step where the system can; else the other one is put back if the second step fails.
-    """
-    previous = draft.with_name("previous")
-    if not folder.exists():
-        draft.rename(folder)
-    elif not _exchange(draft, folder):
-        folder.rename(previous)
-        try:
-            draft.rename(folder)
-        except BaseException:
-            previous.rename(folder)
-            raise
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; return False where the system or the file system cannot.
-
-    Python has no call for it: renameat2(2) of Linux, with RENAME_EXCHANGE.
-    """
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
-    if renameat2 is None:
-        return False
-    return bool(renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0)
 
 
 def _manifest(folder: Path) -> tuple[Manifest, str]:

@@ -17,8 +17,9 @@ from pathlib import Path, PurePath
 
 import fsspec
 
-from dch.artifact import MANIFEST, MODEL, generation_hash, load_model, manifest_sha256, write_folder
+from dch.artifact import MANIFEST, MODEL, generation_hash, load_model, manifest_sha256
 from dch.errors import ArtifactError, ConfigError, MissingExtraError
+from dch.folders import write_folder
 from dch.models.model import Model
 from streams import topics
 from streams.kafka import Patience, Producer

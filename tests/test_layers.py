@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 DCH = [
     {"errors", "jit"},
-    {"config"},
+    {"config", "folders"},
     {"data"},
     {"models"},
     {"search"},

@@ -177,7 +177,7 @@ def test_saving_replaces_an_artifact_but_never_other_files(folder, tmp_path):
 def steps(request, monkeypatch):
     """How a folder takes the place of another: as Linux can, or by two renames as elsewhere."""
     if request.param == "in two steps":
-        monkeypatch.setattr("dch.artifact._exchange", lambda one, other: False)
+        monkeypatch.setattr("dch.folders._exchange", lambda one, other: False)
     elif not hasattr(ctypes.CDLL(None), "renameat2"):
         pytest.skip("this system cannot exchange two folders in one step")
     return request.param
@@ -208,7 +208,7 @@ def test_a_rename_that_fails_leaves_the_artifact_of_before(folder, tmp_path, mon
             raise OSError(errno.EIO, "Input/output error")
         return rename(path, target)
 
-    monkeypatch.setattr("dch.artifact._exchange", lambda one, other: False)
+    monkeypatch.setattr("dch.folders._exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(ArtifactError, match="cannot be written"):
         Recommender(random_model(generation=2)).save(folder)
