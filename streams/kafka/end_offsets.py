@@ -73,6 +73,8 @@ class EndOffsets:
 
     def look(self, partitions: Collection[Partition]) -> dict[Partition, End]:
         """Return the known ends of these partitions; ask again if the last answers are old."""
+        if self._client is not None:
+            self._client.poll(0)  # runs its callbacks, which count and log its problems
         if self._waiting and all(answer.done() for answer in self._waiting.values()):
             self._known, self._waiting = self._answered(), {}
         if partitions and not self._waiting and time.monotonic() >= self._next_at_s():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.kafka.records import Partition, to_partition, to_topic_partition
 
@@ -31,8 +31,7 @@ def edge_offsets(
         if error.args[0].code() == KafkaError._UNKNOWN_PARTITION and not in_callback:
             client.list_topics(timeout=timeout_s)  # else a client that was idle may not learn of the leaders
         raise
-    if errors := [one.error for one in found if one.error is not None]:
-        raise KafkaException(errors[0])
+    _require_found(found)
     return {to_partition(one): max(one.offset, 0) for one in found}
 
 
@@ -42,7 +41,13 @@ def committed_offsets(
     """Look up the committed offsets; below 0 for a partition without one.
 
     Raises:
-        KafkaException: the request failed; see ``patience.retry``.
+        KafkaException: the request failed, or that of one partition; see ``patience.retry``.
     """
     found = client.committed([to_topic_partition(partition) for partition in partitions], timeout=timeout_s)
+    _require_found(found)
     return {to_partition(one): one.offset for one in found}
+
+
+def _require_found(found: Iterable[TopicPartition]) -> None:
+    if errors := [one.error for one in found if one.error is not None]:
+        raise KafkaException(errors[0])

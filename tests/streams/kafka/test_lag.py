@@ -176,7 +176,10 @@ class Silent:
     """A client whose leaders never answer, or answer with an error."""
 
     def __init__(self, error=None):
-        self.error, self.n_asked = error, 0
+        self.error, self.n_asked, self.n_polled = error, 0, 0
+
+    def poll(self, timeout_s):
+        self.n_polled += 1
 
     def list_offsets(self, asked, **options):
         self.n_asked += 1
@@ -196,6 +199,15 @@ def test_without_an_answer_the_end_is_unknown_and_nothing_waits_or_fails(monkeyp
     ends = EndOffsets(KafkaSettings(bootstrap_servers="nowhere:1"))
     assert [ends.look([A, B]) for _ in range(3)] == [{}] * 3
     assert client.n_asked == n_asked  # nothing else is asked while an answer may come
+
+
+def test_the_client_that_asks_for_ends_runs_its_callbacks_at_every_look():
+    """They count and log its problems, which would be nowhere to be seen, and queue up."""
+    ends = EndOffsets(KafkaSettings(bootstrap_servers="nowhere:1"))
+    ends._client = client = Silent()
+    for _ in range(3):
+        ends.look([A])
+    assert (client.n_polled, client.n_asked) == (3, 1)
 
 
 def test_ends_are_asked_for_now_and_then():
