@@ -38,7 +38,7 @@ def test_the_newest_record_of_an_item_wins_in_whatever_order_its_partitions_are_
 
 
 class Silent(Log):
-    """The consumer of an empty `models`; it stops the worker at the third poll."""
+    """The consumer of an empty `models`, and a producer; it stops the worker at the third poll."""
 
     def __init__(self, stop):
         super().__init__()
@@ -53,6 +53,9 @@ class Silent(Log):
     def commit(self, *, skip):
         """Nothing is committed."""
 
+    def flush(self):
+        """Nothing was sent."""
+
     def poll(self, wait_s):
         self.n_polls += 1
         if self.n_polls == 3:
@@ -64,7 +67,7 @@ def test_a_worker_without_a_model_says_once_what_it_waits_for(caplog):
     stop = threading.Event()
     context = WorkerContext(WorkerSettings(prefix="shop-"), stop)
     with caplog.at_level("INFO", logger="streams.worker"):
-        GlobalTables(context, Silent(stop), None).run()
+        GlobalTables(context, both := Silent(stop), both).run()
     told = [message for message in caplog.messages if "waiting for a model" in message]
     assert told == ["waiting for a model on shop-models; a trainer publishes one: dch trainer --prefix shop-"]
 
