@@ -100,7 +100,9 @@ def check_table(path):
     for row in rows:
         assert row["commit"], path.name
         assert row["command"].endswith("--quick")
-        assert (row["seeds"], "cores" in row["machine"]) == ("0", True)
+        assert "cores" in row["machine"]
+        is_elsewhere = "make bench" in row.get("measured", "") or "dch evaluate" in row.get("measured", "")
+        assert row["seeds"] == ("" if is_elsewhere else "0"), path.name
     if path.stem in SHARES:
         shares = [float(value) for row in rows for name, value in row.items() if is_share(name, value)]
         assert shares, path.name
