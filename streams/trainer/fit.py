@@ -9,6 +9,7 @@ import multiprocessing
 import shutil
 import signal
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +20,7 @@ from dch.data.ratings import Ratings
 from dch.errors import ArtifactError, ConfigError, DchError, MissingExtraError
 from dch.models.model import Model
 from streams import artifacts
+from streams.errors import StreamError
 from streams.lifecycle import end_with_parent
 from streams.trainer.gate import FAILED, PUBLISHED, UNMEASURED, FitResult, K, judge, too_few_new
 
@@ -32,6 +34,10 @@ IN_SERVICE_NDCG = f"newest_ndcg@{K} of the model in service"
 
 TERMINATE_S = 3.0
 """Seconds that a child process may take to end after SIGTERM, before it is killed."""
+
+
+class FitStartError(StreamError):
+    """The child process of a fit could not be started. This refit failed; the next one may not."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +68,34 @@ class FitRequest:
 
 
 class FitProcess:
-    """A fit in a child process. The artifact stays in ``folder`` until ``close``."""
+    """A fit in a child process. The artifact stays in ``folder`` until ``close``.
+
+    Raises:
+        FitStartError: the child process could not be started; nothing is left of it.
+    """
 
     def __init__(self, request: FitRequest) -> None:
+        try:
+            self._start(request)
+        except Exception as error:
+            raise FitStartError(f"the fit could not be started: {error!r}") from error
+
+    def _start(self, request: FitRequest) -> None:
+        """Start the child, which is sent the ratings: it may end meanwhile, and memory or disk be full."""
         # The threads of librdkafka and torch do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        self._scratch = Path(tempfile.mkdtemp(prefix="dch-fit-"))
-        self.folder = self._scratch / "artifact"
-        self._result, child_end = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=fit_in_child, args=(request, self.folder, child_end), name="fit", daemon=True
-        )
-        self._process.start()
-        child_end.close()  # otherwise the pipe stays open when the child ends
+        with ExitStack() as on_failure:
+            self._scratch = Path(tempfile.mkdtemp(prefix="dch-fit-"))
+            on_failure.callback(shutil.rmtree, self._scratch, ignore_errors=True)
+            self.folder = self._scratch / "artifact"
+            self._result, child_end = context.Pipe(duplex=False)
+            on_failure.callback(self._result.close)
+            with child_end:  # otherwise the pipe stays open when the child ends
+                self._process = context.Process(
+                    target=fit_in_child, args=(request, self.folder, child_end), name="fit", daemon=True
+                )
+                self._process.start()
+            on_failure.pop_all()
 
     def result(self) -> FitResult | None:
         """Return the result, or None while the fit runs."""
@@ -82,7 +103,7 @@ class FitProcess:
             return None
         try:
             result: FitResult = self._result.recv()
-        except EOFError:
+        except (EOFError, OSError):
             self._process.join(TERMINATE_S)
             reason = f"the fit ended with exit code {self._process.exitcode} and no result"
             return FitResult(FAILED, reason)

@@ -17,7 +17,7 @@ from streams.metric_types import OfRole, show_zeros
 from streams.metrics import REFIT_DURATION_SECONDS, REFIT_NEW_RATINGS, REFITS
 from streams.settings import TrainerSettings
 from streams.trainer.dead_letter_watch import watch_dead_letters
-from streams.trainer.fit import FitProcess, FitRequest
+from streams.trainer.fit import FitProcess, FitRequest, FitStartError
 from streams.trainer.gate import FAILED, PUBLISHED, REJECTED, UNMEASURED, FitResult, hold_back, too_few_new
 from streams.trainer.publisher import Publisher
 from streams.trainer.rating_log import UnseenRatings, Watermarks
@@ -193,7 +193,14 @@ class Trainer:
             len(request.ratings),
             len(request.newest or ()),
         )
-        self._running = Running(FitProcess(request), request.generation, watermarks, time.monotonic())
+        started = time.monotonic()
+        try:
+            process = FitProcess(request)
+        except FitStartError as error:
+            log.warning("the fit could not be started", exc_info=error)
+            self._end(request.generation, started, FitResult(FAILED, str(error)))
+        else:
+            self._running = Running(process, request.generation, watermarks, started)
 
     def _request(self) -> FitRequest:
         current = self._source.in_service

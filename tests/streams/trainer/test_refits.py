@@ -1,5 +1,7 @@
 """When a trainer refits, and on what: from the records that it reads to the fit that it starts."""
 
+import multiprocessing
+import tempfile
 import threading
 
 import msgspec
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from streams.messages import ModelPointer, RatingEvent, encode_rating
+from streams.metrics import REFITS
 from streams.settings import TrainerSettings
 from streams.trainer import main
 from streams.trainer.gate import FitResult
@@ -278,3 +281,35 @@ def test_after_a_publication_the_next_fit_waits_until_its_pointer_was_read(monke
     assert requests == [1], "1000 ratings are new, but the pointer was not read yet"
     trainer._step()
     assert requests == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), RecursionError("while pickling"), MemoryError()], ids=repr
+)
+@pytest.mark.parametrize("where", ["process", "folder"])
+def test_a_fit_that_cannot_be_started_is_a_failed_refit_and_leaves_nothing(
+    monkeypatch, tmp_path, caplog, where, error
+):
+    """The child was killed while it was sent the ratings, or memory or disk are full."""
+    tried = []
+
+    def fail(*args, **kwargs):
+        tried.append(1)
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if where == "process":
+        monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", fail)
+    else:
+        monkeypatch.setattr(tempfile, "mkdtemp", fail)
+    failed, source = REFITS.labels("failed")._value.get(), Script(rating_records(0, 600), caught_up_after=1)
+    trainer = trainer_on(source)
+    for _ in range(3):
+        trainer._step()
+    assert len(tried) == 1, "the next one waits for as many new ratings, as after any failed fit"
+    assert REFITS.labels("failed")._value.get() == failed + 1
+    assert f"reason=the fit could not be started: {error!r}" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+    source._entries = [rating_records(600, 1200)]
+    trainer._step()
+    assert len(tried) == 2
