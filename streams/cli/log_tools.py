@@ -50,12 +50,14 @@ def tail(
 
 def as_json(record: "Record") -> dict[str, Any]:
     """Return a record as it is printed: a value that is JSON is shown as such."""
+    unread = {} if record.fault is None else {"headers_fault": record.fault}
     return {
         "position": record.position,
         "time": time_text(record.timestamp_ms, "milliseconds"),
         "key": _text(record.key),
         "value": _value(record.value),
         "headers": {name: _header(name, value) for name, value in record.headers},
+        **unread,
     }
 
 

@@ -4,10 +4,13 @@ The meaning of a record is in ``streams.messages``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import methodcaller
 from typing import NamedTuple
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Message, TopicPartition
+
+from streams.errors import BadRecord
 
 Headers = Sequence[tuple[str, bytes | None]]
 """Headers in record order; a name may repeat."""
@@ -25,6 +28,19 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """Milliseconds since 1970, set by the producer or the broker; 0 if there is none."""
 
     headers: Headers = ()
+    """Empty if one of them cannot be read."""
+
+    fault: str | None = None
+    """Why the headers cannot be read; None if they can. Such a record is a bad one on every topic."""
+
+    def require_headers(self) -> None:
+        """Require that the headers could be read. Every decoder does this first.
+
+        Raises:
+            BadRecord: they could not.
+        """
+        if self.fault is not None:
+            raise BadRecord("headers", self.fault, reason="header")
 
     @property
     def position(self) -> str:
@@ -87,9 +103,19 @@ def to_topic_partition(partition: Partition, offset: int | None = None) -> Topic
     return TopicPartition(*partition) if offset is None else TopicPartition(*partition, offset)
 
 
+# At a name that is not UTF-8 the client sets an error and returns a list with holes all the same. The
+# interpreter does not look for such an error after each call of a method; a call from C always does.
+_headers_of = methodcaller("headers")
+
+
 def to_record(message: Message) -> Record:
-    """Convert a message without error to a record."""
-    time_ms = message.timestamp()[1]
+    """Convert a message without error to a record; this never fails, whatever bytes the message holds."""
+    time_ms, fault = message.timestamp()[1], None
+    try:
+        headers = _headers_of(message) or ()
+    except (SystemError, UnicodeDecodeError) as error:
+        # Never ask again: the client keeps that list, and reading a hole ends the process.
+        headers, fault = (), header_fault(error)
     return Record(  # a message without error has all of these; a cast of each would cost as much as the call
         message.topic(),  # type: ignore[arg-type]
         message.partition(),  # type: ignore[arg-type]
@@ -97,5 +123,14 @@ def to_record(message: Message) -> Record:
         message.key(),
         message.value(),
         time_ms if time_ms > 0 else 0,
-        message.headers() or (),  # type: ignore[arg-type]
+        headers,
+        fault,
     )
+
+
+def header_fault(error: BaseException) -> str:
+    """Return what is wrong with headers that a client could not read: it takes names for UTF-8."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, UnicodeDecodeError):
+        found = found.__cause__
+    return "expected names in UTF-8" + ("" if found is None else f", got {found.object[:60]!r}")

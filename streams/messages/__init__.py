@@ -30,6 +30,7 @@ from streams.messages.requests import (
     RecommendRequest,
     RequestLimits,
     decode_reply,
+    decode_reply_record,
     decode_request,
     encode_reply,
     encode_request,
@@ -99,7 +100,7 @@ DECODERS: Mapping[str, Callable[[Record], object]] = {
     topics.ITEM_CODES.name: decode_item_code,
     topics.MODELS.name: decode_model_pointer,
     topics.REQUESTS.name: decode_request,
-    topics.RECOMMENDATIONS.name: lambda record: decode_reply(record.value),
+    topics.RECOMMENDATIONS.name: decode_reply_record,
     topics.SERVED.name: decode_served,
     topics.OBSERVER_CHANGELOG.name: decode_kept,
 }

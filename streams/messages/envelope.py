@@ -9,6 +9,8 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
 
 import msgspec
 
@@ -20,6 +22,10 @@ FRAME_BYTES = 5  # a zero byte and a 4-byte schema id; JSON never begins with a 
 STRUCTURED = b"application/cloudevents+json"
 _decode = msgspec.json.Decoder().decode
 
+MAX_DEPTH = 32
+"""Levels of lists and objects in a value. Parsers and serializers take some hundreds, each another number
+of them, so a deeper value would be good for one role and end another."""
+
 DECODE_ERRORS = (ValueError, RecursionError)
 """The exceptions that msgspec raises on invalid JSON, invalid UTF-8, and excessive nesting."""
 
@@ -30,6 +36,7 @@ def open_record(record: Record) -> tuple[Mapping[str, object], int]:
     Raises:
         BadRecord: the record does not hold a JSON object.
     """
+    record.require_headers()
     if record.value is None:
         raise BadRecord("value", "expected JSON, got a tombstone", reason="tombstone")
     body = _object(_parse_value(record.value), "value")
@@ -82,7 +89,20 @@ def _parse_value(value: bytes) -> object:
 def _object(found: object, field: str) -> dict[str, object]:
     if not isinstance(found, dict):
         raise BadRecord(field, f"expected a JSON object, got {short_repr(found)}", reason="json")
+    if _is_deep(found):
+        raise BadRecord(field, f"expected at most {MAX_DEPTH} levels of lists and objects", reason="json")
     return found
+
+
+def _is_deep(found: object) -> bool:
+    """Return whether a value has more than MAX_DEPTH levels; level by level, since a call each may fail."""
+    level: list[Any] = [found]
+    for _ in range(MAX_DEPTH):
+        inner = list(chain.from_iterable(one.values() if type(one) is dict else one for one in level))
+        if {dict, list}.isdisjoint(map(type, inner)):
+            return False
+        level = [one for one in inner if type(one) in (dict, list)]
+    return True
 
 
 def _structured(event: dict[str, object], record: Record) -> tuple[Mapping[str, object], int]:

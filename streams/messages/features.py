@@ -49,6 +49,7 @@ def encode_features(features: Mapping[str, object] | None) -> bytes | None:
 
 
 def _decode(record: Record, id_field: str, form: KeyForm) -> FeatureRecord:
+    record.require_headers()
     own_time(record)
     if not record.value:  # some clients cannot send null, so an empty value is a tombstone too
         return FeatureRecord(the_id(record.key, id_field, form), None)

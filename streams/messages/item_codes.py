@@ -44,6 +44,7 @@ def decode_item_code(record: Record) -> tuple[str, ItemCode | None]:
     Raises:
         BadRecord: it names the invalid field and its value.
     """
+    record.require_headers()
     item = key_id(record.key)
     if not record.value:
         return item, None

@@ -94,6 +94,7 @@ def decode_item_ratings(records: Iterable[Record]) -> list[ItemRatings | BadReco
     found = list[ItemRatings | BadRecord]()
     for record in records:
         try:
+            record.require_headers()
             found.append(_fast(record.value or b""))
         except DECODE_ERRORS:
             found.append(_decode_slowly(record))

@@ -6,6 +6,7 @@ invalid field.
 """
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -41,6 +42,7 @@ _fast = msgspec.json.Decoder(RatingEvent).decode
 _fast_lines: Callable[[bytes], list[RatingEvent | BadRecord]]
 _fast_lines = msgspec.json.Decoder(RatingEvent).decode_lines  # type: ignore[assignment] # it yields no bad ones
 _encode = msgspec.json.Encoder().encode
+_fault = attrgetter("fault")
 
 
 def decode_rating(record: Record) -> RatingEvent:
@@ -67,6 +69,8 @@ def decode_ratings(records: Sequence[Record]) -> list[RatingEvent | BadRecord]:
 
 def _decode_together(records: Sequence[Record]) -> list[RatingEvent | BadRecord] | None:
     """Parse records in one call, each as one line; None if any is not of the usual form."""
+    if any(map(_fault, records)):
+        return None
     try:
         lines = b"\n".join([record.value for record in records])  # type: ignore[misc] # None raises TypeError
         events = _fast_lines(lines)
@@ -86,6 +90,7 @@ def _are_on_time(events: Sequence[Any], records: Sequence[Record]) -> NDArray[np
 
 def _decode_alone(record: Record) -> RatingEvent | BadRecord:
     try:
+        record.require_headers()
         event = _fast(record.value or b"")
     except DECODE_ERRORS:
         return _decode_slowly(record)

@@ -216,6 +216,16 @@ def decode_reply(value: bytes | None) -> RecommendReply | ErrorReply:
         ) from None
 
 
+def decode_reply_record(record: Record) -> RecommendReply | ErrorReply:
+    """Parse a record of ``recommendations``.
+
+    Raises:
+        BadRecord: the value is not a reply.
+    """
+    record.require_headers()
+    return decode_reply(record.value)
+
+
 def encode_reply(reply: RecommendReply | ErrorReply) -> bytes:
     """Return a reply as JSON."""
     return msgspec.json.encode(reply)

@@ -113,6 +113,7 @@ def decode_served(record: Record) -> Served:
     Raises:
         BadRecord: it names the invalid field and its value.
     """
+    record.require_headers()
     try:
         found: Served = _fast(record.value or b"")
     except DECODE_ERRORS:
@@ -148,6 +149,7 @@ def decode_kept(record: Record) -> list[Served]:
     Raises:
         BadRecord: the record is not of this form.
     """
+    record.require_headers()
     value = record.value or b""
     if not value.startswith(b"["):
         return [decode_served(record)]

@@ -29,6 +29,7 @@ from streams.observer.changelog import ChangelogReader
 from streams.observer.faust_consumer import BatchConsumer
 from streams.observer.faust_settings import app_settings
 from streams.observer.observer import Counted, Observer
+from streams.observer.own_reader import OwnReader
 from streams.settings import ObserverSettings
 
 log = logging.getLogger("streams.observer")
@@ -79,7 +80,11 @@ class ObserverApp:
         self._changelog = ChangelogReader(settings, patience, self.observer.restore)
         self.failure: BaseException | None = None
         self.app = faust.App(settings.group_of("observer"), **app_settings(settings, datadir))
-        own = {"take": staticmethod(self._take), "__module__": BatchConsumer.__module__}  # names its logger
+        own = {
+            "take": staticmethod(self._take),
+            "read_on": staticmethod(OwnReader(settings, patience).read),
+            "__module__": BatchConsumer.__module__,  # names its logger
+        }
         consumer = type("Consumer", (BatchConsumer,), own)
         self.app.transport.Consumer = consumer  # type: ignore[misc] # of this app alone
         name = settings.topic(topics.SERVED.name)
@@ -223,7 +228,9 @@ async def _subscribe(stream: StreamT[Any]) -> None:
 
 
 def to_record(message: Message) -> Record:
-    """Convert one of Faust's messages with a raw key and value."""
+    """Convert one of Faust's messages with a raw key and value, or one that our own client has read."""
+    if isinstance(message.headers, Record):
+        return message.headers
     time_ms = round((message.timestamp or 0) * 1000)
     return Record(
         message.topic, message.partition, message.offset, message.key, message.value, max(time_ms, 0)

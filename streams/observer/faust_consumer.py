@@ -3,11 +3,14 @@
 Faust hands over one message at a time, in two tasks of the event loop and through a queue for each. So the
 consumer's own loop is replaced: it takes all that one fetch brought. The thread is a daemon, because it
 cannot be ended while a broker is away.
+
+Where aiokafka cannot read a record, our own client reads on; see ``OwnReader``.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 from faust.tables.manager import TableManager
@@ -16,6 +19,9 @@ from faust.types import TP
 from faust.types.tuples import Message
 from mode.threads import WorkerThread
 from mode.types import ServiceT
+
+from streams.kafka import BEGINNING, Partition
+from streams.kafka.records import Record
 
 log = logging.getLogger("streams.observer")
 
@@ -34,6 +40,9 @@ SIGNAL_S = 1.0
 Take = Callable[[Sequence[Message]], Awaitable[None]]
 """Takes messages in the order of their offsets. They are acknowledged later, in this order."""
 
+ReadOn = Callable[[Mapping[Partition, int]], tuple[list[Record], dict[Partition, int]]]
+"""Reads the next records from these offsets, and returns also where to go on."""
+
 
 class DaemonThread(WorkerThread):
     """A thread of Faust that ends with the process."""
@@ -48,14 +57,48 @@ class DaemonConsumerThread(AIOKafkaConsumerThread):
 
     Worker = DaemonThread
 
+    async def move(self, offsets: Mapping[TP, int]) -> None:
+        """Read these partitions from these offsets on, where they are still assigned."""
+        consumer = self._ensure_consumer()
+        for tp in offsets.keys() & set(consumer.assignment()):
+            consumer.seek(tp, offsets[tp])
+
 
 class BatchConsumer(Consumer):
     """A consumer of Faust that hands over batches, and whose thread is a daemon."""
 
     take: Take
+    read_on: ReadOn
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return DaemonConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
+        try:
+            return await self._thread.getmany(active_partitions, timeout)
+        except UnicodeDecodeError as error:
+            log.warning("a header has a name that aiokafka cannot read, reading on without it: %s", error)
+            return await self._read_on(active_partitions or ())
+
+    async def _read_on(self, partitions: Iterable[TP]) -> Mapping[TP, list[Any]]:
+        """Read the next records of all partitions, since aiokafka has dropped those that it could read.
+
+        The last record before may come once more. The thread does what it is told in order: so a rebalance
+        from now on goes to the committed offsets only after the move.
+        """
+        generation = self.app.consumer_generation_id
+        known = {Partition(*tp): self._read_offset.get(tp) for tp in partitions}
+        starts = {one: BEGINNING if offset is None else offset for one, offset in known.items()}
+        records, offsets = await asyncio.to_thread(self.read_on, starts)
+        if generation == self.app.consumer_generation_id:
+            moves = {TP(*one): offset for one, offset in offsets.items()}
+            await self._thread.call_thread(cast(DaemonConsumerThread, self._thread).move, moves)
+        if generation != self.app.consumer_generation_id:
+            return {}
+        found: dict[TP, list[SimpleNamespace]] = {}
+        for record in records:
+            found.setdefault(TP(record.topic, record.partition), []).append(as_fetched(record))
+        return found
 
     async def perform_seek(self) -> None:
         """Go to where reading begins. If that takes too long, Faust begins its recovery again.
@@ -126,3 +169,21 @@ class BatchConsumer(Consumer):
             await self._add_gap(tp, last + 1, offset - 1)
         self._read_offset[tp] = offset
         return True
+
+
+def as_fetched(record: Record) -> SimpleNamespace:
+    """Return a record of our own client in the form of aiokafka's: it is there in place of its headers."""
+    sizes = [len(part or b"") for part in (record.key, record.value)]
+    return SimpleNamespace(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp_ms,
+        timestamp_type=0,
+        key=record.key,
+        value=record.value,
+        checksum=None,
+        serialized_key_size=sizes[0],
+        serialized_value_size=sizes[1],
+        headers=record,
+    )

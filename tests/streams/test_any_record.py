@@ -1,11 +1,13 @@
 """Any record, on any topic, is applied or becomes a dead letter: none ends a role, and none freezes it.
 
-The topics come from ``TOPICS``, so that a new one is covered as soon as it is declared.
+The topics come from ``EVERY_TOPIC``, so that a new one is covered as soon as it is declared. Records begin
+where messages became records; tests/streams/test_unreadable_headers.py has the bytes before that.
 """
 
 import json
 import math
 import threading
+from multiprocessing.reduction import ForkingPickler
 
 import fsspec
 import msgspec
@@ -15,13 +17,17 @@ from hypothesis import strategies as st
 from random_models import random_model
 
 from dch.recommender import Recommender
+from streams.cli.held import held_of
+from streams.cli.log_tools import as_json
 from streams.errors import BadRecord
 from streams.kafka import Partition
+from streams.kafka.dead_letter_depth import DeadLetterDepth
+from streams.kafka.dead_letters import dead_letter
 from streams.kafka.records import Record
 from streams.messages import DECODERS, ModelPointer
 from streams.observer.observer import Observer
 from streams.settings import TrainerSettings, WorkerSettings
-from streams.topics import TOPICS
+from streams.topics import EVERY_TOPIC, TOPICS
 from streams.trainer.fit import IN_SERVICE_NDCG, NEWEST_NDCG
 from streams.trainer.main import Trainer
 from streams.trainer.source import Source
@@ -34,6 +40,7 @@ from tests.streams.worker.test_assignment import Log
 
 NOW_MS = 1_700_000_000_000
 NAMES = [topic.name for topic in TOPICS]
+LETTERS = [topic.name for topic in EVERY_TOPIC if topic not in TOPICS]
 LIST = {
     **{"kind": "list", "user": "u1", "partition": 0, "offset": 1, "time": NOW_MS, "items": ["i"]},
     **{"new_items": 0, "popularity": 1, "catalogue": 0, "strategy": "codes", "generation": 1},
@@ -64,18 +71,43 @@ KEYS = [None, b"", b"u1", b'"u1"', b"\0" * 8, b"\0\0\0\0\x05\x04i2", b"model", b
 
 odd = st.sampled_from([*NUMBERS, *TEXTS, *LOCATIONS, None, True, [], {}, {"0": 2**63}, {"9" * 5000: 1}])
 value_objects = st.dictionaries(st.sampled_from(sorted(FIELDS)), odd | json_values, max_size=8)
-values = st.none() | st.binary(max_size=30) | value_objects.map(lambda found: json.dumps(found).encode())
+
+
+def nested(depth, opened="[", closed="]", field="x", fields=None):
+    """Return JSON of these fields, and one more that holds this many levels of lists or objects."""
+    deep = f'"{field}": ' + opened * depth + "1" + closed * depth
+    return ("{" + ", ".join([json.dumps(fields)[1:-1], deep] if fields else [deep]) + "}").encode()
+
+
+deep_values = st.builds(
+    lambda depth, pair, field, fields: nested(depth, *pair, field, fields),
+    st.integers(1, 1200),
+    st.sampled_from([("[", "]"), ('{"a": ', "}")]),
+    st.sampled_from(sorted(FIELDS)),
+    value_objects,
+)
+values = (
+    st.none()
+    | st.binary(max_size=30)
+    | value_objects.map(lambda found: json.dumps(found).encode())
+    | deep_values
+)
 times = st.sampled_from([0, 1, 1000, NOW_MS, 253_402_300_799_999, 2**53, 2**63 - 1])
+FAULT = "expected names in UTF-8, got b'\\xff'"
+readable = st.tuples(headers, st.none()) | st.just(((), FAULT))
+"""Headers, and what is wrong with them."""
+
 records = st.builds(
-    Record,
+    lambda headers, **parts: Record(**parts, headers=headers[0], fault=headers[1]),
     topic=st.sampled_from(NAMES),
     partition=st.just(0),
     offset=st.integers(0, 2**62),
     key=st.sampled_from(KEYS) | st.binary(max_size=12),
     value=values,
     timestamp_ms=times,
-    headers=headers,
+    headers=readable,
 )
+letters = st.builds(msgspec.structs.replace, records, topic=st.sampled_from(LETTERS))
 CODE = {"generation": 1, "code": "00" * 8, "ratings": 1, "positives": 1}
 POINTER = {"generation": 2, "location": "gen-2", "sha256": "00" * 32, "watermarks": {}, "trained_at": 1}
 FIGURES = {NEWEST_NDCG: 0.1, IN_SERVICE_NDCG: 0.1}
@@ -108,6 +140,13 @@ examples = [
     record("observer-changelog", [LIST, LIST | {"strategy": "gone"}]),
     record("observer-changelog", [LIST, [LIST]]),
     record("users", {"age": 10**400}, timestamp_ms=2**63 - 1),
+    *(
+        Record(name, 0, 1, b"u1", nested(depth, *pair), NOW_MS)
+        for name in ("users", "items")
+        for depth in (31, 32, 900, 1800)
+        for pair in (("[", "]"), ('{"a": ', "}"))
+    ),
+    *(Record(name, 0, 1, b"u1", value, NOW_MS, (), FAULT) for name in NAMES for value in (None, b"{}")),
 ]
 
 
@@ -131,8 +170,9 @@ def numbers_in(found):
         yield from numbers_in(list(found.values()))
 
 
-def test_every_topic_has_a_decoder():
+def test_every_topic_has_a_decoder_or_holds_dead_letters():
     assert sorted(DECODERS) == sorted(NAMES)
+    assert sorted(LETTERS) == sorted(topic.dead_letters.name for topic in TOPICS if topic.has_dead_letters)
 
 
 @given(records)
@@ -140,6 +180,7 @@ def test_every_topic_has_a_decoder():
 @settings(max_examples=150)
 def test_any_record_of_any_topic_decodes_to_values_within_bounds_or_is_a_bad_record(record):
     found = decoded(DECODERS[record.topic], record)
+    assert record.fault is None or isinstance(found, BadRecord)
     if isinstance(found, BadRecord):
         assert len(str(found).encode()) < 500
         return
@@ -237,7 +278,7 @@ class Roles:
         if record.topic in {"ratings", "users", "items", "models"}:
             self.clients.records = [record]
             self.trainer._step()
-            self.source.log.ratings({})
+            ForkingPickler.dumps(self.trainer._request())  # as to a child process
 
 
 @given(records)
@@ -248,6 +289,38 @@ def test_no_record_ends_a_role(roles, record):
     for output in roles.clients.sent:
         assert output.timestamp_ms is None or 0 <= output.timestamp_ms < 2**63
     roles.clients.sent.clear()
+
+
+class FirstRecord(Clients):
+    """A consumer of partitions that hold one record, which is retained."""
+
+    def beginning_offsets(self, partitions):
+        return dict.fromkeys(partitions, self.records[0].offset)
+
+    def end_offsets(self, partitions):
+        return dict.fromkeys(partitions, self.records[0].offset + 1)
+
+
+@given(letters)
+@settings(max_examples=100)
+def test_no_record_on_a_topic_of_dead_letters_ends_what_looks_at_it(record):
+    """The trainer looks how old the first one is; ``dch inspect`` and ``dch tail`` show them."""
+    depth = DeadLetterDepth(FirstRecord([record])).look([Partition(record.topic, 0)])
+    assert (depth[record.topic].n_records, depth[record.topic].oldest_ms) == (1, record.timestamp_ms)
+    for side in ("user", "item"):
+        held_of(side, "u1", lambda topic: [record] if topic.name == record.topic else [], 1)
+    if record.timestamp_ms < 253_402_300_800_000:
+        assert ("headers_fault" in json.loads(json.dumps(as_json(record)))) == (record.fault is not None)
+
+
+@given(records)
+def test_the_dead_letter_of_any_record_can_be_written(record):
+    """Names of headers come from UTF-8 and go there again; what cannot be read is left out."""
+    letter = dead_letter(record, BadRecord("value", "x"), group="worker")
+    assert (letter.key, letter.value, letter.partition) == (record.key, record.value, record.partition)
+    own = letter.headers[: len(record.headers)]
+    assert list(own) == list(record.headers)
+    assert record.fault is None or all(name.startswith("kafka_dlt-") for name, _ in letter.headers)
 
 
 @pytest.mark.parametrize("location", [*LOCATIONS, "memory://x/gen-2", "file:///etc", "/etc", "gen-2/../../x"])
@@ -262,6 +335,18 @@ def test_nothing_outside_the_store_is_opened(roles, location, monkeypatch):
     roles.apply(record("models", POINTER | {"location": location}, key=b"model"))
     artifacts = roles.context.settings.artifacts
     assert set(opened) <= {artifacts, f"{artifacts}/gen-000002-000000000000"}
+
+
+@pytest.mark.parametrize("pair", [("[", "]"), ('{"a": ', "}")])
+@pytest.mark.parametrize("depth", [31, 32, *range(400, 1000, 50)])
+@pytest.mark.parametrize("name", ["users", "items"])
+def test_no_nesting_of_features_keeps_the_trainer_from_its_next_fit(roles, name, depth, pair):
+    """A parser of JSON takes more levels than pickle. Hypothesis would raise the limits of both."""
+    roles.apply(Record(name, 0, 1, b"deep", nested(depth, *pair), NOW_MS))
+    known = roles.source.log._user_features if name == "users" else roles.source.log._item_features
+    assert ("deep" in known) == (depth == 31)
+    known.pop("deep", None)
+    roles.clients.sent.clear()
 
 
 def test_no_pointer_keeps_the_trainer_from_its_next_generation(roles):

@@ -82,3 +82,30 @@ def test_an_invalid_key_is_a_bad_record(key, message):
 def test_any_bytes_decode_or_raise_a_bad_record(key, value, headers):
     value = json.dumps(value).encode() if isinstance(value, dict) else value
     str(decoded(decode_user, record(value, key=key, headers=headers))).encode()
+
+
+def nested(depth, kind):
+    """Return JSON of an object with this many levels of lists or objects, itself included."""
+    opened, closed = {"list": ("[", "]"), "object": ('{"a":', "}")}[kind]
+    return '{"a":' + opened * (depth - 1) + "1" + closed * (depth - 1) + "}"
+
+
+@pytest.mark.parametrize("kind", ["list", "object"])
+@pytest.mark.parametrize("depth", [33, 487, 600, 900, 100_000])
+def test_features_that_are_nested_too_deeply_are_a_bad_record(depth, kind):
+    """A fit could not be sent them: pickle stops at some 490 levels, long before the parser of JSON does."""
+    for decode in (decode_user, decode_item):
+        found = decoded(decode, record(nested(depth, kind)))
+        assert (found.field, found.reason) == ("value", "json")
+
+
+@pytest.mark.parametrize("kind", ["list", "object"])
+def test_features_may_be_nested_and_framed_in_a_cloud_event(kind):
+    cloud = [("content-type", b"application/cloudevents+json")]
+    for depth in (1, 2, 31, 32):
+        assert decode_user(record(value := nested(depth, kind))).features == json.loads(value)
+    event = '{"specversion": "1.0", "data": %s}'
+    assert decode_user(record(event % nested(31, kind), headers=cloud)).id == "u1"
+    assert decoded(decode_user, record(event % nested(32, kind), headers=cloud)).field == "value"
+    wide = json.dumps({"a": [{"b": [1]}] * 1000})
+    assert decode_user(record(wide)).features == json.loads(wide)

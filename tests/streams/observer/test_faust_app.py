@@ -10,13 +10,14 @@ from faust.types import TP
 from prometheus_client import REGISTRY
 
 from streams.errors import BrokerUnavailableError, DeliveryError, TopicError
-from streams.kafka import BEGINNING, Patience
+from streams.kafka import BEGINNING, Partition, Patience
 from streams.kafka.end_offsets import End
 from streams.kafka.outbox import Outbox
+from streams.kafka.records import Record
 from streams.messages import decode_kept
 from streams.observer import faust_consumer
 from streams.observer.changelog import ChangelogReader
-from streams.observer.faust_app import MAX_WAITING, ObserverApp
+from streams.observer.faust_app import MAX_WAITING, ObserverApp, to_record
 from streams.observer.faust_consumer import BatchConsumer
 from streams.settings import ObserverSettings
 from tests.streams.observer.served_records import a_list, a_record
@@ -83,7 +84,8 @@ def a_message(served, offset, partition=0, generation_id=0):
     """Return a message of Faust, fetched in a generation of the group."""
     found = a_record(served, partition, offset, "t-served")
     fields = {name: getattr(found, name) for name in ("topic", "partition", "offset", "key", "value")}
-    return SimpleNamespace(**fields, timestamp=found.timestamp_ms / 1000, generation_id=generation_id)
+    fields |= {"timestamp": found.timestamp_ms / 1000, "headers": [], "generation_id": generation_id}
+    return SimpleNamespace(**fields)
 
 
 class FaustConsumer:
@@ -356,6 +358,49 @@ def test_batches_are_read_in_order_and_offsets_without_a_message_are_gaps(tmp_pa
     asyncio.run(consumer._drain_messages(SimpleNamespace(should_stop=False)))
     assert consumer.taken == [[(0, 5), (1, 0), (0, 6)], [(0, 9), (1, 1), (1, 2), (1, 3)]]
     assert consumer.gaps == [(0, 7, 8)]
+
+
+class Unreadable(BatchConsumer):
+    """A consumer at a header that aiokafka cannot read; ``work`` is done while our own client reads."""
+
+    def __init__(self, work=lambda: None):
+        self.app, self.moves, self.work = SimpleNamespace(consumer_generation_id=1), [], work
+        self._read_offset = defaultdict(lambda: None, {TP("t-served", 0): 4})
+        self._thread = self
+
+    async def getmany(self, active_partitions, timeout):
+        raise UnicodeDecodeError("utf-8", b"caf\xe9", 3, 4, "unexpected end of data")
+
+    async def call_thread(self, call, *args):
+        call(*args)
+
+    def move(self, offsets):
+        self.moves.append(offsets)
+
+    def read_on(self, starts):
+        self.work()
+        assert starts == {Partition("t-served", 0): 4, Partition("t-served", 1): BEGINNING}
+        record = Record("t-served", 0, 5, b"u1", b"{}", 1000, (), "expected names in UTF-8")
+        return [record], {Partition("t-served", 0): 6, Partition("t-served", 1): 0}
+
+
+SERVED = {TP("t-served", 0), TP("t-served", 1)}
+
+
+def test_our_own_client_reads_on_where_aiokafka_cannot_and_faust_goes_on_behind_that():
+    consumer = Unreadable()
+    found = asyncio.run(consumer._getmany(SERVED, 1.0))
+    assert consumer.moves == [{TP("t-served", 0): 6, TP("t-served", 1): 0}]
+    ((tp, (fetched,)),) = found.items()
+    assert (tp, fetched.offset, fetched.timestamp) == (TP("t-served", 0), 5, 1000)
+    assert to_record(fetched).fault == "expected names in UTF-8"
+
+
+def test_what_our_own_client_read_during_a_rebalance_is_dropped_and_nothing_is_moved():
+    """Faust goes to the committed offsets then; a move after that would leave records out."""
+    consumer = Unreadable(lambda: setattr(consumer.app, "consumer_generation_id", 2))
+    assert asyncio.run(consumer._getmany(SERVED, 1.0)) == {}
+    assert consumer.moves == []
 
 
 def test_a_partition_whose_committed_offset_is_beyond_its_end_is_read_from_its_beginning(caplog):
