@@ -72,7 +72,8 @@ class WorkerContext:
         # object at each change, before the users of a lost partition are dropped
         self.is_caught_up = False  # ingest: whether all owned partitions are, items included
         self.serving: frozenset[int] = frozenset()  # requests: partitions of `requests` being read
-        self.newest_published_ms = 0  # ingest
+        self.first_fit_ms = 0  # ingest; when the first model was fitted
+        self.newest_published_ms = 0  # ingest; 0 before the first rating record
 
     @property
     def answerable(self) -> frozenset[int]:
@@ -100,10 +101,10 @@ class WorkerContext:
     def staleness_s(self, now_ms: int) -> float:
         """Return the seconds since the newest rating record that this worker has applied was published.
 
-        Before the first rating record it is the time since the model in service was fitted. It is below 0 if
-        that record is stamped ahead of the clock of this worker, which decides nothing.
+        Before the first rating record it is the time since the first model of this worker was fitted. It is
+        below 0 if that record is stamped ahead of the clock of this worker, which decides nothing.
         """
-        return (now_ms - self.newest_published_ms) / 1000
+        return (now_ms - (self.newest_published_ms or self.first_fit_ms)) / 1000
 
 
 def now_ms() -> int:

@@ -36,7 +36,7 @@ def run_ingest(context: WorkerContext) -> None:
     log.info("loading kernels; the first start after an installation compiles them, for about a minute")
     warm_up(first.model)
     recommender = Recommender(first.model, new_item_share=context.settings.new_item_share)
-    context.newest_published_ms = first.pointer.trained_at
+    context.first_fit_ms = first.pointer.trained_at
     context.recommender = recommender
     settings, patience = context.settings, context.patience
     consumer = Consumer(

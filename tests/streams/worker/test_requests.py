@@ -88,10 +88,20 @@ def test_staleness_is_not_cut_off_when_a_record_is_stamped_ahead():
     assert context.staleness_s(3_600_500) == 0.5
 
 
+def test_staleness_is_the_age_of_the_newest_rating_though_the_model_is_newer():
+    context = WorkerContext(SETTINGS, threading.Event())
+    context.first_fit_ms = 50_000
+    assert context.staleness_s(60_000) == 10
+    context.newest_published_ms = 20_000
+    assert context.staleness_s(60_000) == 40
+
+
 @pytest.mark.parametrize("request_", [{"user": "u1"}, {"history": [{"item": "i1", "rating": 5}]}])
 def test_a_worker_without_the_announced_model_answers_with_an_error_until_it_has_it(request_):
+    recommender = Recommender(random_model())
+    recommender.recommend_history([("i1", 5.0)])  # compiles, which a worker does before it is ready
     clients, context = Clients(), WorkerContext(SETTINGS, threading.Event())
-    context.recommender = Recommender(random_model())
+    context.recommender = recommender
     context.serving = context.caught_up = frozenset(range(SETTINGS.partitions))
     requests = Requests(context, clients, clients, clients)
     record = Record("requests", 0, 1, b"u1", json.dumps(request_).encode(), 1_700_000_000_000)
