@@ -94,6 +94,7 @@ def _update_settings(config: DchConfig, model: Model, ratings: Ratings) -> DchCo
         bits=model.bits,
         hidden=model.user_tower.hidden,
         vector_size=model.user_tower.vector_size,
+        neighbours=0 if model.neighbours.is_empty else config.neighbours,
         learning_rate=config.learning_rate or UPDATE_RATE[config.objective] * peak_rate(config),
     )
 

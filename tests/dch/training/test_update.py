@@ -12,7 +12,7 @@ from dch.evaluation.ranked_lists import make_lists, make_task, measure_lists
 from dch.evaluation.report import MetricKey
 from dch.models.feature_codes import FeatureCodes, check_feature_codes
 from dch.training import fit_model, update
-from dch.training.ranking_steps import RankingSteps
+from dch.training.ranking_steps import RankingSteps, neighbour_shares
 from dch.training.rating_weights import RatingScale
 from dch.training.update import _arranged, update_model
 from dch.training.update_targets import merge_ratings
@@ -216,3 +216,21 @@ def _error(model, split, part):
     items = encode_items(model, ratings.by_item, ratings.user_ids)
     products = (users[part.users] * items[part.items]).mean(axis=1)
     return float(np.square(products - (2 * (part.values - 2) / 3 - 1)).mean())
+
+
+@pytest.mark.parametrize("neighbours", [0, 4])
+def test_vectors_of_a_model_without_neighbours_learn_from_item_to_item_weights_in_an_update(
+    monkeypatch, neighbours
+):
+    train, given, _ = _new_taste()
+    model = fit_model(train, replace(CONFIG, neighbours=neighbours))
+    assert model.neighbours.is_empty == (neighbours == 0)
+    shares = []
+
+    def steps(nets, bags, teacher, config, rng):
+        shares.append(neighbour_shares(config))
+        return RankingSteps(nets, bags, teacher, config, rng)
+
+    monkeypatch.setattr(update, "RankingSteps", steps)
+    update_model(model, train, given, replace(CONFIG, teacher_neighbours=0.5), steps=1)
+    assert shares == [(0.5, 0.0 if neighbours else 0.5)]
