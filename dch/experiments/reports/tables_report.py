@@ -80,6 +80,11 @@ class TableOutcomes:
         """Tell whether a method was measured on a data set."""
         return (data, row.what) in self._outcomes
 
+    @property
+    def rows(self) -> list[Row]:
+        """The rows with a figure of ours or a published one; a method that was not run has neither."""
+        return [row for row in ROWS if row.published or any(self.was_run(data, row) for data in self.data)]
+
     def quality(self, data: str, row: Row, case: str, metric: str) -> Spread | None:
         """Return a metric of a method in a case, or None if the method cannot rank there or was not run."""
         return self._over_seeds(data, row, "cases", case, row.strategy, metric)
@@ -104,7 +109,8 @@ def tables_pages(outcomes: Mapping[str, Outcome]) -> list[Page]:
     if not found.data:
         return []
     tables = [_quality(found, metric) for metric in METRICS]
-    return [_cells(found), *tables, _bars(found), _cost(found)]
+    are_compared = any(found.was_run(data, row) for data in found.data for row in (DCF, CH))
+    return [*([_cells(found)] if are_compared else []), *tables, _bars(found), _cost(found)]
 
 
 def _quality(found: TableOutcomes, metric: str) -> Table:
@@ -114,7 +120,7 @@ def _quality(found: TableOutcomes, metric: str) -> Table:
     rows = []
     for group in ("", RERANKED, FLOATS):
         for case in CASES:
-            for row in (row for row in ROWS if row.group == group):
+            for row in (row for row in found.rows if row.group == group):
                 rows.append([case + group, row.label, *_figures(found, row, case, metric)])
     note = (
         "Mean ± standard deviation over seeds. The highest figure of each case and kind of method is bold. "
@@ -193,7 +199,7 @@ def _cost(found: TableOutcomes) -> Table:
     for data in found.data:
         columns += [f"{data}, fit in s", f"{data}, bytes per item"]
     rows = []
-    for row in ROWS:
+    for row in (row for row in ROWS if any(found.was_run(data, row) for data in found.data)):
         cells: list[Cell] = [row.label]
         for data in found.data:
             size = found.cost(data, row, "bytes_per_item" + "_reranked" * (row.group == RERANKED))
