@@ -32,7 +32,8 @@ EVENTS = counter(
 )
 EVENT_TO_VISIBLE_SECONDS = batch_histogram(
     "dch_event_to_visible_seconds",
-    "Time from a record's timestamp until recommendations reflect it; live records only.",
+    "Time from a record's timestamp until recommendations reflect it; of records that are not replayed "
+    "after a restart or rebalance; those published before the first worker started count.",
     jump="Workers lag behind, or a producer stamps its records with an old time.",
     roles="worker",
     buckets=SECONDS,

@@ -3,7 +3,7 @@
 from dch.evaluation.fixed_split import evaluate_fixed_split
 from dch.evaluation.holdout import evaluate_holdout
 from dch.evaluation.prequential_stream import evaluate_prequential
-from dch.evaluation.report import Report, Result, table_rows
+from dch.evaluation.report import Report, Result, legend, table_rows
 
 __all__ = [
     "Report",
@@ -11,5 +11,6 @@ __all__ = [
     "evaluate_fixed_split",
     "evaluate_holdout",
     "evaluate_prequential",
+    "legend",
     "table_rows",
 ]

@@ -10,6 +10,19 @@ import numpy as np
 DEPTH = 20
 """Length of every reported list."""
 
+MEANINGS = {
+    "EUEI": "known users; lists of known items",
+    "NUEI": "users that the fit did not see; lists of known items",
+    "EUNI-new": "known users; lists of items that the fit did not see",
+    "EUNI-all": "known users; lists of all items, these and the known ones",
+    "codes": "the nearest codes by Hamming distance",
+    "codes-weighted": "the same; the user's clearest bits count twice",
+    "codes+rerank": "near codes, sorted by ranking vectors",
+    "codes+rerank+neighbours": "the same, with the neighbours of rated items",
+    "popular": "the items with most positive ratings",
+}
+"""What a case or a strategy is, in a few words; the protocol of a report has the whole definition."""
+
 
 class MetricKey(NamedTuple):
     """Which strategy, case and metric a value belongs to."""
@@ -83,6 +96,14 @@ def table_rows(report: Report) -> Iterator[tuple[str, ...]]:
     for (case, strategy), row in rows.items():
         values = (_formatted(row[metric]) for metric in metrics)
         yield (case.replace("_", " "), strategy, *values, f"{next(iter(row.values())).users:,}")
+
+
+def legend(report: Report) -> Iterator[str]:
+    """Yield a line for each case, then for each strategy, that says what it is."""
+    cases, strategies = ([getattr(one, part) for one in report.results] for part in ("case", "strategy"))
+    for name in dict.fromkeys([*cases, *strategies]):
+        if name in MEANINGS:  # the cohorts of a prequential report have plain names
+            yield f"{name}: {MEANINGS[name]}"
 
 
 def _formatted(result: Result) -> str:

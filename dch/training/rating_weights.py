@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dch.config import DchConfig
+from dch.data.readers.read_options import NONE, option_text
 from dch.errors import RatingsError
 
 Floats = NDArray[np.float32]
@@ -33,6 +34,9 @@ MIN_USERS = 20
 COUNTS_POSITIVE = 0.1
 """Ratings of 0 and more are counts if fewer than this share would be positive by their position on the scale,
 and half of them lie in the lowest quarter."""
+
+HIGHEST_SCORE = 10
+"""A scale that ends above it may be counts of a narrow range, which their values alone do not show."""
 
 COUNT_QUANTILES = np.array([0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.95, 0.99])
 """Where the weights of counts have their knots."""
@@ -112,10 +116,26 @@ def find_ends(values: Floats, users: NDArray[np.int32] | None = None) -> Ends:
     return Ends(low, high, levels, positive_from)
 
 
-def describe(scale: RatingScale, values: Floats) -> str:
-    """Return a sentence that says which ratings are positive, and how many."""
+def describe(scale: RatingScale, values: Floats, users: NDArray[np.int32] | None = None) -> str:
+    """Return a sentence that says which ratings are positive, how many, and what helps if they are counts.
+
+    Args:
+        scale: the scale.
+        values: (n,) ratings.
+        users: (n,) row of the user of each rating; None: each rating is by another user.
+    """
     n_positive = int((values >= scale.positive_from).sum())
-    return f"{n_positive:,} of {len(values):,} ratings are positive: those from {scale.positive_from:g} up"
+    said = f"{n_positive:,} of {len(values):,} ratings are positive: those from {scale.positive_from:g} up"
+    if values.max() <= HIGHEST_SCORE:
+        return said  # without a look for the ends, which takes a while
+    ends = find_ends(values, users)
+    is_by_position = not ends.is_counts and 0 <= ends.low < ends.high
+    if not is_by_position or ends.high <= HIGHEST_SCORE or scale.positive_from != ends.positive_from:
+        return said
+    return (
+        f"{said}; they are taken as a scale from {ends.low:g} to {ends.high:g}; if these are counts, "
+        f"{option_text('rating_column', NONE)} makes each line count 1"
+    )
 
 
 def oddities(values: Floats, users: NDArray[np.int32] | None = None) -> list[str]:

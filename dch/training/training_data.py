@@ -66,7 +66,7 @@ def make_training_data(ratings: Ratings, config: DchConfig, start: Model | None)
         scale = RatingScale(start.rating_knots, start.positive_from)
     for sentence in oddities(train.values, train.users):
         _log.warning("%s", sentence)
-    _log.info("%s", describe(scale, train.values))
+    _log.info("%s", describe(scale, train.values, train.users))
     bags = make_training_bags(train, scale, min_token_count=config.min_token_count)
     validation = make_validation(ratings, held_out, bags, scale.positive_from)
     if validation and config.objective == "rating":

@@ -88,7 +88,7 @@ NEW_USERS = Panel(
 FRESHNESS = Panel(
     "Rating to list",
     "s",
-    "Time from a rating's record until lists reflect it; live records only. Exemplars carry trace ids.",
+    "Time from a rating's record until lists reflect it; without replayed ones. Exemplars carry trace ids.",
     (
         ("p50", "job:dch_event_to_visible_seconds:p50_rate5m{<prefix>,job='worker'}"),
         ("p99", "job:dch_event_to_visible_seconds:p99_rate5m{<prefix>,job='worker'}"),

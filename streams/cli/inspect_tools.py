@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from streams.cli.options import with_settings
-from streams.cli.time_text import time_text
+from streams.cli.texts import time_text
 from streams.errors import ReplyTimeout
 from streams.settings import ClientSettings
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from streams.cli.checks import require_input
 from streams.cli.file_options import with_file_options
 from streams.cli.options import log_to_stderr, with_settings
+from streams.cli.texts import counted
 from streams.errors import StreamError
 from streams.settings import ClientSettings, KafkaSettings
 
@@ -123,9 +124,8 @@ def publish(
         n_users, n_items = _publish(ratings, settings, rate, with_features=not ratings_only)
     except TimeRefusedError as error:
         raise TimeRefusedError(too_far_ahead(seconds_ahead(settings))) from error
-    Console(soft_wrap=True, highlight=False).print(
-        f"published {len(ratings)} ratings, {n_users} users and {n_items} items"
-    )
+    sizes = counted(len(ratings), "rating"), counted(n_users, "user"), counted(n_items, "item")
+    Console(soft_wrap=True, highlight=False).print("published {}, {} and {}".format(*sizes))
 
 
 def _publish(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.options import with_settings
-from streams.cli.time_text import time_text
+from streams.cli.texts import time_text
 from streams.errors import SettingsError
 from streams.settings import KafkaSettings
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from streams.cli import experiment, inspect_tools, kafka_tools, log_tools, model_tools, offline, roles, status
+from streams.cli.options import Commands
 from streams.errors import SettingsError, StreamError, TopicError
 
 EXTRAS = {
@@ -38,6 +39,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
+        cls=Commands,
     )
     app.callback()(_options)
     for part in (roles, offline, experiment, inspect_tools, kafka_tools, log_tools, status, model_tools):

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.cli.options import with_settings
-from streams.cli.time_text import time_text
+from streams.cli.texts import time_text
 from streams.settings import TrainerSettings
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from streams.cli.checks import (
     require_writable,
 )
 from streams.cli.file_options import with_file_options
+from streams.cli.texts import counted
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def train(
     """Fit a model to a file of ratings and save it with the codes of all users and items."""
     from dch import Recommender
     from dch.config import DchConfig
+    from dch.training.rating_weights import RatingScale, describe
 
     config = DchConfig(
         bits=bits,
@@ -75,14 +77,16 @@ def train(
         neighbours=parse_neighbours(neighbours),
     )
     found, console = _read(ratings, file_options), Console(soft_wrap=True, highlight=False)
-    console.print(f"{len(found):,} ratings of {found.n_items:,} items by {found.n_users:,} users")
+    sizes = counted(len(found), "rating"), counted(found.n_items, "item"), counted(found.n_users, "user")
+    console.print("{} of {} by {}".format(*sizes))
     require_model_folder(out)
     recommender = Recommender.fit(found, config=config, progress=True)
     recommender.save(out)
-    positive_from = recommender.model.positive_from
-    n_positive = int((found.values >= positive_from).sum())
-    console.print(f"{n_positive:,} of {len(found):,} ratings are positive: those from {positive_from:g} up")
-    console.print(f"saved generation {recommender.model.generation} to {out}")
+    scale = RatingScale(recommender.model.rating_knots, recommender.model.positive_from)
+    console.print(describe(scale, found.values, found.users), markup=False)
+    console.print(f"saved generation {recommender.model.generation} to {out}", markup=False)
+    ask = f"Recommender.load({str(out)!r}).recommend({found.user_ids[0]!r}, k=20)"
+    console.print(f"to use it, in Python: from dch import Recommender; {ask}", markup=False)
 
 
 def evaluate(
@@ -197,7 +201,7 @@ def _read(path: Path, file_options: Mapping[str, Any]) -> "Ratings":
 
 
 def _print(report: "Report") -> None:
-    from dch.evaluation import table_rows
+    from dch.evaluation import legend, table_rows
 
     header, *rows = table_rows(report)
     table = Table(box=box.SIMPLE, padding=0, show_edge=False)  # fits in 80 columns
@@ -207,4 +211,6 @@ def _print(report: "Report") -> None:
         table.add_row(*row)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table)
+    for line in legend(report):
+        console.print(line, style="dim", markup=False)
     console.print(f"fit in {report.fit_seconds:.1f} s")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
+from typer.core import TyperGroup
 
 from streams.errors import SettingsError
 from streams.settings import ClientSettings, KafkaSettings, ObserverSettings, TrainerSettings, WorkerSettings
@@ -51,6 +52,25 @@ CONFIG_HELP = (
     "TOML file with lines such as: partitions = 8; values in its tables worker, trainer, observer and "
     f"recommend apply to that command only ({CONFIG_VARIABLE})"
 )
+
+
+class Commands(TyperGroup):
+    """All commands; of those, a mistyped option is compared with the options that the help shows alone."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the class of the context differs between versions of typer
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if getattr(error, "possibilities", None):  # an unknown option; a hidden one would be refused
+                _suggest_shown(error)
+            raise
+
+
+def _suggest_shown(error: Any) -> None:  # noqa: ANN401 - some versions of typer keep the class private
+    options = [one for one in error.ctx.command.params if getattr(one, "hidden", False)]
+    hidden = {flag for one in options for flag in (*one.opts, *one.secondary_opts)}
+    error.possibilities = [flag for flag in error.possibilities if flag not in hidden]
 
 
 def with_settings(

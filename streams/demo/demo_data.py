@@ -136,7 +136,8 @@ def wheel_data(otherwise: str) -> Path:
     if not folders or not folders[0].is_dir():
         raise SettingsError(
             "MovieLens-100K was not found; install the wheel that contains it: "
-            f"pip install --no-deps recbole==1.2.1, or {otherwise}"
+            "pip install --no-deps recbole==1.2.1 (and, for the rest of the demo, its extra: "
+            f"pip install -c constraints.txt '.[demo]'), or {otherwise}"
         )
     return folders[0]
 

@@ -1,5 +1,6 @@
 """The scenario of the demo, step by step."""
 
+import shlex
 import signal
 import statistics
 import sys
@@ -75,11 +76,17 @@ def run(
             if keep:
                 _keep_running(cluster, found, worker_url, console)
         if not keep:
-            command = f"{BIN / 'dch'} demo --keep"
-            broker = "" if is_embedded else f" --bootstrap-servers {bootstrap_servers}"
-            console.print(
-                f"To send requests of your own, keep the service running: {command}{broker}", soft_wrap=True
-            )
+            command = keep_command(data, bootstrap_servers)
+            text = f"To send requests of your own, keep the service running: {command}"
+            console.print(text, soft_wrap=True, markup=False)
+
+
+def keep_command(data: Path | None, bootstrap_servers: str | None) -> str:
+    """Return the command that runs the same demo and keeps it running; the arguments are those of ``run``."""
+    words = [str(BIN / "dch"), "demo", "--keep"]
+    words += [] if data is None else ["--data", str(data)]
+    words += [] if bootstrap_servers is None else ["--bootstrap-servers", bootstrap_servers]
+    return shlex.join(words)
 
 
 def _show(
@@ -214,11 +221,11 @@ def _keep_running(cluster: DemoCluster, data: DemoData, worker_url: str, console
     exports = f"DCH_BOOTSTRAP_SERVERS={servers} DCH_ARTIFACTS={cluster.settings.artifacts}"
     exports += f" DCH_PREFIX={prefix}" if prefix else ""
     _heading(console, "The service runs until Ctrl-C. Try in another terminal:")
-    liked, topic = data.liked[0], cluster.settings.topic(topics.RATINGS.name)
+    liked = data.liked[0]
     for line in (
         f"export {exports} PATH={BIN}:$PATH",
         "dch recommend me -k 5",
-        f"""echo 'me|{{"user":"me","item":"{liked}","rating":5}}' | kcat -P -b {servers} -t {topic} -K '|'""",
+        f"printf 'user,item,rating\\nme,{liked},5\\n' > me.csv && dch publish me.csv --ratings-only",
         "dch recommend me -k 5",
         "dch inspect user me",
         "dch models list",

@@ -154,7 +154,10 @@ class Trainer:
         self._is_active = is_active
         if not is_active:
             self._end_fit()
-            log.info("standing by until no other trainer is active group=%s", self._publisher.group)
+            way_out = "; to give up, press Ctrl-C" if self._once else ""
+            log.info(
+                "standing by until no other trainer is active%s group=%s", way_out, self._publisher.group
+            )
             return
         log.info("active trainer group=%s", self._publisher.group)
         self._source.require_models()  # the trainer before may have published until now

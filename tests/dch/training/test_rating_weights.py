@@ -122,6 +122,30 @@ def test_ratings_that_are_mostly_low_or_in_the_middle_are_a_scale(share):
     assert _same(infer_scale(values, DchConfig(), graded=True, users=USERS), expected)
 
 
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        (
+            np.tile(_ratings(*range(7, 36)), 9),
+            "taken as a scale from 7 to 35; if these are counts, --rating-column none",
+        ),
+        (_ratings(1, 2, 3, 4, 5), None),
+        (_ratings(*range(-20, 21)), None),
+        (_ratings(50, 50), None),
+        (_counts("plays"), None),
+    ],
+)
+def test_a_scale_that_may_be_counts_of_a_narrow_range_is_said_to_be_taken_as_one(values, hint):
+    said = describe(infer_scale(values, DchConfig(), graded=True), values)
+    assert hint in said if hint else said.endswith(" up")
+
+
+def test_a_threshold_of_the_settings_is_said_without_a_guess_about_counts():
+    values = np.tile(_ratings(*range(7, 36)), 9)
+    scale = infer_scale(values, DchConfig(positive_from=7.0), graded=True)
+    assert describe(scale, values) == "261 of 261 ratings are positive: those from 7 up"
+
+
 def test_the_fit_says_which_ratings_are_positive_and_how_many(caplog):
     caplog.set_level("INFO")
     items = np.tile(np.arange(10), 120)

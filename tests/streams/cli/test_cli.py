@@ -148,6 +148,24 @@ def write_ratings(path, offset=0):
     return path
 
 
+@pytest.mark.parametrize(
+    ("command", "given", "suggested"),
+    [
+        ("worker", "--bogus", set()),
+        ("worker", "--partition", {"--partitions"}),
+        ("worker", "--bit", set()),
+        ("trainer", "--bit", {"--bits"}),
+    ],
+)
+def test_a_mistyped_option_is_compared_with_the_options_of_its_command_alone(dch, command, given, suggested):
+    ran = dch(command, given, "8")
+    assert ran.code == 2
+    assert f"No such option: {given}" in ran.err
+    found = set(re.findall(r"--[a-z-]+", ran.err)) - {given}
+    assert suggested <= found <= set(re.findall(r"--[a-z-]+", dch(command, "--help").out))
+    assert "--bits" not in found - suggested
+
+
 @pytest.mark.parametrize("protocol", ["holdout", "prequential", "given"])
 def test_an_evaluation_prints_a_table_and_writes_json(dch, tmp_path, protocol):
     first, out = write_ratings(tmp_path / "a.csv"), tmp_path / "out.json"
@@ -171,6 +189,8 @@ def test_an_evaluation_prints_a_table_and_writes_json(dch, tmp_path, protocol):
     strategies |= {"codes", "codes-weighted"} if protocol != "prequential" else set()
     assert {result["strategy"] for result in report["results"]} == strategies
     shown = re.findall(r"\d\.\d{3}(?= )", table)
+    names = strategies | ({"EUEI", "NUEI", "EUNI-new", "EUNI-all"} if protocol == "holdout" else set())
+    assert all(f"\n{name}: " in table for name in names)
     assert sorted(shown) == sorted(f"{result['mean']:.3f}" for result in report["results"])
     assert list(report["results"][0]) == ["strategy", "case", "metric", "mean", "std", "users"]
 
@@ -212,6 +232,9 @@ def test_a_trained_model_can_be_loaded(dch, tmp_path):
     assert ran.code == 0, ran.err
     assert "of 40 items by 50 users" in ran.out
     assert len(Recommender.load(tmp_path / "model").recommend("u1", k=5)) == 5
+    found = {}
+    exec(ran.out.splitlines()[-1].removeprefix("to use it, in Python: ").replace("; ", "; hits = "), found)
+    assert len(found["hits"]) == 20
 
 
 BLOCKED = """
@@ -425,11 +448,11 @@ def test_a_file_is_published_with_its_metadata(dch, embedded, prefix, tmp_path):
     assert (missing.code, "missing; run: dch topics create" in missing.err) == (2, True)
     assert dch("topics", "create", *where).code == 0
     ran = dch("publish", tmp_path / "ratings.csv", *where)
-    assert (ran.code, ran.out) == (0, "published 2 ratings, 0 users and 1 items\n")
+    assert (ran.code, ran.out) == (0, "published 2 ratings, 0 users and 1 item\n")
     only = dch("publish", tmp_path / "ratings.csv", "--ratings-only", "--rate", 100, *where)
     assert (only.code, only.out) == (0, "published 2 ratings, 0 users and 0 items\n")
     (tmp_path / "ratings.csv").write_text("user,item,rating,timestamp\n")
     none = dch("publish", tmp_path / "ratings.csv", *where)
-    assert (none.code, none.out) == (0, "published 0 ratings, 0 users and 1 items\n")
+    assert (none.code, none.out) == (0, "published 0 ratings, 0 users and 1 item\n")
     assert "warning: " in none.err
     assert "ratings.csv holds no ratings" in none.err

@@ -98,7 +98,7 @@ def test_any_value_is_shown(value, shown):
 @pytest.mark.parametrize("time_ms", [1_700_000_000_000_000, 2**63 - 1, -(2**63), 253_402_300_800_000])
 def test_a_time_that_no_calendar_has_is_shown_as_its_number(time_ms):
     from streams.cli.log_tools import as_json
-    from streams.cli.time_text import time_text
+    from streams.cli.texts import time_text
 
     assert as_json(record(b"{}", timestamp_ms=time_ms))["time"] == time_text(time_ms) == str(time_ms)
 

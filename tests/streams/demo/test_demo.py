@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from streams.demo import processes as processes_module
 from streams.demo.cluster import ANY_PORT, join_cluster, start_cluster
 from streams.demo.demo_data import DemoData, n_records, read_demo_data
 from streams.demo.live_stream import Progressed, Refit
+from streams.demo.main import keep_command
 from streams.demo.newcomer import NEWCOMER, ask_until, rate_liked_items
 from streams.demo.processes import Child, DemoError, Processes
 from streams.demo.report import cohort_table, newcomer_table, summary
@@ -270,6 +272,21 @@ def test_the_demo_takes_as_many_ratings_as_the_embedded_broker_holds_and_says_so
     assert f"{n_taken:,} ratings of 100 items by 97 users" in ran.out
     assert ("These are the newest of 4,000 ratings" in ran.out) is is_embedded
     assert ("some 6,000" in ran.out) is is_embedded
+
+
+def test_the_command_that_keeps_the_demo_running_has_the_arguments_of_this_run():
+    assert keep_command(None, None).endswith("dch demo --keep")
+    assert keep_command(Path("my plays.csv"), "there:9092").endswith(
+        "dch demo --keep --data 'my plays.csv' --bootstrap-servers there:9092"
+    )
+
+
+def test_without_movielens_the_error_names_the_wheel_and_the_extra(monkeypatch):
+    monkeypatch.setattr(demo_data_module, "find_spec", lambda name: None)
+    with pytest.raises(
+        SettingsError, match=r"recbole==1\.2\.1 .*'\.\[demo\]'\), or give a folder .*--data DIR"
+    ):
+        read_demo_data(None)
 
 
 def test_the_report_shows_the_counts_and_accepts_cohorts_without_trials():

@@ -105,9 +105,9 @@ def started(monkeypatch):
     return requests
 
 
-def trainer_on(source, turns=(True,), **changes):
+def trainer_on(source, turns=(True,), *, once=False, **changes):
     settings = TrainerSettings(refit_ratings=500, **changes)
-    return main.Trainer(settings, source, Turns(*turns), threading.Event(), once=False)
+    return main.Trainer(settings, source, Turns(*turns), threading.Event(), once=once)
 
 
 @pytest.mark.parametrize("first", ["pointer", "ratings"])
@@ -174,6 +174,16 @@ def test_a_standby_reads_the_log_and_fits_only_once_it_is_the_active_trainer(sta
     trainer._step()
     (request,) = started
     assert request.generation == 1
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_standby_says_so_and_one_that_is_to_fit_once_says_how_to_give_up(started, caplog, once):
+    caplog.set_level("INFO")
+    trainer_on(Script(rating_records(0, 2500), caught_up_after=1), turns=[False], once=once)._step()
+    (said,) = caplog.messages
+    assert said.startswith("standing by until no other trainer is active")
+    assert said.endswith("group=trainer")
+    assert ("press Ctrl-C" in said) is once
 
 
 def test_a_trainer_that_takes_over_first_reads_what_the_one_before_has_published(started):

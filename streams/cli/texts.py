@@ -1,4 +1,4 @@
-"""Times as the tools print them."""
+"""Times and counts as the tools print them."""
 
 from datetime import UTC, datetime
 
@@ -12,3 +12,8 @@ def time_text(time_ms: int, timespec: str = "seconds") -> str:
         return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec=timespec)
     except (ValueError, OverflowError, OSError):
         return str(time_ms)
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number and what it counts: ``1 rating``, ``1,000 ratings``."""
+    return f"{n:,} {noun}" + "s" * (n != 1)
