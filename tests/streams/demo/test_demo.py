@@ -3,7 +3,9 @@
 import io
 import json
 import socket
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -279,6 +281,23 @@ def test_the_command_that_keeps_the_demo_running_has_the_arguments_of_this_run()
     assert keep_command(Path("my plays.csv"), "there:9092").endswith(
         "dch demo --keep --data 'my plays.csv' --bootstrap-servers there:9092"
     )
+
+
+def test_the_commands_to_try_rate_an_item_with_dch_alone(tmp_path, capsys):
+    def press_ctrl_c():
+        raise KeyboardInterrupt
+
+    cluster = SimpleNamespace(
+        settings=TrainerSettings(), processes=SimpleNamespace(require_alive=press_ctrl_c)
+    )
+    demo_module._keep_running(cluster, SimpleNamespace(liked=["318"]), "http://here", Console())
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    (rate,) = [line for line in lines if "dch publish" in line]
+    write, publish = rate.split(" && ")
+    subprocess.run(write, shell=True, check=True, cwd=tmp_path)
+    found = Ratings.read(tmp_path / "me.csv")
+    assert (list(found.user_ids), list(found.item_ids), found.values.tolist()) == (["me"], ["318"], [5.0])
+    assert publish == "dch publish me.csv --ratings-only"
 
 
 def test_without_movielens_the_error_names_the_wheel_and_the_extra(monkeypatch):
