@@ -150,9 +150,7 @@ def check_store(artifacts: str) -> None:
         system, path = open_store(artifacts)
         probe, content = f"{path.rstrip('/')}/.dch-check-{uuid.uuid4().hex}", b"dch"
         _make_folder(system, path)
-        system.pipe_file(probe, content)
-        found = system.cat_file(probe)
-        system.rm_file(probe)
+        found = _written_and_read(system, probe, content)
     except (MissingExtraError, ConfigError):
         raise
     except Exception as error:
@@ -162,6 +160,19 @@ def check_store(artifacts: str) -> None:
         ) from error
     if found != content:
         raise StoreError(f"the store {artifacts} returned {found!r} for a file that holds {content!r}")
+
+
+def _written_and_read(system: fsspec.AbstractFileSystem, probe: str, content: bytes) -> bytes:
+    """Write a file, return what is read of it, and delete it; a full disk leaves an empty one otherwise."""
+    try:
+        system.pipe_file(probe, content)
+        found = bytes(system.cat_file(probe))
+    except BaseException:
+        with suppress(Exception):
+            system.rm_file(probe)
+        raise
+    system.rm_file(probe)
+    return found
 
 
 def upload(folder: Path, location: str) -> None:
@@ -276,6 +287,43 @@ def load(location: str, sha256: str) -> Model:
         raise StoreError(f"{location} cannot be read ({type(error).__name__}: {error})") from error
 
 
+def load_announced(artifacts: str, pointer: ModelPointer) -> Model:
+    """Load the model of a pointer from the store; every role takes or refuses a model by this.
+
+    Raises:
+        StoreError: as for ``load``.
+        ArtifactError: as for ``load``, or the artifact is outside the store, or of another generation.
+    """
+    model = load(location_within(artifacts, pointer), pointer.sha256)
+    if model.generation != pointer.generation:
+        raise ArtifactError(f"{pointer.location} holds generation {model.generation}")
+    return model
+
+
+def is_loadable(artifacts: str, pointer: ModelPointer) -> bool:
+    """Tell whether roles can load the model of a pointer. It is loaded: nothing less shows that.
+
+    Raises:
+        StoreError: the store cannot be read; an artifact without all its files is only not loadable.
+    """
+    try:
+        load_announced(artifacts, pointer)
+    except StoreError as error:
+        if not _is_absence(error):
+            raise
+        return False
+    except ArtifactError:
+        return False
+    return True
+
+
+def _is_absence(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a missing file."""
+    return error is not None and (
+        isinstance(error, FileNotFoundError | NotADirectoryError) or _is_absence(error.__cause__)
+    )
+
+
 def exists(location: str) -> bool:
     """Tell whether an artifact is in the store, by its manifest.
 
@@ -312,27 +360,16 @@ def are_missing(artifacts: str, pointers: Sequence[ModelPointer]) -> list[bool]:
 
 
 def newest_held(artifacts: str, pointers: Sequence[ModelPointer]) -> ModelPointer | None:
-    """Return the last of these pointers whose artifact is in the store, by the checksum of its manifest.
+    """Return the last of these pointers whose model can be loaded from the store.
 
     Raises:
         StoreError: the store cannot be read.
     """
     names = _names(artifacts)
     for pointer in reversed(pointers):
-        if folder_within(artifacts, pointer) in names and _is_held(artifacts, pointer):
+        if folder_within(artifacts, pointer) in names and is_loadable(artifacts, pointer):
             return pointer
     return None
-
-
-def _is_held(artifacts: str, pointer: ModelPointer) -> bool:
-    system, path = open_store(location_within(artifacts, pointer))
-    try:
-        manifest = system.cat_file(f"{path}/{MANIFEST}")
-    except FileNotFoundError:
-        return False
-    except Exception as error:
-        raise StoreError(f"{path} cannot be read ({type(error).__name__}: {error})") from error
-    return hashlib.sha256(manifest).hexdigest() == pointer.sha256.lower()
 
 
 def _names(artifacts: str) -> set[str]:

@@ -49,7 +49,7 @@ def tail(
 
 
 def as_json(record: "Record") -> dict[str, Any]:
-    """Return a record as it is printed: a value that is JSON is shown as such."""
+    """Return a record as it is printed: a value that is JSON is shown as such, unless no role takes it."""
     unread = {} if record.fault is None else {"headers_fault": record.fault}
     return {
         "position": record.position,
@@ -89,10 +89,16 @@ def reader(settings: KafkaSettings, group: str = "") -> "Consumer":
 
 
 def _value(value: bytes | None) -> Any:  # noqa: ANN401 - any JSON
+    from streams.messages.envelope import DECODE_ERRORS, is_deep
+
     try:
-        return None if value is None else json.loads(value)
-    except ValueError:
-        return _text(value)
+        found = None if value is None else json.loads(value)
+        if not is_deep(found):
+            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair cannot be printed
+            return found
+    except DECODE_ERRORS:
+        pass
+    return _text(value)
 
 
 def _text(value: bytes | None) -> str | None:

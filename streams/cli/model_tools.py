@@ -35,11 +35,11 @@ def list_models(
     *,
     settings: TrainerSettings,
 ) -> None:
-    """Print the published generations, oldest first. The newest one that the store holds is in service.
+    """Print the published generations, oldest first. The newest one that can be loaded is in service.
 
     Workers serve a new one as soon as its item codes are there; dch_model_info in their metrics shows it.
-    A removed one is in the artifact store no more, and no role loads one outside the store; --json names
-    where each is.
+    A removed one is in the artifact store no more, and no role loads one that is corrupt or outside the
+    store; --json names where each is. Each stored one is loaded to see that.
     NDCG@20 is that of the gate: of the model before, and of the new one before
     its last update, on ratings that both had not seen. The first model has none.
     """
@@ -47,7 +47,7 @@ def list_models(
 
     found = read_published(settings)
     served = in_service(settings, found) if found else None
-    rows = [_row(settings, one) | {"is_in_service": one is served} for one in found[-n:]]
+    rows = [_row(settings, one, is_in_service=one is served) for one in found[-n:]]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
@@ -80,11 +80,12 @@ def rollback(
     )
 
 
-def _row(settings: TrainerSettings, found: "Published") -> dict[str, Any]:
+def _row(settings: TrainerSettings, found: "Published", *, is_in_service: bool) -> dict[str, Any]:
     from streams.trainer.fit import IN_SERVICE_NDCG, NEWEST_NDCG
-    from streams.trainer.published import is_outside, is_stored
+    from streams.trainer.published import is_loadable, is_outside, is_stored
 
     pointer = found.pointer
+    has_files = is_stored(settings, pointer)
     return {
         "generation": pointer.generation,
         "generation_hash": pointer.generation_hash,
@@ -95,9 +96,11 @@ def _row(settings: TrainerSettings, found: "Published") -> dict[str, Any]:
         "ratings": sum(pointer.watermarks.values()),
         "ndcg_before": _figure(pointer.metrics.get(IN_SERVICE_NDCG)),
         "ndcg_after": _figure(pointer.metrics.get(NEWEST_NDCG)),
-        "is_stored": is_stored(settings, pointer),
+        "is_stored": has_files,
+        "is_loadable": is_in_service or (has_files and is_loadable(settings, pointer)),
         "is_outside": is_outside(settings, pointer),
         "location": pointer.location,
+        "is_in_service": is_in_service,
     }
 
 
@@ -134,6 +137,7 @@ def _remarks(row: dict[str, Any]) -> str:
         "in service": row["is_in_service"],
         copied: is_rollback,
         "removed": is_removed,
+        "cannot be loaded": row["is_stored"] and not row["is_loadable"],
         "outside": row["is_outside"],
     }
     return ", ".join(remark for remark, holds in found.items() if holds)

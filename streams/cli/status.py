@@ -1,5 +1,6 @@
 """``dch status``: processes, topics, lag and the newest model of a running service. It changes nothing."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -23,6 +24,9 @@ SHARED_BY = {"worker": "ratings", "trainer": "models", "observer": "served"}
 
 COMMITTED_BY = {"ratings": "worker", "users": "worker", "item-ratings": "worker", "served": "observer"}
 """Topics whose committed offsets say what is unread, and the role that commits them."""
+
+EVERY = sys.maxsize
+"""Number of newest records that is all of them."""
 
 Members = Sequence[int] | BrokerRefusedError
 """How many partitions of the shared topic each process of a role has, or why that is not known."""
@@ -137,7 +141,8 @@ def _newest_pointer(consumer: "Consumer", settings: WorkerSettings) -> "ModelPoi
     from streams import topics
     from streams.messages import decode_model_pointer
 
-    for record in reversed(list(newest(consumer, settings.topic(topics.MODELS.name), 1, 20))):
+    # Bad records do not replace each other by key, so any number of them may come after the last pointer.
+    for record in reversed(list(newest(consumer, settings.topic(topics.MODELS.name), 1, EVERY))):
         try:
             return decode_model_pointer(record)
         except BadRecord:

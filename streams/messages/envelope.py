@@ -89,14 +89,14 @@ def _parse_value(value: bytes) -> object:
 def _object(found: object, field: str) -> dict[str, object]:
     if not isinstance(found, dict):
         raise BadRecord(field, f"expected a JSON object, got {short_repr(found)}", reason="json")
-    if _is_deep(found):
+    if is_deep(found):
         raise BadRecord(field, f"expected at most {MAX_DEPTH} levels of lists and objects", reason="json")
     return found
 
 
-def _is_deep(found: object) -> bool:
+def is_deep(found: object) -> bool:
     """Return whether a value has more than MAX_DEPTH levels; level by level, since a call each may fail."""
-    level: list[Any] = [found]
+    level: list[Any] = [found] if type(found) in (dict, list) else []
     for _ in range(MAX_DEPTH):
         inner = list(chain.from_iterable(one.values() if type(one) is dict else one for one in level))
         if {dict, list}.isdisjoint(map(type, inner)):

@@ -62,9 +62,10 @@ def published(records: Iterable[Record]) -> list[Published]:
 
 
 def in_service(settings: TrainerSettings, history: Sequence[Published]) -> Published | None:
-    """Return the published model that roles follow: the newest one that the store holds; None without one.
+    """Return the published model that roles follow: the newest one that can be loaded; None without one.
 
-    A pointer proves nothing: its artifact may be outside the store, removed, or never have been there.
+    A pointer proves nothing: its artifact may be outside the store, removed, corrupt, of another generation,
+    or never have been there.
 
     Raises:
         StoreError: the store cannot be read.
@@ -82,8 +83,17 @@ def is_outside(settings: TrainerSettings, pointer: ModelPointer) -> bool:
     return artifacts.folder_within(settings.artifacts, pointer) is None
 
 
+def is_loadable(settings: TrainerSettings, pointer: ModelPointer) -> bool:
+    """Tell whether roles can load the model of a pointer.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return artifacts.is_loadable(settings.artifacts, pointer)
+
+
 def is_stored(settings: TrainerSettings, pointer: ModelPointer) -> bool:
-    """Tell whether the store has the artifact of a pointer.
+    """Tell whether the store has an artifact where a pointer says; it may be corrupt.
 
     Raises:
         StoreError: the store cannot be read.

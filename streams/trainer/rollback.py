@@ -23,7 +23,7 @@ from streams.kafka import Consumer, Partition, Patience
 from streams.kafka.transactional_producer import TransactionalProducer
 from streams.messages import ModelPointer
 from streams.settings import TrainerSettings
-from streams.trainer.published import Published, in_service, is_stored, read_published
+from streams.trainer.published import Published, in_service, is_loadable, is_stored, read_published
 
 
 class RollbackError(StreamError):
@@ -41,14 +41,15 @@ def roll_back(settings: TrainerSettings, to: int | None = None) -> ModelPointer:
         to: the generation to go back to; None takes the one before that in service.
 
     Raises:
-        RollbackError: there is no such generation, its artifact was removed, or another process published.
+        RollbackError: there is no such generation, its artifact was removed or is corrupt, or another process
+            published.
         StoreError: the store cannot be read or written.
         DchError: the artifact cannot be read.
         BrokerUnavailableError, BrokerRefusedError: as for ``TransactionalProducer``.
     """
     history = read_published(settings)
     current = _in_service(settings, history)
-    chosen = _first_stored(
+    chosen = _first_loadable(
         settings, choose(history, current, to), [found for found in history if found is not current]
     )
     newest = history[-1].pointer
@@ -67,7 +68,7 @@ def roll_back(settings: TrainerSettings, to: int | None = None) -> ModelPointer:
 
 
 def choose(history: Sequence[Published], current: Published, to: int | None) -> Sequence[Published]:
-    """Return the models to go back to, best first: the first that the store has is taken.
+    """Return the models to go back to, best first: the first that can be loaded is taken.
 
     Without ``to`` it is the newest one before that in service, except those that were rolled back from. After
     a rollback from 8 to 7, that is 6: the model in service is that of 7.
@@ -104,32 +105,40 @@ def _in_service(settings: TrainerSettings, history: Sequence[Published]) -> Publ
         raise RollbackError("no model was published yet, so there is none to go back to")
     if (found := in_service(settings, history)) is None:
         raise RollbackError(
-            f"the store {settings.artifacts} holds none of the published models; check --artifacts, and see: "
-            "dch models list"
+            f"the store {settings.artifacts} holds none of the published models that can be loaded; check "
+            "--artifacts, and see: dch models list"
         )
     return found
 
 
-def _first_stored(
+def _first_loadable(
     settings: TrainerSettings, wanted: Sequence[Published], others: Sequence[Published]
 ) -> Published:
-    """Return the first of the wanted models that the store has."""
+    """Return the first of the wanted models that can be loaded."""
     for found in wanted:
-        if is_stored(settings, found.pointer):
+        if is_loadable(settings, found.pointer):
             return found
-    stored = [found.pointer for found in others if is_stored(settings, found.pointer)]
+    stored = [found.pointer for found in others if is_loadable(settings, found.pointer)]
     left = ", ".join(str(pointer.generation) for pointer in stored) or "none"
     raise RollbackError(
-        f"the artifact of generation {wanted[0].pointer.generation} is not in the store "
-        f"{settings.artifacts}: the trainer keeps the newest generations only (--keep-generations); other "
-        f"generations that are still there: {left}"
+        f"the artifact of generation {wanted[0].pointer.generation} {_fault(settings, wanted[0].pointer)}; "
+        f"other generations that are still there: {left}"
+    )
+
+
+def _fault(settings: TrainerSettings, pointer: ModelPointer) -> str:
+    """Return why a model cannot be loaded."""
+    if is_stored(settings, pointer):
+        return f"in the store {settings.artifacts} is corrupt, or not that of the published pointer"
+    return (
+        f"is not in the store {settings.artifacts}: the trainer keeps the newest generations only "
+        "(--keep-generations)"
     )
 
 
 def _upload_copy(settings: TrainerSettings, chosen: Published, generation: int) -> ModelPointer:
     """Store the model of a pointer under another number; its content and so its checksum change."""
-    location = artifacts.location_within(settings.artifacts, chosen.pointer)
-    model = artifacts.load(location, chosen.pointer.sha256)
+    model = artifacts.load_announced(settings.artifacts, chosen.pointer)
     with tempfile.TemporaryDirectory(prefix="dch-rollback-") as scratch:
         save_model(folder := Path(scratch) / "artifact", replace(model, generation=generation))
         return artifacts.upload_model(settings.artifacts, folder, {})

@@ -151,7 +151,7 @@ class Source:
         self._must_look, self._looked_at = True, -math.inf
 
     def _find_in_service(self) -> None:
-        """Find the newest announced model that the store has; if it has none, take the newest one.
+        """Find the newest announced model that can be loaded; if there is none, take the newest one.
 
         While the store cannot be read, nobody can tell; then the newest one counts, too.
         """
@@ -166,7 +166,7 @@ class Source:
         self._must_look = found is None
         if found is not None and found is not newest:
             log.warning(
-                "model passed over, it is not in the store generation=%d in_service=%d",
+                "model passed over, it cannot be loaded from the store generation=%d in_service=%d",
                 newest.generation,
                 found.generation,
             )

@@ -168,7 +168,7 @@ class ModelFetcher:
             refuse_older(pointer, self._fetched.generation)
             return None
         try:
-            location = artifacts.location_within(self._settings.artifacts, pointer)
+            artifacts.location_within(self._settings.artifacts, pointer)
         except StoreError:
             raise
         except ArtifactError as error:
@@ -177,19 +177,16 @@ class ModelFetcher:
         awaited = self._context.awaited_model
         since_s = found.since_s if awaited is None else awaited.since_s
         self._context.awaited_model = AwaitedModel(pointer.generation, since_s)
-        return self._load(pointer, location)
+        return self._load(pointer)
 
-    def _load(self, pointer: ModelPointer, location: str) -> Model | None:
+    def _load(self, pointer: ModelPointer) -> Model | None:
         try:
-            model = artifacts.load(location, pointer.sha256)
-            if model.generation != pointer.generation:
-                raise ArtifactError(f"{pointer.location} holds generation {model.generation}")
+            return artifacts.load_announced(self._settings.artifacts, pointer)
         except StoreError:
             raise
         except ArtifactError as error:
             refuse(pointer, "artifact", error)
             return None
-        return model
 
     def _pass_over_missing(self) -> bool:
         """Pass over all models that only their pointers know of, once that was so for long enough."""

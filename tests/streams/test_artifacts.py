@@ -167,6 +167,12 @@ def test_the_check_of_a_store_writes_reads_and_deletes_and_leaves_nothing(store)
     assert files_in(store) == []
 
 
+def test_the_check_of_a_store_on_a_full_disk_leaves_no_file(tmp_path):
+    with no_room_beyond(1), pytest.raises(StoreError, match="cannot be used"):
+        artifacts.check_store(str(tmp_path / "store"))
+    assert files_in(str(tmp_path / "store")) == []
+
+
 def test_the_check_of_a_store_names_what_is_wrong(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=f"{tmp_path}/file/x cannot be used"):
@@ -217,6 +223,32 @@ def test_what_a_store_lacks_is_told_from_a_store_that_says_nothing(store, draft,
     system.rm_file(f"{path}/{MANIFEST}")
     assert artifacts.are_missing(store, [held, *lost[:2]]) == [False] * 3, "the store holds no other artifact"
     assert artifacts.newest_held(store, [held]) is None
+
+
+def test_the_newest_model_held_is_the_newest_that_can_be_loaded(store, draft):
+    held = artifacts.upload_model(store, draft, {})
+    renumbered = replace(held, generation=4)
+    assert artifacts.newest_held(store, [held, renumbered]) == held
+    with pytest.raises(ArtifactError, match="holds generation 3"):
+        artifacts.load_announced(store, renumbered)
+    system, path = fsspec.core.url_to_fs(held.location)
+    for damage in (
+        lambda: system.pipe_file(f"{path}/{MODEL}", b"damaged"),
+        lambda: system.rm(f"{path}/{MODEL}"),
+    ):
+        damage()
+        assert artifacts.newest_held(store, [held]) is None
+
+
+def test_a_store_that_fails_does_not_say_that_a_model_cannot_be_loaded(store, draft, monkeypatch):
+    held = artifacts.upload_model(store, draft, {})
+
+    def fail(*args):
+        raise PermissionError("denied")
+
+    monkeypatch.setattr(artifacts, "_local_copy", fail)
+    with pytest.raises(StoreError, match="denied"):
+        artifacts.newest_held(store, [held])
 
 
 def test_a_worker_does_not_wait_for_a_store_that_is_a_file(tmp_path):

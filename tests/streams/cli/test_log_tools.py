@@ -9,12 +9,13 @@ import pytest
 
 from streams.errors import BadRecord, BrokerRefusedError
 from streams.kafka.dead_letters import dead_letter
-from streams.messages import RatingEvent, encode_rating
+from streams.messages import RatingEvent, encode_model_pointer, encode_rating
 from streams.settings import WorkerSettings
 from streams.topics import EVERY_TOPIC
 from tests.streams.brokers import eventually
 from tests.streams.cli.running import dch
 from tests.streams.messages.records import record
+from tests.streams.trainer.test_refits import pointer
 from tests.streams.world import World
 
 __all__ = ["dch"]
@@ -93,6 +94,61 @@ def test_any_value_is_shown(value, shown):
         "value": shown,
         "headers": {"h": "v"},
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (b'{"a":' * 3000 + b"1" + b"}" * 3000, None),
+        (b"[" * 500 + b"]" * 500, None),
+        (rb'{"a":"\ud800"}', None),
+        (b'{"\xed\xa0\x80":1}', "7b22eda080223a317d"),
+        (b"[" * 32 + b"]" * 32, json.loads("[" * 32 + "]" * 32)),
+    ],
+    ids=["3000 objects", "500 lists", "escaped half pair", "half pair", "32 lists"],
+)
+def test_a_value_that_no_role_takes_is_printed_as_its_text_or_in_hexadecimal(value, shown):
+    """None: its text."""
+    from streams.cli.log_tools import as_json
+
+    line = json.dumps(as_json(record(value)), ensure_ascii=False).encode()
+    assert json.loads(line)["value"] == (value.decode() if shown is None else shown)
+
+
+class Models:
+    """A consumer of a topic that holds these values."""
+
+    def __init__(self, *values):
+        self.records = [record(value, topic="models", offset=at) for at, value in enumerate(values)]
+        self.is_read = False
+
+    def beginning_offsets(self, partitions):
+        return dict.fromkeys(partitions, 0)
+
+    def end_offsets(self, partitions):
+        return dict.fromkeys(partitions, len(self.records))
+
+    def assign(self, starts):
+        (start,) = starts.values()
+        self.records = self.records[start:]
+
+    def poll(self):
+        self.is_read = True
+        return self.records
+
+    def position(self, partition):
+        return self.records[-1].offset + 1 if self.is_read else None
+
+    def is_at_end(self, partition):
+        return self.is_read
+
+
+def test_the_status_finds_the_newest_model_behind_any_number_of_bad_records():
+    from streams.cli.status import _newest_pointer
+
+    sent = pointer(7, seen=100)
+    found = _newest_pointer(Models(encode_model_pointer(sent), *[b"bad"] * 50), WorkerSettings(prefix=""))
+    assert found == sent
 
 
 @pytest.mark.parametrize("time_ms", [1_700_000_000_000_000, 2**63 - 1, -(2**63), 253_402_300_800_000])

@@ -10,7 +10,14 @@ from streams.errors import UnconfirmedError
 from streams.messages import encode_model_pointer
 from streams.settings import TrainerSettings
 from streams.trainer import rollback
-from streams.trainer.published import Published, in_service, is_outside, is_stored, published
+from streams.trainer.published import (
+    Published,
+    in_service,
+    is_loadable,
+    is_outside,
+    is_stored,
+    published,
+)
 from streams.trainer.rollback import RollbackError, choose, roll_back
 from tests.streams.messages.records import record
 from tests.streams.trainer.test_refits import pointer
@@ -94,8 +101,27 @@ def test_a_rollback_passes_over_what_the_store_does_not_hold(settings, stored, m
     with pytest.raises(RollbackError, match="generation 8 is in service already"):
         roll_back(settings, to=8)
     del history[2], history[0]
-    with pytest.raises(RollbackError, match=r"holds none of the published models; check --artifacts"):
+    with pytest.raises(
+        RollbackError, match=r"holds none of the published models that can be loaded; check --artifacts"
+    ):
         roll_back(settings)
+
+
+def test_what_no_worker_can_load_is_neither_in_service_nor_gone_back_to(settings, stored, monkeypatch):
+    old, good = stored(6), stored(8)
+    damaged = Published(msgspec.structs.replace(old.pointer, generation=7, sha256="0" * 64), 0)
+    renumbered = Published(msgspec.structs.replace(good.pointer, generation=9), 0)
+    history = [old, damaged, good, renumbered]
+    assert in_service(settings, history) is good
+    assert [is_stored(settings, one.pointer) for one in history] == [True] * 4
+    assert [is_loadable(settings, one.pointer) for one in history] == [True, False, True, False]
+    monkeypatch.setattr(rollback, "_publish", lambda *args: None)
+    monkeypatch.setattr(rollback, "_ends_of_ratings", lambda settings: {})
+    monkeypatch.setattr(rollback, "read_published", lambda settings: history)
+    found = roll_back(settings)
+    assert (found.generation, found.rolled_back_from, found.rolled_back_to) == (10, 8, 6)
+    with pytest.raises(RollbackError, match=r"generation 7 in the store .* corrupt.* still there: 6$"):
+        roll_back(settings, to=7)
 
 
 @pytest.mark.parametrize(
