@@ -10,6 +10,8 @@ import random
 import time
 from collections.abc import Iterator
 
+import numpy as np
+
 from streams.kafka.records import Output
 from streams.settings import WorkerSettings
 from streams.topics import TOPICS
@@ -46,6 +48,11 @@ def mutated(settings: WorkerSettings, n: int, seed: int) -> Iterator[Output]:
         partition = 0 if name == "models" else rng.randrange(settings.partitions)
         headers = [("kafka_correlationId", _mutate(b"0" * 16, rng))] if name == "requests" else []
         yield Output(settings.topic(name), _mutate(key, rng), data, partition, headers)
+
+
+def a_name(rng: np.random.Generator) -> bytes:
+    """Return a name of a header that is mostly not UTF-8; a client ends it at a zero byte."""
+    return bytes(rng.integers(1, 256, rng.integers(1, 6)).tolist())
 
 
 def _valid(name: str, id_: str, rng: random.Random) -> tuple[bytes, bytes]:

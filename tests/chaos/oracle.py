@@ -2,9 +2,19 @@
 
 import contextlib
 import re
+from collections.abc import Callable, Iterable, Mapping
 
 from streams.errors import BadRecord, RequestTooHeavy
-from streams.messages import DECODERS, RequestLimits, decode_rating, decode_request, decode_user
+from streams.kafka.records import Record
+from streams.messages import (
+    DECODERS,
+    FeatureRecord,
+    RequestLimits,
+    decode_item,
+    decode_rating,
+    decode_request,
+    decode_user,
+)
 from tests.streams.world import Expected
 
 REAL_ITEM = re.compile(r"i\d+")
@@ -12,23 +22,23 @@ REAL_ITEM = re.compile(r"i\d+")
 
 
 class Fold:
-    """What the library alone makes of the topics `ratings` and `users`.
+    """What the library alone makes of the topics `ratings`, `users` and `items`.
+
+    Features are left out: no real user or item has any.
 
     Args:
         model: the model in service.
         users: all records of `users`.
+        items: all records of `items`.
         ratings: all records of `ratings`.
         owner_of: from a user id to the partition that owns it.
     """
 
-    def __init__(self, model, users, ratings, owner_of) -> None:
+    def __init__(self, model, users, items, ratings, owner_of) -> None:
         self.recommender = Expected(model)
-        forgotten: dict[str, int] = {}
-        for record in users:
-            with contextlib.suppress(BadRecord):
-                user = decode_user(record)
-                if user.features is None:
-                    forgotten[user.id] = max(record.timestamp_ms, forgotten.get(user.id, -1))
+        forgotten = tombstones(users, decode_user)
+        for item, time_ms in tombstones(items, decode_item).items():
+            self.recommender.state.set_item(item, None, time_ms)
         pairs = []
         for record in ratings:
             with contextlib.suppress(BadRecord):
@@ -41,6 +51,17 @@ class Fold:
     def item_codes(self):
         """Return generation, code and number of positive ratings of every real item with a code."""
         return {id_: code for id_, code in self.recommender.item_codes().items() if REAL_ITEM.fullmatch(id_)}
+
+
+def tombstones(records: Iterable[Record], decode: Callable[[Record], FeatureRecord]) -> Mapping[str, int]:
+    """Return the time of the latest tombstone of each id, in milliseconds since 1970."""
+    found: dict[str, int] = {}
+    for record in records:
+        with contextlib.suppress(BadRecord):
+            one = decode(record)
+            if one.features is None:
+                found[one.id] = max(record.timestamp_ms, found.get(one.id, -1))
+    return found
 
 
 def original_position(letter) -> str:

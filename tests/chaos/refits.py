@@ -18,6 +18,8 @@ from tests.streams.brokers import free_ports
 STEPS = re.compile(r"fit (started) |fit (done) .*?outcome=(\w+)|(standing by)|(trainer started)")
 """Lines of the log that say whether a fit runs. A trainer that is not active any more ends its fit."""
 
+LEARNING = re.compile(r"ratings are positive: those from")
+
 
 def trainer_settings(settings: WorkerSettings, refit_ratings: int) -> TrainerSettings:
     """Return the settings of a trainer that publishes each refit: random ratings have nothing to learn."""
@@ -36,24 +38,31 @@ class Refits:
     def __init__(self, trainer: Role) -> None:
         self._trainer = trainer
 
-    def n_started(self) -> int:
-        """Return how many fits were started."""
-        return sum(step["started"] for step in self._steps())
+    def n_learning(self) -> int:
+        """Return how many fits have begun to learn: they have read the model in service by then."""
+        return len(LEARNING.findall(self._trainer.log.read_text()))
+
+    def n_published(self) -> int:
+        """Return how many fits were published."""
+        return self.outcomes()["published"]
 
     def outcomes(self) -> Counter[str]:
         """Return how fits ended: published, failed and so on; and how many were ended before."""
         steps = self._steps()
         found = Counter(step["outcome"] for step in steps if step["outcome"])
-        n_running = bool(steps) and steps[-1]["started"]
-        found["ended before"] = sum(step["started"] for step in steps) - found.total() - n_running
+        n_started = sum(bool(step["started"]) for step in steps)
+        found["ended before"] = n_started - found.total() - self.is_running()
         return found
+
+    def is_running(self) -> bool:
+        """Return whether a fit runs."""
+        steps = self._steps()
+        return bool(steps) and bool(steps[-1]["started"])
 
     def are_done(self) -> bool:
         """Return whether no fit runs, and none is due."""
-        steps = self._steps()
         n_new = sum(value for _, value in samples(self._trainer, "dch_refit_new_ratings"))
-        is_idle = bool(steps) and not steps[-1]["started"]
-        return is_idle and n_new < self._trainer.settings.refit_ratings
+        return not self.is_running() and n_new < self._trainer.settings.refit_ratings
 
     def _steps(self) -> list[dict[str, object]]:
         found = STEPS.finditer(self._trainer.log.read_text())
