@@ -148,7 +148,7 @@ class Cluster:
 
     def _run(self, action: str, broker: int) -> None:
         command = [self.script, action, self.folder, str(broker)]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
 
 
 def alter_quota(address: str, alter: str, value: str) -> None:
@@ -156,7 +156,7 @@ def alter_quota(address: str, alter: str, value: str) -> None:
     script = kafka_home() / "bin" / "kafka-configs.sh"
     command = [script, "--bootstrap-server", address, "--alter", alter, value]
     entity = ["--entity-type", "clients", "--entity-default"]
-    subprocess.run([*command, *entity], check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, *entity], check=True, capture_output=True, timeout=300)
 
 
 @contextmanager
