@@ -178,7 +178,7 @@ def await_letters(world, expected):
     def found():
         of_topics = (position.rpartition("[")[0] for position in letters_of(world))
         counts = Counter(topic.removeprefix(world.settings.prefix) for topic in of_topics)
-        return counts == expected or print(counts)  # shown if it fails
+        return counts == expected or print(counts, file=sys.stderr)  # shown if it fails
 
     eventually(found, 60, every_s=0.5)
 

@@ -1,5 +1,6 @@
 """``dch models``: what was published, which one is in service, and going back."""
 
+import dataclasses
 import json
 import shutil
 
@@ -46,7 +47,8 @@ def test_models_are_listed_with_figures_and_a_rollback_is_shown_as_what_it_is(wo
     refused = run("rollback")
     assert (refused.code, "none to go back to" in refused.err) == (1, True)
     first = world.publish(watermarks={"0": 70, "3": 30})
-    world.publish(metrics={NEWEST_NDCG: 0.25, IN_SERVICE_NDCG: 0.5}, generation=first.generation + 1)
+    second = dataclasses.replace(first, generation=first.generation + 1, generation_hash="")
+    world.publish(second, metrics={NEWEST_NDCG: 0.25, IN_SERVICE_NDCG: 0.5})
     done = run("rollback")
     assert (done.code, done.err) == (0, "")
     old, bad, new = first.generation, first.generation + 1, first.generation + 2

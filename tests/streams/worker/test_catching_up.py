@@ -10,6 +10,7 @@ import pytest
 from random_models import random_model
 
 from streams.kafka.records import Output
+from streams.metrics import CONSUMER_LAG_RECORDS, CONSUMER_LAG_SECONDS
 from streams.settings import WorkerSettings
 from streams.worker.assignment import Assignment
 from streams.worker.global_tables import GlobalTables
@@ -57,6 +58,8 @@ def test_a_worker_is_ready_though_partitions_end_with_a_transaction(world, name,
     kept = transactions.write(world.settings, records_of(world, name), how)
     with transactions.busy_ratings(world), worker(world.settings):  # ready although records keep coming
         assert [world.ask(f"u{n}").user for n in IDS] == [f"u{n}" for n in IDS]
+    for gauge in (CONSUMER_LAG_RECORDS, CONSUMER_LAG_SECONDS):
+        gauge.clear()  # what other tests of this process have left
     with worker(world.settings):
         eventually(lambda: metric(world, "dch_consumer_lag_records") == 0)
         eventually(lambda: metric(world, "dch_consumer_lag_seconds") == 0)

