@@ -7,7 +7,7 @@ from dch.data.ratings import Ratings
 from dch.errors import ConfigError
 from dch.experiments.baselines.item_weights import FittedItemWeights, Floats, strongest
 from dch.experiments.baselines.rating_matrix import TrainedIds, weight_matrix
-from dch.training.ease_solver import cost_of, solve_ease
+from dch.training.ease_solver import cost_of, has_gpu, solve_ease
 from dch.training.rating_weights import infer_scale
 
 MOST_ITEMS = 15_000
@@ -18,9 +18,9 @@ def check_size(n_items: int, most_items: int = MOST_ITEMS) -> None:
     """Refuse a fit that would take too much memory and time.
 
     Raises:
-        ConfigError: there are more items than most_items.
+        ConfigError: there are more items than most_items, and no graphics card with memory for them.
     """
-    if n_items > most_items:
+    if n_items > most_items and not has_gpu(n_items):
         raise ConfigError(
             f"most_items is {most_items}, there are {n_items} items, "
             f"which need {cost_of(n_items)}; raise most_items, or leave EASE out"

@@ -71,6 +71,20 @@ def codes(plan: Plan, name: str, seed: int) -> Outcome:
     }
 
 
+def without_neighbours(plan: Plan, name: str, seed: int) -> Outcome:
+    """Measure the lists of a model that was fitted without neighbours: 72 bytes an item.
+
+    Its ranking vectors differ only where item-to-item weights teach codes: beside neighbours, vectors learn
+    from ALS alone; without them, from these weights, too.
+    """
+    model, seconds = plan.model(name, seed)
+    if model.settings.get("teacher_neighbours") and not model.neighbours.is_empty:
+        alone = replace(plan, config=replace(plan.config, neighbours=0))
+        model, seconds = alone.model(name, seed)
+    measured = goal_cases(model, plan.split(name, seed).holdout, n_threads=plan.config.threads)
+    return {"cases": by_case(measured), "seconds": seconds}
+
+
 def bytes_per_item(model: Model) -> dict[str, int]:
     """Return the bytes an item that each strategy reads."""
     code = model.bits // 8
@@ -175,6 +189,7 @@ def cold_items(plan: Plan, name: str, seed: int) -> Outcome:
 
 EVERYWHERE: Mapping[str, Measure] = {
     "codes": codes,
+    "no-neighbours": without_neighbours,
     **{key: partial(baseline, key) for key in GOAL_BASELINES},
     "collapse": code_collisions,
     "exposure-few": exposure_of_few,

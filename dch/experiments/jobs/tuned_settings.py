@@ -31,8 +31,8 @@ class Search(NamedTuple):
     of_most_rated: int | None = None
     """The search is run on the ratings of so many items, those with the most ratings; None for all."""
 
-    most_items: int | None = None
-    """With more items than this nothing is tried, and the first start is used; None for any number."""
+    whole_up_to: int = 0
+    """With at most this many items, it is run on all of them in any case."""
 
     quick_trials: int = 1
 
@@ -56,6 +56,7 @@ SEARCHES: Mapping[str, Search] = {
         len(tuning.EASE.starts),
         len(tuning.EASE.starts),
         of_most_rated=6_000,
+        whole_up_to=6_000,
         check_size=check_size,
     ),
     "ease-pruned": Search(
@@ -63,7 +64,8 @@ SEARCHES: Mapping[str, Search] = {
         tuning.PRUNED_EASE,
         len(tuning.PRUNED_EASE.starts),
         len(tuning.PRUNED_EASE.starts),
-        most_items=20_000,
+        of_most_rated=12_000,
+        whole_up_to=20_000,
     ),
     "rp3beta": Search(fit_rp3beta, tuning.RP3BETA),
     "item-cf": Search(fit_item_cf, tuning.ITEM_CF),
@@ -97,10 +99,10 @@ def tuned(plan: Plan, name: str, search: str) -> Tuned:
         train = plan.split(name, seed).holdout.train
         n_items = int((train.by_item.counts() > 0).sum())
         of.check_size(n_items)
-        if of.most_items is not None and n_items > of.most_items:
-            return {"settings": of.space.starts[0], "tried": []}
         trials = of.quick_trials if plan.quick else of.trials_on(n_items)
-        part = train if of.of_most_rated is None else tuning.most_rated(train, of.of_most_rated)
+        part = train
+        if of.of_most_rated is not None and n_items > of.whole_up_to:
+            part = tuning.most_rated(train, of.of_most_rated)
         found = tuning.tune(of.fit, of.space, part, seed, trials=trials)
         return {"settings": found.settings, "tried": [trial._asdict() for trial in found.tried]}
 

@@ -117,9 +117,9 @@ def _ndcg(job: str, case: str, strategy: str) -> Keys:
     return (job, "cases", case, strategy, NDCG)
 
 
-def _of_ials(what: str, case: str, strategy: str, at_least: float) -> Goal:
+def _of_ials(what: str, case: str, strategy: str, at_least: float, job: str = "codes") -> Goal:
     under = _ndcg("ials", case, SCORES)
-    return Goal(f"{what}, over iALS-64", _ndcg("codes", case, strategy), under, at_least=at_least)
+    return Goal(f"{what}, over iALS-64", _ndcg(job, case, strategy), under, at_least=at_least)
 
 
 def _of_best(case: str, at_least: float) -> Goal:
@@ -133,7 +133,7 @@ def _common(codes: float, known: float, new: float, vectors: float) -> Sequence[
         _of_ials("codes alone by weighted distance (8 bytes), EUEI", "EUEI", "codes-weighted", codes),
         _of_best("EUEI", known),
         _of_best("NUEI", new),
-        _of_ials("codes and vectors alone (72 bytes), EUEI", "EUEI", "codes+rerank", vectors),
+        _of_ials("fit without neighbours (72 bytes), EUEI", "EUEI", "codes+rerank", vectors, "no-neighbours"),
         _of_ials("default list, new items among themselves (EUNI-new)", "EUNI-new", DEFAULT, 1.02),
     )
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from dch.errors import ConfigError
 from dch.training import ease_solver
-from dch.training.ease_solver import cost_of, solve_ease
+from dch.training.ease_solver import cost_of, gram_matrix, solve_ease
 
 
 def random_histories(n_users=60, n_items=40):
@@ -29,6 +30,35 @@ def test_the_weights_are_the_closed_form_with_a_diagonal_of_zero(monkeypatch, bl
 def test_a_matrix_that_cannot_be_inverted_is_refused():
     with pytest.raises(ConfigError, match="the item matrix cannot be inverted; raise regularization"):
         solve_ease(sparse.csr_matrix(random_histories(n_users=6)), 0.0)
+
+
+def gram_of(histories, regularization):
+    gram = gram_matrix(sparse.csr_matrix(histories))
+    gram[np.diag_indices_from(gram)] += np.float32(regularization)
+    return gram
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))],
+)
+def test_torch_inverts_like_lapack_and_in_place(device):
+    gram = gram_of(random_histories(), 5.0)
+    expected = np.linalg.inv(gram.astype(np.float64))
+    found = ease_solver._invert_by_torch(gram, device)
+    assert found is gram
+    assert found == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(ConfigError, match="the item matrix cannot be inverted; raise regularization"):
+        ease_solver._invert_by_torch(gram_of(random_histories(n_users=6), -5.0), device)
+
+
+def test_a_graphics_card_inverts_what_fits_into_its_memory(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3 * 4 * 100**2, 10**9))
+    assert ease_solver.has_gpu(100)
+    assert not ease_solver.has_gpu(101)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not ease_solver.has_gpu(1)
 
 
 def test_the_cost_is_given_in_gigabytes_and_minutes():

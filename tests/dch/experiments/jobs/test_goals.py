@@ -1,13 +1,14 @@
 """The part of the goals: jobs on little data, and pages of complete and incomplete outcomes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dch.config import DchConfig
 from dch.experiments.jobs.goal_baselines import GOAL_BASELINES
-from dch.experiments.jobs.goals import DATA, jobs
+from dch.experiments.jobs.goals import DATA, codes, jobs, without_neighbours
 from dch.experiments.plan import Plan
 from dch.experiments.reports.goal_list import ELSEWHERE, GOALS, OTHERS
 from dch.experiments.reports.goals_report import goals_pages
@@ -86,6 +87,17 @@ def test_data_sets_without_goals_are_measured_only_in_a_quick_run(plan):
 def test_the_default_list_is_the_one_with_neighbours_where_there_are_any(outcomes):
     cases = outcomes["goals/tiny/codes/0"]["cases"]
     assert cases["EUEI"]["default"] == cases["EUEI"]["codes+rerank"]  # these settings ask for no neighbours
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_model_without_neighbours_is_fitted_where_these_change_what_vectors_learn(plan, tmp_path, share):
+    config = replace(QUICK, neighbours=4, teacher_neighbours=share)
+    with_them = replace(plan, out=tmp_path, config=config)
+    default, alone = (measure(with_them, "tiny", 0)["cases"] for measure in (codes, without_neighbours))
+    without = replace(with_them, config=replace(config, neighbours=0))
+    assert alone["EUEI"]["codes+rerank"] == codes(without, "tiny", 0)["cases"]["EUEI"]["codes+rerank"]
+    is_same = alone["EUEI"]["codes+rerank"] == default["EUEI"]["codes+rerank"]
+    assert is_same == (share == 0)
 
 
 def of_seeds(*seeds, ials=0.4):

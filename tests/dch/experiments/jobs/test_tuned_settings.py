@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from dch.errors import ConfigError
+from dch.experiments.baselines import tuning
+from dch.experiments.baselines.tuning import TunedSettings
 from dch.experiments.jobs import tuned_settings
 from dch.experiments.jobs.tuned_settings import SEARCHES, tuned
 from tests.dch.experiments.fake_part import plan_in
@@ -30,10 +32,26 @@ def test_a_search_has_its_trials_and_fewer_on_a_large_catalogue(plan, monkeypatc
     assert tuned(plan, "tiny", "ease-pruned").n_trials == 2
 
 
-def test_beyond_the_most_items_the_first_start_is_used_without_a_trial(plan, monkeypatch):
-    search = with_search(monkeypatch, most_items=10)
-    found = tuned(plan, "tiny", "ease-pruned")
-    assert (found.settings, found.n_trials) == (search.space.starts[0], 0)
+def items_of_the_search(plan, monkeypatch, **changes):
+    """Return the number of items of the ratings that a search is run on."""
+    with_search(monkeypatch, of_most_rated=10, **changes)
+    n_items = []
+
+    def tune(fit, space, train, seed, *, trials):
+        n_items.append(int((train.by_item.counts() > 0).sum()))
+        return TunedSettings({}, [])
+
+    monkeypatch.setattr(tuning, "tune", tune)
+    tuned(plan, "tiny", "ease-pruned")
+    return n_items[0]
+
+
+def test_a_large_catalogue_is_searched_on_its_most_rated_items(plan, monkeypatch):
+    assert items_of_the_search(plan, monkeypatch, whole_up_to=10) == 10
+
+
+def test_a_small_catalogue_is_searched_as_a_whole(plan, monkeypatch):
+    assert items_of_the_search(plan, monkeypatch, whole_up_to=1000) > 10
 
 
 def test_a_data_set_that_is_too_large_is_refused_before_the_search(plan, monkeypatch):
