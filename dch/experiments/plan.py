@@ -33,8 +33,11 @@ Left to the fit (None), ``teacher_neighbours`` is off on ML-1M and Yelp. On Amaz
 versions without it do not hold there.
 """
 
-EARLIER_DEFAULTS = {"optimizer": "adam", "mu": 0.1}
-"""Earlier defaults. Fits for ``ranking`` count as fits with these: they do not depend on what changed."""
+EARLIER_DEFAULTS: Mapping[Objective, Mapping[str, object]] = {
+    "ranking": {"optimizer": "adam", "mu": 0.1},
+    "rating": {"teacher_regularization": 50.0},
+}
+"""Earlier defaults. Fits for an objective count as fits with these: they do not depend on what changed."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,9 @@ def _decisive(config: DchConfig) -> dict[str, object]:
     """
     found = asdict(config)
     del found["threads"]
-    if config.objective == "ranking":
-        found |= EARLIER_DEFAULTS | ({"optimizer": config.optimizer} if config.optimizer else {})
+    found |= EARLIER_DEFAULTS[config.objective]
+    if config.objective == "ranking" and config.optimizer:
+        found["optimizer"] = config.optimizer
     for name, without in LATER_SETTINGS.items():
         if found[name] == without:
             del found[name]

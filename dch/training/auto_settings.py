@@ -26,16 +26,23 @@ MAX_USERS = 4000
 """Users with held-out ratings. With this many, a difference in NDCG@20 between two teachers on sparse data is
 larger than chance."""
 
-CHOICES: Mapping[str, tuple[Any, Any]] = {
+CHOICES: Mapping[str, tuple[Any, ...]] = {
     "rating_weights": ("graded", "binary"),
-    "teacher_alpha": (5.0, 20.0),
-    "teacher_factors": (64, 128),
+    "teacher_alpha": (5.0, 10.0, 20.0),
+    "teacher_regularization": (50.0, 100.0),
+    "teacher_factors": (64, 256),
     "teacher_neighbours": (0.0, 0.5),
 }
-"""(default, alternative) of each automatic setting.
+"""The values of each automatic setting, the default first.
 
 Sparse data is served better by more confidence and by item-to-item weights in the teacher, many items by more
 factors, and data whose rating values say little about liking by binary weights.
+"""
+
+CONFIDENCES = ((5.0, 50.0), (10.0, 100.0), (20.0, 50.0), (20.0, 100.0))
+"""(teacher_alpha, teacher_regularization) that are compared, because only both together are good or bad.
+
+ML-1M is served best by (10, 100), Yelp by (20, 100), Amazon books by (20, 50).
 """
 
 TRIAL_ITERATIONS = 8
@@ -104,27 +111,37 @@ def _best_settings(default: DchConfig, open_choices: list[str], train: Ratings) 
             tried[key] = _quality(config, train, rest, held_out)
         return tried[key]
 
-    def with_best_alpha(config: DchConfig) -> DchConfig:
-        values = CHOICES["teacher_alpha"] if "teacher_alpha" in open_choices else (config.teacher_alpha,)
-        return max(
-            (replace(config, teacher_alpha=value) for value in values), key=lambda one: quality(one).mean()
-        )
-
     if len(quality(default)) < MIN_USERS:
         return default
-    best = with_best_alpha(default)
-    if (
-        "rating_weights" in open_choices
-    ):  # binary weights, unless graded weights are better by two standard errors
-        binary = with_best_alpha(replace(default, rating_weights="binary"))
+    best = max(_confidences(default, open_choices), key=lambda one: quality(one).mean())
+    if "rating_weights" in open_choices:
+        # binary weights, unless graded weights are better by two standard errors
+        binary = replace(best, rating_weights="binary")
         best = best if is_clear(quality(best) - quality(binary)) else binary
     if "teacher_factors" in open_choices:
         more = replace(best, teacher_factors=CHOICES["teacher_factors"][1])
-        best = more if is_clear(quality(more) - quality(best)) else best
+        best = max(best, more, key=lambda one: quality(one).mean())  # towers gain more than the teacher
     if "teacher_neighbours" in open_choices:
         gain = _quality_of_neighbours(best, train, rest, held_out) - MIN_NEIGHBOUR_GAIN * quality(best)
         best = replace(best, teacher_neighbours=CHOICES["teacher_neighbours"][is_clear(gain)])
     return best
+
+
+def _confidences(default: DchConfig, open_choices: list[str]) -> list[DchConfig]:
+    """Return the settings with each of CONFIDENCES, the default first; what is set stays."""
+    is_alpha_open = "teacher_alpha" in open_choices
+    is_regularization_open = "teacher_regularization" in open_choices
+    pairs = [
+        (
+            alpha if is_alpha_open else default.teacher_alpha,
+            regularization if is_regularization_open else default.teacher_regularization,
+        )
+        for alpha, regularization in CONFIDENCES
+    ]
+    return [  # each pair once: what is set makes some of them equal
+        replace(default, teacher_alpha=alpha, teacher_regularization=regularization)
+        for alpha, regularization in dict.fromkeys(pairs)
+    ]
 
 
 def is_clear(gains: Floats) -> bool:

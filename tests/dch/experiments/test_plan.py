@@ -53,6 +53,12 @@ def test_results_of_earlier_defaults_hold_for_ranking_and_not_for_equation_1(pla
     assert plan.settings("tiny", objective="rating") != plan.settings("tiny")
 
 
+def test_the_regularization_of_the_teacher_counts_for_ranking_alone(plan):
+    other = replace(plan, config=replace(CONFIG, teacher_regularization=100.0))
+    assert other.settings("tiny") != plan.settings("tiny")
+    assert other.settings("tiny", objective="rating") == plan.settings("tiny", objective="rating")
+
+
 @pytest.mark.parametrize("broken", ["model.safetensors", "manifest.json"])
 def test_a_model_that_cannot_be_read_is_fitted_again(plan, broken):
     bag = _bag(plan)

@@ -6,7 +6,7 @@ import pytest
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.training import auto_settings
-from dch.training.auto_settings import resolve_auto_settings
+from dch.training.auto_settings import CHOICES, CONFIDENCES, resolve_auto_settings
 from dch.training.validation_split import split_validation
 from tests.dch.random_models import random_model
 from tests.dch.training.data import clusters, four_ratings
@@ -50,9 +50,10 @@ def _fake_quality(monkeypatch, means, noise=0.0, of_neighbours=0.0):
 )
 def test_neighbours_teach_if_they_are_clearly_better_by_a_tenth(monkeypatch, of_neighbours, noise, share):
     _fake_quality(monkeypatch, {}, noise, of_neighbours)
-    assert resolve_auto_settings(AUTO, clusters(n_users=200), None).teacher_neighbours == share
+    auto = replace(AUTO, rating_weights="graded", teacher_alpha=5.0, teacher_factors=64)
+    assert resolve_auto_settings(auto, clusters(n_users=200), None).teacher_neighbours == share
     for given in (0.0, 1.0):
-        config = replace(AUTO, teacher_neighbours=given)
+        config = replace(auto, teacher_neighbours=given)
         assert resolve_auto_settings(config, clusters(n_users=200), None).teacher_neighbours == given
 
 
@@ -74,7 +75,10 @@ def test_both_kinds_of_teacher_are_measured_on_the_same_users():
     [
         ({("binary", 20.0, 64): 0.4, ("graded", 20.0, 64): 0.2}, ("binary", 20.0, 64)),
         ({("binary", 20.0, 64): 0.2, ("graded", 5.0, 64): 0.4}, ("graded", 5.0, 64)),
-        ({("binary", 20.0, 64): 0.2, ("binary", 20.0, 128): 0.3}, ("binary", 20.0, 128)),
+        (
+            {("graded", 20.0, 64): 0.2, ("binary", 20.0, 64): 0.2, ("binary", 20.0, 256): 0.3},
+            ("binary", 20.0, 256),
+        ),
     ],
     ids=["binary", "graded", "more factors"],
 )
@@ -89,12 +93,64 @@ def test_equal_quality_gives_binary_weights_and_few_factors(monkeypatch):
     assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == ("binary", 5.0, 64)
 
 
-def test_a_gain_within_two_standard_errors_gives_no_graded_weights_and_no_more_factors(monkeypatch):
-    means = {("graded", 5.0, 64): 0.101, ("binary", 5.0, 128): 0.101}
+def test_graded_weights_need_a_gain_of_two_standard_errors(monkeypatch):
+    means, config = {("graded", 5.0, 64): 0.101}, replace(AUTO, teacher_alpha=5.0, teacher_factors=64)
     _fake_quality(monkeypatch, means, noise=0.05)
-    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == ("binary", 5.0, 64)
+    assert _choices(resolve_auto_settings(config, clusters(n_users=200), None)) == ("binary", 5.0, 64)
     _fake_quality(monkeypatch, means, noise=0.0001)
-    assert _choices(resolve_auto_settings(AUTO, clusters(n_users=200), None)) == ("graded", 5.0, 64)
+    assert _choices(resolve_auto_settings(config, clusters(n_users=200), None)) == ("graded", 5.0, 64)
+
+
+@pytest.mark.parametrize(("gain", "factors"), [(0.001, 256), (0.0, 64), (-0.001, 64)])
+def test_more_factors_need_to_be_better_on_average(monkeypatch, gain, factors):
+    _fake_quality(monkeypatch, {("binary", 5.0, 256): 0.1 + gain})
+    config = replace(AUTO, teacher_alpha=5.0, rating_weights="binary")
+    assert _choices(resolve_auto_settings(config, clusters(n_users=200), None)) == ("binary", 5.0, factors)
+
+
+def _fake_quality_by_confidence(monkeypatch, means):
+    """Replace the quality of each confidence and regularisation, and return the list of those tried."""
+    tried = []
+
+    def quality(config, *_):
+        tried.append((config.teacher_alpha, config.teacher_regularization))
+        return np.full(100, means.get(tried[-1], 0.1))
+
+    monkeypatch.setattr(auto_settings, "_quality", quality)
+    return tried
+
+
+def _confidence(config):
+    return config.teacher_alpha, config.teacher_regularization
+
+
+@pytest.mark.parametrize("best", CONFIDENCES)
+def test_confidence_and_regularization_are_chosen_together(monkeypatch, best):
+    tried = _fake_quality_by_confidence(monkeypatch, {best: 0.2})
+    config = replace(AUTO, teacher_regularization=None, rating_weights="graded", teacher_factors=8)
+    config = replace(config, teacher_neighbours=0.0)
+    assert _confidence(resolve_auto_settings(config, clusters(n_users=200), None)) == best
+    assert tried == list(CONFIDENCES)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "best", "tried"),
+    [
+        ({"teacher_alpha": 3.0}, (3.0, 100.0), [(3.0, 50.0), (3.0, 100.0)]),
+        (
+            {"teacher_regularization": 7.0},
+            (20.0, 7.0),
+            [(5.0, 7.0), (10.0, 7.0), (20.0, 7.0)],
+        ),
+    ],
+    ids=["confidence", "regularization"],
+)
+def test_with_one_of_both_set_only_the_other_is_searched(monkeypatch, fixed, best, tried):
+    found = _fake_quality_by_confidence(monkeypatch, {best: 0.2})
+    config = replace(AUTO, rating_weights="graded", teacher_factors=8, teacher_neighbours=0.0)
+    config = replace(config, **{"teacher_regularization": None, **fixed})
+    assert _confidence(resolve_auto_settings(config, clusters(n_users=200), None)) == best
+    assert found == tried
 
 
 def test_uninformative_rating_values_give_binary_weights():
@@ -139,6 +195,19 @@ def test_the_defaults_are_taken_if_few_users_have_a_relevant_rating(monkeypatch)
 
 def _model(knots, **settings):
     return replace(random_model(), rating_knots=np.array(knots, np.float32), settings=settings)
+
+
+def test_the_defaults_and_confidences_are_among_the_choices():
+    assert CONFIDENCES[0] == (CHOICES["teacher_alpha"][0], CHOICES["teacher_regularization"][0])
+    for alpha, regularization in CONFIDENCES:
+        assert alpha in CHOICES["teacher_alpha"]
+        assert regularization in CHOICES["teacher_regularization"]
+
+
+def test_a_refit_keeps_the_regularization_of_its_start():
+    config = replace(AUTO, teacher_regularization=None)
+    previous = _model([[5, 1]], rating_weights="binary", teacher_alpha=20.0, teacher_regularization=100.0)
+    assert _confidence(resolve_auto_settings(config, clusters(n_users=200), previous)) == (20.0, 100.0)
 
 
 def test_a_refit_keeps_the_previous_choices():

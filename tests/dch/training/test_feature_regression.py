@@ -24,7 +24,14 @@ from dch.training.tower_net import TowerNet
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
 
-CONFIG = DchConfig(bits=32, hidden=64, teacher_factors=8, teacher_alpha=5.0, rating_weights="graded")
+CONFIG = DchConfig(
+    bits=32,
+    hidden=64,
+    teacher_factors=8,
+    teacher_alpha=5.0,
+    teacher_regularization=50.0,
+    rating_weights="graded",
+)
 
 
 @pytest.mark.parametrize("regularization", [0.1, 2.0])

@@ -51,7 +51,14 @@ def test_ridge_recovers_a_linear_map():
 
 
 def test_codes_from_the_teacher_separate_the_clusters_before_any_step():
-    config = DchConfig(bits=32, hidden=64, teacher_factors=8, teacher_alpha=5.0, rating_weights="graded")
+    config = DchConfig(
+        bits=32,
+        hidden=64,
+        teacher_factors=8,
+        teacher_alpha=5.0,
+        teacher_regularization=50.0,
+        rating_weights="graded",
+    )
     ratings = clusters()
     both_bags = make_training_bags(
         ratings, infer_scale(ratings.values, config, graded=True), min_token_count=3
