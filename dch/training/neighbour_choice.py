@@ -7,7 +7,7 @@ vectors, too; otherwise codes and vectors are those of a fit without neighbours,
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,21 +19,29 @@ from dch.models.model import Model
 from dch.models.neighbours import Neighbours, from_columns
 from dch.search import CANDIDATES
 from dch.search.query_words import weights_of_bits
+from dch.training import neighbour_solver
 from dch.training.auto_settings import is_clear, trial_data, trial_teacher
 from dch.training.batches import whole_bags
-from dch.training.neighbour_solver import fit_neighbours, history_matrix
+from dch.training.item_products import history_matrix
+from dch.training.neighbour_solver import fit_neighbours, products_for
+from dch.training.teacher import Teacher
 from dch.training.tower_net import TowerNet
 from dch.training.training_bags import TrainingBags
 from dch.training.training_data import TrainingData
+from dch.training.validation import Validation
 from dch.training.validation_split import MIN_USERS, split_validation
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 AUTO_K = 32
 """Neighbours of an item, where their number is chosen by the fit: 32 * 5 + 10 bytes an item."""
 
 MAX_USERS = 2000
 """Users with held-out ratings in the trial."""
+
+REGULARIZATIONS = (300.0,)
+"""Regularisations that are tried beside the default one, which stays unless another one is clearly better."""
 
 SHARES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Shares that are compared, in units that make both parts of a score vary alike among the candidates."""
@@ -47,6 +55,12 @@ UNIT_USERS = 100
 SHARE = "neighbour_share"
 """Name of the metric in a model that holds the chosen share, 0 without neighbours; a refit keeps it."""
 
+PENALTY = "neighbour_regularization"
+"""Name of the metric that holds the chosen regularisation, which a refit keeps; older models have none."""
+
+OLD_REGULARIZATION = 300.0
+"""Regularisation of models in whose metrics there is none."""
+
 
 def wants_neighbours(config: DchConfig) -> bool:
     """Return whether a fit may learn neighbours. They need ranking vectors."""
@@ -56,10 +70,10 @@ def wants_neighbours(config: DchConfig) -> bool:
 def choose_neighbours(
     ratings: Ratings, config: DchConfig, *, start: Model | None = None, n_threads: int = 1
 ) -> dict[str, float]:
-    """Return the share of neighbours, 0 for none, with what was measured; empty if they are off.
+    """Return the share of neighbours, 0 for none, and their regularisation, with what was measured.
 
-    ``neighbours`` of None in the settings keeps them only if NDCG@20 of the lists rises by more than two
-    standard errors; a number keeps them in any case, with the best share.
+    It is empty if neighbours are off. ``neighbours`` of None in the settings keeps them only if NDCG@20 of
+    the lists rises by more than two standard errors; a number keeps them in any case, with the best share.
 
     Args:
         ratings: the ratings that the model is made from.
@@ -101,7 +115,8 @@ def with_neighbours(
     model = replace(model, metrics={**model.metrics, **choice})
     if not choice.get(SHARE):
         return model
-    neighbours = from_columns(*fit_neighbours(data.bags[0], config.neighbours or AUTO_K, n_threads=n_threads))
+    penalty, k = choice.get(PENALTY, OLD_REGULARIZATION), config.neighbours or AUTO_K
+    neighbours = from_columns(*fit_neighbours(data.bags[0], k, regularization=penalty, n_threads=n_threads))
     if neighbours.is_empty:
         return model
     share = choice[SHARE] * _unit_of_model(nets, data.bags, neighbours, config)
@@ -109,40 +124,81 @@ def with_neighbours(
 
 
 def _choice_of(start: Model) -> dict[str, float]:
-    return {name: value for name, value in start.metrics.items() if name == SHARE}
+    return {name: value for name, value in start.metrics.items() if name in (SHARE, PENALTY)}
 
 
 def _try(ratings: Ratings, config: DchConfig, n_threads: int) -> dict[str, float]:
     """Return the best share, 0 for no neighbours, and what was measured on the held-out ratings."""
-    forced = {SHARE: DEFAULT_SHARE if config.neighbours else 0.0}
+    share = DEFAULT_SHARE if config.neighbours else 0.0
+    forced = {SHARE: share, PENALTY: neighbour_solver.REGULARIZATION}
     rest, held_out = split_validation(ratings, share=1.0, seed=config.seed + 2, max_users=MAX_USERS)
     if not len(held_out):
         return forced
     bags, validation = trial_data(config, ratings, rest, held_out)
     if validation is None or len(validation.users) < MIN_USERS:
         return forced
-    teacher = trial_teacher(bags[0], config)
-    neighbours = from_columns(*fit_neighbours(bags[0], config.neighbours or AUTO_K, n_threads=n_threads))
-    if neighbours.is_empty:
+    trial = Trial(trial_teacher(bags[0], config), bags[0], validation)
+    first, *others = trial.of_regularizations(config.neighbours or AUTO_K, n_threads)
+    if not first.share:
         return forced
-    sums = HistorySums(bags[0], neighbours)
-    first = validation.users[:UNIT_USERS]
-    of_first = teacher.users[first] @ teacher.items.T
-    unit = _unit(of_first, of_first, *sums.of(first))
-
-    def scores(block: slice) -> list[Floats]:
-        users = validation.users[block]
-        products, of_neighbours = teacher.users[users] @ teacher.items.T, sums.of(users)[0]
-        return [products, *(products + np.float32(share * unit) * of_neighbours for share in SHARES)]
-
-    before, *found = validation.ndcg_of_each(scores)
-    best = max(range(len(SHARES)), key=lambda at: found[at].mean())
-    is_kept = bool(config.neighbours) or is_clear(found[best] - before)
+    best = max(others, key=lambda one: one.ndcg.mean(), default=first)
+    best = best if is_clear(best.ndcg - first.ndcg) else first
+    is_kept = bool(config.neighbours) or is_clear(best.ndcg - trial.before)
     return {
-        SHARE: SHARES[best] if is_kept else 0.0,
-        "held_out_ndcg@20 without neighbours": float(before.mean()),
-        "held_out_ndcg@20 with neighbours": float(found[best].mean()),
+        SHARE: best.share if is_kept else 0.0,
+        PENALTY: best.regularization,
+        "held_out_ndcg@20 without neighbours": float(trial.before.mean()),
+        "held_out_ndcg@20 with neighbours": float(best.ndcg.mean()),
     }
+
+
+class Tried(NamedTuple):
+    """Neighbours of one regularisation, with their best share."""
+
+    regularization: float
+    share: float  # 0 if no item has neighbours
+    ndcg: Doubles  # (n,) NDCG@20 of each validation user
+
+
+class Trial:
+    """Lists by the factors of a teacher, alone and with neighbours, for users with held-out ratings."""
+
+    def __init__(self, teacher: Teacher, user_bags: TrainingBags, validation: Validation) -> None:
+        self._teacher, self._bags, self._validation = teacher, user_bags, validation
+        self.before = validation.ndcg_by_user(self._products)
+        """(n,) NDCG@20 of each validation user by the teacher alone."""
+
+    def of_regularizations(self, k: int, n_threads: int) -> list[Tried]:
+        """Return what k neighbours gain, first by the default regularisation, then by each of the others."""
+        products = products_for(self._bags)
+
+        def neighbours(penalty: float) -> Neighbours:
+            found = fit_neighbours(
+                self._bags, k, regularization=penalty, products=products, n_threads=n_threads
+            )
+            return from_columns(*found)
+
+        penalties = (neighbour_solver.REGULARIZATION, *REGULARIZATIONS)
+        return [self._of(penalty, neighbours(penalty)) for penalty in penalties]
+
+    def _of(self, regularization: float, neighbours: Neighbours) -> Tried:
+        if neighbours.is_empty:
+            return Tried(regularization, 0.0, self.before)
+        sums, users = HistorySums(self._bags, neighbours), self._validation.users
+        of_first = self._products(slice(0, UNIT_USERS))
+        unit = _unit(of_first, of_first, *sums.of(users[:UNIT_USERS]))
+
+        def scores(block: slice) -> list[Floats]:
+            products, of_neighbours = self._products(block), sums.of(users[block])[0]
+            return [products + np.float32(share * unit) * of_neighbours for share in SHARES]
+
+        found = self._validation.ndcg_of_each(scores)
+        best = int(found.mean(axis=1).argmax())
+        return Tried(regularization, SHARES[best], found[best])
+
+    def _products(self, block: slice) -> Floats:
+        found: Floats = self._teacher.users[self._validation.users[block]] @ self._teacher.items.T
+        return found
 
 
 class HistorySums:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.training.neighbour_solver import fit_neighbours, history_matrix
+from dch.training.item_products import history_matrix
+from dch.training.neighbour_solver import fit_neighbours
 from dch.training.training_bags import TrainingBags
 
 Floats = NDArray[np.float32]
@@ -17,6 +18,9 @@ Rows = NDArray[np.int64] | slice
 
 TEACHING_NEIGHBOURS = 64
 """Neighbours of an item in a teacher."""
+
+TEACHING_REGULARIZATION = 300.0
+"""Regularisation of their weights; others were not tried with towers that learn from them."""
 
 SCORED_USERS = 2000
 """Users over which the typical score is averaged, as for the factors of a teacher."""
@@ -42,7 +46,9 @@ class NeighbourTeacher:
         Raises:
             MissingExtraError: scipy is not installed.
         """
-        rows, weights = fit_neighbours(user_bags, TEACHING_NEIGHBOURS, n_threads=n_threads)
+        rows, weights = fit_neighbours(
+            user_bags, TEACHING_NEIGHBOURS, regularization=TEACHING_REGULARIZATION, n_threads=n_threads
+        )
         self._histories = history_matrix(user_bags)
         self._weights = _as_columns(rows, weights)
         self.typical_score = max(self._mean_of_rated(user_bags), MIN_TYPICAL_SCORE)

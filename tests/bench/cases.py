@@ -10,6 +10,7 @@ NEIGHBOURS, NO_NEIGHBOURS = (
     f"list {which}, history of 200" for which in ("with neighbours", "by codes and vectors")
 )
 TRIAL, TRIAL_WITH_NEIGHBOURS = (f"prequential trial {which} neighbours" for which in ("without", "with"))
+LEARN_NEIGHBOURS, PEER_OF_NEIGHBOURS = "neighbours learned, one core", "RP3beta of irspack, one core"
 ENCODE = "encode one row"
 USER_SIDE, BOTH_SIDES = (
     f"ingest, real Kafka, {side}, ms" for side in ("record to committed offset", "both sides committed")

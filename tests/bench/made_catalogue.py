@@ -20,6 +20,7 @@ from dch.data.ids import IdTable
 from dch.models.model import Model
 from dch.models.neighbours import NO_NEIGHBOURS, from_columns
 from dch.state.item_columns import ItemCodes
+from dch.training.training_bags import TrainingBags
 
 FITTED, CENTRES, FLIPPED = 3_700, 500, 0.2  # FLIPPED: share of bits in which a code differs from its centre
 USERS, RATED, NEIGHBOURS = 64, 200, 32
@@ -108,6 +109,33 @@ def made_neighbours(rng, n):
 def _made_tower(rng, n_tokens):
     bag = rng.standard_normal((n_tokens, HIDDEN), np.float32) / 2
     return replace(random_tower(rng, 1, HIDDEN, BITS, VECTOR_SIZE, 10.0), bag=bag)
+
+
+def made_histories(n_items, n_ratings, seed=0):
+    """Return the histories of a fit: the bags of n_ratings / 20 users, with fewer ratings than n_ratings.
+
+    The length of a history is log-normal, with a median of 12 and a mean of 20, at most 1,000. The popularity
+    of items falls with their rank, as 1 / (rank + 10). Each user has three of many tastes, groups of 200
+    items, and takes 70% of the ratings from them. A pair that is drawn twice counts once.
+    """
+    rng = np.random.default_rng(seed)
+    n_users, n_tastes = n_ratings // 20, max(1, n_items // 200)
+    lengths = np.minimum(rng.lognormal(np.log(12), 1.0, n_users).astype(np.int64) + 1, 1_000)
+    users = np.repeat(np.arange(n_users), lengths)
+    items = _popular(rng, n_items, len(users))
+    by_taste = rng.random(len(users)) < 0.7
+    tastes = rng.integers(n_tastes, size=(n_users, 3))[users[by_taste], rng.integers(3, size=by_taste.sum())]
+    items[by_taste] = tastes + n_tastes * _popular(rng, n_items // n_tastes, len(tastes))
+    pairs = np.unique(users * n_items + items)
+    starts = np.concatenate(([0], np.cumsum(np.bincount(pairs // n_items, minlength=n_users))))
+    tokens, ones = (pairs % n_items).astype(np.int32), np.ones(len(pairs), np.float32)
+    features = [], np.zeros(n_users + 1, np.int64), np.empty(0, np.int32)
+    return TrainingBags([""] * n_users, starts, tokens, ones, ones, ones, *features, n_items)
+
+
+def _popular(rng, n, size):
+    """Draw rows below n with a density of 1 / (row + 10), by inversion."""
+    return np.minimum(10 * ((n + 10) / 10) ** rng.random(size) - 10, n - 1).astype(np.int64)
 
 
 def made_features(row):

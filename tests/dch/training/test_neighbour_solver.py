@@ -10,10 +10,22 @@ from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.models.neighbours import from_columns
 from dch.training import fit, fit_model, neighbour_choice, neighbour_solver
-from dch.training.neighbour_choice import HistorySums
-from dch.training.neighbour_solver import fit_neighbours, history_matrix, inner_products
+from dch.training.item_products import (
+    Products,
+    RatingsBothWays,
+    both_ways,
+    history_matrix,
+    inner_products,
+    make_scratch,
+    most_products,
+    products_among,
+    products_of,
+    products_within,
+)
+from dch.training.neighbour_choice import PENALTY, HistorySums
+from dch.training.neighbour_solver import fit_neighbours, products_for
 from dch.training.ranking_steps import RankingSteps, neighbour_shares
-from dch.training.rating_weights import infer_scale
+from dch.training.rating_weights import RatingScale, infer_scale
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
 
@@ -86,12 +98,64 @@ def test_inner_products_are_those_of_the_matrix():
     assert products.squares == pytest.approx(np.diagonal(dense))
 
 
-def chains(n_users=400, n_items=120, seed=0):
-    """Return ratings in which 60 pairs of items go together, more than 8 numbers an item can hold."""
+@pytest.mark.parametrize("support", [9, 100])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_items_one_by_one_have_the_weights_of_all_at_once_to_the_bit(monkeypatch, support, n_threads):
+    monkeypatch.setattr(neighbour_solver, "SUPPORT", support)
+    bags = sparse_bags()
+    all_at_once = fit_neighbours(bags, 4, regularization=3.0, products=inner_products(bags))
+    one_by_one = fit_neighbours(bags, 4, regularization=3.0, products=both_ways(bags), n_threads=n_threads)
+    assert (all_at_once[0] >= 0).sum() > bags.n_other
+    for one, other in zip(all_at_once, one_by_one, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_products_of_one_item_and_among_some_are_those_of_all_to_the_bit():
+    bags = sparse_bags()
+    products, histories = inner_products(bags), both_ways(bags)
+    scratch = make_scratch(histories)
+    assert products.squares.tobytes() == histories.squares.tobytes()
+    for item in range(bags.n_other):
+        others, values = products_of(histories, item, scratch)
+        cut, order = slice(products.starts[item], products.starts[item + 1]), np.argsort(others)
+        assert others[order].tolist() == products.items[cut].tolist()
+        assert values[order].tobytes() == products.values[cut].tobytes()
+        for chosen in (others[:7], others[:0]):
+            found = products_within(histories, chosen, scratch)
+            assert found.tobytes() == products_among(products, chosen).tobytes()
+
+
+def test_all_products_are_held_where_items_have_many_ratings_and_they_fit(monkeypatch):
+    bags = random_bags()
+    assert isinstance(products_for(bags), RatingsBothWays)
+    monkeypatch.setattr(neighbour_solver, "MANY_RATINGS", 20)
+    assert isinstance(products_for(bags), Products)
+    assert len(products_for(bags).items) <= most_products(bags) == bags.n_other**2
+    assert len(inner_products(sparse_bags()).items) <= most_products(sparse_bags()) < 60**2
+    monkeypatch.setattr(neighbour_solver, "MAX_PRODUCTS", bags.n_other**2 - 1)
+    assert isinstance(products_for(bags), RatingsBothWays)
+
+
+def sparse_bags():
+    """Return histories of which many pairs of items have no user, and some equally many."""
+    rng = np.random.default_rng(3)
+    users, items = np.nonzero(rng.random((50, 60)) < rng.random(60) * 0.15)
+    values = rng.integers(1, 6, len(users)).astype(np.float32)
+    ratings = Ratings.from_events([f"u{u}" for u in users], [f"i{i}" for i in items], values)
+    scale = infer_scale(ratings.values, DchConfig(), graded=True, users=ratings.users)
+    return make_training_bags(ratings, scale, min_token_count=3)[0]
+
+
+def chains(n_users=400, n_items=120, seed=0, skew=0.0):
+    """Return ratings in which 60 pairs of items go together, more than 8 numbers an item can hold.
+
+    With skew, the first pairs are more popular than the last.
+    """
     rng = np.random.default_rng(seed)
     users, items = [], []
+    shares = np.arange(1.0, n_items // 2 + 1) ** -skew
     for user in range(n_users):
-        for pair in rng.permutation(n_items // 2)[:6]:
+        for pair in rng.choice(n_items // 2, 6, replace=False, p=shares / shares.sum()):
             users += [f"u{user}"] * 2
             items += [f"i{2 * pair}", f"i{2 * pair + 1}"]
     return Ratings.from_events(users, items, np.ones(len(users), np.float32))
@@ -206,6 +270,46 @@ def test_a_refit_keeps_the_choice_and_a_first_fit_makes_it(monkeypatch, is_kept)
     older = replace(first, metrics={})
     monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: True)
     assert not fit_model(clusters(seed=1), CONFIG, generation=2, start=older).neighbours.is_empty
+
+
+@pytest.mark.parametrize(("default", "other"), [(500.0, 1.0), (1.0, 500.0)])
+def test_another_regularization_is_chosen_only_if_it_is_clearly_better(monkeypatch, default, other):
+    """A large one leaves popular items the largest weights, although those of rare pairs predict better."""
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", default)
+    monkeypatch.setattr(neighbour_choice, "REGULARIZATIONS", (other,))
+    ratings = chains(skew=1.0)
+    model = fit_model(ratings, CONFIG)
+    assert model.metrics[PENALTY] == 1.0
+    assert model.neighbours.weights.tobytes() == expected_neighbours(model, ratings, 1.0).weights.tobytes()
+
+
+def expected_neighbours(model, ratings, regularization):
+    scale = RatingScale(model.rating_knots, model.positive_from)
+    bags = make_training_bags(ratings, scale, min_token_count=3)[0]
+    return from_columns(*fit_neighbours(bags, neighbour_choice.AUTO_K, regularization=regularization))
+
+
+def test_a_refit_keeps_the_regularization_and_older_models_have_that_of_their_time(monkeypatch):
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    monkeypatch.setattr(neighbour_choice, "REGULARIZATIONS", (2.0,))
+    monkeypatch.setattr(neighbour_choice, "OLD_REGULARIZATION", 7.0)
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: True)
+    first = fit_model(clusters(), CONFIG)
+    assert first.metrics[PENALTY] == 2.0
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: pytest.fail("compared again"))
+    older = replace(first, metrics={name: value for name, value in first.metrics.items() if name != PENALTY})
+    for start, penalty in ((first, 2.0), (older, 7.0)):
+        again = fit_model(clusters(seed=1), CONFIG, generation=2, start=start)
+        expected = expected_neighbours(again, clusters(seed=1), penalty)
+        assert again.neighbours.weights.tobytes() == expected.weights.tobytes()
+        assert again.metrics.get(PENALTY) == start.metrics.get(PENALTY)
+
+
+def test_a_fit_without_neighbours_tries_nothing(monkeypatch):
+    monkeypatch.setattr(neighbour_choice, "fit_neighbours", lambda *_, **__: pytest.fail("solved"))
+    model = fit_model(clusters(), replace(CONFIG, neighbours=0))
+    assert model.neighbours.is_empty
+    assert PENALTY not in model.metrics
 
 
 def test_with_too_few_users_to_compare_on_neighbours_need_a_number():

@@ -50,7 +50,8 @@ def summed(user_bags, user, item, rows, weights):
 @pytest.mark.parametrize("k", [3, 64])
 def test_a_score_is_the_sum_over_the_history(bags, k, monkeypatch):
     monkeypatch.setattr(neighbour_teacher, "TEACHING_NEIGHBOURS", k)
-    teacher, columns = NeighbourTeacher(bags[0]), fit_neighbours(bags[0], k)
+    teacher = NeighbourTeacher(bags[0])
+    columns = fit_neighbours(bags[0], k, regularization=neighbour_teacher.TEACHING_REGULARIZATION)
     users, items = np.array([0, 7, 79, 7]), np.array([5, 0, 59])
     expected = [[summed(bags[0], user, item, *columns) for item in items] for user in users]
     assert np.any(np.array(expected) != 0)
