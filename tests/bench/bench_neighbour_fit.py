@@ -8,6 +8,7 @@ peer is installed with ``pip install irspack``; without it, it is left out.
 """
 
 import argparse
+import ctypes
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from dch.training.item_products import history_matrix
 from dch.training.neighbour_solver import fit_neighbours
 
 K = 32
-SIZES = ((60_000, 1_000_000), (1_000_000, 20_000_000))
+SIZES = ((60_000, 1_000_000), (1_000_000, 10_000_000))
 """(items, ratings)"""
 
 
@@ -51,6 +52,7 @@ def measure(case, n_items, n_ratings):
     """Print the seconds and the mebibytes of one case, and say what it was measured on."""
     made_small, bags = made_histories(500, 5_000), made_histories(n_items, n_ratings)
     LEARN[case](made_small)
+    ctypes.CDLL(None).malloc_trim(0)  # what is kept for reuse would hide what the case takes
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, start = _memory("VmRSS"), time.process_time()
     n_weights = LEARN[case](bags)
