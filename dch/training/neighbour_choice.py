@@ -5,7 +5,7 @@ learn, and no rating is kept from them. Where item-to-item weights teach codes, 
 vectors, too; otherwise codes and vectors are those of a fit without neighbours, to the bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,7 +19,6 @@ from dch.models.model import Model
 from dch.models.neighbours import Neighbours, from_columns
 from dch.search import CANDIDATES
 from dch.search.query_words import weights_of_bits
-from dch.training import neighbour_solver
 from dch.training.auto_settings import is_clear, trial_data, trial_teacher
 from dch.training.batches import whole_bags
 from dch.training.item_products import history_matrix
@@ -34,14 +33,21 @@ from dch.training.validation_split import MIN_USERS, split_validation
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-AUTO_K = 32
-"""Neighbours of an item, where their number is chosen by the fit: 32 * 5 + 10 bytes an item."""
+SIZES = (32, 64)
+"""Neighbours of an item that are compared, where the fit chooses their number; each takes 5 bytes.
 
-MAX_USERS = 2000
+The first is kept unless the other one is clearly better: on Amazon books, not on ML-1M and Yelp.
+"""
+
+MAX_USERS = 4000
 """Users with held-out ratings in the trial."""
 
-REGULARIZATIONS = (300.0,)
-"""Regularisations that are tried beside the default one, which stays unless another one is clearly better."""
+MIN_GAIN_ERRORS = 1.0
+"""Neighbours pay if the mean gain over users is more than this many standard errors.
+
+One is enough: the teacher of the trial has more factors than a ranking vector has numbers, so it hides some
+of what neighbours add to vectors.
+"""
 
 SHARES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Shares that are compared, in units that make both parts of a score vary alike among the candidates."""
@@ -55,11 +61,8 @@ UNIT_USERS = 100
 SHARE = "neighbour_share"
 """Name of the metric in a model that holds the chosen share, 0 without neighbours; a refit keeps it."""
 
-PENALTY = "neighbour_regularization"
-"""Name of the metric that holds the chosen regularisation, which a refit keeps; older models have none."""
-
-OLD_REGULARIZATION = 300.0
-"""Regularisation of models in whose metrics there is none."""
+SIZE = "neighbours_of_item"
+"""Name of the metric that holds the chosen number, which a refit keeps; older models have none."""
 
 
 def wants_neighbours(config: DchConfig) -> bool:
@@ -70,10 +73,10 @@ def wants_neighbours(config: DchConfig) -> bool:
 def choose_neighbours(
     ratings: Ratings, config: DchConfig, *, start: Model | None = None, n_threads: int = 1
 ) -> dict[str, float]:
-    """Return the share of neighbours, 0 for none, and their regularisation, with what was measured.
+    """Return the share of neighbours, 0 for none, and their number, with what was measured.
 
     It is empty if neighbours are off. ``neighbours`` of None in the settings keeps them only if NDCG@20 of
-    the lists rises by more than two standard errors; a number keeps them in any case, with the best share.
+    the lists rises clearly, and chooses their number; a number keeps them in any case, with the best share.
 
     Args:
         ratings: the ratings that the model is made from.
@@ -115,8 +118,8 @@ def with_neighbours(
     model = replace(model, metrics={**model.metrics, **choice})
     if not choice.get(SHARE):
         return model
-    penalty, k = choice.get(PENALTY, OLD_REGULARIZATION), config.neighbours or AUTO_K
-    neighbours = from_columns(*fit_neighbours(data.bags[0], k, regularization=penalty, n_threads=n_threads))
+    k = config.neighbours or round(choice.get(SIZE, SIZES[0]))
+    neighbours = from_columns(*fit_neighbours(data.bags[0], k, n_threads=n_threads))
     if neighbours.is_empty:
         return model
     share = choice[SHARE] * _unit_of_model(nets, data.bags, neighbours, config)
@@ -124,13 +127,12 @@ def with_neighbours(
 
 
 def _choice_of(start: Model) -> dict[str, float]:
-    return {name: value for name, value in start.metrics.items() if name in (SHARE, PENALTY)}
+    return {name: value for name, value in start.metrics.items() if name in (SHARE, SIZE)}
 
 
 def _try(ratings: Ratings, config: DchConfig, n_threads: int) -> dict[str, float]:
     """Return the best share, 0 for no neighbours, and what was measured on the held-out ratings."""
-    share = DEFAULT_SHARE if config.neighbours else 0.0
-    forced = {SHARE: share, PENALTY: neighbour_solver.REGULARIZATION}
+    forced = {SHARE: DEFAULT_SHARE if config.neighbours else 0.0}
     rest, held_out = split_validation(ratings, share=1.0, seed=config.seed + 2, max_users=MAX_USERS)
     if not len(held_out):
         return forced
@@ -138,24 +140,24 @@ def _try(ratings: Ratings, config: DchConfig, n_threads: int) -> dict[str, float
     if validation is None or len(validation.users) < MIN_USERS:
         return forced
     trial = Trial(trial_teacher(bags[0], config), bags[0], validation)
-    first, *others = trial.of_regularizations(config.neighbours or AUTO_K, n_threads)
-    if not first.share:
+    best, *others = trial.of_sizes([config.neighbours] if config.neighbours else SIZES, n_threads)
+    if not best.share:
         return forced
-    best = max(others, key=lambda one: one.ndcg.mean(), default=first)
-    best = best if is_clear(best.ndcg - first.ndcg) else first
-    is_kept = bool(config.neighbours) or is_clear(best.ndcg - trial.before)
+    for other in others:
+        best = other if is_clear(other.ndcg - best.ndcg) else best
+    is_kept = bool(config.neighbours) or is_clear(best.ndcg - trial.before, MIN_GAIN_ERRORS)
     return {
         SHARE: best.share if is_kept else 0.0,
-        PENALTY: best.regularization,
+        SIZE: float(best.size),
         "held_out_ndcg@20 without neighbours": float(trial.before.mean()),
         "held_out_ndcg@20 with neighbours": float(best.ndcg.mean()),
     }
 
 
 class Tried(NamedTuple):
-    """Neighbours of one regularisation, with their best share."""
+    """So many neighbours of an item, with their best share."""
 
-    regularization: float
+    size: int
     share: float  # 0 if no item has neighbours
     ndcg: Doubles  # (n,) NDCG@20 of each validation user
 
@@ -168,22 +170,17 @@ class Trial:
         self.before = validation.ndcg_by_user(self._products)
         """(n,) NDCG@20 of each validation user by the teacher alone."""
 
-    def of_regularizations(self, k: int, n_threads: int) -> list[Tried]:
-        """Return what k neighbours gain, first by the default regularisation, then by each of the others."""
+    def of_sizes(self, sizes: Sequence[int], n_threads: int) -> list[Tried]:
+        """Return what each number of neighbours gains."""
         products = products_for(self._bags)
+        return [
+            self._of(k, from_columns(*fit_neighbours(self._bags, k, products=products, n_threads=n_threads)))
+            for k in sizes
+        ]
 
-        def neighbours(penalty: float) -> Neighbours:
-            found = fit_neighbours(
-                self._bags, k, regularization=penalty, products=products, n_threads=n_threads
-            )
-            return from_columns(*found)
-
-        penalties = (neighbour_solver.REGULARIZATION, *REGULARIZATIONS)
-        return [self._of(penalty, neighbours(penalty)) for penalty in penalties]
-
-    def _of(self, regularization: float, neighbours: Neighbours) -> Tried:
+    def _of(self, size: int, neighbours: Neighbours) -> Tried:
         if neighbours.is_empty:
-            return Tried(regularization, 0.0, self.before)
+            return Tried(size, 0.0, self.before)
         sums, users = HistorySums(self._bags, neighbours), self._validation.users
         of_first = self._products(slice(0, UNIT_USERS))
         unit = _unit(of_first, of_first, *sums.of(users[:UNIT_USERS]))
@@ -194,7 +191,7 @@ class Trial:
 
         found = self._validation.ndcg_of_each(scores)
         best = int(found.mean(axis=1).argmax())
-        return Tried(regularization, SHARES[best], found[best])
+        return Tried(size, SHARES[best], found[best])
 
     def _products(self, block: slice) -> Floats:
         found: Floats = self._teacher.users[self._validation.users[block]] @ self._teacher.items.T

@@ -55,7 +55,6 @@ def fit_neighbours(
     user_bags: TrainingBags,
     k: int,
     *,
-    regularization: float | None = None,
     products: Products | RatingsBothWays | None = None,
     n_threads: int = 1,
 ) -> tuple[Ints, Floats]:
@@ -66,7 +65,6 @@ def fit_neighbours(
     Args:
         user_bags: the histories.
         k: 1 or more.
-        regularization: penalty on the squared weights; None is REGULARIZATION.
         products: what ``products_for`` returns for these histories, if it is needed more than once.
         n_threads: threads.
 
@@ -74,13 +72,12 @@ def fit_neighbours(
         MissingExtraError: scipy is not installed.
     """
     products = products_for(user_bags) if products is None else products
-    penalty = REGULARIZATION if regularization is None else regularization
     n = user_bags.n_other
     rows, weights = np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32)
     edges = np.linspace(0, n, n_threads + 1).astype(int)
 
     def solve(part: int) -> None:
-        wanted = edges[part], edges[part + 1], max(k, SUPPORT), penalty, rows, weights
+        wanted = edges[part], edges[part + 1], max(k, SUPPORT), REGULARIZATION, rows, weights
         if isinstance(products, Products):
             _solve(products, *wanted)
         else:

@@ -19,9 +19,6 @@ Rows = NDArray[np.int64] | slice
 TEACHING_NEIGHBOURS = 64
 """Neighbours of an item in a teacher."""
 
-TEACHING_REGULARIZATION = 300.0
-"""Regularisation of their weights; others were not tried with towers that learn from them."""
-
 SCORED_USERS = 2000
 """Users over which the typical score is averaged, as for the factors of a teacher."""
 
@@ -46,9 +43,7 @@ class NeighbourTeacher:
         Raises:
             MissingExtraError: scipy is not installed.
         """
-        rows, weights = fit_neighbours(
-            user_bags, TEACHING_NEIGHBOURS, regularization=TEACHING_REGULARIZATION, n_threads=n_threads
-        )
+        rows, weights = fit_neighbours(user_bags, TEACHING_NEIGHBOURS, n_threads=n_threads)
         self._histories = history_matrix(user_bags)
         self._weights = _as_columns(rows, weights)
         self.typical_score = max(self._mean_of_rated(user_bags), MIN_TYPICAL_SCORE)

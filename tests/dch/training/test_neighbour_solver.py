@@ -22,7 +22,7 @@ from dch.training.item_products import (
     products_of,
     products_within,
 )
-from dch.training.neighbour_choice import PENALTY, HistorySums
+from dch.training.neighbour_choice import SIZE, HistorySums
 from dch.training.neighbour_solver import fit_neighbours, products_for
 from dch.training.ranking_steps import RankingSteps, neighbour_shares
 from dch.training.rating_weights import RatingScale, infer_scale
@@ -102,9 +102,10 @@ def test_inner_products_are_those_of_the_matrix():
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_items_one_by_one_have_the_weights_of_all_at_once_to_the_bit(monkeypatch, support, n_threads):
     monkeypatch.setattr(neighbour_solver, "SUPPORT", support)
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 3.0)
     bags = sparse_bags()
-    all_at_once = fit_neighbours(bags, 4, regularization=3.0, products=inner_products(bags))
-    one_by_one = fit_neighbours(bags, 4, regularization=3.0, products=both_ways(bags), n_threads=n_threads)
+    all_at_once = fit_neighbours(bags, 4, products=inner_products(bags))
+    one_by_one = fit_neighbours(bags, 4, products=both_ways(bags), n_threads=n_threads)
     assert (all_at_once[0] >= 0).sum() > bags.n_other
     for one, other in zip(all_at_once, one_by_one, strict=True):
         assert one.tobytes() == other.tobytes()
@@ -200,7 +201,7 @@ def test_codes_and_vectors_are_those_of_a_fit_without_neighbours(monkeypatch, ne
 def test_vectors_learn_from_item_to_item_weights_only_if_the_model_gets_no_neighbours(monkeypatch, is_kept):
     """Otherwise a fit whose trial says no would have these weights neither in its vectors nor beside them."""
     monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
-    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: is_kept)
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda *_: is_kept)
     config = replace(CONFIG, teacher_neighbours=0.5)
     shares = []
 
@@ -259,57 +260,53 @@ def test_a_refit_learns_new_neighbours(monkeypatch):
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_a_refit_keeps_the_choice_and_a_first_fit_makes_it(monkeypatch, is_kept):
     monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
-    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: is_kept)
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda *_: is_kept)
     first = fit_model(clusters(), CONFIG)
     assert first.neighbours.is_empty != is_kept
-    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: pytest.fail("compared again"))
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda *_: pytest.fail("compared again"))
     again = fit_model(clusters(seed=1), CONFIG, generation=2, start=first)
     assert again.neighbours.is_empty != is_kept
     share = neighbour_choice.SHARE
     assert again.metrics[share] == first.metrics[share]
     older = replace(first, metrics={})
-    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: True)
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda *_: True)
     assert not fit_model(clusters(seed=1), CONFIG, generation=2, start=older).neighbours.is_empty
 
 
-@pytest.mark.parametrize(("default", "other"), [(500.0, 1.0), (1.0, 500.0)])
-def test_another_regularization_is_chosen_only_if_it_is_clearly_better(monkeypatch, default, other):
-    """A large one leaves popular items the largest weights, although those of rare pairs predict better."""
-    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", default)
-    monkeypatch.setattr(neighbour_choice, "REGULARIZATIONS", (other,))
-    ratings = chains(skew=1.0)
+@pytest.mark.parametrize(("made", "chosen"), [("chains", 1), ("clusters", 8)])
+def test_more_neighbours_are_chosen_only_if_they_are_clearly_better(monkeypatch, made, chosen):
+    """Items of chains have one neighbour that counts, those of clusters have many."""
+    monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
+    monkeypatch.setattr(neighbour_choice, "SIZES", (1, 8))
+    monkeypatch.setattr(neighbour_choice, "MIN_GAIN_ERRORS", -np.inf)  # neighbours pay, whatever they gain
+    ratings = chains() if made == "chains" else clusters()
     model = fit_model(ratings, CONFIG)
-    assert model.metrics[PENALTY] == 1.0
-    assert model.neighbours.weights.tobytes() == expected_neighbours(model, ratings, 1.0).weights.tobytes()
-
-
-def expected_neighbours(model, ratings, regularization):
+    assert model.metrics[SIZE] == chosen
     scale = RatingScale(model.rating_knots, model.positive_from)
     bags = make_training_bags(ratings, scale, min_token_count=3)[0]
-    return from_columns(*fit_neighbours(bags, neighbour_choice.AUTO_K, regularization=regularization))
+    expected = from_columns(*fit_neighbours(bags, chosen))
+    assert model.neighbours.weights.tobytes() == expected.weights.tobytes()
 
 
-def test_a_refit_keeps_the_regularization_and_older_models_have_that_of_their_time(monkeypatch):
+def test_a_refit_keeps_the_number_and_older_models_have_the_first(monkeypatch):
     monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
-    monkeypatch.setattr(neighbour_choice, "REGULARIZATIONS", (2.0,))
-    monkeypatch.setattr(neighbour_choice, "OLD_REGULARIZATION", 7.0)
-    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: True)
+    monkeypatch.setattr(neighbour_choice, "SIZES", (3, 5))
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda *_: True)
     first = fit_model(clusters(), CONFIG)
-    assert first.metrics[PENALTY] == 2.0
-    monkeypatch.setattr(neighbour_choice, "is_clear", lambda gains: pytest.fail("compared again"))
-    older = replace(first, metrics={name: value for name, value in first.metrics.items() if name != PENALTY})
-    for start, penalty in ((first, 2.0), (older, 7.0)):
+    assert first.metrics[SIZE] == 5
+    monkeypatch.setattr(neighbour_choice, "is_clear", lambda *_: pytest.fail("compared again"))
+    older = replace(first, metrics={name: value for name, value in first.metrics.items() if name != SIZE})
+    for start, number in ((first, 5), (older, 3)):
         again = fit_model(clusters(seed=1), CONFIG, generation=2, start=start)
-        expected = expected_neighbours(again, clusters(seed=1), penalty)
-        assert again.neighbours.weights.tobytes() == expected.weights.tobytes()
-        assert again.metrics.get(PENALTY) == start.metrics.get(PENALTY)
+        assert np.bincount(again.neighbours.items).max() == number
+        assert again.metrics.get(SIZE) == start.metrics.get(SIZE)
 
 
 def test_a_fit_without_neighbours_tries_nothing(monkeypatch):
     monkeypatch.setattr(neighbour_choice, "fit_neighbours", lambda *_, **__: pytest.fail("solved"))
     model = fit_model(clusters(), replace(CONFIG, neighbours=0))
     assert model.neighbours.is_empty
-    assert PENALTY not in model.metrics
+    assert SIZE not in model.metrics
 
 
 def test_with_too_few_users_to_compare_on_neighbours_need_a_number():

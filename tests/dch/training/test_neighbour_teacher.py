@@ -51,7 +51,7 @@ def summed(user_bags, user, item, rows, weights):
 def test_a_score_is_the_sum_over_the_history(bags, k, monkeypatch):
     monkeypatch.setattr(neighbour_teacher, "TEACHING_NEIGHBOURS", k)
     teacher = NeighbourTeacher(bags[0])
-    columns = fit_neighbours(bags[0], k, regularization=neighbour_teacher.TEACHING_REGULARIZATION)
+    columns = fit_neighbours(bags[0], k)
     users, items = np.array([0, 7, 79, 7]), np.array([5, 0, 59])
     expected = [[summed(bags[0], user, item, *columns) for item in items] for user in users]
     assert np.any(np.array(expected) != 0)
