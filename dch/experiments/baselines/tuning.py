@@ -22,8 +22,9 @@ from dch.training.rating_weights import infer_scale
 
 Settings = Mapping[str, float]
 
-MAX_USERS = 1000
-"""Users of the validation: the standard error of NDCG@20 is then below 0.01, and all settings share them."""
+MAX_USERS = 4000
+"""Users of the validation, as in the trials of a fit. All settings share them. With 1,000 users, settings of
+iALS that differ by 3% of NDCG@20 on Yelp looked alike."""
 
 TRIALS = 20
 """Trials of a search, unless it says otherwise."""
