@@ -184,9 +184,9 @@ class DchConfig:
     neighbours: int | None = None
     """Number of items whose ratings speak for an item, directly, beside codes and ranking vectors. 0: none.
 
-    None: 32 if they make lists of held-out ratings better by one standard error, or 64 if these are better
-    than 32 by two, otherwise none. That is decided before the towers learn, which they do from all ratings.
-    With too few users to decide on there are none. Only for ``ranking``, with ranking vectors.
+    None: 32 if they make lists of held-out ratings better by two standard errors, or 64 if these are better
+    than 32 by as much, otherwise none. That is decided before the towers learn, which they do from all
+    ratings. With too few users to decide on there are none. Only for ``ranking``, with ranking vectors.
     """
 
     # Rating objective (Equation 1)

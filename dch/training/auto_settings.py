@@ -144,9 +144,9 @@ def _confidences(default: DchConfig, open_choices: list[str]) -> list[DchConfig]
     ]
 
 
-def is_clear(gains: Floats, errors: float = MIN_GAIN_ERRORS) -> bool:
-    """Return whether the mean gain over users, (n,), is more than so many standard errors."""
-    return bool(gains.mean() > errors * gains.std(ddof=1) / np.sqrt(len(gains)))
+def is_clear(gains: Floats) -> bool:
+    """Return whether the mean gain over users, (n,), is more than MIN_GAIN_ERRORS standard errors."""
+    return bool(gains.mean() > MIN_GAIN_ERRORS * gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
 def trial_data(

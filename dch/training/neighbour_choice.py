@@ -42,13 +42,6 @@ The first is kept unless the other one is clearly better: on Amazon books, not o
 MAX_USERS = 4000
 """Users with held-out ratings in the trial."""
 
-MIN_GAIN_ERRORS = 1.0
-"""Neighbours pay if the mean gain over users is more than this many standard errors.
-
-One is enough: the teacher of the trial has more factors than a ranking vector has numbers, so it hides some
-of what neighbours add to vectors.
-"""
-
 SHARES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Shares that are compared, in units that make both parts of a score vary alike among the candidates."""
 
@@ -139,19 +132,27 @@ def _try(ratings: Ratings, config: DchConfig, n_threads: int) -> dict[str, float
     bags, validation = trial_data(config, ratings, rest, held_out)
     if validation is None or len(validation.users) < MIN_USERS:
         return forced
-    trial = Trial(trial_teacher(bags[0], config), bags[0], validation)
+    trial = Trial(trial_teacher(bags[0], _stand_in(config)), bags[0], validation)
     best, *others = trial.of_sizes([config.neighbours] if config.neighbours else SIZES, n_threads)
     if not best.share:
         return forced
     for other in others:
         best = other if is_clear(other.ndcg - best.ndcg) else best
-    is_kept = bool(config.neighbours) or is_clear(best.ndcg - trial.before, MIN_GAIN_ERRORS)
+    is_kept = bool(config.neighbours) or is_clear(best.ndcg - trial.before)
     return {
         SHARE: best.share if is_kept else 0.0,
         SIZE: float(best.size),
         "held_out_ndcg@20 without neighbours": float(trial.before.mean()),
         "held_out_ndcg@20 with neighbours": float(best.ndcg.mean()),
     }
+
+
+def _stand_in(config: DchConfig) -> DchConfig:
+    """Return the settings of a teacher with as many factors as a ranking vector has numbers, if it has more.
+
+    With more it would hide what neighbours add to vectors, which cannot hold all that such a teacher knows.
+    """
+    return replace(config, teacher_factors=min(config.teacher_factors or 0, config.vector_size))
 
 
 class Tried(NamedTuple):

@@ -9,7 +9,7 @@ from dch import Recommender
 from dch.config import DchConfig
 from dch.data.ratings import Ratings
 from dch.models.neighbours import from_columns
-from dch.training import fit, fit_model, neighbour_choice, neighbour_solver
+from dch.training import auto_settings, fit, fit_model, neighbour_choice, neighbour_solver
 from dch.training.item_products import (
     Products,
     RatingsBothWays,
@@ -25,7 +25,7 @@ from dch.training.item_products import (
 from dch.training.neighbour_choice import SIZE, HistorySums
 from dch.training.neighbour_solver import fit_neighbours, products_for
 from dch.training.ranking_steps import RankingSteps, neighbour_shares
-from dch.training.rating_weights import RatingScale, infer_scale
+from dch.training.rating_weights import infer_scale
 from dch.training.training_bags import make_training_bags
 from tests.dch.training.data import clusters
 
@@ -278,14 +278,21 @@ def test_more_neighbours_are_chosen_only_if_they_are_clearly_better(monkeypatch,
     """Items of chains have one neighbour that counts, those of clusters have many."""
     monkeypatch.setattr(neighbour_solver, "REGULARIZATION", 5.0)
     monkeypatch.setattr(neighbour_choice, "SIZES", (1, 8))
-    monkeypatch.setattr(neighbour_choice, "MIN_GAIN_ERRORS", -np.inf)  # neighbours pay, whatever they gain
     ratings = chains() if made == "chains" else clusters()
-    model = fit_model(ratings, CONFIG)
-    assert model.metrics[SIZE] == chosen
-    scale = RatingScale(model.rating_knots, model.positive_from)
-    bags = make_training_bags(ratings, scale, min_token_count=3)[0]
-    expected = from_columns(*fit_neighbours(bags, chosen))
-    assert model.neighbours.weights.tobytes() == expected.weights.tobytes()
+    assert fit_model(ratings, CONFIG).metrics[SIZE] == chosen
+
+
+def test_a_teacher_of_more_factors_than_a_vector_has_numbers_is_cut_to_these_in_the_trial(monkeypatch):
+    factors = []
+
+    def trial_teacher(bags, config):
+        factors.append(config.teacher_factors)
+        return auto_settings.trial_teacher(bags, config)
+
+    monkeypatch.setattr(neighbour_choice, "trial_teacher", trial_teacher)
+    for most in (4, 16):
+        fit_model(clusters(), replace(CONFIG, teacher_factors=most, vector_size=8))
+    assert factors == [4, 8]
 
 
 def test_a_refit_keeps_the_number_and_older_models_have_the_first(monkeypatch):
