@@ -51,6 +51,14 @@ def kernel(function: Kernel) -> Kernel:
         return cast(Kernel, numba.njit(cache=_FOLDER is not None, nogil=True)(function))
 
 
+def inlined(function: Kernel) -> Kernel:
+    """Make a function a part of each kernel that calls it, where a call for each row would take longer.
+
+    A call takes two locked instructions for each of its arrays. The body costs time to compile at each call.
+    """
+    return cast(Kernel, numba.njit(nogil=True, inline="always")(function))
+
+
 def folder_for(package: Path, bases: list[Path]) -> Path | None:
     """Return the folder for the compiled kernels of a package in its present state.
 

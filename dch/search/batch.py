@@ -105,10 +105,10 @@ def _scan_many(
         part = slice(start, min(start + SHARED, len(queries)))
         inputs = (queries[part], relaxed[part], vectors[part])
         starts = skip_starts[start : part.stop + 1]
-        kept = room_for(len(inputs[0]), max(k, n_candidates))
+        kept = room_for(len(inputs[0]), max(k, n_candidates), len(targets.words))
         _best(targets, *inputs, k, n_candidates, _skips_of(starts, skip_columns, row_of[:0]), kept)
         if n_reserved > 0:
-            best = room_for(len(inputs[0]), max(n_reserved, n_candidates))
+            best = room_for(len(inputs[0]), max(n_reserved, n_candidates), len(chosen))
             skips = _skips_of(starts, skip_columns, row_of)
             _best(among_marked, *inputs, n_reserved, n_candidates, skips, best)
             _reserve_each(n_candidates > 0, kept, best, chosen, marked, popularity)

@@ -9,30 +9,20 @@ words and has a stride known at compile time. Distances are bytes where they fit
 block of them is one sixteenth of the size of its codes at most and stays in the first-level cache.
 """
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dch.jit import kernel
 from dch.models.codes import WORD_BITS, Words
+from dch.search.instructions import CHUNK, popcount
 
 Distances = NDArray[np.uint8] | NDArray[np.uint16]
 """uint8 for codes of up to 3 words (2 if weighted), uint16 for longer ones: see ``fits_bytes``."""
 
-
-def _popcount(_typing_context: Any, _word: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numba's types are not public
-    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), codegen
-
-
-popcount = cast(Callable[[int], int], intrinsic(_popcount))
-"""Count the set bits of a uint64 in one machine instruction. For kernels only."""
+_FAR = cast(int, np.uint64(1 << 32))
+"""Above all distances."""
 
 
 @kernel
@@ -167,12 +157,69 @@ def _weight(differing: int, heavy: int) -> int:
 
 
 @kernel
-def least(distances: Distances) -> int:
-    """Return the smallest of some distances."""
-    smallest = distances[0]
-    for i in range(1, len(distances)):
-        smallest = min(smallest, distances[i])
-    return int(smallest)
+def next_within(block: Words, n_words: int, query: Words, limit: int, first: int) -> int:
+    """Return where the next chunk begins that has a code within a limit; the end of the block if none does.
+
+    That is half the work of storing distances. For codes of more than two words, where most of the work is to
+    count bits, every chunk is taken for near.
+
+    Args:
+        block: (n * n_words,) uint64, one code after the other.
+        n_words: words per code.
+        query: (n_words,) or (2 * n_words,) uint64.
+        limit: a distance.
+        first: where the chunk begins that is looked at first.
+    """
+    if n_words == 1:
+        return _next_of_one(block, query, limit, first)
+    if n_words == 2:
+        return _next_of_two(block, query, limit, first)
+    return first
+
+
+@kernel
+def _next_of_one(block: Words, query: Words, limit: int, first: int) -> int:
+    n, only, is_weighted, bound = len(block), query[0], len(query) > 1, np.uint64(limit)
+    heavy = query[1] if is_weighted else only
+    for start in range(first, n, CHUNK):
+        chunk, least = block[start : start + CHUNK], _FAR
+        if is_weighted:
+            for i in range(len(chunk)):
+                least = min(least, _weight(chunk[i] ^ only, heavy))
+        else:
+            for i in range(len(chunk)):
+                least = min(least, popcount(chunk[i] ^ only))
+        if least <= bound:
+            return start
+    return n
+
+
+@kernel
+def _next_of_two(block: Words, query: Words, limit: int, first: int) -> int:
+    n, low, high, is_weighted, bound = len(block) // 2, query[0], query[1], len(query) > 2, np.uint64(limit)
+    low_heavy, high_heavy = (query[2], query[3]) if is_weighted else (low, high)
+    for start in range(first, n, CHUNK):
+        chunk, least = block[2 * start : 2 * (start + CHUNK)], _FAR
+        if is_weighted:
+            for i in range(len(chunk) // 2):
+                first_half = _weight(chunk[2 * i] ^ low, low_heavy)
+                least = min(least, first_half + _weight(chunk[2 * i + 1] ^ high, high_heavy))
+        else:
+            for i in range(len(chunk) // 2):
+                least = min(least, popcount(chunk[2 * i] ^ low) + popcount(chunk[2 * i + 1] ^ high))
+        if least <= bound:
+            return start
+    return n
+
+
+@kernel
+def chunk_distances(block: Words, n_words: int, query: Words, first: int, distances: Distances) -> None:
+    """Write the distances of one chunk of a block, and the largest value of the type past the end."""
+    n = min(CHUNK, len(block) // n_words - first)
+    chunk = block[first * n_words : (first + n) * n_words]
+    block_distances(chunk, n_words, query, chunk[:0].view(np.uint8), distances[:n])
+    for past in range(n, CHUNK):
+        distances[past] = -1
 
 
 @kernel

@@ -90,7 +90,7 @@ def candidates_with(
     if _is_outside(words, query, allowed, skip, row, work):
         return nothing, nothing
     sizes, starts = np.array([min(CANDIDATES, len(words))]), np.array([0, len(skip)])
-    kept = room_for(1, sizes[0])
+    kept = room_for(1, sizes[0], len(words))
     scan(words, query.reshape(1, -1), Criteria(sizes, allowed, starts, skip, popularity), kept, work)
     rows, distances = kept.rows[0, : kept.found[0]], kept.distances[0, : kept.found[0]]
     for at in range(len(rows)):

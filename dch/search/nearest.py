@@ -134,7 +134,7 @@ def _search(
         skip_rows[skip_starts[i] : skip_starts[i + 1]].sort()
     sizes = np.minimum(sizes, len(words))
     criteria = Criteria(sizes, allowed, skip_starts, skip_rows, popularity)
-    kept = room_for(len(queries), int(np.max(sizes)) if len(sizes) > 0 else 0)
+    kept = room_for(len(queries), int(np.max(sizes)) if len(sizes) > 0 else 0, len(words))
     scan(words, queries, criteria, kept, no_work())
     sort_kept(kept, popularity)
     return kept.rows, kept.distances, kept.found

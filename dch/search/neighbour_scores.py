@@ -22,10 +22,11 @@ from dch.models.codes import Vectors, Words
 from dch.models.neighbours import RATING_STEPS, Neighbours, Rated
 from dch.models.towers import Floats, Ints
 from dch.search.distances import distance_of
-from dch.search.kept_positions import is_kept, keep_positions
+from dch.search.instructions import prefetch
+from dch.search.kept_positions import keep_positions
 from dch.search.nearest import CANDIDATES, Nearest
-from dch.search.neighbour_sums import Sums, add_up, position_of
-from dch.search.order import Integers, keep_nearest, sort_results
+from dch.search.neighbour_sums import Sums, add_up
+from dch.search.order import Integers, is_worse, keep_nearest, sort_results
 from dch.search.scan import is_among
 from dch.search.scores import round_query
 
@@ -93,17 +94,47 @@ def rerank_with_neighbours(
         skip: (n_skipped,) rows that must not be found, in any order.
         among: (n_chosen,) ascending; of the neighbours only these rows are added; None adds any.
     """
-    chosen = Chosen(among is not None, _NO_ROWS if among is None else among)
     n_strong = max(min(k, len(items.allowed)), CANDIDATES)  # k may be any number, "all" included
-    size = len(candidates) + n_strong
-    found = Nearest(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
-    n = _rerank(candidates, items, chosen, neighbours, rated, query, vector, skip, *found)
-    return found.head(min(n, k))
+    chosen = _NO_ROWS if among is None else among
+    # Arrays alone: a call of a kernel from Python takes longer with named tuples of arrays.
+    of_items = (candidates, n_strong, *items, among is not None, chosen)
+    return Nearest(*_rerank(*of_items, *neighbours, *rated, query, vector, skip)).head(k)
 
 
 @kernel
 def _rerank(
     candidates: Ints,
+    n_strong: int,
+    words: Words,
+    vectors: Vectors,
+    allowed: NDArray[np.uint8],
+    precedence: Integers,
+    fitted: Ints,
+    rows_of_fitted: Ints,
+    is_limited: bool,
+    chosen: Ints,
+    starts: NDArray[np.int64],
+    neighbour_items: Ints,
+    neighbour_weights: NDArray[np.int8],
+    scales: NDArray[np.uint16],
+    share: NDArray[np.float32],
+    rated_items: Ints,
+    rated_weights: NDArray[np.int64],
+    query: Words,
+    vector: Floats,
+    skip: Ints,
+) -> tuple[Ints, Ints, Floats]:
+    """Return the candidates and the neighbours, in the order of the list."""
+    items = Items(words, vectors, allowed, precedence, fitted, rows_of_fitted)
+    neighbours = Neighbours(starts, neighbour_items, neighbour_weights, scales, share)
+    rated, limits = Rated(rated_items, rated_weights), Chosen(is_limited, chosen)
+    return _merged(candidates, n_strong, items, limits, neighbours, rated, query, vector, skip)
+
+
+@kernel
+def _merged(
+    candidates: Ints,
+    n_strong: int,
     items: Items,
     chosen: Chosen,
     neighbours: Neighbours,
@@ -111,31 +142,32 @@ def _rerank(
     query: Words,
     vector: Floats,
     skip: Ints,
-    rows: Ints,
-    distances: Ints,
-    scores: Floats,
-) -> int:
-    """Write the candidates and the neighbours, in the order of the list, and return how many there are."""
-    sums = add_up(neighbours, rated)
-    _leave_out(skip, items.fitted, sums)
-    size = len(rows) - len(candidates)
-    n_strong = _strongest(sums, size, items, chosen, rows, distances, scores)
-    n = _add_others(candidates, items.fitted, sums, n_strong, rows)
+) -> tuple[Ints, Ints, Floats]:
+    for row in candidates:
+        prefetch(items.words, row)
+        prefetch(items.vectors, row)
+    wanted = _fitted_of(candidates, items)
+    sums = add_up(neighbours, rated, _fitted_of(skip, items), wanted)
+    strong, strong_sums = _strongest(sums, n_strong, items, chosen)
+    rows, totals = _with_others(strong, strong_sums, candidates, sums.wanted)
     rounded = np.empty(len(vector), np.int16)
     step, factor = OF_LARGEST, FIXED
     if len(vector):
         step = round_query(vector, rounded)
         factor = factor_of(neighbours.share[0], rated.weights, step)
+    n = len(rows)
+    distances, scores = np.empty(n, np.int32), np.empty(n, np.float32)
     for at in range(n):
         distances[at] = distance_of(items.words[rows[at]], query)
-    has_kept = _score(rows[:n], items, neighbours.scales, sums, rounded, factor, step, scores)
+        total = FIXED * _product(items.vectors[rows[at]], rounded) + factor * totals[at]
+        scores[at] = np.float32(total) * (step / np.float32(FIXED))
     sort_results(True, n, rows, distances, scores, items.precedence)
-    if has_kept:
+    if _has_kept(wanted, neighbours.scales):
         without = _without_neighbours(candidates, items, query, rounded, step)
         keep_positions(
             n, rows, distances, scores, items.fitted, neighbours.scales, *without, items.precedence
         )
-    return n
+    return rows, distances, scores
 
 
 @kernel
@@ -153,12 +185,10 @@ def is_strong(row: int, items: Items, neighbours: Neighbours, rated: Rated, skip
     """
     if not _is_spoken_for(items.fitted[row], neighbours, rated):
         return False
-    sums, any_row = add_up(neighbours, rated), Chosen(False, np.empty(0, np.int32))
-    _leave_out(skip, items.fitted, sums)
-    rows, distances = np.empty(CANDIDATES, np.int32), np.empty(CANDIDATES, np.int32)
-    scores = np.empty(CANDIDATES, np.float32)
-    n = _strongest(sums, CANDIDATES, items, any_row, rows, distances, scores)
-    return bool((rows[:n] == row).any())
+    nothing = np.empty(0, np.int32)
+    sums = add_up(neighbours, rated, _fitted_of(skip, items), nothing)
+    rows, _ = _strongest(sums, CANDIDATES, items, Chosen(False, nothing))
+    return bool((rows == row).any())
 
 
 @kernel
@@ -179,40 +209,39 @@ def _is_spoken_for(fitted: int, neighbours: Neighbours, rated: Rated) -> bool:
 
 
 @kernel
-def _add_others(candidates: Ints, fitted: Ints, sums: Sums, n: int, rows: Ints) -> int:
-    """Append the candidates that are not among the first n rows; return how many rows there are."""
-    is_listed = np.zeros(len(sums.items), np.bool_)
-    for row in rows[:n]:
-        is_listed[position_of(sums, fitted[row])] = True
-    for row in candidates:
-        position = position_of(sums, fitted[row])
-        if position < 0 or not is_listed[position]:
-            rows[n] = row
-            n += 1
-    return n
+def _fitted_of(rows: Ints, items: Items) -> Ints:
+    """Return the row in the fit of each row, -1 where there is none."""
+    fitted = np.full(len(rows), -1, np.int32)
+    for row in rows:
+        prefetch(items.fitted, row)
+    for at in range(len(rows)):
+        if 0 <= rows[at] < len(items.fitted):
+            fitted[at] = items.fitted[rows[at]]
+    return fitted
 
 
 @kernel
-def _score(
-    rows: Ints,
-    items: Items,
-    scales: NDArray[np.uint16],
-    sums: Sums,
-    rounded: NDArray[np.int16],
-    factor: int,
-    step: np.float32,
-    scores: Floats,
-) -> bool:
-    """Write the score of each row; return whether there is one for which no weight speaks."""
-    has_kept = False
-    for at in range(len(rows)):
-        total = FIXED * _product(items.vectors[rows[at]], rounded)
-        position = position_of(sums, items.fitted[rows[at]])
-        if position >= 0:
-            total += factor * sums.values[position]
-        has_kept = has_kept or is_kept(rows[at], items.fitted, scales)
-        scores[at] = np.float32(total) * (step / np.float32(FIXED))
-    return has_kept
+def _has_kept(fitted: Ints, scales: NDArray[np.uint16]) -> bool:
+    """Return whether there is a candidate for which no weight speaks."""
+    for item in fitted:  # noqa: SIM110 - a generator would not compile
+        if item < 0 or item >= len(scales) or scales[item] == 0:
+            return True
+    return False
+
+
+@kernel
+def _with_others(
+    strong: Ints, sums: NDArray[np.int64], candidates: Ints, others: NDArray[np.int64]
+) -> tuple[Ints, NDArray[np.int64]]:
+    """Append the candidates that are not among the strongest, and their sums."""
+    ordered, n = np.sort(strong), len(strong)
+    rows, totals = np.empty(n + len(candidates), np.int32), np.empty(n + len(candidates), np.int64)
+    rows[:n], totals[:n] = strong, sums
+    for at in range(len(candidates)):
+        if others[at] <= 0 or not is_among(candidates[at], ordered):
+            rows[n], totals[n] = candidates[at], others[at]
+            n += 1
+    return rows[:n], totals[:n]
 
 
 @kernel
@@ -229,54 +258,55 @@ def _without_neighbours(
 
 
 @kernel
-def _leave_out(skip: Ints, fitted: Ints, sums: Sums) -> None:
-    """Set the sums of the rows that must not be found to 0, so that they are not among the strongest."""
-    for row in skip:
-        if row < len(fitted):
-            position = position_of(sums, fitted[row])
-            if position >= 0:
-                sums.values[position] = 0
-
-
-@kernel
-def _strongest(
-    sums: Sums, size: int, items: Items, chosen: Chosen, rows: Ints, distances: Ints, scores: Floats
-) -> int:
-    """Write the rows with the largest sums above 0 that may be listed; return how many there are.
+def _strongest(sums: Sums, size: int, items: Items, chosen: Chosen) -> tuple[Ints, NDArray[np.int64]]:
+    """Return the rows with the largest sums above 0 that may be listed, in no order, and these sums.
 
     What is read of an item besides its sum takes long, so the first pass is over the items that can be among
     the strongest if a fifth of them may not be listed. If it finds too few, a second pass is over all.
     """
     strengths = sums.values.astype(np.float32)
-    floor = _floor_of(strengths, size + size // 4)
-    n = _strongest_from(floor, strengths, sums.items, size, items, chosen, rows, distances, scores)
-    if n < size and floor > 1:
-        one = np.float32(1)
-        n = _strongest_from(one, strengths, sums.items, size, items, chosen, rows, distances, scores)
-    return n
+    floor, one = _floor_of(strengths, size + size // 4), np.float32(1)
+    rows, positions = _listed_from(floor, strengths, sums.items, items, chosen)
+    if len(rows) < size and floor > one:
+        rows, positions = _listed_from(one, strengths, sums.items, items, chosen)
+    if len(rows) > size:
+        is_best = _are_best(rows, strengths[positions], size, items.precedence)
+        rows, positions = rows[is_best], positions[is_best]
+    return rows, sums.values[positions]
 
 
 @kernel
-def _strongest_from(
-    floor: np.float32,
-    strengths: Floats,
-    touched: Ints,
-    size: int,
-    items: Items,
-    chosen: Chosen,
-    rows: Ints,
-    distances: Ints,
-    scores: Floats,
-) -> int:
-    n = 0
-    for position in range(len(strengths)):
-        if strengths[position] < floor:
-            continue
-        row = items.rows[touched[position]]
+def _listed_from(
+    floor: np.float32, strengths: Floats, touched: Ints, items: Items, chosen: Chosen
+) -> tuple[Ints, Ints]:
+    """Return the rows that are as strong as a floor and may be listed, and their positions among the sums."""
+    positions = np.flatnonzero(strengths >= floor).astype(np.int32)
+    rows, n = np.empty(len(positions), np.int32), 0
+    for position in positions:
+        prefetch(items.rows, touched[position])
+    for at in range(len(positions)):  # all reads of a column begin before the first one is waited for
+        rows[at] = items.rows[touched[positions[at]]]
+        prefetch(items.allowed, rows[at])
+        prefetch(items.words, rows[at])
+        prefetch(items.vectors, rows[at])
+    for at in range(len(positions)):
+        row = rows[at]
         if 0 <= row < len(items.allowed) and items.allowed[row] and _may_be_added(row, chosen):
-            strength = strengths[position]
-            n = keep_nearest(size, n, row, 0, strength, rows, distances, scores, items.precedence)
-    return n
+            rows[n], positions[n] = row, positions[at]
+            n += 1
+    return rows[:n], positions[:n]
+
+
+@kernel
+def _are_best(rows: Ints, strengths: Floats, size: int, precedence: Integers) -> NDArray[np.bool_]:
+    """Return which of more rows than ``size`` are the strongest so many."""
+    best, scores, n = np.empty(size, np.int32), np.empty(size, np.float32), 0
+    distances, is_best = np.zeros(size, np.int32), np.ones(len(rows), np.bool_)
+    for at in range(len(rows)):
+        n = keep_nearest(size, n, rows[at], 0, strengths[at], best, distances, scores, precedence)
+    for at in range(len(rows)):
+        is_best[at] = not is_worse(False, 0, strengths[at], rows[at], 0, scores[0], best[0], precedence)
+    return is_best
 
 
 @kernel

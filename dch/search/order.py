@@ -16,7 +16,7 @@ Integers = NDArray[np.int32] | NDArray[np.int64]
 
 
 @kernel
-def _worse(
+def is_worse(
     by_score: bool,
     distance: int,
     score: np.float32,
@@ -49,7 +49,7 @@ def _sift_down(
         if child >= n:
             break
         right = child + 1
-        if right < n and _worse(
+        if right < n and is_worse(
             by_score,
             distances[right],
             scores[right],
@@ -60,7 +60,7 @@ def _sift_down(
             popularity,
         ):
             child = right
-        if not _worse(
+        if not is_worse(
             by_score, distances[child], scores[child], rows[child], distance, score, row, popularity
         ):
             break
@@ -99,7 +99,7 @@ def keep_nearest(
         if found + 1 == k:
             _heapify(False, k, rows, distances, scores, popularity)
         return found + 1
-    if _worse(False, distances[0], scores[0], rows[0], distance, score, row, popularity):
+    if is_worse(False, distances[0], scores[0], rows[0], distance, score, row, popularity):
         rows[0], distances[0], scores[0] = row, distance, score
         _sift_down(False, 0, k, rows, distances, scores, popularity)
     return found

@@ -1,10 +1,14 @@
 """The exact scan: one pass over all codes that keeps the nearest k of each of several queries.
 
-The distances of a block of codes go into scratch memory, for one query after the other, so that the codes are
-read from memory once for all queries. Of each query, only rows no farther than its limit are looked at one by
-one. The limit begins at an estimate from a sample of the codes and falls to the distance of the k-th nearest
-so far. If the estimate was too small, which is rare, a second pass without it follows: the result does not
-depend on the sample.
+Codes are read in blocks that stay in the first-level cache, for one query after the other, so that they are
+read from memory once for all queries. Of each query, only rows no farther than its limit are kept. Most
+chunks of a block have none: their least distance tells, which is found without storing any distance. The
+limit begins at an estimate from a sample of the codes and falls to the distance of the k-th nearest so far.
+If the estimate was too small, which is rare, a second pass without it follows: the result does not depend on
+the sample.
+
+What breaks ties is read only in the end, and where the room for rows gets full: for rows as far as the k-th
+nearest alone, and for all of them together, because each of these reads misses the caches.
 """
 
 from typing import NamedTuple
@@ -12,16 +16,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dch.jit import kernel
+from dch.jit import inlined, kernel
 from dch.models.codes import Words
 from dch.models.towers import Floats, Ints
-from dch.search.distances import Distances, block_distances, farthest, fits_bytes, least
-from dch.search.order import Integers, keep_nearest, sort_results
+from dch.search.distances import (
+    Distances,
+    block_distances,
+    chunk_distances,
+    farthest,
+    fits_bytes,
+    next_within,
+)
+from dch.search.instructions import CHUNK, ONE, lowest_bit, prefetch, within
+from dch.search.order import Integers, sort_results
 
-BLOCK = 1024  # rows; the codes and distances of a block stay in the first-level cache
-WINDOW = 64  # rows of a block, looked at one by one only if the smallest distance is within the limit
-CHUNK = 128  # rows; samples are read in chunks, because single rows would cost a cache line each
-MAX_CHUNKS = 128  # 16,384 rows: the nearest 200 of a million are then estimated from about 10 of them
+BLOCK = 2048  # rows; the codes of a block stay in the first-level cache
+RUN = 128  # rows; samples are read in runs, because single rows would cost a cache line each
+MAX_RUNS = 64  # 8,192 rows: the nearest 200 of a million are then estimated from about 6 of them
 
 DONE = -1
 """The limit of a query that needs no more rows."""
@@ -42,19 +53,28 @@ class Criteria(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The rows kept for several queries: of each line the first ``found``."""
+    """The rows kept for several queries: of each line the first ``found``, ascending until sorted."""
 
-    rows: Ints  # (n_queries, k)
+    rows: Ints  # (n_queries, room)
     distances: Ints
     scores: Floats  # all 0: room for finer ones
     found: NDArray[np.int64]  # (n_queries,)
 
 
+class Progress(NamedTuple):
+    """What a pass over the codes knows of each query."""
+
+    limits: NDArray[np.int64]  # (n_queries,) no farther row is kept; or DONE
+    counts: NDArray[np.int32]  # (n_queries, farthest + 1) how many rows of each distance were kept
+    n_within: NDArray[np.int64]  # (n_queries,) how many of the rows kept are within the limit
+    next_skips: NDArray[np.int64]  # (n_queries,) position in ``Criteria.skip_rows`` of the next row to skip
+
+
 class Work(NamedTuple):
     """How much a scan did for all its queries together; tests count it."""
 
-    compared: NDArray[np.int64]  # (1,) distances computed, those of samples included
-    offered: NDArray[np.int64]  # (1,) rows within the limit, looked at one by one
+    compared: NDArray[np.int64]  # (1,) codes compared with a query, those of samples included
+    offered: NDArray[np.int64]  # (1,) rows within the limit
 
 
 @kernel
@@ -64,35 +84,41 @@ def no_work() -> Work:
 
 
 @kernel
-def room_for(n_queries: int, k: int) -> Kept:
-    """Return room for k rows of each query."""
-    rows, distances = np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.int32)
+def room_for(n_queries: int, k: int, n: int) -> Kept:
+    """Return room for the nearest k of n rows of each query, and for those that a scan drops again."""
+    room = min(n, 2 * k + 2 * BLOCK)
+    rows, distances = np.empty((n_queries, room), np.int32), np.empty((n_queries, room), np.int32)
     return Kept(rows, distances, np.zeros((n_queries, k), np.float32), np.zeros(n_queries, np.int64))
 
 
 @kernel
 def scan(words: Words, queries: Words, criteria: Criteria, kept: Kept, work: Work) -> None:
-    """Write the nearest rows of each query, in no particular order: see ``sort_kept``.
+    """Write the nearest rows of each query, ascending: see ``sort_kept``.
 
     Args:
         words: (n, n_words) uint64, contiguous.
         queries: (n_queries, n_words) uint64, or (n_queries, 2 * n_words) for weighted distances.
         criteria: for n rows and n_queries queries.
-        kept: written; ``found`` is the size asked for, or the number of rows allowed if these are fewer.
+        kept: of ``room_for``, written; ``found`` is the size asked for, or the number of rows allowed if
+            these are fewer.
         work: counters, increased.
     """
     if fits_bytes(words.shape[1], queries.shape[1]):
-        _scan(words, queries, criteria, kept, work, np.empty(BLOCK, np.uint8))
+        _scan(words, queries, criteria, kept, work, np.empty(RUN, np.uint8))
     else:
-        _scan(words, queries, criteria, kept, work, np.empty(BLOCK, np.uint16))
+        _scan(words, queries, criteria, kept, work, np.empty(RUN, np.uint16))
 
 
 @kernel
 def sort_kept(kept: Kept, popularity: Integers) -> None:
     """Sort the rows kept for each query, nearest first."""
-    rows, distances, scores, found = kept
-    for i in range(len(found)):
-        sort_results(False, found[i], rows[i], distances[i], scores[i], popularity)
+    for i in range(len(kept.found)):
+        n = kept.found[i]
+        rows, order = kept.rows[i, :n].copy(), np.arange(n).astype(np.int32)
+        # Positions stand for rows, which ascend, so that comparisons read what breaks ties side by side.
+        ties = popularity[rows] if len(popularity) > 0 else popularity
+        sort_results(False, n, order, kept.distances[i], kept.scores[i], ties)
+        kept.rows[i, :n] = rows[order]
 
 
 @kernel
@@ -101,13 +127,10 @@ def _scan(
 ) -> None:
     no_limit = farthest(words.shape[1], queries.shape[1])
     limits = _estimate_limits(words, queries, criteria, work, scratch)
-    kept.found[:] = 0
     _pass_over(words, queries, criteria, limits, kept, work, scratch)
     for i in range(len(queries)):
         is_short = kept.found[i] < criteria.sizes[i] and limits[i] < no_limit
         limits[i] = no_limit if is_short else DONE
-        if is_short:
-            kept.found[i] = 0
     if np.any(limits != DONE):
         _pass_over(words, queries, criteria, limits, kept, work, scratch)
 
@@ -119,11 +142,11 @@ def _estimate_limits(
     """Return a distance for each query within which it most likely finds as many rows as it keeps."""
     n, largest = len(words), farthest(words.shape[1], queries.shape[1])
     counts = np.zeros((len(queries), largest + 1), np.int64)
-    n_chunks = min(MAX_CHUNKS, -(-n // CHUNK))
+    n_runs = min(MAX_RUNS, -(-n // RUN))
     n_sampled = 0
-    for chunk in range(n_chunks):
-        start = max(CHUNK, n // n_chunks) * chunk
-        block = scratch[: min(CHUNK, n - start)]
+    for run in range(n_runs):
+        start = max(RUN, n // n_runs) * run
+        block = scratch[: min(RUN, n - start)]
         n_sampled += len(block)
         for i in range(len(queries)):
             _block_of(words, queries[i], criteria.allowed, start, block)
@@ -170,42 +193,147 @@ def _pass_over(
     work: Work,
     scratch: Distances,
 ) -> None:
-    """Keep the nearest rows of each query that is not DONE, within its limit, which falls meanwhile."""
-    n = len(words)
+    """Keep the nearest rows of each query that is not DONE, of those within its limit."""
+    n, n_queries = len(words), len(queries)
+    counts = np.zeros((n_queries, farthest(words.shape[1], queries.shape[1]) + 1), np.int32)
+    n_within, next_skips = np.zeros(n_queries, np.int64), criteria.skip_starts[:n_queries].copy()
+    progress = Progress(limits.copy(), counts, n_within, next_skips)
+    for i in range(n_queries):
+        kept.found[i] = 0 if limits[i] != DONE else kept.found[i]
+    flat, n_words = words.reshape(-1), words.shape[1]
     for start in range(0, n, BLOCK):
-        block = scratch[: min(BLOCK, n - start)]
-        for i in range(len(queries)):
+        block = flat[start * n_words : min(start + BLOCK, n) * n_words]
+        for row in range(start, start + BLOCK * min(len(criteria.allowed), 1), CHUNK):
+            prefetch(criteria.allowed, row)
+        for i in range(n_queries):
             if limits[i] != DONE:
-                _block_of(words, queries[i], criteria.allowed, start, block)
-                work.compared[0] += len(block)
-                if least(block) <= limits[i]:
-                    limits[i] = _keep_from(block, start, i, criteria, limits[i], kept, work)
+                work.compared[0] += len(block) // n_words
+                _keep_from(block, n_words, queries[i], start, i, criteria, kept, progress, work, scratch)
+    for i in range(n_queries):
+        if limits[i] != DONE:
+            _keep_best(i, kept, progress, criteria)
+
+
+@inlined
+def _keep_from(
+    block: Words,
+    n_words: int,
+    query: Words,
+    start: int,
+    i: int,
+    criteria: Criteria,
+    kept: Kept,
+    progress: Progress,
+    work: Work,
+    scratch: Distances,
+) -> None:
+    """Keep the rows of a block that are within the limit of query i, and let the limit fall."""
+    n = len(block) // n_words
+    at = next_within(block, n_words, query, progress.limits[i], 0)
+    if at < n and kept.found[i] + BLOCK > kept.rows.shape[1]:
+        _drop_far(i, kept, progress, criteria)
+    while at < n:
+        chunk_distances(block, n_words, query, at, scratch)
+        _hide_skipped(i, start + at, criteria, progress, scratch)
+        _append(i, start + at, criteria, kept, progress, work, scratch)
+        _lower_limit(i, criteria, progress)
+        at = next_within(block, n_words, query, progress.limits[i], at + CHUNK)
+
+
+@inlined
+def _hide_skipped(i: int, first: int, criteria: Criteria, progress: Progress, distances: Distances) -> None:
+    """Make the rows of a chunk that query i skips farther than any."""
+    at, stop, skip = progress.next_skips[i], criteria.skip_starts[i + 1], criteria.skip_rows
+    while at < stop and skip[at] < first + CHUNK:
+        if skip[at] >= first:
+            distances[skip[at] - first] = -1
+        at += 1
+    progress.next_skips[i] = at
+
+
+@inlined
+def _append(
+    i: int,
+    first: int,
+    criteria: Criteria,
+    kept: Kept,
+    progress: Progress,
+    work: Work,
+    distances: Distances,
+) -> None:
+    """Keep the rows of a chunk that are within the limit of query i."""
+    n, near = kept.found[i], within(distances, progress.limits[i])
+    while near:
+        inside = lowest_bit(near)
+        near &= near - ONE
+        if len(criteria.allowed) == 0 or criteria.allowed[first + inside]:
+            kept.rows[i, n], kept.distances[i, n] = first + inside, distances[inside]
+            progress.counts[i, distances[inside]] += 1
+            n += 1
+    progress.n_within[i] += n - kept.found[i]
+    work.offered[0] += n - kept.found[i]
+    kept.found[i] = n
+
+
+@inlined
+def _lower_limit(i: int, criteria: Criteria, progress: Progress) -> None:
+    """Let the limit of query i fall as far as enough rows are kept within it."""
+    limit = progress.limits[i]
+    while progress.n_within[i] - progress.counts[i, limit] >= criteria.sizes[i]:
+        progress.n_within[i] -= progress.counts[i, limit]
+        limit -= 1
+    progress.limits[i] = limit
 
 
 @kernel
-def _keep_from(
-    block: Distances, start: int, i: int, criteria: Criteria, limit: int, kept: Kept, work: Work
-) -> int:
-    """Keep the rows of a block that are among the nearest of query i so far; return its new limit."""
-    size, found = criteria.sizes[i], kept.found[i]
-    skip = criteria.skip_rows[criteria.skip_starts[i] : criteria.skip_starts[i + 1]]
-    rows, distances, scores = kept.rows[i], kept.distances[i], kept.scores[i]
-    for at in range(0, len(block), WINDOW):
-        stop = min(at + WINDOW, len(block))
-        if least(block[at:stop]) > limit:
-            continue
-        for inside in range(at, stop):
-            distance, row = int(block[inside]), start + inside
-            if distance > limit or is_among(row, skip):
-                continue
-            work.offered[0] += 1
-            found = keep_nearest(
-                size, found, row, distance, np.float32(0), rows, distances, scores, criteria.popularity
-            )
-            if found == size:
-                limit = min(limit, int(distances[0]))
-    kept.found[i] = found
-    return limit
+def _drop_far(i: int, kept: Kept, progress: Progress, criteria: Criteria) -> None:
+    """Make room for a block: drop the rows outside the limit, and many of the farthest if they are many."""
+    if progress.n_within[i] > criteria.sizes[i] + BLOCK // 2:
+        _keep_best(i, kept, progress, criteria)
+    else:
+        _drop(i, progress.counts[i, progress.limits[i]], kept, progress, criteria.popularity)
+
+
+@kernel
+def _keep_best(i: int, kept: Kept, progress: Progress, criteria: Criteria) -> None:
+    """Keep as many rows as query i may find."""
+    n_farthest = progress.counts[i, progress.limits[i]]
+    n_nearer = progress.n_within[i] - n_farthest
+    _drop(i, min(n_farthest, criteria.sizes[i] - n_nearer), kept, progress, criteria.popularity)
+
+
+@kernel
+def _drop(i: int, n_farthest: int, kept: Kept, progress: Progress, popularity: Integers) -> None:
+    """Drop the rows outside the limit of query i, and of those exactly as far all but the first so many."""
+    limit, rows, distances = progress.limits[i], kept.rows[i], kept.distances[i]
+    of_farthest = distances[: kept.found[i]] == limit
+    is_first = _are_first(rows[: kept.found[i]][of_farthest], n_farthest, popularity)
+    n, n_seen = 0, 0
+    for at in range(kept.found[i]):
+        is_kept = distances[at] < limit
+        if distances[at] == limit:
+            is_kept = is_first[n_seen]
+            n_seen += 1
+        rows[n], distances[n] = rows[at], distances[at]
+        n += int(is_kept)
+    kept.found[i] = progress.n_within[i] = n
+    progress.counts[i, limit] = n_farthest
+
+
+@kernel
+def _are_first(rows: Ints, wanted: int, popularity: Integers) -> NDArray[np.bool_]:
+    """Return which of some ascending rows of equal distance are the first so many in the order of ties."""
+    if len(popularity) == 0 or wanted == 0 or wanted == len(rows):
+        return np.arange(len(rows)) < wanted
+    ties = popularity[rows]
+    last = np.partition(ties, len(rows) - wanted)[len(rows) - wanted]
+    is_first: NDArray[np.bool_] = ties > last
+    n_equal = wanted - is_first.sum()
+    for at in range(len(rows)):
+        if ties[at] == last and n_equal > 0:
+            is_first[at] = True
+            n_equal -= 1
+    return is_first
 
 
 @kernel

@@ -8,7 +8,16 @@ from hypothesis.extra import numpy as hnp
 from random_models import hamming, weighted_hamming
 
 from dch.models.codes import to_words, unpack
-from dch.search.distances import block_distances, count_below, distance_of, farthest, fits_bytes, least
+from dch.search.distances import (
+    block_distances,
+    chunk_distances,
+    count_below,
+    distance_of,
+    farthest,
+    fits_bytes,
+    next_within,
+)
+from dch.search.instructions import CHUNK
 from dch.search.query_words import make_queries
 
 NO_MASK = np.empty(0, np.uint8)
@@ -29,7 +38,6 @@ def distances_by(words, query, allowed=NO_MASK):
     n_words = words.shape[1]
     distances = np.empty(len(words), np.uint8 if fits_bytes(n_words, len(query)) else np.uint16)
     block_distances(words.reshape(-1), n_words, query, allowed, distances)
-    assert least(distances) == distances.min()
     if not len(allowed):
         assert distances.tolist() == [distance_of(word, query) for word in words]
     return distances.tolist()
@@ -82,6 +90,25 @@ def test_a_row_that_is_not_allowed_is_farther_than_any_code(codes, random):
     masked, plain = distances_to(codes, codes[0], allowed), distances_to(codes, codes[0])
     for is_allowed, distance, without_mask in zip(allowed, masked, plain, strict=True):
         assert distance == without_mask if is_allowed else distance in (255, 65535)
+
+
+@given(st.integers(1, 4), st.booleans(), st.integers(1, 5 * CHUNK), st.integers(0, 99))
+def test_chunks_with_a_near_code_are_found_and_few_others(n_words, is_weighted, n, seed):
+    rng = np.random.default_rng(seed)
+    words = rng.integers(2**64, size=(n, n_words), dtype=np.uint64)
+    query = rng.integers(2**64, size=n_words * (1 + is_weighted), dtype=np.uint64)
+    distances = np.array([distance_of(word, query) for word in words])
+    limit, first, found = int(np.partition(distances, n // 50)[n // 50]), 0, []
+    while (at := next_within(words.reshape(-1), n_words, query, limit, first)) < n:
+        found.append(at)
+        first = at + CHUNK
+    near = [at for at in range(0, n, CHUNK) if distances[at : at + CHUNK].min() <= limit]
+    assert found == (near if n_words <= 2 else list(range(0, n, CHUNK)))
+    room = np.empty(CHUNK, np.uint8 if fits_bytes(n_words, len(query)) else np.uint16)
+    for at in found:
+        chunk_distances(words.reshape(-1), n_words, query, at, room)
+        there = distances[at : at + CHUNK].tolist()
+        assert room.tolist() == there + [np.iinfo(room.dtype).max] * (CHUNK - len(there))
 
 
 @given(hnp.arrays(st.sampled_from([np.uint8, np.uint16]), st.integers(0, 70)), st.integers(0, 255))

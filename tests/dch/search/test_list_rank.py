@@ -8,7 +8,7 @@ from dch.models.codes import pack, to_words
 from dch.search import CANDIDATES, nearest, rerank
 from dch.search.list_rank import LOOK_AHEAD, OUTSIDE, list_rank
 from dch.search.query_words import make_queries
-from dch.search.scan import BLOCK, CHUNK, MAX_CHUNKS, no_work
+from dch.search.scan import BLOCK, MAX_RUNS, RUN, no_work
 from dch.search.scores import make_scorer
 
 NOTHING = np.empty(0, np.int32)
@@ -70,4 +70,4 @@ def test_a_row_that_is_far_away_is_known_to_be_outside_after_a_few_blocks():
     assert work.compared[0] <= 4 * BLOCK
     near = no_work()
     assert list_rank(*columns, NOTHING, order[0], near) < CANDIDATES
-    assert near.compared[0] <= n + (LOOK_AHEAD + 1) * BLOCK + MAX_CHUNKS * CHUNK  # all codes once
+    assert near.compared[0] <= n + (LOOK_AHEAD + 1) * BLOCK + MAX_RUNS * RUN  # all codes once

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from dch.search.query_words import make_queries
-from dch.search.scan import CHUNK, MAX_CHUNKS, Criteria, no_work, room_for, scan, sort_kept
+from dch.search.scan import BLOCK, MAX_RUNS, RUN, Criteria, no_work, room_for, scan, sort_kept
 
 N, K = 200_000, 200
 NO_ROWS = np.empty(0, np.int32)
-SAMPLED = CHUNK * MAX_CHUNKS
+SAMPLED = RUN * MAX_RUNS
 
 
 def scanned(words, queries, size=K, allowed=None):
@@ -18,7 +18,7 @@ def scanned(words, queries, size=K, allowed=None):
     criteria = Criteria(
         np.full(n_queries, size), allowed, np.zeros(n_queries + 1, np.int64), NO_ROWS, NO_ROWS
     )
-    kept, work = room_for(n_queries, size), no_work()
+    kept, work = room_for(n_queries, size, len(words)), no_work()
     scan(words, queries, criteria, kept, work)
     sort_kept(kept, NO_ROWS)
     return [rows[:found].tolist() for rows, found in zip(kept.rows, kept.found, strict=True)], work
@@ -70,10 +70,10 @@ def test_queries_that_share_a_pass_find_what_each_finds_alone(words):
 
 def test_a_sample_that_misleads_costs_one_more_pass_and_changes_nothing(words):
     near = words.copy()
-    stride = N // MAX_CHUNKS
+    stride = N // MAX_RUNS
     for start in range(0, N, stride):  # the sample meets the query's own code only, the other rows never do
-        near[start : start + CHUNK] = words[7]
-    near[stride * MAX_CHUNKS :] = ~words[7]
+        near[start : start + RUN] = words[7]
+    near[stride * MAX_RUNS :] = ~words[7]
     size = (near[:, 0] == words[7, 0]).sum() + 50
     (found,), work = scanned(near, words[7:8], int(size))
     distances = np.bitwise_count(near ^ words[7]).sum(axis=1)
@@ -87,3 +87,25 @@ def test_a_few_codes_are_not_sampled_but_all_counted():
     assert found == by_full_sort(words, words[0])
     assert work.compared[0] == 2 * len(words)
     assert work.offered[0] < 2 * K
+
+
+@pytest.mark.parametrize("n_words", [1, 2, 4])
+@pytest.mark.parametrize("size", [1, 50, 3_000])
+@pytest.mark.parametrize("has_popularity", [False, True])
+def test_more_ties_than_there_is_room_for_are_those_of_a_full_sort(n_words, size, has_popularity):
+    rng, n = np.random.default_rng(size), 5 * BLOCK + 9
+    words = rng.integers(2**64, size=(3, n_words), dtype=np.uint64)[rng.integers(3, size=n)]
+    popularity = rng.integers(0, 9, n if has_popularity else 0)
+    allowed, skip = (rng.random(n) < 0.9).astype(np.uint8), np.arange(0, n, 7, dtype=np.int32)
+    criteria = Criteria(np.array([size]), allowed, np.array([0, len(skip)]), skip, popularity)
+    kept = room_for(1, size, n)
+    assert kept.rows.shape[1] < n
+    scan(words, words[:1], criteria, kept, no_work())
+    found = kept.rows[0, : kept.found[0]].copy()
+    assert (np.diff(found) > 0).all()
+    distances = np.bitwise_count(words ^ words[0]).sum(axis=1)
+    ties = -popularity if has_popularity else np.zeros(n)
+    order = [row for row in np.lexsort((ties, distances)) if allowed[row] and row % 7]
+    sort_kept(kept, popularity)
+    assert kept.rows[0, : kept.found[0]].tolist() == order[:size]
+    assert kept.distances[0, : kept.found[0]].tolist() == distances[order[:size]].tolist()

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from random_models import random_neighbours
 
 from dch.models.neighbours import Rated
-from dch.search.neighbour_scores import Chosen, Items, _floor_of, _leave_out, _strongest
+from dch.search.neighbour_scores import Chosen, Items, _fitted_of, _floor_of, _strongest
 from dch.search.neighbour_sums import add_up
 
 N = 300
+NOTHING = np.empty(0, np.int32)
 
 
 def items_of(rng, n_allowed):
@@ -37,19 +38,18 @@ def test_the_strongest_are_those_of_a_sort(n_rated, size, n_allowed, n_skipped, 
     rated = Rated(rng.permutation(N)[:n_rated].astype(np.int32), rng.integers(1, 513, n_rated))
     skip = rng.permutation(N + 9)[:n_skipped].astype(np.int32)
     chosen = np.sort(rng.permutation(N)[: N if n_chosen is None else n_chosen]).astype(np.int32)
-    sums = add_up(neighbours, rated)
+    every = add_up(neighbours, rated, NOTHING, NOTHING)
     strength = {
         int(items.rows[item]): np.float32(value)
-        for item, value in zip(sums.items.tolist(), sums.values.tolist(), strict=True)
+        for item, value in zip(every.items.tolist(), every.values.tolist(), strict=True)
     }
     listed = [row for row, of in strength.items() if of > 0 and items.allowed[row] and row not in skip]
     listed = [row for row in listed if row in chosen]
     expected = sorted(listed, key=lambda row: (-strength[row], -items.precedence[row], row))[:size]
-    rows, distances, scores = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
-    _leave_out(skip, items.fitted, sums)
-    n = _strongest(sums, size, items, Chosen(n_chosen is not None, chosen), rows, distances, scores)
-    assert sorted(rows[:n].tolist()) == sorted(expected)
-    assert [strength[row] for row in rows[:n].tolist()] == scores[:n].tolist()
+    sums = add_up(neighbours, rated, _fitted_of(skip, items), NOTHING)
+    rows, found = _strongest(sums, size, items, Chosen(n_chosen is not None, chosen))
+    assert sorted(rows.tolist()) == sorted(expected)
+    assert [strength[row] for row in rows.tolist()] == found.astype(np.float32).tolist()
 
 
 @given(st.lists(st.integers(-(2**50), 2**50), max_size=80), st.integers(1, 30))

@@ -8,7 +8,7 @@ from dch import Recommender
 from dch.models.neighbours import from_columns
 from dch.search import CANDIDATES
 from dch.search.list_rank import LOOK_AHEAD, OUTSIDE
-from dch.search.scan import BLOCK, CHUNK, MAX_CHUNKS
+from dch.search.scan import BLOCK, MAX_RUNS, RUN
 from dch.state.item_columns import ItemCodes
 
 N, N_FITTED, N_NEIGHBOURS, N_RATED = 2_000, 1_900, 30, 30
@@ -90,5 +90,5 @@ def test_a_trial_of_a_near_item_compares_each_code_once():
     listed = [hit.item for hit in recommender.recommend("u0", CANDIDATES)]
     rank = state.fold_in_users(trial, np.array([True])).codes[0]
     assert rank == (listed.index(near.item) if near.item in listed else OUTSIDE)
-    sampled = (LOOK_AHEAD + 1) * BLOCK + MAX_CHUNKS * CHUNK
+    sampled = (LOOK_AHEAD + 1) * BLOCK + MAX_RUNS * RUN
     assert n <= state.trial_work.compared[0] <= n + sampled < 1.5 * n
