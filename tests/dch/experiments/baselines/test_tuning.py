@@ -141,6 +141,6 @@ def test_the_starts_lie_in_their_spaces(space):
             assert inside, (name, start)
 
 
-def test_ease_tries_six_regularisations():
-    assert len(EASE.starts) == len(PRUNED_EASE.starts) == 6
+def test_ease_tries_eight_regularisations():
+    assert len(EASE.starts) == len(PRUNED_EASE.starts) == 8
     assert len({start["regularization"] for start in PRUNED_EASE.starts}) == 6
