@@ -74,7 +74,7 @@ def resolve_auto_settings(config: DchConfig, train: Ratings, start: Model | None
     """
     previous = _choices_of(start) if start is not None else {}
     defaults = {
-        name: previous.get(name) or values[0]
+        name: values[0] if previous.get(name) in UNSET else previous[name]
         for name, values in CHOICES.items()
         if getattr(config, name) in UNSET
     }

@@ -81,7 +81,7 @@ def choose_neighbours(
         return {}
     kept = _choice_of(start) if start else {}
     if kept.get(SHARE) or (kept and config.neighbours is None):
-        return kept
+        return kept | ({SIZE: float(config.neighbours)} if config.neighbours else {})
     return _try(ratings, config, n_threads)
 
 
@@ -125,7 +125,7 @@ def _choice_of(start: Model) -> dict[str, float]:
 
 def _try(ratings: Ratings, config: DchConfig, n_threads: int) -> dict[str, float]:
     """Return the best share, 0 for no neighbours, and what was measured on the held-out ratings."""
-    forced = {SHARE: DEFAULT_SHARE if config.neighbours else 0.0}
+    forced = {SHARE: DEFAULT_SHARE, SIZE: float(config.neighbours)} if config.neighbours else {SHARE: 0.0}
     rest, held_out = split_validation(ratings, share=1.0, seed=config.seed + 2, max_users=MAX_USERS)
     if not len(held_out):
         return forced

@@ -204,10 +204,12 @@ def test_the_defaults_and_confidences_are_among_the_choices():
         assert regularization in CHOICES["teacher_regularization"]
 
 
-def test_a_refit_keeps_the_regularization_of_its_start():
+@pytest.mark.parametrize("regularization", [100.0, 0.0])
+def test_a_refit_keeps_the_regularization_of_its_start(regularization):
     config = replace(AUTO, teacher_regularization=None)
-    previous = _model([[5, 1]], rating_weights="binary", teacher_alpha=20.0, teacher_regularization=100.0)
-    assert _confidence(resolve_auto_settings(config, clusters(n_users=200), previous)) == (20.0, 100.0)
+    settings = {"rating_weights": "binary", "teacher_alpha": 20.0, "teacher_regularization": regularization}
+    resolved = resolve_auto_settings(config, clusters(n_users=200), _model([[5, 1]], **settings))
+    assert _confidence(resolved) == (20.0, regularization)
 
 
 def test_a_refit_keeps_the_previous_choices():

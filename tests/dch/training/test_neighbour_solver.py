@@ -309,6 +309,17 @@ def test_a_refit_keeps_the_number_and_older_models_have_the_first(monkeypatch):
         assert again.metrics.get(SIZE) == start.metrics.get(SIZE)
 
 
+def test_a_number_that_was_asked_for_is_kept_by_a_refit_that_asks_for_none():
+    few = clusters().subset(clusters().users < 20)
+    first = fit_model(few, replace(CONFIG, neighbours=3))
+    assert first.metrics[SIZE] == 3
+    fewer = fit_model(few, replace(CONFIG, neighbours=2), generation=2, start=first)
+    again = fit_model(few, CONFIG, generation=3, start=fewer)
+    for model in (fewer, again):
+        assert model.metrics[SIZE] == 2
+        assert np.bincount(model.neighbours.items).max() == 2
+
+
 def test_a_fit_without_neighbours_tries_nothing(monkeypatch):
     monkeypatch.setattr(neighbour_choice, "fit_neighbours", lambda *_, **__: pytest.fail("solved"))
     model = fit_model(clusters(), replace(CONFIG, neighbours=0))
