@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dch.config import DchConfig
@@ -189,5 +190,5 @@ def _quality_of_neighbours(
     bags, validation = trial_data(config, train, rest, held_out)
     if validation is None:
         return np.empty(0)
-    teacher, users = NeighbourTeacher(bags[0]), validation.users
+    teacher, users = NeighbourTeacher(bags[0], n_threads=torch.get_num_threads()), validation.users
     return validation.ndcg_by_user(lambda block: teacher.scores(users[block], slice(None)))
