@@ -36,7 +36,7 @@ Doubles = NDArray[np.float64]
 SIZES = (32, 64)
 """Neighbours of an item that are compared, where the fit chooses their number; each takes 5 bytes.
 
-The first is kept unless the other one is clearly better: on Amazon books, not on ML-1M and Yelp.
+The first is kept unless the other one is clearly better: on Amazon books, and in one of three seeds of ML-1M.
 """
 
 MAX_USERS = 4000
